@@ -1,0 +1,81 @@
+"""The two questions tweetelm answers about a tweet, and what others have scored on them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+TaskName = Literal["hate", "deepfake"]
+SYNTHETIC_NOTICE = "synthetic sample: says nothing about tweets"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A result somebody else reported on the same test split (or measured by us on it, when `source` says so)."""
+
+    system: str
+    value: float
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A binary classification of tweets.
+
+    `labels` are in the order of their ids; the last one is the positive class. `metric` is the headline metric,
+    a key of `tweetelm.evaluation.metrics.score`. `group_column` names the dataset column whose values the
+    evaluation is broken down by, if any.
+    """
+
+    name: TaskName
+    question: str
+    labels: tuple[str, str]
+    metric: Literal["macro_f1", "accuracy"]
+    dataset: str
+    licence: str
+    limits: str
+    group_column: str | None = None
+    published: tuple[Published, ...] = ()
+
+    @property
+    def positive(self) -> str:
+        return self.labels[-1]
+
+
+HATE = Task(
+    name="hate",
+    question="Is this tweet hate speech?",
+    labels=("not-hate", "hate"),
+    metric="macro_f1",
+    dataset="TweetEval hate (HatEval, SemEval-2019 task 5)",
+    licence="CC BY-NC 4.0 (HatEval): non-commercial use only",
+    limits="English tweets of 2018, hate against women or immigrants only. Training and test differ strongly: "
+    "models predict hate far too often on the test split. Not for automated moderation or action against a person.",
+    published=(
+        Published(system="majority class", value=0.367, source="measured"),
+        Published(system="TF-IDF words, logistic regression", value=0.446, source="measured"),
+        Published(system="RoBERTa-base", value=0.466, source="TweetEval README"),
+        Published(system="FastText", value=0.506, source="TweetEval README"),
+        Published(system="BERTweet", value=0.564, source="TweetEval README"),
+    ),
+)
+
+DEEPFAKE = Task(
+    name="deepfake",
+    question="Did a machine write this tweet?",
+    labels=("human", "bot"),
+    metric="accuracy",
+    dataset="TweepFake",
+    licence="no licence stated by the TweepFake repository: fetch it from its authors, do not redistribute it",
+    limits="17 personas and 23 bots with generators up to 2020 (GPT-2, RNN, Markov chains). 16 formatting counts "
+    "alone reach .852 accuracy; recall on an unseen generator is .18 to .31. A bot verdict is no evidence about an author.",
+    group_column="class_type",
+    published=(
+        Published(system="majority class", value=0.500, source="measured"),
+        Published(system="TF-IDF words and characters, linear SVM, raw text", value=0.851, source="measured"),
+        Published(system="TF-IDF words and characters, linear SVM, links and mentions masked", value=0.840, source="measured"),
+        Published(system="16 formatting counts, gradient boosting", value=0.852, source="measured"),
+        Published(system="BERT", value=0.896, source="TweepFake authors"),
+        Published(system="RoBERTa", value=0.905, source="TweepFake authors"),
+    ),
+)
+
+TASKS: dict[str, Task] = {task.name: task for task in (HATE, DEEPFAKE)}
