@@ -80,7 +80,9 @@ class OpenELMConfig(PreTrainedConfig):
     classifier_dropout: float | int = 0.0
 
     def __post_init__(self, **kwargs: Any) -> None:
-        if not type(self).__module__.startswith("transformers_modules"):  # code that an export carries needs it
+        if not type(self).__module__.startswith(
+            "transformers_modules"
+        ):  # code that an export carries needs it
             kwargs.pop("auto_map", None)  # it names files of the folder loaded from; an export writes its own
         self._spread_over_layers()
         self._check()
