@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
@@ -52,8 +53,19 @@ def dataset(task: Task, **splits: list[tuple[Any, ...]]) -> DatasetDict:
     return DatasetDict(
         {
             name: Dataset.from_dict(
-                dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True)), features=Features(columns)
+                dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True)),
+                features=Features(columns),
             )
             for name, rows in splits.items()
         }
     )
+
+
+def checkpoint(folder: Path, weights: bytes = b"weights") -> Path:
+    """A training checkpoint's files; their contents mean nothing."""
+    folder.mkdir(parents=True)
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "encoding.json", "state.json"):
+        (folder / name).write_text("{}")
+    (folder / "model.safetensors").write_bytes(weights)
+    (folder / "optimizer.safetensors").write_bytes(b"moments")
+    return folder

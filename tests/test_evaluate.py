@@ -152,7 +152,9 @@ def test_a_report_on_the_synthetic_sample_says_so_first_and_compares_with_nobody
 def test_a_report_says_which_weights_training_started_from(tmp_path: Path, init: str, notice: str) -> None:
     report.write(evaluation(), tmp_path / "real", FakeProvenance(), card(init))
     assert (tmp_path / "real" / "report.md").read_text().startswith(notice + "\n")
-    report.write(evaluation(), tmp_path / "sample", FakeProvenance(synthetic=True), card(init, synthetic=True))
+    report.write(
+        evaluation(), tmp_path / "sample", FakeProvenance(synthetic=True), card(init, synthetic=True)
+    )
     text = (tmp_path / "sample" / "report.md").read_text()
     assert text.startswith(f"{SYNTHETIC_NOTICE}\n\n{notice}\n")
     report.write(evaluation(), tmp_path / "apple", FakeProvenance(), card("pretrained"))

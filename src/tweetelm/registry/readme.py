@@ -1,6 +1,7 @@
 """README.md of a version: the model card that Hugging Face and people read."""
 
 import json
+import shlex
 from typing import Any
 
 from tweetelm.config import TrainConfig, to_dict
@@ -98,7 +99,7 @@ def _flag(section: str, key: str, value: Any) -> str:
     name = key.replace("_", "-")
     if isinstance(value, bool):
         return f"--{section}.{name}" if value else f"--{section}.no-{name}"
-    return f"--{section}.{name} {value}"
+    return f"--{section}.{name} {shlex.quote(str(value))}"
 
 
 def _header(card: Card, task: Task) -> str:
