@@ -1,4 +1,4 @@
-"""A training run from its configuration to its best checkpoint: what `train` does once and a search does per trial."""
+"""A training run from its configuration to its best checkpoint: once for `train`, per trial for a search."""
 
 import json
 import os
@@ -39,7 +39,8 @@ def score_name(config: TrainConfig) -> str:
 
 
 def storage_path(config: TrainConfig) -> str:
-    """Where runs are kept: a URL as it is, a folder made absolute (workers have another working directory)."""
+    """Where runs are kept: a URL as it is, a folder made absolute (workers have another working
+    directory)."""
     storage = config.run.storage
     return storage if "://" in storage else str(Path(storage).resolve())
 
@@ -63,10 +64,12 @@ def run(config: TrainConfig, resources: Resources, callbacks: Sequence[Any] = ()
         train_worker,
         train_loop_config={"setup": _setup(config, prepared, folder)},
         scaling_config=scaling(config, resources),
-        run_config=ray.train.RunConfig(
+        run_config=ray.train.RunConfig(  # type: ignore[call-arg]  # typed as V1, is V2
             name=config.run_name,
             storage_path=storage_path(config),
-            failure_config=ray.train.FailureConfig(max_failures=config.run.retries, controller_failure_limit=3),
+            failure_config=ray.train.FailureConfig(  # type: ignore[call-arg]
+                max_failures=config.run.retries, controller_failure_limit=3
+            ),
             checkpoint_config=ray.train.CheckpointConfig(
                 num_to_keep=2, checkpoint_score_attribute=score_name(config), checkpoint_score_order="max"
             ),
@@ -174,6 +177,6 @@ def check_space(config: TrainConfig, size: Cost) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise OSError(
-            f"{folder} has {free / 1e9:.1f} GB free; checkpoints of this run need up to {needed / 1e9:.1f} GB. "
-            "Free some space or choose another place with --run.storage"
+            f"{folder} has {free / 1e9:.1f} GB free; checkpoints of this run need up to "
+            f"{needed / 1e9:.1f} GB. Free some space or choose another place with --run.storage"
         )

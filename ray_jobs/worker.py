@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import ray.train
+import ray.train.torch
 import torch
 from ray.train import Checkpoint, CheckpointUploadMode
-from tokenizers import Tokenizer
 from torch import nn
 
 from tweetelm.config import TrainConfig, identity

@@ -54,7 +54,9 @@ def fresh(config: TrainConfig) -> TrainingState:
     model = OpenELMForSequenceClassification._from_config(shape, attn_implementation="varlen")
     freeze(model, config.optim.mode)
     layers = shape.num_transformer_layers
-    return TrainingState(model=model, optimiser=build_optimiser(model, config.optim, config.learning_rate, layers))
+    return TrainingState(
+        model=model, optimiser=build_optimiser(model, config.optim, config.learning_rate, layers)
+    )
 
 
 def accuracy(data: Rows) -> object:
@@ -94,7 +96,8 @@ def test_every_row_is_in_exactly_one_step_of_an_epoch_and_steps_keep_to_the_budg
 
 
 def test_a_row_longer_than_the_budget_stands_alone() -> None:
-    assert sorted(map(len, epoch_steps([300, 5, 5], batch_tokens=100, seed=0, epoch=0)), reverse=True)[-1] == 1
+    steps = epoch_steps([300, 5, 5], batch_tokens=100, seed=0, epoch=0)
+    assert [0] in steps
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 7])
@@ -167,7 +170,8 @@ def test_early_stopping_ends_after_patience_validations_without_improvement() ->
         fit(state, data, config, strategy=CPU, scorer=lambda _: {"accuracy": next(scores)}, metric="accuracy")
     )
     assert [r.improved for r in reports] == [True, True, False, False, False]
-    assert state.progress.best_step == 2 and state.progress.stopped
+    assert state.progress.best_step == 2
+    assert state.progress.stopped
 
 
 def test_the_head_alone_learns_in_head_mode() -> None:

@@ -25,7 +25,8 @@ class Encoded:
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder:
-    """Text settings, tokenizer and length limit: what a checkpoint must remember to read a tweet as in training."""
+    """Text settings, tokenizer and length limit: what a checkpoint must remember to read a tweet as in
+    training."""
 
     tokenizer: Tokenizer
     text: TextConfig
@@ -58,17 +59,20 @@ class Encoder:
         """
         path = folder / ENCODING_FILE
         if not path.is_file():
-            raise FileNotFoundError(f"{path} does not exist; expected a checkpoint or a published version of tweetelm")
+            raise FileNotFoundError(f"{path} does not exist; expected a checkpoint or version of tweetelm")
         settings = json.loads(path.read_text(encoding="utf-8"))
         task = TASKS.get(settings["task"])
         if task is None or list(task.labels) != settings["labels"]:
-            raise ValueError(f"{path} is for task {settings['task']!r} with labels {settings['labels']}; unknown here")
+            raise ValueError(
+                f"{path} is for task {settings['task']!r} with labels {settings['labels']}; unknown here"
+            )
         text = TextConfig(**settings["text"])
         return cls(tokenizer=load_tokenizer(folder), text=text, max_tokens=settings["max_tokens"]), task
 
 
 def token_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Group rows, shortest first, so that no group has more than `budget` tokens (one longer row stands alone).
+    """Group rows, shortest first, so that no group has more than `budget` tokens (one longer row stands
+    alone).
 
     Rows of one length become neighbours, which packed attention on a CPU turns into one call.
     """

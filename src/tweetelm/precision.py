@@ -11,7 +11,7 @@ Precision = Literal["auto", "bf16", "float32"]
 def has_bf16(device: torch.device) -> bool:
     """Whether `device` multiplies bfloat16 matrices in hardware."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
         return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
     return False
@@ -34,7 +34,8 @@ def autocast(precision: Precision, device: torch.device) -> contextlib.AbstractC
 def use_fast_float32(device: torch.device) -> None:
     """Route float32 matrix products on a CPU through oneDNN: exact there, and about twice as fast on AMD.
 
-    Left alone where AMX would make the same setting round to bfloat16. Process-wide: for programs, not the library.
+    Left alone where AMX would make the same setting round to bfloat16. Process-wide: for programs, not the
+    library.
     """
     if device.type == "cpu" and not torch.cpu._is_amx_tile_supported():
         torch.set_float32_matmul_precision("medium")

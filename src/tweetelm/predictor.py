@@ -25,7 +25,8 @@ class Prediction:
     """A verdict on one tweet.
 
     Attributes:
-        label: the most probable label, or the positive one if its probability reaches the version's threshold.
+        label: the most probable label, or the positive one if its probability reaches the version's
+        threshold.
         probabilities: of each label, in the task's order; calibrated by the version's temperature.
         tokens: that were read, BOS included.
         truncated: whether the tweet was longer than the model reads.
@@ -56,7 +57,8 @@ class Predictor:
         Args:
             path: a training checkpoint or a published version.
             device: "cpu", "cuda", or "auto" for the GPU if there is one.
-            precision: "float32", "bf16", or "auto": bfloat16 for a large model where the hardware multiplies it.
+            precision: "float32", "bf16", or "auto": bfloat16 for a large model where the hardware multiplies
+            it.
 
         Raises:
             FileNotFoundError: a file is missing.
@@ -67,11 +69,12 @@ class Predictor:
         model = load_weights(OpenELMForSequenceClassification, folder)
         large = model.num_parameters() >= _SMALL
         if precision == "bf16" or (precision == "auto" and large and arithmetic.has_bf16(target)):
-            model.to(torch.bfloat16)
+            model.bfloat16()
             model.score.float()
         card = folder / CARD_FILE
         values = json.loads(card.read_text(encoding="utf-8")) if card.is_file() else None
-        return cls(model=model.to(target).eval(), encoder=encoder, task=task, card=values)
+        model.to(target)  # type: ignore[arg-type]  # transformers wraps torch's `to`
+        return cls(model=model.eval(), encoder=encoder, task=task, card=values)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -123,7 +126,8 @@ class Predictor:
 def classify_packed(
     model: OpenELMForSequenceClassification, sequences: Sequence[Sequence[int]], batch_tokens: int
 ) -> Tensor:
-    """Logits (N, K), float32 on the CPU, of N token sequences, run in packed batches of at most `batch_tokens`."""
+    """Logits (N, K), float32 on the CPU, of N token sequences, run in packed batches of at most
+    `batch_tokens`."""
     device = next(model.parameters()).device
     out = torch.empty(len(sequences), model.num_labels)
     with torch.inference_mode():

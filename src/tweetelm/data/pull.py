@@ -56,7 +56,9 @@ def _recorded(file: Path) -> str:
 
 
 def _seed(root: Path, cache: Path) -> str:
-    """Copy the objects of another cache that this one lacks, each if its hash is right: DVC trusts its cache."""
+    """Copy the objects of another cache that this one lacks, each if its hash is right: DVC trusts its
+    cache.
+    """
     objects = [path for path in (cache / "files" / "md5").glob("*/*") if path.is_file()]
     if not objects:
         raise FileNotFoundError(

@@ -21,7 +21,8 @@ Scorer = Callable[[nn.Module], dict[str, float]]
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Every optimiser step of a run, known before it starts: `steps[i]` lists rows; epochs end after `ends`."""
+    """Every optimiser step of a run, known before it starts: `steps[i]` lists rows; epochs end after
+    `ends`."""
 
     steps: list[list[int]]
     ends: list[int]
@@ -53,9 +54,9 @@ def plan(lengths: list[int], config: TrainConfig) -> Plan:
 class Report:
     """What happened in one step.
 
-    `loss` (mean per tweet, over all workers) and `grad_norm` (before clipping) are 0-d tensors, so that only those
-    who look wait for the device. `scores` is there after a validation; `improved` says whether it was the best so
-    far; `checkpoint` asks the caller to save the state.
+    `loss` (mean per tweet, over all workers) and `grad_norm` (before clipping) are 0-d tensors, so that only
+    those who look wait for the device. `scores` is there after a validation; `improved` says whether it was
+    the best so far; `checkpoint` asks the caller to save the state.
     """
 
     step: int
@@ -72,7 +73,13 @@ class Report:
 
 
 def fit(
-    state: TrainingState, rows: Rows, config: TrainConfig, *, strategy: DataParallel, scorer: Scorer, metric: str
+    state: TrainingState,
+    rows: Rows,
+    config: TrainConfig,
+    *,
+    strategy: DataParallel,
+    scorer: Scorer,
+    metric: str,
 ) -> Iterator[Report]:
     """Train from where `state` stands to the end, yielding a report after every step.
 
@@ -96,7 +103,8 @@ def fit(
         members = layout.steps[progress.step]
         lr = set_learning_rate(state.optimiser, config.optim, progress.step, layout.total)
         loss = _backward(wrapped, rows, members, lengths, config, strategy, weight, progress.step)
-        norm = nn.utils.clip_grad_norm_((p for p in wrapped.parameters() if p.requires_grad), config.optim.clip)
+        learning = [p for p in wrapped.parameters() if p.requires_grad]
+        norm = nn.utils.clip_grad_norm_(learning, config.optim.clip)
         state.optimiser.step()
         state.optimiser.zero_grad(set_to_none=True)
         progress.step += 1
@@ -127,7 +135,8 @@ def _backward(
     weight: Tensor | None,
     step: int,
 ) -> Tensor:
-    """Gradients of one step: the sum over all workers and portions divided by the number of tweets of the step."""
+    """Gradients of one step: the sum over all workers and portions divided by the number of tweets of the
+    step."""
     wrapped.train()
     torch.manual_seed((config.loop.seed * 1_000_003 + step) * 1009 + strategy.rank)  # dropout
     shares = micro_batches(
@@ -143,16 +152,21 @@ def _backward(
 
 
 def _loss(
-    wrapped: nn.Module, rows: Rows, share: list[int], config: TrainConfig, device: torch.device, weight: Tensor | None
+    wrapped: nn.Module,
+    rows: Rows,
+    share: list[int],
+    config: TrainConfig,
+    device: torch.device,
+    weight: Tensor | None,
 ) -> Tensor:
-    """Cross-entropy summed over a share. An empty share runs one token with weight zero: every worker must take
-    part in the exchange of gradients.
+    """Cross-entropy summed over a share. An empty share runs one token with weight zero: every worker must
+    take part in the exchange of gradients.
     """
     batch = pack(rows.sequences(share) if share else [[1]]).to(device)
     with autocast(config.loop.precision, device):
         logits = wrapped(**batch.inputs()).logits.float()
     if not share:
-        return logits.sum() * 0.0
+        return torch.zeros_like(logits).mul(logits).sum()
     labels = torch.from_numpy(rows.labels[share]).to(device)
     smoothing = config.optim.label_smoothing
     return F.cross_entropy(logits, labels, weight=weight, label_smoothing=smoothing, reduction="sum")

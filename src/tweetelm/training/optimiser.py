@@ -19,8 +19,8 @@ def freeze(model: OpenELMForSequenceClassification, mode: str) -> None:
 
 
 def build_optimiser(model: nn.Module, config: OptimConfig, lr: float, layers: int) -> torch.optim.AdamW:
-    """AdamW over the weights that learn. Matrices decay, norms do not; each layer's rate is `layer_decay` times that
-    of the layer above, the classifier and the final norm on top, the embedding at the bottom.
+    """AdamW over the weights that learn. Matrices decay, norms do not; each layer's rate is `layer_decay`
+    times that of the layer above, the classifier and the final norm on top, the embedding at the bottom.
     """
     groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
@@ -53,7 +53,8 @@ def set_learning_rate(optimiser: torch.optim.Optimizer, config: OptimConfig, ste
 
 
 def schedule(config: OptimConfig, step: int, total: int) -> float:
-    """Share of the peak rate at `step` (from 0) of `total`: linear warm-up, then cosine, linear or constant."""
+    """Share of the peak rate at `step` (from 0) of `total`: linear warm-up, then cosine, linear or
+    constant."""
     warmup = max(1, round(config.warmup * total))
     if step < warmup:
         return (step + 1) / (warmup + 1)

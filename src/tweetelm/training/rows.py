@@ -32,15 +32,16 @@ class Rows:
     @property
     def lengths(self) -> list[int]:
         """Tokens of each row."""
-        return np.diff(self.starts).tolist()
+        return [int(length) for length in np.diff(self.starts)]
 
     def sequences(self, rows: Sequence[int]) -> list[list[int]]:
         """Token ids of the given rows."""
         return [self.ids[self.starts[row] : self.starts[row + 1]].tolist() for row in rows]
 
     def class_weights(self, labels: int) -> list[float]:
-        """Inverse class frequencies, scaled so that the mean over the rows is 1. (A class without rows gets 0.)"""
+        """Inverse class frequencies, scaled so that the mean over the rows is 1. (A class without rows gets
+        0.)"""
         counts = np.bincount(self.labels, minlength=labels)
         present = counts > 0
         weights: Any = np.divide(len(self), counts * present.sum(), where=present, out=np.zeros(labels))
-        return weights.tolist()  # type: ignore[no-any-return]
+        return [float(weight) for weight in weights]

@@ -11,8 +11,8 @@ import numpy as np
 def epoch_steps(lengths: Sequence[int], *, batch_tokens: int, seed: int, epoch: int) -> list[list[int]]:
     """Shuffle the rows of one epoch and cut them into steps of at most `batch_tokens` tokens.
 
-    Rows inside a step are sorted by length: nothing is padded, so steps can be random samples of all lengths, and
-    neighbours of one length share an attention call. Every row occurs exactly once.
+    Rows inside a step are sorted by length: nothing is padded, so steps can be random samples of all
+    lengths, and neighbours of one length share an attention call. Every row occurs exactly once.
     """
     order = np.random.default_rng([seed, epoch]).permutation(len(lengths))
     steps: list[list[int]] = []
@@ -29,7 +29,8 @@ def epoch_steps(lengths: Sequence[int], *, batch_tokens: int, seed: int, epoch: 
 def micro_batches(
     step: Sequence[int], lengths: Sequence[int], *, rank: int, world: int, micro_tokens: int
 ) -> list[list[int]]:
-    """One rank's share of a step, in portions of at most `micro_tokens` tokens. Empty if there is nothing for it."""
+    """One rank's share of a step, in portions of at most `micro_tokens` tokens. Empty if there is nothing
+    for it."""
     portions: list[list[int]] = []
     room = -1
     for row in step[rank::world]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,7 +54,7 @@ def prepare(config: TrainConfig) -> Prepared:
     train = _choose(train, config)
     base = None if config.model.random else fetch(config.model.name, config.model.revision)
     tokenizer = find_tokenizer(config, base, train["text"])
-    architecture(config, base, tokenizer)  # refuses a tokenizer that does not fit, before anything is reserved
+    architecture(config, base, tokenizer)  # refuses a tokenizer that does not fit, before anything starts
     encoder = Encoder(tokenizer=tokenizer, text=config.text, max_tokens=config.model.max_tokens)
     validation = dataset["validation"]
     return Prepared(
@@ -77,16 +78,19 @@ def _labels(train: Dataset, config: TrainConfig) -> list[int]:
     labels = np.asarray(train["label"])
     if config.data.shuffle_labels:
         labels = np.random.default_rng(config.loop.seed).permutation(labels)
-    return labels.tolist()
+    return [int(label) for label in labels]
 
 
 def find_tokenizer(config: TrainConfig, base: Checkpoint | None, texts: list[str]) -> Tokenizer:
-    """`--model.tokenizer`, else the checkpoint's own, else the preset's hub repository, else one trained on `texts`."""
+    """`--model.tokenizer`, else the checkpoint's own, else the preset's hub repository, else one trained on
+    `texts`."""
     model = config.model
     if model.tokenizer is not None:
         given = Path(model.tokenizer)
         return load_tokenizer(given if given.exists() else fetch(model.tokenizer).folder)
-    if base is not None and any((base.folder / name).is_file() for name in (TOKENIZER_FILE, "tokenizer.model")):
+    if base is not None and any(
+        (base.folder / name).is_file() for name in (TOKENIZER_FILE, "tokenizer.model")
+    ):
         return load_tokenizer(base.folder)
     preset = find_preset(model.name)
     if preset is not None and preset.tokenizer is not None:
@@ -118,7 +122,7 @@ def architecture(config: TrainConfig, base: Checkpoint | None, tokenizer: Tokeni
     return found
 
 
-def _classifier(config: TrainConfig, task: Task) -> dict[str, object]:
+def _classifier(config: TrainConfig, task: Task) -> dict[str, Any]:
     return {
         "id2label": dict(enumerate(task.labels)),
         "label2id": {label: index for index, label in enumerate(task.labels)},

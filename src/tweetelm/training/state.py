@@ -17,7 +17,8 @@ _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 @dataclass(kw_only=True)
 class Progress:
-    """Where a run is. `step` counts finished optimiser steps; dropout is seeded by it, so no RNG state is kept."""
+    """Where a run is. `step` counts finished optimiser steps; dropout is seeded by it, so no RNG state is
+    kept."""
 
     step: int = 0
     best: float | None = None
@@ -37,7 +38,8 @@ class TrainingState:
     progress: Progress = dataclasses.field(default_factory=Progress)
 
     def save(self, folder: Path, extra: dict[str, Any]) -> None:
-        """Write the model as a transformers folder with its code, the optimiser, and the progress with `extra`."""
+        """Write the model as a transformers folder with its code, the optimiser, and the progress with
+        `extra`."""
         self.model.save_pretrained(folder, max_shard_size="100GB")
         save_file(self._moments(), folder / OPTIMIZER_FILE)
         document = {"progress": dataclasses.asdict(self.progress), **extra}

@@ -1,4 +1,5 @@
-"""How a step is spread over workers: data parallelism with torch's DDP. The only module that knows of ranks."""
+"""How a step is spread over workers: data parallelism with torch's DDP. The only module that knows of
+ranks."""
 
 import contextlib
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from tweetelm.openelm.packing import pack
 
 @dataclass(frozen=True, kw_only=True)
 class DataParallel:
-    """One of `world` workers, each with a copy of the model on `device`. The process group must exist if world > 1."""
+    """One of `world` workers, each with a copy of the model on `device`. The process group must exist if
+    world > 1."""
 
     device: torch.device
     rank: int = 0
@@ -34,8 +36,8 @@ class DataParallel:
         return wrapped
 
     def _settle(self, wrapped: nn.Module) -> None:
-        """One pass of weight zero. DDP reorders its gradient buckets after the first backward pass; done here, the
-        order of summation is the same at every step, whether or not the run was interrupted.
+        """One pass of weight zero. DDP reorders its gradient buckets after the first backward pass; done
+        here, the order of summation is the same at every step, whether or not the run was interrupted.
         """
         for _ in range(2):
             (wrapped(**pack([[1]]).to(self.device).inputs()).logits.sum() * 0.0).backward()
