@@ -61,7 +61,7 @@ def card(validation: float = 0.7, **changes: Any) -> Card:
 
 
 def synthetic(validation: float = 0.7) -> Card:
-    return card(validation, data={**card().data, "synthetic": True, "md5": "5" * 32})
+    return card(validation, data={**card().data, "synthetic": True})
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -277,6 +277,21 @@ def test_what_a_crash_left_of_a_version_is_none_and_is_published_over(registry: 
     assert [c.version for c in list_versions("hate", registry=registry)] == [version]
 
 
+def test_on_object_storage_the_card_is_written_last(tmp_path: Path) -> None:
+    store = Store.open(f"memory://{uuid.uuid4().hex}")
+    with pytest.raises(FileNotFoundError):
+        store.put("v", {"card.json": b"{}", "model.safetensors": tmp_path / "gone"})
+    assert store.read_text("v/card.json") is None
+
+
+def test_a_version_is_a_name_and_not_a_path(source: Path, tmp_path: Path) -> None:
+    published = publish(source, card(), registry=str(tmp_path / "models"))
+    outside = tmp_path / "models" / "hate" / "card.json"
+    outside.write_text((Path(published.path) / "card.json").read_text())
+    with pytest.raises(FileNotFoundError, match="no version"):
+        resolve("hate", registry=str(tmp_path / "models"), version="..")
+
+
 def test_two_publishers_of_the_same_version_both_succeed(tmp_path: Path) -> None:
     store = Store.open(tmp_path)
     for _ in range(2):
@@ -361,6 +376,11 @@ def test_the_readme_is_a_hugging_face_model_card() -> None:
     assert header["license"] == "other"
     assert header["base_model"] == "apple/OpenELM-270M"
     assert {"openelm", "hate"} <= set(header["tags"])
+
+
+def test_a_local_folder_is_not_named_as_a_base_model_on_the_hub() -> None:
+    local = Base(**{**BASE, "source": "/home/me/openelm", "revision": None})
+    assert "base_model" not in render(card(base=local))
 
 
 def test_the_readme_says_what_the_model_cannot_do_and_how_it_was_made() -> None:
