@@ -1,12 +1,16 @@
 """Small stand-ins whose rule can be checked by hand."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
+from tweetelm.config import TrainConfig
+from tweetelm.registry import Base, Card, make_card
 from tweetelm.tasks import Task
 
 
@@ -69,3 +73,33 @@ def checkpoint(folder: Path, weights: bytes = b"weights") -> Path:
     (folder / "model.safetensors").write_bytes(weights)
     (folder / "optimizer.safetensors").write_bytes(b"moments")
     return folder
+
+
+CREATED = datetime.fromisoformat("2026-11-21T10:00:00+00:00")
+BASE = Base(
+    name="openelm-270m",
+    init="pretrained",
+    source="apple/OpenELM-270M",
+    revision="abc",
+    weights_sha256="1" * 64,
+    tokenizer_sha256="2" * 64,
+)
+
+
+def card(validation: float = 0.7, **changes: Any) -> Card:
+    """A card with this validation metric."""
+    metrics = {"validation": {"macro_f1": validation}, "test": {"macro_f1": 0.5, "n": 4}}
+    made = make_card(
+        TrainConfig(task="hate"),
+        provenance=FakeProvenance(),
+        base=BASE,
+        metrics=metrics,
+        git={"commit": "c0ffee", "dirty": False},
+        created=CREATED,
+    )
+    return dataclasses.replace(made, **changes)
+
+
+def synthetic(validation: float = 0.7) -> Card:
+    """The same on the synthetic sample."""
+    return card(validation, data={**card().data, "synthetic": True})

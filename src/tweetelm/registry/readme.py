@@ -1,6 +1,7 @@
 """README.md of a version: the model card that Hugging Face and people read."""
 
 import json
+import re
 import shlex
 from typing import Any
 
@@ -9,6 +10,7 @@ from tweetelm.registry.card import Card
 from tweetelm.tasks import TASKS, Task
 
 PLACEMENT = ("name", "run", "tracking")
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 
 CARD_TEXT = """\
 {header}
@@ -114,7 +116,7 @@ def _header(card: Card, task: Task) -> str:
         *_list("tags", ["openelm", "tweets", "tweetelm", card.task] + ["synthetic"] * card.data["synthetic"]),
         *_list("metrics", ["accuracy", "f1"]),
     ]
-    if card.base["init"] == "pretrained" and "/" in card.base["source"].strip("/."):
+    if card.base["init"] == "pretrained" and card.base["revision"] and HUB_ID.fullmatch(card.base["source"]):
         lines.append(f"base_model: {json.dumps(card.base['source'])}")
     return "\n".join([*lines, "---", ""])
 
