@@ -74,7 +74,9 @@ def _evaluate_and_publish(
     threads: int,
 ) -> Finished:
     import torch
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as scratch:
         folder = _local(checkpoint, Path(scratch))

@@ -11,6 +11,7 @@ from typing import Any
 import fsspec
 import ray.train
 from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.v2.api.config import LoggingConfig
 
 from ray_jobs.cluster import Resources
 from ray_jobs.worker import Setup, train_worker
@@ -74,6 +75,7 @@ def run(config: TrainConfig, resources: Resources, callbacks: Sequence[Any] = ()
                 num_to_keep=2, checkpoint_score_attribute=score_name(config), checkpoint_score_order="max"
             ),
             callbacks=list(callbacks),
+            logging_config=LoggingConfig(log_level="WARNING"),
             worker_runtime_env={"env_vars": {"OMP_NUM_THREADS": str(cpus_each(config, resources))}},
         ),
         torch_config=TorchConfig(timeout_s=_COLLECTIVE_TIMEOUT_S),

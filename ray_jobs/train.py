@@ -6,21 +6,16 @@ The same command again resumes an interrupted run, or says that it is done.
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from ray_jobs.cluster import connect
 from ray_jobs.console import refuse
-from ray_jobs.finish import Finished, already_finished, evaluate_and_publish
-from ray_jobs.launch import check_space, claim, run, run_folder, scaling
-from ray_jobs.planning import describe_plan
 from tweetelm.config import TrainConfig
-from tweetelm.openelm.accounting import cost
-from tweetelm.openelm.presets import PRESETS, preset_config
-from tweetelm.registry.card import git_state
 from tweetelm.tasks import TASKS
-from tweetelm.training.setup import prepare
+
+if TYPE_CHECKING:
+    from ray_jobs.finish import Finished
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,6 +39,15 @@ def main() -> int:
 
 def train(config: TrainConfig, *, plan_only: bool = False) -> int:
     """Train, evaluate, publish and say what came out. Returns the exit status."""
+    from ray_jobs.cluster import connect  # here, so that --help and a misspelt flag answer at once
+    from ray_jobs.finish import already_finished, evaluate_and_publish
+    from ray_jobs.launch import check_space, claim, run, run_folder, scaling
+    from ray_jobs.planning import describe_plan
+    from tweetelm.openelm.accounting import cost
+    from tweetelm.openelm.presets import PRESETS, preset_config
+    from tweetelm.registry import git_state
+    from tweetelm.training.setup import prepare
+
     done = None if plan_only else already_finished(config)
     if done:
         claim(config)  # refuses another configuration under this name
@@ -64,7 +68,7 @@ def train(config: TrainConfig, *, plan_only: bool = False) -> int:
     return 0
 
 
-def summary(config: TrainConfig, finished: Finished) -> str:
+def summary(config: TrainConfig, finished: "Finished") -> str:
     """The results table, where things are, and the next commands to type."""
     task = TASKS[config.task]
     lines = ["", *(f"! {notice}" for notice in finished.notices)]
@@ -81,7 +85,7 @@ def summary(config: TrainConfig, finished: Finished) -> str:
             f"  python -m serve --registry {config.run.registry}",
         ]
     else:
-        lines.append(f"not published; the best checkpoint is in {run_folder(config)}")
+        lines.append(f"not published; the best checkpoint is in {config.run.storage}/{config.run_name}")
     return "\n".join(lines)
 
 

@@ -11,6 +11,7 @@ import ray.train.torch
 import torch
 from ray.train import Checkpoint, CheckpointUploadMode
 from torch import nn
+from transformers.utils.logging import disable_progress_bar
 
 from tweetelm.config import TrainConfig, identity
 from tweetelm.encoding import Encoder
@@ -48,6 +49,7 @@ def train_worker(values: dict[str, Setup]) -> None:
     device = ray.train.torch.get_device()
     assert isinstance(device, torch.device)
     use_fast_float32(device)
+    disable_progress_bar()  # transformers' own, for each file it reads or writes
     strategy = DataParallel(device=device, rank=context.get_world_rank(), world=context.get_world_size())
     state = build_state(config, setup.prepared, device)
     checkpoint = ray.train.get_checkpoint()
@@ -103,7 +105,7 @@ class Scorer:
         everything = torch.empty(len(self.rows), logits.shape[1])
         for rank, share in enumerate(strategy.gather(logits)):
             everything[rank :: strategy.world] = share
-        loss = nn.functional.cross_entropy(everything, torch.from_numpy(self.rows.labels)).item()
+        loss = nn.functional.cross_entropy(everything, torch.tensor(self.rows.labels)).item()
         scores = quick_score(self.rows.labels, everything.softmax(-1).numpy(), TASKS[self.config.task])
         return {**scores, "loss": loss}
 

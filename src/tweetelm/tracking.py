@@ -120,7 +120,7 @@ class WandB:
                 resume="allow",
                 dir=str(folder.absolute()),
                 config=config,
-                settings=wandb.Settings(console="off"),
+                settings=wandb.Settings(console="off", silent=True),
             ),
         )
 

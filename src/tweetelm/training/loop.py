@@ -167,7 +167,7 @@ def _loss(
         logits = wrapped(**batch.inputs()).logits.float()
     if not share:
         return torch.zeros_like(logits).mul(logits).sum()
-    labels = torch.from_numpy(rows.labels[share]).to(device)
+    labels = torch.tensor(rows.labels[share], device=device)
     smoothing = config.optim.label_smoothing
     return F.cross_entropy(logits, labels, weight=weight, label_smoothing=smoothing, reduction="sum")
 

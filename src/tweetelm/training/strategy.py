@@ -31,7 +31,7 @@ class DataParallel:
         """The model as training calls it."""
         if self.world == 1:
             return model
-        wrapped = DistributedDataParallel(model, gradient_as_bucket_view=True, broadcast_buffers=False)
+        wrapped = DistributedDataParallel(model, gradient_as_bucket_view=True)
         self._settle(wrapped)
         return wrapped
 
