@@ -90,8 +90,6 @@ def _param(loc: Sequence[Any]) -> str | None:
 
 def _expected(found: Sequence[Mapping[str, Any]]) -> str:
     types = {item["type"] for item in found}
-    if "string_unicode" in types:
-        return "the text holds half of a surrogate pair, which is no character; send whole characters"
     if types & {"model_attributes_type", "dict_type"}:
         return "expected a JSON object, sent with the header Content-Type: application/json"
     return (

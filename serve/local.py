@@ -15,20 +15,18 @@ HOST = "127.0.0.1"
 PORT = 8000
 
 
-def free_port(asked: int | None) -> int:
-    """The port asked for, or the first free one from 8000 on.
+def free_port(asked: int | None, *, first: int = PORT) -> int:
+    """The port asked for, or the first free one from `first` on.
 
     Raises:
         ValueError: the port asked for is taken.
     """
-    for port in [asked] if asked is not None else range(PORT, PORT + 100):
+    for port in [asked] if asked is not None else range(first, first + 100):
         if _is_free(port):
             return port
     if asked is not None:
-        raise ValueError(
-            f"port {asked} on {HOST} is taken; name another one, or leave out --port to get a free one"
-        )
-    raise ValueError(f"every port from {PORT} to {PORT + 99} on {HOST} is taken; name one with --port")
+        raise ValueError(f"port {asked} on {HOST} is taken; name another, or leave out --port for a free one")
+    raise ValueError(f"every port from {first} to {first + 99} on {HOST} is taken; name one with --port")
 
 
 def _is_free(port: int) -> bool:
@@ -68,6 +66,8 @@ def running(settings: Settings, port: int, *, cluster: str | None) -> Iterator[N
     import ray  # here, for it reads the environment, and takes seconds that a mistyped flag should not cost
     from ray import serve
 
+    from serve.app import NAME
+
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     ray.init(
         address=cluster or "local",
@@ -84,7 +84,9 @@ def running(settings: Settings, port: int, *, cluster: str | None) -> Iterator[N
         _deploy(settings, port)
         yield
     finally:
-        serve.shutdown()  # type: ignore[no-untyped-call]
+        serve.delete(NAME)
+        if cluster:
+            serve.shutdown()  # type: ignore[no-untyped-call]
         ray.shutdown()
 
 

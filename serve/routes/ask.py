@@ -1,6 +1,7 @@
 """What every protocol's route does with its texts: check them, find the model, run it within the deadline."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,12 +24,14 @@ def _limits(request: Request) -> Limits:
     return limits
 
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 EngineOf = Annotated[Engine, Depends(_engine)]
 LimitsOf = Annotated[Limits, Depends(_limits)]
 
 
 def texts_of(given: str | Sequence[str], limits: Limits) -> list[str]:
-    """`given` as a list of texts, none of them empty and not too many."""
+    """`given` as a list of texts, each of whole characters and not empty, and not too many."""
     texts = [given] if isinstance(given, str) else list(given)
     if not texts:
         raise ApiError("empty_input", "input is an empty list; send at least one text", "input")
@@ -36,10 +39,15 @@ def texts_of(given: str | Sequence[str], limits: Limits) -> list[str]:
         message = f"input has {len(texts)} texts; at most {limits.inputs} are answered at a time"
         raise ApiError("too_many_inputs", message, "input")
     for place, text in enumerate(texts):
-        if not text.strip():
-            param = "input" if isinstance(given, str) else f"input[{place}]"
-            raise ApiError("empty_input", f"{param} is empty; send some text", param)
+        _check(text, "input" if isinstance(given, str) else f"input[{place}]")
     return texts
+
+
+def _check(text: str, param: str) -> None:
+    if not text.strip():
+        raise ApiError("empty_input", f"{param} is empty; send some text", param)
+    if _SURROGATE.search(text):
+        raise ApiError("invalid_type", f"{param} holds half of a surrogate pair; send whole characters", param)
 
 
 def model_of(name: str | None, engine: Engine) -> "tuple[str, Predictor]":
