@@ -56,12 +56,18 @@ def serve_until_stopped(options: Options, cluster: str | None) -> None:
     with local.running(settings, port, cluster=cluster):
         show(f"http://{local.HOST}:{port}", options)
         if options.stay:
-            print("Serving until Ctrl-C.", flush=True)
-            signal.pause()
+            stay()
+
+
+def stay() -> None:
+    """Until Ctrl-C or SIGTERM. Handled from here on: Ray takes SIGTERM when it starts, a shell's `&` SIGINT."""
+    for signal_ in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_, signal.default_int_handler)
+    print("Serving until Ctrl-C.", flush=True)
+    signal.pause()
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = tyro.cli(Options, prog="python -m serve")
     with tempfile.TemporaryDirectory(prefix="tweetelm-serve-") as folder:
         os.environ.update(local.environment(os.environ, Path(folder)))

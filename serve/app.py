@@ -70,8 +70,12 @@ class TweetClassifier:
             self.reload_error = f"{type(error).__name__} while loading the new configuration; see the log"
 
     def _load(self, user_config: dict[str, Any]) -> "dict[str, Loaded]":
+        import torch
+
         from serve.models import load
 
+        if self.settings.threads:
+            torch.set_num_threads(self.settings.threads)
         return load(
             self.settings.tasks,
             url=self.settings.registry,

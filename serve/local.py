@@ -79,8 +79,8 @@ def running(settings: Settings, port: int, *, cluster: str | None) -> Iterator[N
         if serve.status().applications:
             raise ValueError(f"Ray at {cluster} serves already; use `serve deploy serve/config.yaml` there")
         if not cluster:
-            cpus = ray.available_resources()["CPU"]  # type: ignore[no-untyped-call]
-            settings = settings.model_copy(update={"cpus": cpus, "max_replicas": 1})
+            cpus = int(ray.available_resources()["CPU"])  # type: ignore[no-untyped-call]
+            settings = settings.model_copy(update={"threads": cpus, "max_replicas": 1})
         _deploy(settings, port)
         yield
     finally:

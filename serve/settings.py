@@ -19,8 +19,11 @@ class Settings(BaseModel):
     tasks: tuple[TaskName, ...] = Field((), description="By default every task with a published version.")
     device: str = "auto"
     precision: Literal["auto", "bf16", "float32"] = "auto"
-    cpus: float = Field(1, gt=0, description="CPUs of one replica, and its threads.")
-    gpus: float = Field(0, ge=0, description="GPUs of one replica.")
+    cpus: float = Field(1, gt=0, description="CPUs that one replica reserves.")
+    gpus: float = Field(0, ge=0, description="GPUs that one replica reserves.")
+    threads: int | None = Field(
+        None, ge=1, description="Threads of a forward pass; by default one per CPU reserved."
+    )
     min_replicas: int = Field(1, ge=1)
     max_replicas: int = Field(4, ge=1)
     batch_tokens: int = Field(8192, ge=1, description="Tokens in one forward pass.")

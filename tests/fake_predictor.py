@@ -1,4 +1,4 @@
-"""A predictor with a rule that can be checked by hand: P(positive) is the share of exclamation marks in the text."""
+"""A predictor whose rule can be checked by hand: P(positive) is the share of exclamation marks in a text."""
 
 import threading
 from collections.abc import Sequence
@@ -25,9 +25,11 @@ class Prediction:
 
 
 class FakePredictor:
-    """A token is a character; of a text 20 are read. The word "poison" makes `classify` raise, with the text in the message."""
+    """A token is a character; of a text 20 are read. `classify` raises, quoting it, if POISON is in it."""
 
-    def __init__(self, task: str, *, version: str = "v1", threshold: float | None = None, card: Any = None) -> None:
+    def __init__(
+        self, task: str, *, version: str = "v1", threshold: float | None = None, card: Any = None
+    ) -> None:
         self.task = TASKS[task]
         self.labels = self.task.labels
         self.version = version

@@ -65,7 +65,12 @@ def test_a_string_gets_one_classification_in_the_shape_of_vllm(client: TestClien
                 "version": "v1",
             }
         ],
-        "usage": {"prompt_tokens": 4, "total_tokens": 4, "completion_tokens": 0, "prompt_tokens_details": None},
+        "usage": {
+            "prompt_tokens": 4,
+            "total_tokens": 4,
+            "completion_tokens": 0,
+            "prompt_tokens_details": None,
+        },
     }
 
 
@@ -86,12 +91,18 @@ def test_no_model_named_means_the_first_one_and_the_answer_names_it(client: Test
 
 
 def test_the_short_path_answers_the_same(client: TestClient) -> None:
-    assert client.post("/classify", json={"input": "a!"}).json()["data"] == classify(client, input="a!")["data"]
+    assert (
+        client.post("/classify", json={"input": "a!"}).json()["data"] == classify(client, input="a!")["data"]
+    )
 
 
 def test_keys_of_other_clients_are_ignored_but_raw_logits_are_refused(client: TestClient) -> None:
     assert classify(client, input="a", user="u", priority=0, use_activation=True)["data"]
-    refused(client.post("/v1/classify", json={"input": "a", "use_activation": False}), "invalid_type", "use_activation")
+    refused(
+        client.post("/v1/classify", json={"input": "a", "use_activation": False}),
+        "invalid_type",
+        "use_activation",
+    )
 
 
 @pytest.mark.parametrize(
@@ -115,7 +126,10 @@ def test_a_body_that_cannot_be_read_is_a_400(client: TestClient, body: bytes) ->
 
 def test_broken_json_and_bytes_that_are_no_utf8_are_invalid_json(client: TestClient) -> None:
     for body in (b'{"input": xyzzy}', b'{"input": "xyzzy\xff"}'):
-        refused(client.post("/v1/classify", content=body, headers={"Content-Type": "application/json"}), "invalid_json")
+        refused(
+            client.post("/v1/classify", content=body, headers={"Content-Type": "application/json"}),
+            "invalid_json",
+        )
 
 
 @pytest.mark.parametrize(
@@ -137,11 +151,15 @@ def test_a_wrong_type_is_named_by_its_place_alone(client: TestClient, body: Any,
 
 
 def test_a_body_that_is_not_sent_as_json_is_told_how_to_be(client: TestClient) -> None:
-    response = client.post("/v1/classify", content=b'{"input": "xyzzy"}', headers={"Content-Type": "text/plain"})
+    response = client.post(
+        "/v1/classify", content=b'{"input": "xyzzy"}', headers={"Content-Type": "text/plain"}
+    )
     assert "Content-Type: application/json" in refused(response, "invalid_type")["message"]
 
 
-@pytest.mark.parametrize(("given", "param"), [(r'"xyzzy \ud800"', "input"), (r'["a", "\udfff xyzzy"]', "input[1]")])
+@pytest.mark.parametrize(
+    ("given", "param"), [(r'"xyzzy \ud800"', "input"), (r'["a", "\udfff xyzzy"]', "input[1]")]
+)
 def test_half_a_surrogate_pair_is_a_400_and_not_a_crash(client: TestClient, given: str, param: str) -> None:
     body = f'{{"input": {given}}}'
     response = client.post("/v1/classify", content=body, headers={"Content-Type": "application/json"})
@@ -149,7 +167,8 @@ def test_half_a_surrogate_pair_is_a_400_and_not_a_crash(client: TestClient, give
 
 
 @pytest.mark.parametrize(
-    ("given", "param"), [("", "input"), (" \n", "input"), ([], "input"), (["a", ""], "input[1]"), ([""], "input[0]")]
+    ("given", "param"),
+    [("", "input"), (" \n", "input"), ([], "input"), (["a", ""], "input[1]"), ([""], "input[0]")],
 )
 def test_nothing_to_classify_is_empty_input(client: TestClient, given: Any, param: str) -> None:
     refused(client.post("/v1/classify", json={"input": given}), "empty_input", param)
@@ -157,7 +176,9 @@ def test_nothing_to_classify_is_empty_input(client: TestClient, given: Any, para
 
 def test_more_texts_than_the_limit_are_refused_with_both_numbers(client: TestClient) -> None:
     assert len(classify(client, input=["a"] * 4)["data"]) == 4
-    message = refused(client.post("/v1/classify", json={"input": [SECRET] * 5}), "too_many_inputs", "input")["message"]
+    message = refused(client.post("/v1/classify", json={"input": [SECRET] * 5}), "too_many_inputs", "input")[
+        "message"
+    ]
     assert "5" in message
     assert "4" in message
 
@@ -182,7 +203,9 @@ def test_a_large_body_is_refused_whether_it_says_its_length_or_comes_in_chunks(c
 
 
 def test_an_unknown_model_is_a_404_that_lists_those_there_are(client: TestClient) -> None:
-    error = refused(client.post("/v1/classify", json={"input": "a", "model": SECRET}), "model_not_found", "model")
+    error = refused(
+        client.post("/v1/classify", json={"input": "a", "model": SECRET}), "model_not_found", "model"
+    )
     assert "hate and deepfake" in error["message"]
 
 
@@ -259,7 +282,12 @@ def test_info_says_what_is_served_where_it_comes_from_and_what_it_is_not_for(
 ) -> None:
     info = client.get("/info").json()
     hate, deepfake = info["models"]["hate"], info["models"]["deepfake"]
-    assert (hate["version"], hate["threshold"], hate["weights"], hate["notices"]) == ("v1", 0.25, "pretrained", [])
+    assert (hate["version"], hate["threshold"], hate["weights"], hate["notices"]) == (
+        "v1",
+        0.25,
+        "pretrained",
+        [],
+    )
     assert (hate["data_md5"], hate["limits"]) == ("0123.dir", HATE.limits)
     assert (deepfake["weights"], deepfake["limits"]) == ("random", DEEPFAKE.limits)
     assert deepfake["notices"][0] == SYNTHETIC_NOTICE

@@ -40,7 +40,7 @@ def test_a_refusal_is_shown_in_the_words_of_the_service(url: str) -> None:
 
 
 def test_waiting_for_nobody_ends_with_the_address_and_the_time() -> None:
-    with pytest.raises(TimeoutError, match="127.0.0.1:9/ready is not ready after 0 s"):
+    with pytest.raises(TimeoutError, match=r"127\.0\.0\.1:9/ready is not ready after 0 s"):
         client.wait_until_ready("http://127.0.0.1:9", within_s=0)
 
 

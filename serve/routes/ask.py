@@ -47,7 +47,9 @@ def _check(text: str, param: str) -> None:
     if not text.strip():
         raise ApiError("empty_input", f"{param} is empty; send some text", param)
     if _SURROGATE.search(text):
-        raise ApiError("invalid_type", f"{param} holds half of a surrogate pair; send whole characters", param)
+        raise ApiError(
+            "invalid_type", f"{param} holds half of a surrogate pair; send whole characters", param
+        )
 
 
 def model_of(name: str | None, engine: Engine) -> "tuple[str, Predictor]":
