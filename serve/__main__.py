@@ -1,0 +1,85 @@
+"""`python -m serve`: the published models over HTTP on this machine."""
+
+import os
+import signal
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from serve import client, local
+from serve.settings import Settings, read
+from tweetelm.tasks import TaskName
+
+READY_WITHIN_S = 120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Serve the published models on this machine, at 127.0.0.1."""
+
+    registry: str = "models"
+    """Folder or URL of published models."""
+    tasks: tuple[TaskName, ...] = ()
+    """Tasks to serve; by default every task that has a published version."""
+    port: int | None = None
+    """Port of the service; by default 8000, or the next free one."""
+    ask: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """A text to classify once the service is up; may be given several times."""
+    stay: bool = field(default_factory=sys.stdin.isatty)
+    """Go on serving until Ctrl-C; by default on a terminal only."""
+
+
+def settings_of(options: Options) -> Settings:
+    """Replicas have working folders of their own, so the registry's path is made absolute."""
+    registry = options.registry if "://" in options.registry else str(Path(options.registry).absolute())
+    return read({"registry": registry, "tasks": options.tasks})
+
+
+def show(url: str, options: Options) -> None:
+    """The verdicts asked for, and how to ask for more."""
+    client.wait_until_ready(url, within_s=READY_WITHIN_S)
+    models = client.get(f"{url}/info")["models"]
+    for text in options.ask:
+        print("\n".join(client.verdicts(url, models, text)))
+    print("\n".join(client.notices(models)))
+    print(f"Page: {url}/\nAsk:  {client.curl(url, next(iter(models)))}", flush=True)
+
+
+def serve_until_stopped(options: Options, cluster: str | None) -> None:
+    settings, port = settings_of(options), local.free_port(options.port)
+    if options.port is None and port != local.PORT:
+        print(f"Port {local.PORT} is taken; serving at {port}.")
+    with local.running(settings, port, cluster=cluster):
+        show(f"http://{local.HOST}:{port}", options)
+        if options.stay:
+            stay()
+
+
+def stay() -> None:
+    """Until Ctrl-C or SIGTERM. Handled from here on: Ray takes SIGTERM when it starts, a shell's `&` SIGINT."""
+    for signal_ in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_, signal.default_int_handler)
+    print("Serving until Ctrl-C.", flush=True)
+    signal.pause()
+
+
+def main() -> int:
+    options = tyro.cli(Options, prog="python -m serve")
+    with tempfile.TemporaryDirectory(prefix="tweetelm-serve-") as folder:
+        os.environ.update(local.environment(os.environ, Path(folder)))
+        try:
+            serve_until_stopped(options, os.environ.get("RAY_ADDRESS"))
+        except KeyboardInterrupt:
+            print("Stopped.")
+        except (ValueError, FileNotFoundError, RuntimeError, TimeoutError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""Ray and Ray Serve on this machine for `python -m serve`: on loopback, behind a token, gone when it ends."""
+
+import errno
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from serve.settings import Settings
+
+HOST = "127.0.0.1"
+PORT = 8000
+
+
+def free_port(asked: int | None, *, first: int = PORT) -> int:
+    """The port asked for, or the first free one from `first` on.
+
+    Raises:
+        ValueError: the port asked for is taken.
+    """
+    for port in [asked] if asked is not None else range(first, first + 100):
+        if _is_free(port):
+            return port
+    if asked is not None:
+        raise ValueError(f"port {asked} on {HOST} is taken; name another, or leave out --port for a free one")
+    raise ValueError(f"every port from {first} to {first + 99} on {HOST} is taken; name one with --port")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+            raise
+        return True
+
+
+def environment(given: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """What to add to the environment before Ray is imported: its token, in `folder` unless there is one."""
+    extra = {"RAY_USAGE_STATS_ENABLED": "0"} if "RAY_USAGE_STATS_ENABLED" not in given else {}
+    if given.get("RAY_AUTH_MODE", "token") != "token":
+        return extra
+    extra["RAY_AUTH_MODE"] = "token"
+    if not given.get("RAY_AUTH_TOKEN") and not given.get("RAY_AUTH_TOKEN_PATH"):
+        path = folder / "ray_auth_token"
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_hex(32))
+        extra["RAY_AUTH_TOKEN_PATH"] = str(path)
+    return extra
+
+
+@contextmanager
+def running(settings: Settings, port: int, *, cluster: str | None) -> Iterator[None]:
+    """The application with these settings, served at `port` by a Ray of its own, or by the one at `cluster`.
+
+    Raises:
+        RuntimeError: the application did not start; the message ends with the replica's error.
+        ValueError: the cluster serves something already.
+    """
+    import ray  # here, for it reads the environment, and takes seconds that a mistyped flag should not cost
+    from ray import serve
+
+    from serve.app import NAME
+
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    ray.init(
+        address=cluster or "local",
+        include_dashboard=None if cluster else False,
+        log_to_driver=False,
+        logging_level=logging.WARNING,
+    )
+    try:
+        if serve.status().applications:
+            raise ValueError(f"Ray at {cluster} serves already; use `serve deploy serve/config.yaml` there")
+        if not cluster:
+            cpus = int(ray.available_resources()["CPU"])  # type: ignore[no-untyped-call]
+            settings = settings.model_copy(update={"threads": cpus, "max_replicas": 1})
+        _deploy(settings, port)
+        yield
+    finally:
+        serve.delete(NAME)
+        if cluster:
+            serve.shutdown()  # type: ignore[no-untyped-call]
+        ray.shutdown()
+
+
+def _deploy(settings: Settings, port: int) -> None:
+    from ray import serve
+
+    from serve.app import NAME, build
+
+    serve.start(proxy_location="HeadOnly", http_options={"host": HOST, "port": port, "request_timeout_s": 30})
+    try:
+        serve.run(build(settings.model_dump()), name=NAME, route_prefix="/")
+    except RuntimeError as error:
+        reasons = [one.message for one in serve.status().applications[NAME].deployments.values()]
+        raise RuntimeError("\n".join([str(error), *reasons])) from error

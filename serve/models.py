@@ -1,0 +1,68 @@
+"""From the registry to models that have shown that they work."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tweetelm import registry
+from tweetelm.predictor import Predictor
+from tweetelm.tasks import TASKS
+
+WARM_UP = ("a", "a short tweet with a link http and a mention @user", "a longer tweet, word after word, " * 8)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model and the folder it came from."""
+
+    path: Path
+    predictor: Predictor
+
+
+def load(
+    tasks: Iterable[str],
+    *,
+    url: str,
+    versions: Mapping[str, str],
+    device: str,
+    precision: str,
+    loaded: Mapping[str, Loaded],
+) -> dict[str, Loaded]:
+    """One model per task: the version asked for, else the published one.
+
+    Args:
+        tasks: The tasks to serve, in order.
+        url: Folder or URL of the registry.
+        versions: By task, in place of the published one.
+        device: As for `Predictor.load`.
+        precision: As for `Predictor.load`.
+        loaded: What is loaded already, and is kept where it comes from the same folder.
+
+    Raises:
+        FileNotFoundError: a task has no such version.
+        ValueError: `versions` names a task that is not served, or a model gives no probabilities.
+    """
+    tasks = list(tasks)
+    if unknown := versions.keys() - set(tasks):
+        raise ValueError(f"versions names {', '.join(sorted(unknown))}; served are {', '.join(tasks)}")
+    found: dict[str, Loaded] = {}
+    for task in tasks:
+        path = registry.resolve(task, registry=url, version=versions.get(task))
+        kept = loaded.get(task)
+        found[task] = kept if kept and kept.path == path else _load(task, path, device, precision)
+    return found
+
+
+def _load(task: str, path: Path, device: str, precision: str) -> Loaded:
+    predictor = Predictor.load(path, device=device, precision=precision)
+    if (predictor.task.name, predictor.labels) != (task, TASKS[task].labels):
+        raise ValueError(
+            f"{path} holds a {predictor.task.name} model with labels {predictor.labels}; "
+            f"expected {task} with {TASKS[task].labels}"
+        )
+    for prediction in predictor.predict(WARM_UP):
+        total = sum(prediction.probabilities)
+        if not math.isclose(total, 1.0, abs_tol=1e-3):  # false for NaN too
+            raise ValueError(f"{path} gives probabilities that sum to {total}; expected 1")
+    return Loaded(path, predictor)

@@ -1,0 +1,1 @@
+"""One module per protocol; each holds an APIRouter that `serve.api` includes."""

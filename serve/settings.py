@@ -1,0 +1,62 @@
+"""What a deployment may choose: `args` of the application and `user_config` of its deployment."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from serve.engine import Limits
+from tweetelm import registry
+from tweetelm.tasks import TASKS, TaskName
+
+
+class Settings(BaseModel):
+    """`args` of the application; a change of them restarts the replicas."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    registry: str = Field("models", description="Published models: a folder that every node sees, or a URL.")
+    tasks: tuple[TaskName, ...] = Field((), description="By default every task with a published version.")
+    device: str = "auto"
+    precision: Literal["auto", "bf16", "float32"] = "auto"
+    cpus: float = Field(1, gt=0, description="CPUs that one replica reserves.")
+    gpus: float = Field(0, ge=0, description="GPUs that one replica reserves.")
+    threads: int | None = Field(
+        None, ge=1, description="Threads of a forward pass; by default one per CPU reserved."
+    )
+    min_replicas: int = Field(1, ge=1)
+    max_replicas: int = Field(4, ge=1)
+    batch_tokens: int = Field(8192, ge=1, description="Tokens in one forward pass.")
+    batch_wait_s: float = Field(0.005, ge=0, description="How long a batch's first text waits for more.")
+    limits: Limits = Limits()
+
+
+class UserConfig(BaseModel):
+    """`user_config` of the deployment: any change of it makes the replicas look into the registry again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    versions: dict[str, str] = Field({}, description="A version by task, in place of the published one.")
+    reload: str | None = Field(None, description="Any text; a new one loads what is published now.")
+
+
+def read(args: Mapping[str, Any]) -> Settings:
+    """`args` checked, and with the tasks filled in.
+
+    Raises:
+        ValueError: a key is unknown or a value does not fit.
+        FileNotFoundError: no tasks are named, and no task has a published version.
+    """
+    settings = Settings(**args)
+    tasks = settings.tasks or _published(settings.registry)
+    return settings.model_copy(update={"tasks": tasks})
+
+
+def _published(url: str) -> tuple[str, ...]:
+    found = tuple(task for task in TASKS if registry.current_version(task, registry=url))
+    if not found:
+        raise FileNotFoundError(
+            f"nothing is published in {url}; expected a model of {' or '.join(TASKS)}: "
+            "train one with `python -m ray_jobs.train --task hate`"
+        )
+    return found
