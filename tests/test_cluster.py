@@ -69,6 +69,12 @@ def test_the_local_head_address_is_the_same_in_both_places() -> None:
     assert f"--node-ip-address={config['provider']['head_ip']} " in start_commands(config)[0]
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_every_file_that_is_copied_to_the_nodes_exists_but_for_the_token(name: str) -> None:
+    sources = set(read(name)["file_mounts"].values()) - {"./secrets/ray_auth_token"}
+    assert [source for source in sources if not (ROOT / source).exists()] == []
+
+
 # --- safety ---
 
 
