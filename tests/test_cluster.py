@@ -39,9 +39,6 @@ def check(config: dict[str, Any]) -> dict[str, Any]:
     return full
 
 
-# --- validation ---
-
-
 @pytest.mark.parametrize("name", FILES)
 def test_ray_accepts_the_file(name: str) -> None:
     assert check(read(name))["cluster_name"].startswith("tweetelm")
@@ -73,9 +70,6 @@ def test_the_local_head_address_is_the_same_in_both_places() -> None:
 def test_every_file_that_is_copied_to_the_nodes_exists_but_for_the_token(name: str) -> None:
     sources = set(read(name)["file_mounts"].values()) - {"./secrets/ray_auth_token"}
     assert [source for source in sources if not (ROOT / source).exists()] == []
-
-
-# --- safety ---
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -42,7 +42,7 @@ def runtime_env() -> dict[str, Any]:
 def upload(project: Path, target: Path) -> Path:
     """The archive that `ray job submit` would send for the folder `project`."""
 
-    def pack(folder: str, excludes: list[str], is_file: bool = False) -> None:
+    def pack(folder: str, excludes: list[str] | None, is_file: bool = False) -> None:
         create_package(folder, target, include_gitignore=True, excludes=excludes)
 
     wanted = RuntimeEnv(**{**runtime_env(), "working_dir": str(project)})
