@@ -68,7 +68,7 @@ def search(
     random.seed(base.loop.seed)
     np.random.seed(base.loop.seed)  # Tune's basic generator draws from the global one
     grid = tuner.fit()
-    rows = [_row(base, result) for result in grid]
+    rows = [_row(base, grid[index]) for index in range(len(grid))]
     scored = [row for row in rows if row.score is not None]
     if not scored:
         raise ValueError(f"none of the {len(rows)} trials was validated; see {folder}")

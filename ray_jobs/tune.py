@@ -69,8 +69,8 @@ def tune(arguments: Arguments) -> int:
     resources = connect()
     concurrent = min(arguments.concurrent or slots(base, resources), slots(base, resources))
     print(
-        f"search {search_name(base)}: {arguments.trials} trials of {', '.join(space)}, {concurrent} at a time, "
-        f"{base.run.workers} workers each, at most {base.loop.epochs} epochs",
+        f"search {search_name(base)}: {arguments.trials} trials of {', '.join(space)}, "
+        f"{concurrent} at a time, {base.run.workers} workers each, at most {base.loop.epochs} epochs",
         flush=True,
     )
     if arguments.plan:
