@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from pathlib import Path
 _SETTINGS = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # seconds between polls; each report waits for one
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # else every line of a worker appears twice
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # of use where nodes are taken back; a cluster sets it
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
@@ -39,27 +41,40 @@ def connect() -> Resources:
     import ray
 
     local = "RAY_ADDRESS" not in os.environ
-    forwarded = {key: os.environ[key] for key in (*_SETTINGS, "PYTHONPATH") if key in os.environ}
     try:
-        context = ray.init(
-            address="local" if local else None,
-            include_dashboard=True if local else None,
-            object_store_memory=_GIB // 2 if local else None,
-            logging_level=logging.WARNING,
-            log_to_driver=True,
-            runtime_env=None if "RAY_JOB_ID" in os.environ or not local else {"env_vars": forwarded},
-        )
+        if local:
+            _start_here()
+        else:
+            ray.init(logging_level=logging.ERROR)
     except ConnectionError as error:
         raise ConnectionError(
             f"no Ray cluster answers at {os.environ['RAY_ADDRESS']}: {error}\nCheck the address, and that "
             "RAY_AUTH_MODE=token and the cluster's token (RAY_AUTH_TOKEN_PATH) are set here too; or unset "
             "RAY_ADDRESS to run on this machine"
         ) from error
-    del context
-    if local:
-        _protect_token()
     have = ray.cluster_resources()
     return Resources(cpus=int(have.get("CPU", 0)), gpus=int(have.get("GPU", 0)), local=local)
+
+
+def _start_here() -> None:
+    """A cluster of this machine alone, known to its own processes by address: Ray's state API, which cleans
+    up after a trial, gives up when it finds several clusters on one machine and is not told which is its own.
+    """
+    import ray
+
+    with socket.socket() as free:
+        free.bind(("", 0))
+        port = free.getsockname()[1]
+    os.environ["RAY_GCS_SERVER_PORT"] = str(port)
+    forwarded = {key: os.environ[key] for key in (*_SETTINGS, "PYTHONPATH") if key in os.environ}
+    forwarded["RAY_ADDRESS"] = f"{ray.util.get_node_ip_address()}:{port}"
+    ray.init(
+        address="local",
+        object_store_memory=_GIB // 2,
+        logging_level=logging.ERROR,
+        runtime_env={"env_vars": forwarded},
+    )
+    _protect_token()
 
 
 def _protect_token() -> None:

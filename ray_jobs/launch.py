@@ -1,6 +1,7 @@
 """A training run from its configuration to its best checkpoint: once for `train`, per trial for a search."""
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Sequence
@@ -58,6 +59,7 @@ def run(config: TrainConfig, resources: Resources, callbacks: Sequence[Any] = ()
         ValueError: the name belongs to a run with another configuration, or the cluster is too small.
         OSError: the storage cannot be written or is too full.
     """
+    logging.getLogger("ray.train").setLevel(logging.WARNING)
     prepared = prepare(config)
     claim(config)
     folder = run_folder(config)
@@ -75,7 +77,7 @@ def run(config: TrainConfig, resources: Resources, callbacks: Sequence[Any] = ()
                 num_to_keep=2, checkpoint_score_attribute=score_name(config), checkpoint_score_order="max"
             ),
             callbacks=list(callbacks),
-            logging_config=LoggingConfig(log_level="WARNING"),
+            logging_config=LoggingConfig(log_level="ERROR"),
             worker_runtime_env={"env_vars": {"OMP_NUM_THREADS": str(cpus_each(config, resources))}},
         ),
         torch_config=TorchConfig(timeout_s=_COLLECTIVE_TIMEOUT_S),

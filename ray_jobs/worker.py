@@ -1,5 +1,6 @@
 """What each Ray Train worker runs: the library's loop, with checkpoints, reports and progress around it."""
 
+import logging
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -49,6 +50,7 @@ def train_worker(values: dict[str, Setup]) -> None:
     device = ray.train.torch.get_device()
     assert isinstance(device, torch.device)
     use_fast_float32(device)
+    logging.getLogger().setLevel(logging.WARNING)  # Ray Train tells of every report it passes on
     disable_progress_bar()  # transformers' own, for each file it reads or writes
     strategy = DataParallel(device=device, rank=context.get_world_rank(), world=context.get_world_size())
     state = build_state(config, setup.prepared, device)
