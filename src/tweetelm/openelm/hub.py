@@ -5,6 +5,7 @@ Code and pickles that a repository may hold are never asked for.
 
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 
 from .presets import Preset, find_preset
 
@@ -47,9 +48,7 @@ def fetch(name: str, revision: str | None = None) -> Checkpoint:
         return Checkpoint(folder=Path(name).resolve())  # jobs read it from another working directory
     repo = _repository(name, preset)
     wanted = revision or (preset.revision if preset else "main")
-    folder = _download(
-        repo, wanted, _MODEL_FILES, "--model.name", ", or start from random weights with --model.init random"
-    )
+    folder = _download(repo, wanted, _MODEL_FILES, "--model.name")
     if not any(folder.glob("*.safetensors")):
         raise FileNotFoundError(
             f"{repo} at revision {wanted} has no {WEIGHTS}. Pickled weights, if it has those, can run code "
@@ -67,7 +66,7 @@ def fetch_tokenizer(name: str) -> Path:
     """
     if Path(name).exists():
         return Path(name)
-    return _download(_repository(name, None), "main", _TOKENIZER_FILES, "--model.tokenizer", "")
+    return _download(_repository(name, None), "main", _TOKENIZER_FILES, "--model.tokenizer")
 
 
 def _repository(name: str, preset: Preset | None) -> str:
@@ -80,7 +79,7 @@ def _repository(name: str, preset: Preset | None) -> str:
     return name
 
 
-def _download(repo: str, revision: str, files: tuple[str, ...], flag: str, otherwise: str) -> Path:
+def _download(repo: str, revision: str, files: tuple[str, ...], flag: str) -> Path:
     from huggingface_hub import constants, snapshot_download
 
     try:
@@ -88,7 +87,7 @@ def _download(repo: str, revision: str, files: tuple[str, ...], flag: str, other
     except Exception as error:  # the hub's own, or whatever its HTTP library raises: the advice is the same
         raise FileNotFoundError(
             f"could not get {repo} at revision {revision} from the model hub at {constants.ENDPOINT}: "
-            f"{type(error).__name__}: {_first_line(error)}\n{_advice(error, repo, flag)}{otherwise}"
+            f"{type(error).__name__}: {shorten(str(error), 300, placeholder=' …')}\n{_advice(error, repo, flag)}"
         ) from error
 
 
@@ -109,8 +108,6 @@ def _advice(error: Exception, repo: str, flag: str) -> str:
     return (
         f"If this machine has no internet, download it elsewhere with `hf download {repo} --local-dir DIR` "
         f"and pass {flag} DIR"
+        + ("" if flag == "--model.tokenizer" else ", or start from random weights with --model.init random")
     )
 
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [""])[0]
