@@ -55,22 +55,28 @@ class OpenELMPreTrainedModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         """The paper's initialisation: fan-in scaled, residual outputs scaled down by depth."""
         dim, layers = self.config.model_dim, self.config.num_transformer_layers
-        into_residual = dim**-0.5 * (2 * layers) ** -0.5
-        if isinstance(module, OpenELMAttention):
-            init.normal_(module.out_proj.weight, std=into_residual)
-        elif isinstance(module, OpenELMFeedForward):
-            init.normal_(module.proj_2.weight, std=into_residual)
-        elif isinstance(module, nn.Embedding):
+        if isinstance(module, nn.Embedding):
             init.normal_(module.weight, std=dim**-0.5)
         elif isinstance(module, OpenELMRMSNorm):
             init.ones_(module.weight)
         elif isinstance(module, nn.Linear):
-            head = module in (getattr(self, "score", None), getattr(self, "lm_head", None))
-            init.normal_(
-                module.weight, std=self.config.initializer_range if head else module.in_features**-0.5
-            )
+            std = module.in_features**-0.5
+            if module in (getattr(self, "score", None), getattr(self, "lm_head", None)):
+                std = self.config.initializer_range
+            elif self._adds_to_residual(module):
+                std = dim**-0.5 * (2 * layers) ** -0.5
+            init.normal_(module.weight, std=std)
             if module.bias is not None:
                 init.zeros_(module.bias)
+
+    def _adds_to_residual(self, linear: nn.Linear) -> bool:
+        """Asked of the projection itself: outside its own package, transformers never offers a module for
+        initialisation that has no parameter of its own, such as the attention around it."""
+        return any(
+            (isinstance(block, OpenELMAttention) and block.out_proj is linear)
+            or (isinstance(block, OpenELMFeedForward) and block.proj_2 is linear)
+            for block in self.modules()
+        )
 
 
 class OpenELMModel(OpenELMPreTrainedModel):
