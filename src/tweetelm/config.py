@@ -1,4 +1,5 @@
-"""What a training run is: frozen dataclasses from which the command line is made. Every default stands here once."""
+"""What a training run is: frozen dataclasses from which the command line is made. Every default stands here
+once."""
 
 import dataclasses
 import hashlib
@@ -24,14 +25,18 @@ class DataConfig:
     root: str = "data"
     """Folder that `dvc pull` fills, or `sample` for the embedded synthetic sample."""
     drop_overlap: bool = True
-    """Leave out training rows whose normalised text also stands in validation or test (test rows are never dropped)."""
+    """Leave out training rows whose normalised text also stands in validation or test (test rows are never
+    dropped)."""
     limit: int | None = None
     """Use only this many training rows (a seeded random choice), for a quick look."""
     shuffle_labels: bool = False
     """Permute the training labels: a control that must stay at chance on validation."""
 
     def __post_init__(self) -> None:
-        _require(self.limit is None or self.limit > 0, f"data.limit is {self.limit}; expected a positive number of rows")
+        _require(
+            self.limit is None or self.limit > 0,
+            f"data.limit is {self.limit}; expected a positive number of rows",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +51,8 @@ class ModelConfig:
     revision: str | None = None
     """Git revision of the hub repository; a preset pins its own."""
     tokenizer: str | None = None
-    """A tokenizer.json, a SentencePiece tokenizer.model, a folder with either, or a hub id, in place of the model's own."""
+    """A tokenizer.json, a SentencePiece tokenizer.model, a folder with either, or a hub id, in place of the
+    model's own."""
     max_tokens: int = 256
     """Longer tweets are cut to this many tokens, the first (BOS) included."""
     pooling: Literal["last", "mean"] = "last"
@@ -61,7 +67,8 @@ class ModelConfig:
         _require(self.max_tokens >= 2, f"model.max_tokens is {self.max_tokens}; expected at least 2")
         _require(
             not (self.scratch and self.init == "pretrained"),
-            f"{self.name} has no published weights; leave out --model.init pretrained or name an openelm-* preset",
+            f"{self.name} has no published weights; leave out --model.init pretrained or name an "
+            f"openelm-* preset",
         )
 
     @property
@@ -82,7 +89,8 @@ class OptimConfig:
     mode: Literal["full", "head"] = "full"
     """full: every weight learns. head: only the classifier does."""
     lr: float | None = None
-    """Peak learning rate; by default 3e-5 from pretrained weights, 1e-3 from random ones or for the head alone."""
+    """Peak learning rate; by default 3e-5 from pretrained weights, 1e-3 from random ones or for the head
+    alone."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     """Decay to zero after warm-up."""
     warmup: float = 0.1
@@ -100,11 +108,16 @@ class OptimConfig:
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        _require(self.lr is None or self.lr > 0, f"optim.lr is {self.lr}; expected a positive number such as 3e-5")
+        _require(
+            self.lr is None or self.lr > 0, f"optim.lr is {self.lr}; expected a positive number such as 3e-5"
+        )
         for name, low, high in (("warmup", 0, 1), ("label_smoothing", 0, 1)):
             value = getattr(self, name)
             _require(low <= value < high, f"optim.{name} is {value}; expected {low} <= {name} < {high}")
-        _require(0 < self.layer_decay <= 1, f"optim.layer_decay is {self.layer_decay}; expected 0 < layer_decay <= 1")
+        _require(
+            0 < self.layer_decay <= 1,
+            f"optim.layer_decay is {self.layer_decay}; expected 0 < layer_decay <= 1",
+        )
         _require(self.clip > 0, f"optim.clip is {self.clip}; expected a positive gradient norm")
 
 
@@ -124,7 +137,8 @@ class LoopConfig:
     patience: int | None = None
     """Stop after this many validations without improvement."""
     precision: Literal["auto", "bf16", "float32"] = "auto"
-    """auto: bfloat16 autocast where the hardware multiplies bfloat16, else float32. Master weights are float32."""
+    """auto: bfloat16 autocast where the hardware multiplies bfloat16, else float32. Master weights are
+    float32."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -162,7 +176,8 @@ class TrackingConfig:
     """Where metrics go, beside the run's own history.jsonl."""
 
     wandb: Literal["auto", "online", "offline", "off"] = "auto"
-    """auto: online if WANDB_API_KEY is set, else offline (`wandb sync` later); nothing if wandb is not installed."""
+    """auto: online if WANDB_API_KEY is set, else offline (`wandb sync` later); nothing if wandb is not
+    installed."""
     project: str = "tweetelm"
     group: str | None = None
 
@@ -174,7 +189,8 @@ class TrainConfig:
     task: TaskName
     """hate: is this tweet hate speech? deepfake: did a machine write it?"""
     name: str | None = None
-    """Name of the run, and its identity: the same command again resumes it. By default made from the configuration."""
+    """Name of the run, and its identity: the same command again resumes it. By default made from the
+    configuration."""
     data: DataConfig = field(default_factory=DataConfig)
     text: TextConfig = field(default_factory=TextConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -186,7 +202,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         _require(
             self.loop.micro_tokens >= self.model.max_tokens,
-            f"loop.micro_tokens ({self.loop.micro_tokens}) is less than model.max_tokens ({self.model.max_tokens}): "
+            f"loop.micro_tokens ({self.loop.micro_tokens}) is less than model.max_tokens "
+            f"({self.model.max_tokens}): "
             "the longest tweet would not fit; raise --loop.micro-tokens or lower --model.max-tokens",
         )
 
@@ -211,7 +228,8 @@ _PLACEMENT = ("name", "run", "tracking")
 
 
 def identity(config: TrainConfig) -> dict[str, Any]:
-    """The part of a configuration that decides what is learnt, as plain JSON data; placement and tracking are not."""
+    """The part of a configuration that decides what is learnt, as plain JSON data; placement and tracking
+    are not."""
     return {key: value for key, value in dataclasses.asdict(config).items() if key not in _PLACEMENT}
 
 

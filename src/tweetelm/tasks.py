@@ -9,7 +9,8 @@ SYNTHETIC_NOTICE = "synthetic sample: says nothing about tweets"
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """A result somebody else reported on the same test split (or measured by us on it, when `source` says so)."""
+    """A result somebody else reported on the same test split (or measured by us on it, when `source` says
+    so)."""
 
     system: str
     value: float
@@ -20,7 +21,8 @@ class Published:
 class Task:
     """A binary classification of tweets.
 
-    `labels` are in the order of their ids; the last one is the positive class. `metric` is the headline metric,
+    `labels` are in the order of their ids; the last one is the positive class. `metric` is the headline
+    metric,
     a key of `tweetelm.evaluation.metrics.score`. `group_column` names the dataset column whose values the
     evaluation is broken down by, if any.
     """
@@ -47,8 +49,9 @@ HATE = Task(
     metric="macro_f1",
     dataset="TweetEval hate (HatEval, SemEval-2019 task 5)",
     licence="CC BY-NC 4.0 (HatEval): non-commercial use only",
-    limits="English tweets of 2018, hate against women or immigrants only. Training and test differ strongly: "
-    "models predict hate far too often on the test split. Not for automated moderation or action against a person.",
+    limits="English tweets of 2018, hate against women or immigrants only. Training and test differ "
+    "strongly: models predict hate far too often on the test split. Not for automated moderation or for "
+    "action against a person.",
     published=(
         Published(system="majority class", value=0.367, source="measured"),
         Published(system="TF-IDF words, logistic regression", value=0.446, source="measured"),
@@ -64,14 +67,20 @@ DEEPFAKE = Task(
     labels=("human", "bot"),
     metric="accuracy",
     dataset="TweepFake",
-    licence="no licence stated by the TweepFake repository: fetch it from its authors, do not redistribute it",
-    limits="17 personas and 23 bots with generators up to 2020 (GPT-2, RNN, Markov chains). 16 formatting counts "
-    "alone reach .852 accuracy; recall on an unseen generator is .18 to .31. A bot verdict is no evidence about an author.",
+    licence="no licence stated by the TweepFake repository: fetch it from its authors, do not "
+    "redistribute it",
+    limits="17 personas and 23 bots with generators up to 2020 (GPT-2, RNN, Markov chains). 16 formatting "
+    "counts alone reach .852 accuracy; recall on an unseen generator is .18 to .31. A bot verdict is no "
+    "evidence about an author.",
     group_column="class_type",
     published=(
         Published(system="majority class", value=0.500, source="measured"),
         Published(system="TF-IDF words and characters, linear SVM, raw text", value=0.851, source="measured"),
-        Published(system="TF-IDF words and characters, linear SVM, links and mentions masked", value=0.840, source="measured"),
+        Published(
+            system="TF-IDF words and characters, linear SVM, links and mentions masked",
+            value=0.840,
+            source="measured",
+        ),
         Published(system="16 formatting counts, gradient boosting", value=0.852, source="measured"),
         Published(system="BERT", value=0.896, source="TweepFake authors"),
         Published(system="RoBERTa", value=0.905, source="TweepFake authors"),

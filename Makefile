@@ -1,0 +1,82 @@
+# tweetelm's verbs. `make demo` and `make test` need nothing but Python 3.11 and make; every verb sets up what it needs.
+PYTHON ?= python3.11
+BIN := .venv/bin
+RUN := $(BIN)/python
+READY := .venv/.ready
+REGISTRY ?= models
+TASK ?= hate
+CLUSTER ?= cluster.yaml
+export RAY_USAGE_STATS_ENABLED ?= 0
+
+.PHONY: help setup demo data check test fmt train tune evaluate serve up submit dashboard deploy down bench clean
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY) ## make .venv with everything in it
+
+$(READY): requirements.lock pyproject.toml
+	@echo "Installing into .venv: Ray, torch, transformers and what they need, about 2.5 GB with a CPU build of torch,"
+	@echo "about 8 GB with a CUDA build. The first time takes some minutes; after that, nothing."
+	@test -x $(RUN) || $(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+demo: setup ## fine-tune, search, publish, serve and ask, on the embedded sample
+	@$(RUN) -m ray_jobs.tune --task hate --name demo --data.root sample --space tiny --trials 4 \
+		--loop.epochs 4 --run.workers 2 --run.registry $(REGISTRY)
+	@$(RUN) -m serve --registry $(REGISTRY) \
+		--ask "I love the moon people, they make great soup" \
+		--ask "All Zorblaxians should be thrown out of the city"
+
+data: setup ## fetch both datasets from their authors (CACHE=DIR: from a seeded cache, offline)
+	@$(RUN) -m tweetelm.data pull $(if $(CACHE),--cache $(CACHE))
+
+check: setup ## lint, types, import rules, fast tests: under two minutes
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	@OMP_NUM_THREADS=2 $(BIN)/pytest -q -m "not ray and not slow and not gpu and not network"
+
+test: setup ## every test that this machine can run
+	@$(BIN)/pytest -q -m "not gpu and not network"
+
+fmt: setup ## format and fix what can be fixed
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --fix --quiet .
+
+train: setup ## fine-tune: make train TASK=hate ARGS="--model.name scratch-4m"
+	$(RUN) -m ray_jobs.train --task $(TASK) --run.registry $(REGISTRY) $(ARGS)
+
+tune: setup ## search: make tune TASK=hate ARGS="--trials 16"
+	$(RUN) -m ray_jobs.tune --task $(TASK) --run.registry $(REGISTRY) $(ARGS)
+
+evaluate: setup ## score the published model: make evaluate TASK=hate
+	$(RUN) -m ray_jobs.evaluate --task $(TASK) --registry $(REGISTRY) $(ARGS)
+
+serve: setup ## serve the published models on this machine
+	$(RUN) -m serve --registry $(REGISTRY) $(ARGS)
+
+up: setup ## start the cluster of CLUSTER=cluster.yaml
+	$(BIN)/ray up --yes $(CLUSTER)
+
+dashboard: setup ## open a tunnel to the cluster's dashboard on port 8265
+	$(BIN)/ray dashboard $(CLUSTER)
+
+submit: setup ## run a job through the tunnel: make submit JOB="ray_jobs.train --task hate"
+	$(BIN)/ray job submit --address http://127.0.0.1:8265 --runtime-env runtime_env.yaml --working-dir . -- python -m $(JOB)
+
+deploy: setup ## put the published models behind the cluster's endpoint
+	$(BIN)/serve deploy --address http://127.0.0.1:8265 serve/config.yaml
+
+down: setup ## stop the cluster
+	$(BIN)/ray down --yes $(CLUSTER)
+
+bench: setup ## measure what benchmarks/ claims, on this machine
+	@for script in benchmarks/bench_*.py; do $(RUN) $$script || exit 1; done
+
+clean: ## remove caches, not runs, models or data
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

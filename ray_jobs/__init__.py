@@ -1,0 +1,1 @@
+"""Training, search and evaluation as Ray jobs, run as modules: `python -m ray_jobs.train --help`."""

@@ -1,0 +1,20 @@
+"""Errors as a person at a terminal, or reading a job's log, wants them."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+
+_OURS = (ValueError, FileNotFoundError, FloatingPointError, ConnectionError, OSError)
+
+
+@contextlib.contextmanager
+def refuse() -> Iterator[None]:
+    """Turn an error that explains itself into its message and exit status 2; let a bug show its trace."""
+    try:
+        yield
+    except _OURS as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted; the same command again goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(130)

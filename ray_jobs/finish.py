@@ -1,0 +1,130 @@
+"""After training: evaluate the best checkpoint on validation and test, and publish it."""
+
+import hashlib
+import json
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import ray
+
+from ray_jobs.cluster import Resources
+from ray_jobs.launch import Outcome, on_gpu, run_folder
+from tweetelm.config import TrainConfig
+from tweetelm.data import Provenance, load
+from tweetelm.evaluation.evaluate import evaluate
+from tweetelm.evaluation.report import write
+from tweetelm.openelm.loading import WEIGHTS, Checkpoint
+from tweetelm.precision import use_fast_float32
+from tweetelm.predictor import Predictor
+from tweetelm.registry import make_card, publish
+from tweetelm.registry.card import Base, Git
+from tweetelm.tasks import TASKS
+
+FINISHED_FILE = "finished.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """What became of a run: its scores, and the published version if it was published."""
+
+    run: str
+    scores: dict[str, dict[str, float]]
+    notices: list[str]
+    version: str | None = None
+    path: str | None = None
+    promoted: bool = False
+    reason: str = ""
+
+
+def evaluate_and_publish(
+    config: TrainConfig, outcome: Outcome, resources: Resources, git: Git | None
+) -> Finished:
+    """Do both where the accelerator is, as a Ray task, and note the result in the run's folder."""
+    gpu = on_gpu(config, resources)
+    cpus = max(resources.cpus, 1) if resources.local else 1
+    options: dict[str, Any] = {"num_cpus": 1 if gpu else cpus, "num_gpus": 1 if gpu else 0}
+    task = ray.remote(**options)(_evaluate_and_publish)
+    where = outcome.prepared
+    finished: Finished = ray.get(
+        task.remote(config, outcome.checkpoint, where.base, where.tokenizer, where.provenance, git, cpus)
+    )
+    filesystem, local = fsspec.core.url_to_fs(f"{run_folder(config)}/{FINISHED_FILE}")
+    filesystem.pipe_file(local, (json.dumps(asdict(finished), indent=2) + "\n").encode())
+    return finished
+
+
+def already_finished(config: TrainConfig) -> Finished | None:
+    """The result of a run that was carried to its end before."""
+    filesystem, local = fsspec.core.url_to_fs(f"{run_folder(config)}/{FINISHED_FILE}")
+    if not filesystem.exists(local):
+        return None
+    return Finished(**json.loads(filesystem.cat_file(local)))
+
+
+def _evaluate_and_publish(
+    config: TrainConfig,
+    checkpoint: str,
+    base: Checkpoint | None,
+    tokenizer: str,
+    provenance: Provenance,
+    git: Git | None,
+    threads: int,
+) -> Finished:
+    import torch
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    torch.set_num_threads(threads)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = _local(checkpoint, Path(scratch))
+        predictor = Predictor.load(folder, precision="float32")
+        use_fast_float32(next(predictor.model.parameters()).device)
+        evaluation = evaluate(predictor, load(TASKS[config.task], config.data.root))
+        card = make_card(
+            config,
+            provenance=provenance,
+            base=_base(config, base, tokenizer),
+            metrics=evaluation.metrics,
+            git=git,
+        )
+        report = Path(scratch) / "evaluation"
+        write(evaluation, report, provenance, card)
+        names = ("macro_f1", "accuracy", "auroc")
+        scores = {split: {k: m[k] for k in names} for split, m in evaluation.metrics.items()}
+        finished = Finished(run=config.run_name, scores=scores, notices=card.notices)
+        if not config.run.publish:
+            return finished
+        published = publish(
+            folder, card, registry=config.run.registry, evaluation=report, replace=config.run.replace
+        )
+        return Finished(**{**asdict(finished), **asdict(published)})
+
+
+def _local(checkpoint: str, scratch: Path) -> Path:
+    if "://" not in checkpoint and Path(checkpoint).is_dir():
+        return Path(checkpoint)
+    filesystem, remote = fsspec.core.url_to_fs(checkpoint)
+    filesystem.get(remote, str(scratch / "checkpoint"), recursive=True)
+    return scratch / "checkpoint"
+
+
+def _base(config: TrainConfig, base: Checkpoint | None, tokenizer: str) -> Base:
+    """What training started from, with hashes of the files themselves."""
+    model = config.model
+    weights = base.folder / WEIGHTS if base else None
+    return Base(
+        name=model.name,
+        init="scratch" if model.scratch else "random" if model.random else "pretrained",
+        source=(base.repo or str(base.folder)) if base else "none",
+        revision=base.commit if base else None,
+        weights_sha256=_sha256(weights) if weights and weights.is_file() else None,
+        tokenizer_sha256=hashlib.sha256(tokenizer.encode()).hexdigest(),
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,184 @@
+"""A training run from its configuration to its best checkpoint: once for `train`, per trial for a search."""
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import ray.train
+from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.v2.api.config import LoggingConfig
+
+from ray_jobs.cluster import Resources
+from ray_jobs.worker import Setup, train_worker
+from tweetelm.config import TrainConfig, difference, identity
+from tweetelm.openelm.accounting import Cost
+from tweetelm.tasks import TASKS
+from tweetelm.training.setup import Prepared, prepare
+
+RUN_FILE = "run.json"
+_COLLECTIVE_TIMEOUT_S = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """A finished run: its folder, its best checkpoint by validation, and that checkpoint's metrics."""
+
+    folder: str
+    checkpoint: str
+    metrics: dict[str, Any]
+    prepared: Prepared
+
+
+def score_name(config: TrainConfig) -> str:
+    """The metric that decides which checkpoint is best, as it is called in reports."""
+    return f"validation_{TASKS[config.task].metric}"
+
+
+def storage_path(config: TrainConfig) -> str:
+    """Where runs are kept: a URL as it is, a folder made absolute (workers have another working
+    directory)."""
+    storage = config.run.storage
+    return storage if "://" in storage else str(Path(storage).resolve())
+
+
+def run_folder(config: TrainConfig) -> str:
+    """The folder or URL of this run."""
+    return f"{storage_path(config)}/{config.run_name}"
+
+
+def run(config: TrainConfig, resources: Resources, callbacks: Sequence[Any] = ()) -> Outcome:
+    """Train, or resume what was interrupted, and find the best checkpoint.
+
+    Raises:
+        ValueError: the name belongs to a run with another configuration, or the cluster is too small.
+        OSError: the storage cannot be written or is too full.
+    """
+    prepared = prepare(config)
+    claim(config)
+    folder = run_folder(config)
+    trainer = TorchTrainer(
+        train_worker,
+        train_loop_config={"setup": _setup(config, prepared, folder)},
+        scaling_config=scaling(config, resources),
+        run_config=ray.train.RunConfig(  # type: ignore[call-arg]  # typed as V1, is V2
+            name=config.run_name,
+            storage_path=storage_path(config),
+            failure_config=ray.train.FailureConfig(  # type: ignore[call-arg]
+                max_failures=config.run.retries, controller_failure_limit=3
+            ),
+            checkpoint_config=ray.train.CheckpointConfig(
+                num_to_keep=2, checkpoint_score_attribute=score_name(config), checkpoint_score_order="max"
+            ),
+            callbacks=list(callbacks),
+            logging_config=LoggingConfig(log_level="WARNING"),
+            worker_runtime_env={"env_vars": {"OMP_NUM_THREADS": str(cpus_each(config, resources))}},
+        ),
+        torch_config=TorchConfig(timeout_s=_COLLECTIVE_TIMEOUT_S),
+    )
+    trainer.fit()
+    return best(config, prepared)
+
+
+def best(config: TrainConfig, prepared: Prepared) -> Outcome:
+    """The best checkpoint that a run has kept."""
+    result = ray.train.Result.from_path(run_folder(config))
+    pairs = [(c, m) for c, m in result.best_checkpoints or [] if score_name(config) in m]
+    checkpoint, metrics = max(pairs, key=lambda pair: pair[1][score_name(config)])
+    return Outcome(folder=run_folder(config), checkpoint=checkpoint.path, metrics=metrics, prepared=prepared)
+
+
+def _setup(config: TrainConfig, prepared: Prepared, folder: str) -> Setup:
+    return Setup(
+        config=config,
+        prepared=prepared,
+        folder=folder,
+        api_key_present="WANDB_API_KEY" in os.environ,
+        live=os.isatty(1),
+    )
+
+
+def cpus_each(config: TrainConfig, resources: Resources) -> int:
+    """CPUs of one worker: an equal share on this machine, one elsewhere or beside a GPU."""
+    if not resources.local or on_gpu(config, resources):
+        return 1
+    return max(1, resources.cpus // config.run.workers)
+
+
+def on_gpu(config: TrainConfig, resources: Resources) -> bool:
+    """Whether workers get a GPU each."""
+    return config.run.gpu == "yes" or (config.run.gpu == "auto" and resources.gpus > 0)
+
+
+def scaling(config: TrainConfig, resources: Resources) -> ray.train.ScalingConfig:
+    """How many workers with what.
+
+    Raises:
+        ValueError: this machine cannot hold them. (A cluster may grow, so there nothing is refused.)
+    """
+    gpu, workers = on_gpu(config, resources), config.run.workers
+    kind, have = ("GPU", resources.gpus) if gpu else ("CPU", resources.cpus)
+    if workers < 1:
+        raise ValueError(f"run.workers is {workers}; expected at least 1")
+    if resources.local and workers > have:
+        raise ValueError(
+            f"{workers} workers x 1 {kind} = {workers} {kind}s, but this machine has {have}; "
+            f"use --run.workers {max(have, 1)} or a larger cluster (RAY_ADDRESS)"
+        )
+    each = {"CPU": cpus_each(config, resources)} | ({"GPU": 1} if gpu else {})
+    return ray.train.ScalingConfig(num_workers=workers, use_gpu=gpu, resources_per_worker=each)
+
+
+def claim(config: TrainConfig) -> None:
+    """Take the run's name, or see that it is the same run going on.
+
+    Raises:
+        ValueError: the name belongs to a run with another configuration.
+        OSError: the storage cannot be written.
+    """
+    path, mine = f"{run_folder(config)}/{RUN_FILE}", identity(config)
+    filesystem, local = fsspec.core.url_to_fs(path)
+    if filesystem.exists(local):
+        stored = json.loads(filesystem.cat_file(local))
+        changes = difference(stored["identity"], json.loads(json.dumps(mine)))
+        if changes:
+            raise ValueError(
+                f"a run called {config.run_name!r} exists with another configuration:\n  "
+                + "\n  ".join(changes)
+                + f"\nGive this one another --name, or delete {run_folder(config)}"
+            )
+        return
+    try:
+        filesystem.makedirs(filesystem._parent(local), exist_ok=True)
+        with filesystem.open(local, "w") as file:
+            file.write(json.dumps({"name": config.run_name, "identity": mine}, indent=2) + "\n")
+    except OSError as error:
+        raise OSError(
+            f"cannot write {path} ({error}); choose another folder or URL with --run.storage"
+        ) from error
+
+
+def check_space(config: TrainConfig, size: Cost) -> None:
+    """See that local storage has room for the checkpoints that a run keeps.
+
+    Raises:
+        OSError: it has not.
+    """
+    storage = storage_path(config)
+    if "://" in storage:
+        return
+    folder = Path(storage)
+    while not folder.exists():
+        folder = folder.parent
+    learning = size.parameters if config.optim.mode == "full" else 0
+    needed = 4 * (4 * size.parameters + 8 * learning)  # best two, last, and one being written
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise OSError(
+            f"{folder} has {free / 1e9:.1f} GB free; checkpoints of this run need up to "
+            f"{needed / 1e9:.1f} GB. Free some space or choose another place with --run.storage"
+        )

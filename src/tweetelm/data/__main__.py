@@ -1,0 +1,69 @@
+"""`python -m tweetelm.data check TASK` looks a dataset over; `python -m tweetelm.data pull` fetches both."""
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+from tweetelm.data.check import Report, check, lines
+from tweetelm.data.pull import pull
+from tweetelm.tasks import TASKS
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; the exit status is 1 if it could not be done, with the reason on standard error."""
+    arguments = _parser().parse_args(argv)
+    try:
+        if arguments.command == "pull":
+            for line in pull(Path.cwd(), cache=arguments.cache):
+                print(line, flush=True)
+        else:
+            _check(arguments.task, arguments.root, arguments.json)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tweetelm.data", description="Fetch and examine the datasets."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    check = commands.add_parser("check", help="report counts, duplicates, leakage and damage; change nothing")
+    check.add_argument("task", choices=list(TASKS), help="which dataset")
+    check.add_argument(
+        "--root", default="data", help="folder with the datasets, or `sample` (default: %(default)s)"
+    )
+    check.add_argument(
+        "--json", metavar="FILE", help="also write the report to FILE as JSON; `-` prints only that"
+    )
+    pull = commands.add_parser("pull", help="fetch both datasets with DVC and verify their hashes")
+    pull.add_argument(
+        "--cache", type=Path, metavar="DIR", help="take them from a copy of a DVC cache, offline"
+    )
+    return parser
+
+
+def _check(task: str, root: str, file: str | None) -> None:
+    report = check(TASKS[task], root)
+    if file == "-":
+        print(_json(report))
+        return
+    print("\n".join(lines(report)))
+    if file:
+        Path(file).write_text(_json(report) + "\n", encoding="utf-8")
+        print(f"written to {file}")
+
+
+def _json(report: Report) -> str:
+    data = dataclasses.asdict(report)
+    data["findings"] = [
+        {**dataclasses.asdict(finding), "status": finding.status} for finding in report.findings
+    ]
+    return json.dumps(data, indent=2, ensure_ascii=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""Fetches both datasets with DVC, from their authors' repositories or a copied cache, and verifies them."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from tweetelm.data.provenance import file_md5, folder_md5
+
+_NO_DVC = "No module named dvc"
+
+
+def pull(start: Path, *, cache: Path | None = None) -> Iterator[str]:
+    """Fill `data/` as data.dvc says, yielding a line for each thing done; nothing if it is so already.
+
+    Args:
+        start: a folder inside the repository.
+        cache: a DVC cache (a folder with `files/md5/`) from a machine that has the data; without one DVC
+            clones the authors' repositories, which needs the internet.
+
+    Raises:
+        FileNotFoundError: there is no data.dvc here or above, or `cache` is no DVC cache.
+        ValueError: DVC is missing or failed, or what came is not what data.dvc says.
+    """
+    root = _repository(start)
+    expected = _recorded(root / "data.dvc")
+    if (root / "data").is_dir() and folder_md5(root / "data") == expected:
+        yield f"{root / 'data'} is there already and is what data.dvc says ({expected})"
+        return
+    if cache is None:
+        yield "fetching from the repositories that upstream/raw/*.dvc name (for an offline copy: --cache DIR)"
+    else:
+        yield _seed(root, cache)
+    _dvc(root, "pull")
+    if (found := folder_md5(root / "data")) != expected:
+        raise ValueError(
+            f"{root / 'data'} is {found}; data.dvc says {expected}. The files were changed or the cache is damaged: "
+            f"delete both (rm -r data .dvc/cache) in {root} and fetch again"
+        )
+    yield f"{root / 'data'} is what data.dvc says ({expected})"
+
+
+def _repository(start: Path) -> Path:
+    for folder in (start, *start.parents):
+        if (folder / "data.dvc").is_file():
+            return folder
+    raise FileNotFoundError(f"no data.dvc in {start} or above it; run this inside a clone of the repository")
+
+
+def _recorded(file: Path) -> str:
+    md5: str = yaml.safe_load(file.read_text(encoding="utf-8"))["outs"][0]["md5"]
+    return md5
+
+
+def _seed(root: Path, cache: Path) -> str:
+    """Copy the objects of another cache that this one lacks, each if its hash is right: DVC trusts its
+    cache.
+    """
+    objects = [path for path in (cache / "files" / "md5").glob("*/*") if path.is_file()]
+    if not objects:
+        raise FileNotFoundError(
+            f"{cache} is no DVC cache: it has no files/md5/*/*; expected a copy of .dvc/cache"
+        )
+    target = Path(_dvc(root, "cache", "dir").strip())
+    copied = 0
+    for path in objects:
+        name = path.parent.name + path.name
+        if file_md5(path) != name.removesuffix(".dir"):
+            raise ValueError(f"{path} is damaged: its md5 is {file_md5(path)}; expected the one in its name")
+        place = target / path.relative_to(cache)
+        if not place.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, place)
+            copied += 1
+    return f"copied {copied} of {len(objects)} objects from {cache} to {target}; the network is not needed"
+
+
+def _dvc(root: Path, *arguments: str) -> str:
+    """Run DVC at the repository's root (elsewhere `upstream` in data.dvc means another folder)."""
+    done = subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=root, capture_output=True, text=True)
+    if done.returncode == 0:
+        return done.stdout
+    said = done.stderr.strip().splitlines() or ["nothing"]
+    if _NO_DVC in said[-1]:
+        raise ValueError("DVC is not installed; run `make setup`, or `pip install 'tweetelm[data]'`")
+    errors = [line for line in said if line.startswith("ERROR")] or said
+    raise ValueError(
+        f"`dvc {' '.join(arguments)}` failed in {root}: {'; '.join(errors)}\n"
+        "If this machine has no internet, copy .dvc/cache from one that has the data and type "
+        "`make data CACHE=<that folder>`. To go on without the data, use `--data.root sample`."
+    )

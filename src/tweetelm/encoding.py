@@ -1,0 +1,87 @@
+"""Texts to token ids to batches: the one way a tweet becomes tensors, in training, evaluation and serving."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from tweetelm.openelm.tokenizer import load_tokenizer, save_tokenizer
+from tweetelm.tasks import TASKS, Task
+from tweetelm.text import TextConfig, normalise
+
+ENCODING_FILE = "encoding.json"
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One tweet's token ids, BOS first, and whether its end was cut off."""
+
+    ids: tuple[int, ...]
+    truncated: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder:
+    """Text settings, tokenizer and length limit: what a checkpoint must remember to read a tweet as in
+    training."""
+
+    tokenizer: Tokenizer
+    text: TextConfig
+    max_tokens: int
+
+    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+        """Normalise, tokenise and cut; an empty text is BOS alone."""
+        rows = self.tokenizer.encode_batch([normalise(text, self.text) for text in texts])
+        limit = self.max_tokens
+        return [Encoded(tuple(row.ids[:limit]), len(row.ids) > limit) for row in rows]
+
+    def save(self, folder: Path, task: Task) -> None:
+        """Write tokenizer.json, tokenizer_config.json and encoding.json."""
+        save_tokenizer(self.tokenizer, folder, self.max_tokens)
+        settings = {
+            "task": task.name,
+            "labels": list(task.labels),
+            "text": dataclasses.asdict(self.text),
+            "max_tokens": self.max_tokens,
+        }
+        (folder / ENCODING_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> tuple["Encoder", Task]:
+        """Read back what `save` wrote, and the task it was for.
+
+        Raises:
+            FileNotFoundError: the folder was not written by tweetelm.
+            ValueError: its task or its labels are not ours.
+        """
+        path = folder / ENCODING_FILE
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} does not exist; expected a checkpoint or version of tweetelm")
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        task = TASKS.get(settings["task"])
+        if task is None or list(task.labels) != settings["labels"]:
+            raise ValueError(
+                f"{path} is for task {settings['task']!r} with labels {settings['labels']}; unknown here"
+            )
+        text = TextConfig(**settings["text"])
+        return cls(tokenizer=load_tokenizer(folder), text=text, max_tokens=settings["max_tokens"]), task
+
+
+def token_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Group rows, shortest first, so that no group has more than `budget` tokens (one longer row stands
+    alone).
+
+    Rows of one length become neighbours, which packed attention on a CPU turns into one call.
+    """
+    batches: list[list[int]] = []
+    room = -1
+    for row in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
+        if lengths[row] > room:
+            batches.append([])
+            room = budget
+        batches[-1].append(row)
+        room -= lengths[row]
+    return batches

@@ -1,0 +1,1 @@
+"""Scoring a model against labelled tweets, and the report about it."""

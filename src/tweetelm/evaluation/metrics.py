@@ -1,0 +1,147 @@
+"""Numbers about predictions: labels and probabilities -> plain JSON data.
+
+Shapes: N tweets, K labels in the order of `task.labels`; the last label is the positive one.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import (
+    classification_report,
+    confusion_matrix,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
+
+from tweetelm.tasks import Task
+
+Ints = npt.NDArray[np.integer[Any]]
+Floats = npt.NDArray[np.floating[Any]]
+
+
+def score(
+    labels: Ints,
+    probabilities: Floats,
+    task: Task,
+    groups: Sequence[str] | None = None,
+    *,
+    predicted: Ints | None = None,
+) -> dict[str, Any]:
+    """Every number of one split, as plain JSON data.
+
+    Args:
+        labels: (N,) the true label ids.
+        probabilities: (N, K) in the order of `task.labels`.
+        task: names the labels.
+        groups: N values of `task.group_column`; accuracy is broken down by them. Where a group holds one
+            label only, as each generator of TweepFake does, its accuracy is the recall on it.
+        predicted: (N,) the label ids a user is told, where a threshold decides; by default the likeliest.
+
+    Returns:
+        n, accuracy, macro_f1 (TweetEval's, see `tweeteval_macro_f1`), auroc (None where it is undefined, and
+        then auroc_missing says why), per_class, per_group, predicted_share, confusion (rows true, columns
+        predicted).
+    """
+    _check(labels, probabilities, task, groups)
+    predicted = probabilities.argmax(axis=1) if predicted is None else predicted
+    auroc, missing = _auroc(labels, probabilities, task)
+    return {
+        "n": len(labels),
+        "accuracy": float((predicted == labels).mean()),
+        "macro_f1": _macro_f1(labels, predicted),
+        "auroc": auroc,
+        "auroc_missing": missing,
+        "per_class": _per_class(labels, predicted, task),
+        "per_group": _per_group(labels, predicted, groups),
+        "predicted_share": {name: float((predicted == i).mean()) for i, name in enumerate(task.labels)},
+        "confusion": confusion_matrix(labels, predicted, labels=range(len(task.labels))).tolist(),
+    }
+
+
+def quick_score(labels: Ints, probabilities: Floats, task: Task) -> dict[str, float]:
+    """`score`'s accuracy and macro_f1 alone, in microseconds: for validation inside the training loop."""
+    _check(labels, probabilities, task, None)
+    predicted = probabilities.argmax(axis=1)
+    size = len(task.labels)
+    table = np.bincount(labels.astype(np.int64) * size + predicted, minlength=size * size).reshape(size, size)
+    hits, seen = np.diag(table), table.sum(axis=0) + table.sum(axis=1)
+    present = seen > 0
+    return {
+        "accuracy": float(hits.sum() / len(labels)),
+        "macro_f1": float((2 * hits[present] / seen[present]).mean()),
+    }
+
+
+def tweeteval_macro_f1(gold: str, predictions: str) -> float:
+    """TweetEval's score of a hate submission, from the contents of the two files.
+
+    Each holds one integer per line and is read by ``split("\\n")[:-1]``, so the last line must end in a
+    newline. The score is the macro average F1 of scikit-learn's classification_report, which averages over
+    the labels that stand in either file.
+
+    Raises:
+        ValueError: the files have different numbers of lines, or none.
+    """
+    truth, guesses = gold.split("\n")[:-1], predictions.split("\n")[:-1]
+    if len(truth) != len(guesses) or not truth:
+        raise ValueError(
+            f"gold has {len(truth)} lines and predictions {len(guesses)}; expected as many predictions as "
+            "gold labels, one integer per line, each line ended by a newline (the last one too)"
+        )
+    return _macro_f1(truth, guesses)
+
+
+def _macro_f1(labels: Any, predicted: Any) -> float:
+    report = classification_report(labels, predicted, output_dict=True, zero_division=0)
+    return float(report["macro avg"]["f1-score"])
+
+
+def _auroc(labels: Ints, probabilities: Floats, task: Task) -> tuple[float | None, str | None]:
+    positive = labels == len(task.labels) - 1
+    if positive.all() or not positive.any():
+        only = task.positive if positive.all() else task.labels[0]
+        return None, f"every tweet is labelled {only}; a ROC curve needs both labels"
+    return float(roc_auc_score(positive, probabilities[:, -1])), None
+
+
+def _per_class(labels: Ints, predicted: Ints, task: Task) -> dict[str, dict[str, float]]:
+    ids = range(len(task.labels))
+    columns = precision_recall_fscore_support(labels, predicted, labels=ids, zero_division=0)
+    rows = zip(*columns, strict=True)
+    return {
+        name: {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(n)}
+        for name, (p, r, f, n) in zip(task.labels, rows, strict=True)
+    }
+
+
+def _per_group(labels: Ints, predicted: Ints, groups: Sequence[str] | None) -> dict[str, dict[str, float]]:
+    if groups is None:
+        return {}
+    values, right = np.asarray([str(value) for value in groups]), predicted == labels
+    return {
+        str(value): {"n": int((values == value).sum()), "accuracy": float(right[values == value].mean())}
+        for value in np.unique(values)
+    }
+
+
+def _check(labels: Ints, probabilities: Floats, task: Task, groups: Sequence[str] | None) -> None:
+    expected = (len(labels), len(task.labels))
+    if labels.ndim != 1 or len(labels) == 0:
+        raise ValueError(f"labels have shape {labels.shape}; expected (N,) with at least one tweet")
+    if probabilities.shape != expected:
+        raise ValueError(
+            f"probabilities have shape {probabilities.shape}; expected {expected}: a row per tweet, "
+            f"a column for each of {', '.join(task.labels)}"
+        )
+    if groups is not None and len(groups) != len(labels):
+        raise ValueError(f"{len(groups)} groups for {len(labels)} tweets; expected one each")
+    strange = sorted({int(i) for i in np.unique(labels)} - set(range(len(task.labels))))
+    if strange:
+        raise ValueError(
+            f"label ids {strange} are not of task {task.name}; expected 0 to {len(task.labels) - 1}"
+        )
+    broken = int((~np.isfinite(probabilities).all(axis=1)).sum())
+    if broken:
+        raise ValueError(f"{broken} of {len(labels)} tweets have a probability that is not a finite number")

@@ -1,0 +1,83 @@
+"""`python -m tweetelm.openelm describe openelm-270m`: what a model is and costs."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from .accounting import activation_bytes, cost
+from .configuration_openelm import OpenELMConfig
+from .loading import read_config
+from .presets import PRESETS, find_preset, preset_config
+
+GIB = 2**30
+
+
+def describe(name: str, config: OpenELMConfig, tokens: int) -> str:
+    """A page of facts about a configuration; training memory is for `tokens` packed tokens."""
+    size = cost(config)
+    preset = PRESETS.get(name)
+    weights = "trained from scratch" if preset and preset.repo is None else preset.repo if preset else name
+    training = size.optimiser_bytes + activation_bytes(config, tokens)
+    checkpointed = size.optimiser_bytes + activation_bytes(config, tokens, checkpointing=True)
+    rows = [
+        ("weights", weights),
+        ("layers", config.num_transformer_layers),
+        ("width", config.model_dim),
+        ("head width", config.head_dim),
+        ("query heads", _listed(config.num_query_heads)),
+        ("key-value heads", _listed(config.num_kv_heads)),
+        ("feed-forward", _listed(config.ffn_dims)),
+        ("vocabulary", f"{config.vocab_size:,}"),
+        ("context", f"{config.max_context_length:,} tokens"),
+        ("parameters", f"{size.parameters:,} ({size.embedding:,} of them embedding)"),
+        ("forward", f"{size.flops_per_token / 1e9:.3f} GFLOP per token"),
+        (
+            "training",
+            f"{size.training_flops_per_token / 1e9:.3f} GFLOP per token, last layer on last tokens only",
+        ),
+        (
+            "memory to serve",
+            f"{2 * size.parameters / GIB:.2f} GiB bfloat16, {4 * size.parameters / GIB:.2f} GiB float32",
+        ),
+        ("memory to train", f"about {training / GIB:.1f} GiB with AdamW and {tokens:,} packed tokens,"),
+        ("", f"about {checkpointed / GIB:.1f} GiB with activation checkpointing"),
+    ]
+    return "\n".join([name, *(f"  {label:<16} {value}" for label, value in rows)])
+
+
+def _listed(values: int | list[int] | tuple[int, ...] | None) -> str:
+    """A per-layer list, with runs written as value x count."""
+    items = list(values) if isinstance(values, list | tuple) else [values or 0]
+    runs: list[list[int]] = []
+    for value in items:
+        if runs and runs[-1][0] == value:
+            runs[-1][1] += 1
+        else:
+            runs.append([value, 1])
+    return " ".join(f"{value}x{count}" if count > 1 else str(value) for value, count in runs)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tweetelm.openelm", description="Facts about OpenELM models."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("describe", help="layers, heads, widths, parameters, memory, FLOPs")
+    one.add_argument("model", help=f"a preset ({', '.join(PRESETS)}) or a folder with config.json")
+    one.add_argument(
+        "--tokens", type=int, default=4096, help="packed tokens per pass for the memory estimate"
+    )
+    arguments = parser.parse_args(argv)
+    try:
+        local = Path(arguments.model).is_dir() or find_preset(arguments.model) is None
+        config = read_config(Path(arguments.model)) if local else preset_config(arguments.model)
+    except (ValueError, FileNotFoundError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(describe(arguments.model, config, arguments.tokens))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""OpenELM's configuration, with Apple's own keys.
+
+Source: Mehta et al., "OpenELM: An Efficient Language Model Family with Open Training and Inference Framework"
+(arXiv 2404.14619), and the published config.json files.
+"""
+
+from typing import Any
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+
+def make_divisible(value: float, divisor: int) -> int:
+    """The multiple of `divisor` nearest to `value`, at least `divisor`, and not more than a tenth below
+    `value`."""
+    nearest = max(divisor, int(value + divisor / 2) // divisor * divisor)
+    return nearest + divisor if nearest < 0.9 * value else nearest
+
+
+def _per_layer(bounds: list[float], layers: int) -> list[float]:
+    """`layers` values evenly spaced from the first to the last of `bounds`, rounded to two digits."""
+    low, high = bounds[0], bounds[-1]
+    step = (high - low) / (layers - 1) if layers > 1 else 0.0
+    return [round(low + step * layer, 2) for layer in range(layers)]
+
+
+@strict
+class OpenELMConfig(PreTrainedConfig):
+    """Configuration of an OpenELM model.
+
+    Heads and feed-forward widths differ by layer. `qkv_multipliers` and `ffn_multipliers` are either two
+    numbers,
+    the first and the last layer's, or one number a layer; `num_query_heads` and `num_kv_heads`, one number a
+    layer,
+    are computed from `qkv_multipliers` where they are not given. Two keys are ours and concern the
+    classifier alone:
+    `classifier_pooling` ("last": the last token's state, "mean": the mean over the tokens) and
+    `classifier_dropout`.
+
+    Raises:
+        ValueError: a per-layer list has another length than `num_transformer_layers`, heads do not divide
+        evenly
+            into key-value heads, or a name (activation, norm, pooling) is unknown.
+    """
+
+    model_type = "openelm"
+    keys_to_ignore_at_inference = ["past_key_values"]
+    attribute_map = {
+        "hidden_size": "model_dim",
+        "num_hidden_layers": "num_transformer_layers",
+        "max_position_embeddings": "max_context_length",
+        "tie_word_embeddings": "share_input_output_layers",
+    }
+
+    vocab_size: int = 32000
+    max_context_length: int = 2048
+    num_transformer_layers: int = 12
+    model_dim: int = 2048
+    head_dim: int = 128
+    qkv_multipliers: float | int | list[float | int] | tuple[float | int, ...] = 1.0
+    num_query_heads: int | list[int] | tuple[int, ...] | None = None
+    num_kv_heads: int | list[int] | tuple[int, ...] | None = None
+    num_gqa_groups: int = 1
+    ffn_multipliers: float | int | list[float | int] | tuple[float | int, ...] = 4.0
+    ffn_with_glu: bool = True
+    ffn_dim_divisor: int = 256
+    activation_fn_name: str = "swish"
+    normalization_layer_name: str = "rms_norm"
+    normalize_qk_projections: bool = False
+    share_input_output_layers: bool = False
+    rope_freq_constant: float | int = 10000
+    rope_max_length: int = 4096
+    rms_norm_eps: float = 1e-6
+    initializer_range: float = 0.02
+    use_cache: bool = True
+    bos_token_id: int | None = 1
+    eos_token_id: int | list[int] | None = 2
+    pad_token_id: int | None = None
+    classifier_pooling: str = "last"
+    classifier_dropout: float | int = 0.0
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        if not type(self).__module__.startswith(
+            "transformers_modules"
+        ):  # code that an export carries needs it
+            kwargs.pop("auto_map", None)  # it names files of the folder loaded from; an export writes its own
+        self._spread_over_layers()
+        self._check()
+        super().__post_init__(**kwargs)
+
+    @property
+    def ffn_dims(self) -> list[int]:
+        """Width of each layer's feed-forward block."""
+        return [make_divisible(m * self.model_dim, self.ffn_dim_divisor) for m in self.ffn_multipliers]  # type: ignore[union-attr]
+
+    def _spread_over_layers(self) -> None:
+        layers = self.num_transformer_layers
+        self.ffn_multipliers = self._one_each("ffn_multipliers", self.ffn_multipliers)
+        if self.num_query_heads is None:
+            unit = self.head_dim * self.num_gqa_groups
+            widths = self._one_each("qkv_multipliers", self.qkv_multipliers)
+            self.num_query_heads = [make_divisible(self.model_dim * m, unit) // self.head_dim for m in widths]
+        if self.num_kv_heads is None:
+            self.num_kv_heads = [q // self.num_gqa_groups for q in self._list("num_query_heads", layers)]
+        self.num_query_heads = self._list("num_query_heads", layers)
+        self.num_kv_heads = self._list("num_kv_heads", layers)
+
+    def _one_each(self, name: str, value: Any) -> list[float]:
+        layers = self.num_transformer_layers
+        if isinstance(value, int | float):
+            return [float(value)] * layers
+        if len(value) == 2 and layers != 2:
+            return _per_layer(list(value), layers)
+        if len(value) != layers:
+            raise ValueError(
+                f"{name} has {len(value)} values; expected one number, two, or one for each of {layers} "
+                f"layers"
+            )
+        return list(value)
+
+    def _list(self, name: str, layers: int) -> list[int]:
+        value = getattr(self, name)
+        heads = [value] * layers if isinstance(value, int) else list(value)
+        if len(heads) != layers:
+            raise ValueError(f"{name} has {len(heads)} values; expected one for each of {layers} layers")
+        return heads
+
+    def _check(self) -> None:
+        for layer, (q, kv) in enumerate(zip(self.num_query_heads, self.num_kv_heads, strict=True)):  # type: ignore[arg-type]
+            if kv < 1 or q % kv:
+                raise ValueError(f"layer {layer}: {q} query heads do not divide into {kv} key-value heads")
+        if self.head_dim % 2:
+            raise ValueError(f"head_dim is {self.head_dim}; rotary embeddings need an even number")
+        if self.normalization_layer_name != "rms_norm":
+            raise ValueError(
+                f"normalization_layer_name is {self.normalization_layer_name!r}; only 'rms_norm' is supported"
+            )
+        if self.classifier_pooling not in ("last", "mean"):
+            raise ValueError(f"classifier_pooling is {self.classifier_pooling!r}; expected 'last' or 'mean'")
+
+
+__all__ = ["OpenELMConfig"]

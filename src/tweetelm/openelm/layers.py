@@ -1,0 +1,157 @@
+"""The parts of an OpenELM decoder: norm, rotary embedding, attention, feed-forward, layer.
+
+Shapes: B rows (tweets), T tokens of a row, D model width, H query heads, G key-value heads, d head width, N
+tokens of a packed row (B tweets end to end in one row).
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers.activations import ACT2FN
+from transformers.cache_utils import Cache
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from .attention import eager_attention_forward
+from .configuration_openelm import OpenELMConfig
+
+
+def rotary_table(position_ids: Tensor, head_dim: int, base: float) -> tuple[Tensor, Tensor]:
+    """cos and sin of the rotary angles, (B, T, 1, d / 2) each, in float32.
+
+    Computed where it is used, so that no buffer has to survive a meta-device load.
+    """
+    exponents = torch.arange(0, head_dim, 2, device=position_ids.device, dtype=torch.float32) / head_dim
+    angles = position_ids[..., None].float() * torch.pow(
+        torch.tensor(float(base), device=exponents.device), -exponents
+    )
+    return angles.cos()[..., None, :], angles.sin()[..., None, :]
+
+
+def rotate(x: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
+    """Rotary embedding in the half-split form. `x`: (B, T, heads, d)."""
+    cos, sin = table
+    first, second = x.float().chunk(2, dim=-1)
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1).type_as(x)
+
+
+class OpenELMRMSNorm(nn.Module):
+    """Root-mean-square norm: statistics in float32, cast back before the weight is applied."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return rms_norm(x, self.eps) * self.weight
+
+
+def rms_norm(x: Tensor, eps: float) -> Tensor:
+    """`x` (…, width) divided by its root mean square."""
+    wide = x.float()
+    return (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps)).type_as(x)
+
+
+class OpenELMAttention(nn.Module):
+    """Grouped-query attention with one fused projection [queries | keys | values] and normalised queries and
+    keys."""
+
+    def __init__(self, config: OpenELMConfig, layer_idx: int) -> None:
+        super().__init__()
+        self.config = config
+        self.layer_idx = layer_idx
+        self.head_dim = config.head_dim
+        self.num_heads = config.num_query_heads[layer_idx]  # type: ignore[index]  # a list after __post_init__
+        self.num_kv_heads = config.num_kv_heads[layer_idx]  # type: ignore[index]
+        self.num_key_value_groups = self.num_heads // self.num_kv_heads
+        self.scaling = self.head_dim**-0.5
+        self.is_causal = True
+        self.qkv_proj = nn.Linear(
+            config.model_dim, (self.num_heads + 2 * self.num_kv_heads) * self.head_dim, bias=False
+        )
+        normalise = config.normalize_qk_projections
+        self.q_norm = OpenELMRMSNorm(self.head_dim, config.rms_norm_eps) if normalise else None
+        self.k_norm = OpenELMRMSNorm(self.head_dim, config.rms_norm_eps) if normalise else None
+        self.out_proj = nn.Linear(self.num_heads * self.head_dim, config.model_dim, bias=False)
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        position_embeddings: tuple[Tensor, Tensor],
+        attention_mask: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        keep_rows: Tensor | None = None,
+        **kwargs: Any,
+    ) -> tuple[Tensor, Tensor | None]:
+        """(B, T, D) -> (B, T, D); with `keep_rows` (B,), (1, N, D) -> (1, B, D) for those rows of the packed
+        row."""
+        query, key, value = self._project(hidden_states, position_embeddings, keep_rows)
+        if past_key_values is not None:
+            key, value = past_key_values.update(key, value, self.layer_idx)
+        attend = ALL_ATTENTION_FUNCTIONS.get_interface(
+            self.config._attn_implementation, eager_attention_forward
+        )
+        out, weights = attend(
+            self, query, key, value, attention_mask, dropout=0.0, scaling=self.scaling, **kwargs
+        )
+        return self.out_proj(out.flatten(2)), weights
+
+    def _project(
+        self, x: Tensor, table: tuple[Tensor, Tensor], keep_rows: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries (B, H, T, d), keys and values (B, G, T, d)."""
+        heads = [self.num_heads, self.num_kv_heads, self.num_kv_heads]
+        if keep_rows is None:
+            query, key, value = self.qkv_proj(x).unflatten(-1, (-1, self.head_dim)).split(heads, dim=2)
+            asked_at = table
+        else:
+            query_weight, rest = self.qkv_proj.weight.split(
+                [heads[0] * self.head_dim, 2 * heads[1] * self.head_dim]
+            )
+            query = F.linear(x[:, keep_rows], query_weight).unflatten(-1, (-1, self.head_dim))
+            key, value = F.linear(x, rest).unflatten(-1, (-1, self.head_dim)).split(heads[1:], dim=2)
+            asked_at = (table[0][:, keep_rows], table[1][:, keep_rows])
+        if self.q_norm is not None and self.k_norm is not None:
+            query, key = self.q_norm(query), self.k_norm(key)
+        query, key = rotate(query, asked_at), rotate(key, table)
+        return query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
+
+
+class OpenELMFeedForward(nn.Module):
+    """Feed-forward block, gated (GLU) or plain."""
+
+    def __init__(self, config: OpenELMConfig, layer_idx: int) -> None:
+        super().__init__()
+        width = config.ffn_dims[layer_idx]
+        self.gated = config.ffn_with_glu
+        self.proj_1 = nn.Linear(config.model_dim, 2 * width if self.gated else width, bias=False)
+        self.proj_2 = nn.Linear(width, config.model_dim, bias=False)
+        self.act = ACT2FN[config.activation_fn_name]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, D)."""
+        if not self.gated:
+            return self.proj_2(self.act(self.proj_1(x)))
+        gate, up = self.proj_1(x).chunk(2, dim=-1)
+        return self.proj_2(self.act(gate) * up)
+
+
+class OpenELMDecoderLayer(GradientCheckpointingLayer):
+    """Pre-norm attention and feed-forward, each added to the residual stream."""
+
+    def __init__(self, config: OpenELMConfig, layer_idx: int) -> None:
+        super().__init__()
+        self.attn = OpenELMAttention(config, layer_idx)
+        self.ffn = OpenELMFeedForward(config, layer_idx)
+        self.attn_norm = OpenELMRMSNorm(config.model_dim, config.rms_norm_eps)
+        self.ffn_norm = OpenELMRMSNorm(config.model_dim, config.rms_norm_eps)
+
+    def forward(self, hidden_states: Tensor, keep_rows: Tensor | None = None, **kwargs: Any) -> Tensor:
+        """(B, T, D) -> (B, T, D); with `keep_rows`, see `OpenELMAttention.forward`."""
+        attended, _ = self.attn(self.attn_norm(hidden_states), keep_rows=keep_rows, **kwargs)
+        residual = hidden_states if keep_rows is None else hidden_states[:, keep_rows]
+        hidden_states = residual + attended
+        return hidden_states + self.ffn(self.ffn_norm(hidden_states))

@@ -1,0 +1,137 @@
+"""The one inference path: a checkpoint or a published version, and texts in, predictions out."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tweetelm import precision as arithmetic
+from tweetelm.encoding import Encoded, Encoder, token_batches
+from tweetelm.openelm import OpenELMForSequenceClassification
+from tweetelm.openelm.loading import load_weights
+from tweetelm.openelm.packing import pack
+from tweetelm.tasks import Task
+
+CARD_FILE = "card.json"
+_SMALL = 50_000_000  # parameters below which bfloat16 gains nothing
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A verdict on one tweet.
+
+    Attributes:
+        label: the most probable label, or the positive one if its probability reaches the version's
+        threshold.
+        probabilities: of each label, in the task's order; calibrated by the version's temperature.
+        tokens: that were read, BOS included.
+        truncated: whether the tweet was longer than the model reads.
+    """
+
+    label: str
+    probabilities: tuple[float, ...]
+    tokens: int
+    truncated: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictor:
+    """A loaded classifier. Results do not depend on batch, order or padding (to rounding)."""
+
+    model: OpenELMForSequenceClassification
+    encoder: Encoder
+    task: Task
+    card: dict[str, Any] | None = None
+    batch_tokens: int = 4096
+
+    @classmethod
+    def load(
+        cls, path: str | Path, *, device: str = "auto", precision: arithmetic.Precision = "auto"
+    ) -> "Predictor":
+        """Load a folder.
+
+        Args:
+            path: a training checkpoint or a published version.
+            device: "cpu", "cuda", or "auto" for the GPU if there is one.
+            precision: "float32", "bf16", or "auto": bfloat16 for a large model where the hardware multiplies
+            it.
+
+        Raises:
+            FileNotFoundError: a file is missing.
+            ValueError: a file is damaged or does not fit the others.
+        """
+        folder, target = Path(path), arithmetic.pick_device(device)
+        encoder, task = Encoder.load(folder)
+        model = load_weights(OpenELMForSequenceClassification, folder)
+        large = model.num_parameters() >= _SMALL
+        if precision == "bf16" or (precision == "auto" and large and arithmetic.has_bf16(target)):
+            model.bfloat16()
+            model.score.float()
+        card = folder / CARD_FILE
+        values = json.loads(card.read_text(encoding="utf-8")) if card.is_file() else None
+        model.to(target)  # type: ignore[arg-type]  # transformers wraps torch's `to`
+        return cls(model=model.eval(), encoder=encoder, task=task, card=values)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.task.labels
+
+    @property
+    def version(self) -> str:
+        """The published version, or "" for a checkpoint that was never published."""
+        return str(self.card["version"]) if self.card else ""
+
+    @property
+    def threshold(self) -> float | None:
+        """Probability from which the positive label is given; None: the most probable label is."""
+        return self.card["threshold"] if self.card else None
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by; 1.0 until fitted."""
+        return float(self.card["temperature"]) if self.card else 1.0
+
+    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+        """Texts to token ids."""
+        return self.encoder.encode(texts)
+
+    def predict(self, texts: Sequence[str]) -> list[Prediction]:
+        """Classify texts, in their order."""
+        return self.classify(self.encode(texts))
+
+    def classify(self, encoded: Sequence[Encoded]) -> list[Prediction]:
+        """Classify encoded texts, in their order."""
+        if not encoded:
+            return []
+        probabilities = (self.logits(encoded) / self.temperature).softmax(-1).tolist()
+        return [
+            Prediction(self._label(row), tuple(row), len(item.ids), item.truncated)
+            for row, item in zip(probabilities, encoded, strict=True)
+        ]
+
+    def logits(self, encoded: Sequence[Encoded]) -> Tensor:
+        """(N, K) float32 on the CPU, in the order given."""
+        return classify_packed(self.model, [item.ids for item in encoded], self.batch_tokens)
+
+    def _label(self, probabilities: Sequence[float]) -> str:
+        if self.threshold is not None:
+            return self.labels[-1] if probabilities[-1] >= self.threshold else self.labels[0]
+        return self.labels[max(range(len(probabilities)), key=lambda i: probabilities[i])]
+
+
+def classify_packed(
+    model: OpenELMForSequenceClassification, sequences: Sequence[Sequence[int]], batch_tokens: int
+) -> Tensor:
+    """Logits (N, K), float32 on the CPU, of N token sequences, run in packed batches of at most
+    `batch_tokens`."""
+    device = next(model.parameters()).device
+    out = torch.empty(len(sequences), model.num_labels)
+    with torch.inference_mode():
+        for rows in token_batches([len(s) for s in sequences], batch_tokens):
+            batch = pack([sequences[row] for row in rows]).to(device)
+            out[rows] = model(**batch.inputs()).logits.float().cpu()
+    return out

@@ -1,0 +1,37 @@
+"""The hand-over between training and serving: a folder or URL of published versions, one of them current per
+task.
+
+    models/hate/versions/20261121-abc123/   a checkpoint, card.json, README.md, evaluation/
+    models/hate/current.json                {"version": …, "previous": …, "metric": …}
+
+Whoever trains calls `publish`, whoever predicts calls `resolve`; people type `python -m tweetelm.registry`.
+"""
+
+from tweetelm.registry.card import Base, Card, Git, Provenance, git_state, make_card
+from tweetelm.registry.versions import (
+    Published,
+    current_version,
+    list_versions,
+    promote,
+    publish,
+    read_card,
+    resolve,
+    rollback,
+)
+
+__all__ = [
+    "Base",
+    "Card",
+    "Git",
+    "Provenance",
+    "Published",
+    "current_version",
+    "git_state",
+    "list_versions",
+    "make_card",
+    "promote",
+    "publish",
+    "read_card",
+    "resolve",
+    "rollback",
+]

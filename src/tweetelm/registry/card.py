@@ -1,0 +1,214 @@
+"""card.json: where a model comes from and how good it is."""
+
+import dataclasses
+import hashlib
+import json
+import math
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypedDict
+
+import tweetelm
+from tweetelm.config import TrainConfig, to_dict
+from tweetelm.tasks import SYNTHETIC_NOTICE, TASKS
+
+RANDOM_NOTICE = "random weights: nothing of Apple's pretraining"
+SCRATCH_NOTICE = "trained from scratch"
+LIBRARIES = ("torch", "transformers", "ray", "tokenizers", "datasets")
+README = "README.md"
+
+
+class Provenance(Protocol):
+    """What a card says of the data; `tweetelm.data.Provenance` has it."""
+
+    @property
+    def root(self) -> str: ...
+    @property
+    def md5(self) -> str: ...
+    @property
+    def synthetic(self) -> bool: ...
+    @property
+    def rows(self) -> Mapping[str, int]: ...
+
+
+class Data(TypedDict):
+    """The rows that were learnt from and tested on; md5 is DVC's for the task's folder."""
+
+    root: str
+    md5: str
+    synthetic: bool
+    rows: dict[str, int]
+
+
+class Git(TypedDict):
+    """The code that trained; dirty when it differed from the commit."""
+
+    commit: str
+    dirty: bool
+
+
+class Base(TypedDict):
+    """The model that fine-tuning started from; hashes are of its files, None where there was none."""
+
+    name: str
+    init: Literal["pretrained", "random", "scratch"]
+    source: str
+    revision: str | None
+    weights_sha256: str | None
+    tokenizer_sha256: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """A version's lineage and results, as plain JSON data.
+
+    `metric` names the headline metric within `metrics[split]`; `version` and `files` (sha256 by name, without
+    card.json) are filled in by `publish`.
+    """
+
+    task: str
+    labels: tuple[str, ...]
+    version: str = ""
+    created: str
+    data: Data
+    git: Git | None
+    config: dict[str, Any]
+    libraries: dict[str, str]
+    base: Base
+    metrics: dict[str, dict[str, Any]]
+    metric: str
+    temperature: float = 1.0
+    threshold: float | None = None
+    text: dict[str, Any]
+    max_tokens: int
+    run: str
+    files: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def validation(self) -> float | None:
+        """The headline metric on validation, by which versions compete."""
+        value = self.metrics.get("validation", {}).get(self.metric)
+        return None if value is None else float(value)
+
+    @property
+    def notices(self) -> list[str]:
+        """What must stand wherever a result of this model is shown."""
+        weights = {"random": [RANDOM_NOTICE], "scratch": [SCRATCH_NOTICE], "pretrained": []}
+        return [SYNTHETIC_NOTICE] * self.data["synthetic"] + weights[self.base["init"]]
+
+    @property
+    def content(self) -> str:
+        """sha256 of all but the version's own name, its date and the README, which both are made from."""
+        values = dataclasses.asdict(self)
+        del values["version"], values["created"]
+        values["files"] = {name: digest for name, digest in self.files.items() if name != README}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "Card":
+        """Read a card; fields that a later tweetelm may have added are passed over.
+
+        Raises:
+            ValueError: the text is no JSON object or lacks a field.
+        """
+        values = json.loads(text)
+        known = {f.name: f for f in dataclasses.fields(cls)}
+        needed = {name for name, f in known.items() if _required(f)}
+        absent = needed - values.keys() if isinstance(values, dict) else needed
+        if absent:
+            raise ValueError(f"this is no model card: it lacks {', '.join(sorted(absent))}")
+        kept = {name: value for name, value in values.items() if name in known}
+        return cls(**kept | {"labels": tuple(kept["labels"])})
+
+
+def make_card(
+    config: TrainConfig,
+    *,
+    provenance: Provenance,
+    base: Base,
+    metrics: dict[str, dict[str, Any]],
+    git: Git | None,
+    threshold: float | None = None,
+    temperature: float = 1.0,
+    created: datetime | None = None,
+) -> Card:
+    """The card of a run's result, ready to publish.
+
+    Args:
+        config: what was trained.
+        provenance: of the data, from `tweetelm.data.provenance`.
+        base: what training started from.
+        metrics: `Evaluation.metrics`; must hold the task's headline metric on validation.
+        git: from `git_state`; taken by the caller, for a cluster's workers run a copy without .git.
+        threshold: P(positive) from which the positive label is told; None: the likeliest label.
+        temperature: divides the logits before softmax.
+        created: by default now.
+    """
+    task = TASKS[config.task]
+    value = metrics.get("validation", {}).get(task.metric)
+    if value is None or not math.isfinite(value):
+        raise ValueError(
+            f"{task.metric} on validation is {value}; expected a number: evaluate before making a card"
+        )
+    return Card(
+        task=task.name,
+        labels=task.labels,
+        created=(created or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="seconds"),
+        data=Data(
+            root=provenance.root,
+            md5=provenance.md5,
+            synthetic=provenance.synthetic,
+            rows=dict(provenance.rows),
+        ),
+        git=git,
+        config=to_dict(config),
+        libraries=library_versions(),
+        base=base,
+        metrics=metrics,
+        metric=task.metric,
+        temperature=temperature,
+        threshold=threshold,
+        text=dataclasses.asdict(config.text),
+        max_tokens=config.model.max_tokens,
+        run=config.run_name,
+    )
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of what decides a result; a library that is not installed is left out."""
+    installed = {}
+    for name in LIBRARIES:
+        try:
+            installed[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return installed | {"tweetelm": tweetelm.__version__, "python": platform.python_version()}
+
+
+def git_state(folder: Path) -> Git | None:
+    """Commit of the checkout around `folder`, and whether files differ from it; None outside a checkout."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    return Git(commit=commit, dirty=bool(_git(folder, "status", "--porcelain")))
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    command = ["git", "-C", str(folder), *arguments]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return result.stdout.strip() if result.returncode == 0 else None
+
+
+def _required(f: "dataclasses.Field[Any]") -> bool:
+    return f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING

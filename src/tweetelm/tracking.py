@@ -1,0 +1,191 @@
+"""Where a run's metrics go: its own history.jsonl, and Weights & Biases.
+
+Opened by one process of a run, rank 0. Steps are the optimiser's; a resumed run goes on from its checkpoint's
+step.
+"""
+
+import hashlib
+import json
+import logging
+import math
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from tweetelm.config import TrackingConfig, TrainConfig, to_dict
+
+HISTORY = "history.jsonl"
+log = logging.getLogger(__name__)
+
+
+class Tracker(Protocol):
+    """Takes the metrics of a run."""
+
+    def log(self, metrics: dict[str, float], step: int) -> None:
+        """Metrics at an optimiser step; steps never fall within one process."""
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        """The run's results; nothing is logged afterwards."""
+
+
+class Trackers:
+    """Several trackers as one."""
+
+    def __init__(self, trackers: Sequence[Tracker]) -> None:
+        self.trackers = tuple(trackers)
+
+    def log(self, metrics: dict[str, float], step: int) -> None:
+        for tracker in self.trackers:
+            tracker.log(metrics, step)
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        for tracker in self.trackers:
+            tracker.finish(summary)
+
+
+class History:
+    """A line of JSON per call, on disk when the call returns. Numbers that JSON lacks (NaN, infinity) become
+    null.
+
+    Opening drops what lies after `resume_step`, a half-written line and an earlier summary, so that a run
+    killed and resumed leaves the file of one that never was.
+    """
+
+    def __init__(self, path: Path, resume_step: int) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = read_history(path) if path.exists() else []
+        kept = [line for line in lines if "step" in line and line["step"] <= resume_step]
+        unfinished = path.with_name(f".{path.name}.partial")
+        unfinished.write_text("".join(_line(line) for line in kept), encoding="utf-8")
+        os.replace(unfinished, path)
+        self._file = path.open("a", encoding="utf-8", buffering=1)
+
+    def log(self, metrics: dict[str, float], step: int) -> None:
+        self._file.write(_line({"step": step, **metrics}))
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        self._file.write(_line({"summary": summary}))
+        self._file.close()
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """The lines of a history; those that a crash left unreadable are passed over."""
+    lines = []
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            line = json.loads(text)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(line, dict):
+            lines.append(line)
+    return lines
+
+
+class WandB:
+    """Weights & Biases, https://docs.wandb.ai. The run's name is its id there: a resumed run continues it.
+
+    Steps that a resumed run repeats are dropped by the server: it has them. If wandb is missing or fails,
+    that is logged once as a warning and training goes on without it.
+    """
+
+    def __init__(
+        self,
+        *,
+        mode: Literal["online", "offline"],
+        project: str,
+        group: str | None,
+        name: str,
+        folder: Path,
+        config: dict[str, Any],
+    ) -> None:
+        self._run: Any = None
+        try:
+            import wandb
+        except ImportError:
+            log.warning(
+                "wandb is not installed: metrics go to %s only; `pip install wandb` to have both", HISTORY
+            )
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        self._run = self._attempt(
+            "start",
+            lambda: wandb.init(
+                mode=mode,
+                project=project,
+                group=group,
+                id=wandb_id(name),
+                name=name,
+                resume="allow",
+                dir=str(folder.absolute()),
+                config=config,
+                settings=wandb.Settings(console="off", silent=True),
+            ),
+        )
+
+    def log(self, metrics: dict[str, float], step: int) -> None:
+        if self._run is not None:
+            self._attempt("log", lambda: self._run.log(dict(metrics), step=step))
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        if self._run is not None:
+            self._attempt("finish", lambda: (self._run.summary.update(summary), self._run.finish()))
+        self._run = None
+
+    def _attempt(self, verb: str, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except Exception:  # whatever breaks in there, hours of training must not end with it
+            log.warning(
+                "wandb failed to %s; training goes on, %s has everything", verb, HISTORY, exc_info=True
+            )
+            self._run = None
+            return None
+
+
+def wandb_id(name: str) -> str:
+    """A run id that wandb accepts: the name where it can be, else the name cleaned, with a hash of it."""
+    clean = re.sub(r"[^A-Za-z0-9_.-]", "-", name)[:100]
+    return clean if clean == name else f"{clean}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+
+
+def wandb_mode(config: TrackingConfig, api_key_present: bool) -> Literal["online", "offline"] | None:
+    """The mode in force, None for off."""
+    if config.wandb == "off":
+        return None
+    if config.wandb == "auto":
+        return "online" if api_key_present else "offline"
+    return config.wandb
+
+
+def open_trackers(config: TrainConfig, run_dir: Path, resume_step: int, *, api_key_present: bool) -> Tracker:
+    """The trackers of a run, writing into `run_dir` (a local folder).
+
+    Args:
+        config: names the run and says where to track.
+        run_dir: history.jsonl and wandb's files go there.
+        resume_step: the checkpoint's step that training goes on from, 0 for a fresh run.
+        api_key_present: whether WANDB_API_KEY is set; the caller reads the environment.
+    """
+    trackers: list[Tracker] = [History(run_dir / HISTORY, resume_step)]
+    mode = wandb_mode(config.tracking, api_key_present)
+    if mode:
+        project, group = config.tracking.project, config.tracking.group
+        name, values = config.run_name, to_dict(config)
+        trackers.append(
+            WandB(mode=mode, project=project, group=group, name=name, folder=run_dir, config=values)
+        )
+    return Trackers(trackers)
+
+
+def _line(values: dict[str, Any]) -> str:
+    return json.dumps(_finite(values), allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,1 @@
+"""Training: what is learnt from which rows, in which order, and how it is saved and resumed."""

@@ -1,0 +1,154 @@
+"""From a configuration to something that can be trained: rows, tokenizer, model, optimiser."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from tokenizers import Tokenizer
+
+from tweetelm.config import TrainConfig
+from tweetelm.data import Provenance, load, provenance, training_rows
+from tweetelm.encoding import Encoder
+from tweetelm.openelm import OpenELMConfig, OpenELMForSequenceClassification
+from tweetelm.openelm.attention import VARLEN
+from tweetelm.openelm.loading import Checkpoint, fetch, load_weights, read_config
+from tweetelm.openelm.presets import find_preset, preset_config
+from tweetelm.openelm.tokenizer import TOKENIZER_FILE, load_tokenizer, train_tokenizer
+from tweetelm.tasks import TASKS, Task
+from tweetelm.text import normalise
+from tweetelm.training.optimiser import build_optimiser, freeze
+from tweetelm.training.rows import Rows
+from tweetelm.training.state import TrainingState
+
+HEAD = "score.weight"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What the workers need, made once before any of them starts.
+
+    `tokenizer` is the text of a tokenizer.json; `left_out` counts training rows that were dropped, by reason.
+    """
+
+    train: Rows
+    validation: Rows
+    tokenizer: str
+    provenance: Provenance
+    left_out: dict[str, int]
+    base: Checkpoint | None
+
+
+def prepare(config: TrainConfig) -> Prepared:
+    """Read and check the data, get tokenizer and weights, encode.
+
+    Raises:
+        FileNotFoundError: data, weights or tokenizer are not there.
+        ValueError: one of them is damaged or does not fit the others.
+    """
+    task = TASKS[config.task]
+    dataset = load(task, config.data.root)
+    train, left_out = training_rows(dataset, drop_overlap=config.data.drop_overlap, text=config.text)
+    train = _choose(train, config)
+    base = None if config.model.random else fetch(config.model.name, config.model.revision)
+    tokenizer = find_tokenizer(config, base, train["text"])
+    architecture(config, base, tokenizer)  # refuses a tokenizer that does not fit, before anything starts
+    encoder = Encoder(tokenizer=tokenizer, text=config.text, max_tokens=config.model.max_tokens)
+    validation = dataset["validation"]
+    return Prepared(
+        train=Rows.of(encoder.encode(train["text"]), _labels(train, config)),
+        validation=Rows.of(encoder.encode(validation["text"]), validation["label"]),
+        tokenizer=tokenizer.to_str(),
+        provenance=provenance(task, config.data.root),
+        left_out=left_out,
+        base=base,
+    )
+
+
+def _choose(train: Dataset, config: TrainConfig) -> Dataset:
+    limit = config.data.limit
+    if limit is None or limit >= len(train):
+        return train
+    return train.select(np.random.default_rng(config.loop.seed).permutation(len(train))[:limit])
+
+
+def _labels(train: Dataset, config: TrainConfig) -> list[int]:
+    labels = np.asarray(train["label"])
+    if config.data.shuffle_labels:
+        labels = np.random.default_rng(config.loop.seed).permutation(labels)
+    return [int(label) for label in labels]
+
+
+def find_tokenizer(config: TrainConfig, base: Checkpoint | None, texts: list[str]) -> Tokenizer:
+    """`--model.tokenizer`, else the checkpoint's own, else the preset's hub repository, else one trained on
+    `texts`."""
+    model = config.model
+    if model.tokenizer is not None:
+        given = Path(model.tokenizer)
+        return load_tokenizer(given if given.exists() else fetch(model.tokenizer).folder)
+    if base is not None and any(
+        (base.folder / name).is_file() for name in (TOKENIZER_FILE, "tokenizer.model")
+    ):
+        return load_tokenizer(base.folder)
+    preset = find_preset(model.name)
+    if preset is not None and preset.tokenizer is not None:
+        return load_tokenizer(fetch(preset.tokenizer).folder)
+    if preset is None:
+        raise FileNotFoundError(
+            f"{model.name} has no tokenizer; name one with --model.tokenizer (OpenELM uses Llama's)"
+        )
+    pieces = preset.config["vocab_size"]
+    return train_tokenizer((normalise(text, config.text) for text in texts), pieces)
+
+
+def architecture(config: TrainConfig, base: Checkpoint | None, tokenizer: Tokenizer) -> OpenELMConfig:
+    """The model's configuration, before it is made a classifier.
+
+    Raises:
+        ValueError: the tokenizer has more pieces than the model has embeddings.
+    """
+    folder = base.folder if base is not None else Path(config.model.name)
+    found = read_config(folder) if folder.is_dir() else preset_config(config.model.name)
+    pieces = tokenizer.get_vocab_size()
+    if config.model.scratch:
+        found.vocab_size = pieces
+    if pieces > found.vocab_size:
+        raise ValueError(
+            f"the tokenizer has {pieces} pieces, {config.model.name} only {found.vocab_size} embeddings; "
+            "name the tokenizer it was trained with by --model.tokenizer"
+        )
+    return found
+
+
+def _classifier(config: TrainConfig, task: Task) -> dict[str, Any]:
+    return {
+        "id2label": dict(enumerate(task.labels)),
+        "label2id": {label: index for index, label in enumerate(task.labels)},
+        "problem_type": "single_label_classification",
+        "classifier_pooling": config.model.pooling,
+        "classifier_dropout": config.model.dropout,
+        "pad_token_id": None,
+    }
+
+
+def build_state(config: TrainConfig, prepared: Prepared, device: torch.device) -> TrainingState:
+    """The model before its first step, the same on every worker, and its optimiser."""
+    settings = _classifier(config, TASKS[config.task])
+    torch.manual_seed(config.loop.seed)
+    if prepared.base is None:
+        shape = architecture(config, None, Tokenizer.from_str(prepared.tokenizer))
+        for key, value in settings.items():
+            setattr(shape, key, value)
+        model = OpenELMForSequenceClassification._from_config(shape, attn_implementation=VARLEN)
+    else:
+        folder = prepared.base.folder
+        model = load_weights(OpenELMForSequenceClassification, folder, new=[HEAD], **settings)
+    model.to(device)
+    if config.model.activation_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    freeze(model, config.optim.mode)
+    layers = model.config.num_transformer_layers
+    optimiser = build_optimiser(model, config.optim, config.learning_rate, layers)
+    return TrainingState(model=model, optimiser=optimiser)

@@ -1,0 +1,23 @@
+"""Fixtures that several modules' tests share."""
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from tests.fakes import checkpoint
+
+
+@pytest.fixture(params=["local", "memory"])
+def registry(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return str(tmp_path / "models") if request.param == "local" else f"memory://{uuid.uuid4().hex}/models"
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return checkpoint(tmp_path / "checkpoint")
+
+
+@pytest.fixture
+def another(tmp_path: Path) -> Path:
+    return checkpoint(tmp_path / "another", weights=b"other weights")

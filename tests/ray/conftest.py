@@ -1,0 +1,38 @@
+"""One Ray head for all tests of this folder.
+
+There is no `__init__.py` here and must never be one: with it, this folder could be imported as `ray`.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.ray.head import Cluster, running
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A head with two CPUs, a token and ports of its own; started on first use, stopped at the end."""
+    with running(cpus=2) as head:
+        yield head
+
+
+@pytest.fixture(scope="module")
+def driver(cluster: Cluster) -> Iterator[Cluster]:
+    """The cluster, with this process connected to it as a driver; workers import from the checkout."""
+    import ray
+    from ray._private.authentication_test_utils import reset_auth_token_state
+
+    forwarded = {"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "RAY_ADDRESS": cluster.address}
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in {**cluster.env, "RAY_ADDRESS": cluster.address}.items():
+            if key.startswith("RAY_"):
+                patch.setenv(key, value)
+        reset_auth_token_state()  # Ray reads mode and token once per process, at its import
+        ray.init(address=cluster.address, log_to_driver=False, runtime_env={"env_vars": forwarded})
+        yield cluster
+        ray.shutdown()
+    reset_auth_token_state()

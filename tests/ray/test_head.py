@@ -1,0 +1,77 @@
+"""The head that the other tests of this folder share."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import uuid
+from pathlib import Path
+from urllib.error import HTTPError
+
+import psutil
+import pytest
+
+from tests.ray.head import Cluster, fetch, wait_for
+from tests.ray.reaper import MARKER, members
+
+ROOT = Path(__file__).parents[2]
+
+OWNER = """
+    import os, subprocess, sys
+    from pathlib import Path
+    from tests.ray.reaper import MARKER, reaped
+    mark, folder = sys.argv[1:]
+    with reaped(mark, Path(folder)):
+        env = {**os.environ, MARKER: mark}
+        subprocess.Popen(["sleep", "600"], env=env, start_new_session=True)
+        print("started", flush=True)
+        sys.stdin.read()
+"""
+
+
+def test_a_test_run_that_is_killed_leaves_no_process_behind(tmp_path: Path) -> None:
+    mark, folder = uuid.uuid4().hex, tmp_path / "cluster"
+    folder.mkdir()
+    line = [sys.executable, "-c", textwrap.dedent(OWNER), mark, str(folder)]
+    with subprocess.Popen(line, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout
+        assert owner.stdout.readline() == "started\n"
+        assert [process.name() for process in members(mark)] == ["sleep"]
+        owner.kill()
+    wait_for("the killed run's processes are gone", lambda: members(mark) == [], seconds=60)
+    wait_for("its folder is gone", lambda: not folder.exists(), seconds=60)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_every_process_of_the_head_is_ours_to_stop(cluster: Cluster) -> None:
+    ours = {process.pid for process in members(cluster.env[MARKER])}
+    using = {
+        p.pid
+        for p in psutil.process_iter(["cmdline"])
+        if str(cluster.logs) in " ".join(p.info["cmdline"] or [])
+    }
+    assert using
+    assert using <= ours
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_the_dashboard_asks_for_the_token(cluster: Cluster) -> None:
+    assert "ray_version" in cluster.get("/api/version")
+    with pytest.raises(HTTPError, match=r"HTTP Error 40[13]"):
+        fetch(cluster.dashboard + "/api/version", "wrong" * 8)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_driver_in_the_test_process_reaches_workers_that_import_the_checkout(driver: Cluster) -> None:
+    import ray
+
+    @ray.remote
+    def where() -> tuple[str, str]:
+        import tweetelm.tasks
+
+        return tweetelm.tasks.__file__, os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"]
+
+    assert ray.get(where.remote(), timeout=120) == (str(ROOT / "src" / "tweetelm" / "tasks.py"), "0.1")

@@ -1,0 +1,127 @@
+"""`ray job submit`, typed as the documentation says, against a head with token authentication."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.ray.head import Cluster, command
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+ROOT = Path(__file__).parents[2]
+JOB_SECONDS = 420
+
+IMPORT_ON_A_WORKER = """
+import ray
+
+@ray.remote
+def where():
+    import tweetelm.tasks
+    return tweetelm.tasks.__file__
+
+print("the worker has", ray.get(where.remote()))
+"""
+
+
+def submit(
+    cluster: Cluster, *entrypoint: str, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """What `ray job submit` answers; standard error is folded into standard output."""
+    flags = ["--address", cluster.dashboard, "--working-dir", ".", "--runtime-env", "runtime_env.yaml"]
+    return subprocess.run(
+        [command("ray"), "job", "submit", *flags, "--", *entrypoint],
+        cwd=ROOT,
+        env=cluster.env if env is None else env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=JOB_SECONDS,
+    )
+
+
+def train(cluster: Cluster, folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+    line = ["python", "-m", "ray_jobs.train", "--task", "hate", "--data.root", "sample"]
+    line += ["--model.name", "scratch-1m", "--name", "job-a", "--loop.epochs", "1", "--run.workers", "1"]
+    line += ["--run.storage", str(folder / "runs"), "--run.registry", str(folder / "models")]
+    return submit(cluster, *line, "--tracking.wandb", "off", *flags)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("job")
+
+
+@pytest.fixture(scope="module")
+def first(cluster: Cluster, folder: Path) -> subprocess.CompletedProcess[str]:
+    """The first submission of the run `job-a`."""
+    return train(cluster, folder)
+
+
+def test_the_uploaded_library_is_the_one_that_a_worker_imports(cluster: Cluster) -> None:
+    done = submit(cluster, "python", "-c", IMPORT_ON_A_WORKER)
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"the worker has \S*working_dir_files/\S+/src/tweetelm/tasks\.py", done.stdout), (
+        done.stdout
+    )
+
+
+def test_a_failing_job_gives_exit_status_one_and_shows_its_error(cluster: Cluster) -> None:
+    done = submit(cluster, "python", "-c", "raise SystemExit('the data are not there')")
+    assert done.returncode == 1, done.stdout
+    assert "the data are not there" in done.stdout
+
+
+def test_without_a_token_a_job_is_refused(cluster: Cluster) -> None:
+    bare = {key: value for key, value in cluster.env.items() if not key.startswith("RAY_AUTH")}
+    done = submit(cluster, "python", "-c", "print('came in')", env=bare)
+    assert done.returncode != 0
+    assert "authentication token" in done.stdout, done.stdout
+    assert "came in" not in done.stdout
+
+
+def test_with_a_wrong_token_a_job_is_refused(cluster: Cluster) -> None:
+    wrong = {key: value for key, value in cluster.env.items() if key != "RAY_AUTH_TOKEN_PATH"}
+    done = submit(cluster, "python", "-c", "print('came in')", env={**wrong, "RAY_AUTH_TOKEN": "0" * 64})
+    assert done.returncode != 0
+    assert "token is invalid" in done.stdout, done.stdout
+    assert "came in" not in done.stdout
+
+
+def test_a_training_job_shows_its_progress_and_succeeds(first: subprocess.CompletedProcess[str]) -> None:
+    assert first.returncode == 0, first.stdout
+    assert re.search(r"epoch.*step.*loss", first.stdout), first.stdout
+
+
+def test_a_training_job_leaves_its_run_and_a_published_model(
+    first: subprocess.CompletedProcess[str], folder: Path
+) -> None:
+    assert first.returncode == 0, first.stdout
+    assert (folder / "runs" / "job-a").is_dir()
+    assert (folder / "models" / "hate" / "current.json").is_file()
+
+
+def test_the_same_run_submitted_again_finds_itself_done(
+    cluster: Cluster, folder: Path, first: subprocess.CompletedProcess[str]
+) -> None:
+    assert first.returncode == 0, first.stdout
+    again = train(cluster, folder)
+    assert again.returncode == 0, again.stdout
+    assert re.search(r"job-a.*already|resum.*job-a|job-a.*resum", again.stdout, re.IGNORECASE), again.stdout
+
+
+def test_the_same_name_with_another_configuration_is_an_error_that_shows_the_difference(
+    cluster: Cluster, folder: Path, first: subprocess.CompletedProcess[str]
+) -> None:
+    assert first.returncode == 0, first.stdout
+    other = train(cluster, folder, "--optim.lr", "0.0123")
+    assert other.returncode == 1, other.stdout
+    assert re.search(r"optim\.lr: \S+ -> 0\.0123", other.stdout), other.stdout
+
+
+def test_a_misspelt_flag_fails_the_job_with_a_readable_message(cluster: Cluster, folder: Path) -> None:
+    done = train(cluster, folder, "--optim.lrr", "1")
+    assert done.returncode == 1, done.stdout
+    assert "--optim.lrr" in done.stdout
+    assert "Traceback" not in done.stdout, done.stdout

@@ -1,0 +1,248 @@
+"""The cluster files, judged by Ray's own code: validation, the AWS bootstrap (on moto), the scheduler."""
+
+import copy
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import yaml
+from jsonschema import ValidationError
+from moto import mock_aws
+from ray.autoscaler._private.aws.config import bootstrap_aws
+from ray.autoscaler._private.util import prepare_config, validate_config
+from ray.autoscaler.v2.instance_manager.config import AutoscalingConfig
+from ray.autoscaler.v2.scheduler import ResourceDemandScheduler, SchedulingRequest
+from ray.autoscaler.v2.utils import ResourceRequestUtil
+
+ROOT = Path(__file__).parents[1]
+FILES = ("cluster.yaml", "cluster.local.yaml")
+AWS = "cluster.yaml"
+
+
+def read(name: str) -> dict[str, Any]:
+    config: dict[str, Any] = yaml.safe_load((ROOT / name).read_text())
+    return config
+
+
+def start_commands(config: dict[str, Any]) -> list[str]:
+    commands = config["head_start_ray_commands"] + config["worker_start_ray_commands"]
+    return [line for line in commands if "ray start" in line]
+
+
+def check(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration as `ray up` completes it. Raises what `ray up` would."""
+    full: dict[str, Any] = prepare_config(copy.deepcopy(config))
+    validate_config(full)
+    return full
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_ray_accepts_the_file(name: str) -> None:
+    assert check(read(name))["cluster_name"].startswith("tweetelm")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_ray_rejects_the_file_with_a_misspelt_key(name: str) -> None:
+    config = read(name)
+    config["idle_timeout_minute"] = config.pop("idle_timeout_minutes")
+    with pytest.raises(ValidationError, match="idle_timeout_minute"):
+        check(config)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_everything_to_fill_in_stands_at_the_top_and_is_used(name: str) -> None:
+    text = (ROOT / name).read_text()
+    anchors = re.findall(r"^  \w+: &(\w+)", text.partition("cluster_name:")[0], re.MULTILINE)
+    assert anchors
+    assert [anchor for anchor in anchors if f"*{anchor}\n" not in text] == []
+    assert text.rindex("# CHANGE") < text.index("cluster_name:")
+
+
+def test_the_local_head_address_is_the_same_in_both_places() -> None:
+    config = read("cluster.local.yaml")
+    assert f"--node-ip-address={config['provider']['head_ip']} " in start_commands(config)[0]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_file_that_is_copied_to_the_nodes_exists_but_for_the_token(name: str) -> None:
+    sources = set(read(name)["file_mounts"].values()) - {"./secrets/ray_auth_token"}
+    assert [source for source in sources if not (ROOT / source).exists()] == []
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_ray_start_asks_for_the_token(name: str) -> None:
+    commands = start_commands(read(name))
+    assert len(commands) == 2
+    assert all("RAY_AUTH_MODE=token " in line for line in commands)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_token_reaches_every_node_and_is_private_there(name: str) -> None:
+    config = read(name)
+    (path,) = [path for path, source in config["file_mounts"].items() if source.endswith("ray_auth_token")]
+    assert f"chmod 600 {path}" in config["setup_commands"]
+    everything = " ".join(start_commands(config) + config.get("docker", {}).get("run_options", []))
+    assert f"RAY_AUTH_TOKEN_PATH={path.replace('~', '$HOME')}" in everything
+    assert config["file_mounts"][path].startswith("./secrets/")
+    assert "/secrets" in (ROOT / ".gitignore").read_text().split()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_dashboard_listens_on_loopback_only(name: str) -> None:
+    head, worker = start_commands(read(name))
+    assert "--dashboard-host=127.0.0.1 " in head
+    assert "--dashboard-host" not in worker
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_nothing_is_open_to_the_internet(name: str) -> None:
+    assert "0.0.0.0" not in (ROOT / name).read_text()
+    assert "security_group" not in read(name)["provider"]
+
+
+def test_nodes_have_private_addresses_and_imdsv2() -> None:
+    config = read(AWS)
+    assert config["provider"]["use_internal_ips"] is True
+    for node_type in config["available_node_types"].values():
+        assert node_type["node_config"]["MetadataOptions"]["HttpTokens"] == "required"
+
+
+def test_libraries_are_installed_with_what_they_need() -> None:
+    """A CUDA wheel of torch brings its own libraries, so --no-deps would leave them out."""
+    setup = " ".join(read(AWS)["setup_commands"])
+    assert "requirements.lock" in setup
+    assert "--no-deps" not in setup
+
+
+def test_the_container_has_the_ray_and_the_python_of_the_project() -> None:
+    project = (ROOT / "pyproject.toml").read_text()
+    version = re.search(r"ray\[[\w,]+\]==([\d.]+)", project)
+    python = re.search(r'target-version = "(py\d+)"', project)
+    assert version
+    assert python
+    assert read(AWS)["docker"]["image"] == f"rayproject/ray:{version[1]}-{python[1]}-gpu"
+
+
+# --- what Ray's scheduler would launch ---
+
+
+def launched(request: dict[str, float], failing: tuple[str, ...] = ()) -> dict[str, int]:
+    """Node types and counts that the autoscaler launches for one request, beside the head."""
+    config = AutoscalingConfig(read(AWS), skip_content_hash=True)
+    demand = ResourceRequestUtil.group_by_count([ResourceRequestUtil.make(request)])
+    reply = ResourceDemandScheduler(event_logger=None).schedule(
+        SchedulingRequest(
+            disable_launch_config_check=True,
+            node_type_configs=config.get_node_type_configs(),
+            max_num_nodes=config.get_max_num_worker_nodes(),
+            resource_requests=demand,
+            cloud_resource_availabilities=dict.fromkeys(failing, 0.0),
+            recoverable_resource_availabilities=dict.fromkeys(failing, 0.0),
+        )
+    )
+    return {
+        launch.instance_type: launch.count for launch in reply.to_launch if launch.instance_type != "head"
+    }
+
+
+def test_without_work_there_is_no_worker() -> None:
+    workers = {k: v for k, v in read(AWS)["available_node_types"].items() if k != "head"}
+    assert len(workers) == 2
+    assert all(worker["min_workers"] == 0 for worker in workers.values())
+
+
+def test_a_gpu_is_bought_on_the_spot_market_first() -> None:
+    assert launched({"GPU": 1, "CPU": 1}) == {"gpu_spot": 1}
+
+
+def test_a_gpu_is_bought_on_demand_while_there_is_no_spot_capacity() -> None:
+    assert launched({"GPU": 1, "CPU": 1}, failing=("gpu_spot",)) == {"gpu_on_demand": 1}
+
+
+def test_the_head_takes_no_work() -> None:
+    assert read(AWS)["available_node_types"]["head"]["resources"] == {"CPU": 0}
+    assert launched({"CPU": 1}) == {"gpu_spot": 1}
+
+
+# --- what Ray's AWS bootstrap would do with an account ---
+
+
+@pytest.fixture
+def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """A make-believe AWS account with all that cluster.yaml asks for, and cluster.yaml filled in with it."""
+    monkeypatch.setenv("HOME", str(tmp_path))  # Ray writes the key pair's private half to ~/.ssh
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    with mock_aws():
+        yield filled_in(read(AWS))
+
+
+def filled_in(config: dict[str, Any]) -> dict[str, Any]:
+    region, zones = config["metadata"]["region"], config["metadata"]["zones"].split(",")
+    ec2, iam = boto3.client("ec2", region_name=region), boto3.client("iam", region_name=region)
+    vpc = ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
+    subnets = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.1.{i}.0/24", AvailabilityZone=zone)["Subnet"]["SubnetId"]
+        for i, zone in enumerate(zones)
+    ]
+    group = ec2.create_security_group(GroupName="ours", Description="ours", VpcId=vpc)["GroupId"]
+    inside = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group}]}
+    bastion = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "10.1.9.0/24"}]}
+    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[inside, bastion])
+    for node_type in config["available_node_types"].values():
+        node = node_type["node_config"]
+        node |= {"SubnetIds": subnets, "SecurityGroupIds": [group]}
+        node["ImageId"] = ec2.describe_images()["Images"][0]["ImageId"]
+    for key in ("head_profile", "worker_profile"):
+        iam.create_instance_profile(InstanceProfileName=config["metadata"][key]["Name"])
+    return config
+
+
+def open_groups(config: dict[str, Any]) -> set[str]:
+    """Those of the configuration's security groups that let in traffic from anywhere."""
+    nodes = [node_type["node_config"] for node_type in config["available_node_types"].values()]
+    ids = sorted({group for node in nodes for group in node["SecurityGroupIds"]})
+    groups = boto3.client("ec2", region_name=config["provider"]["region"]).describe_security_groups(
+        GroupIds=ids
+    )
+    return {
+        group["GroupId"]
+        for group in groups["SecurityGroups"]
+        for rule in group["IpPermissions"]
+        if any(ip["CidrIp"] == "0.0.0.0/0" for ip in rule.get("IpRanges", []))
+        or any(ip["CidrIpv6"] == "::/0" for ip in rule.get("Ipv6Ranges", []))
+    }
+
+
+def test_ray_up_uses_our_security_group_alone_and_leaves_it_closed(account: dict[str, Any]) -> None:
+    ec2 = boto3.client("ec2", region_name=account["provider"]["region"])
+    before = ec2.describe_security_groups()["SecurityGroups"]
+    ready = bootstrap_aws(check(account))
+    assert ec2.describe_security_groups()["SecurityGroups"] == before
+    for name, node_type in ready["available_node_types"].items():
+        ours = account["available_node_types"][name]["node_config"]
+        for key in ("SecurityGroupIds", "SubnetIds", "IamInstanceProfile", "ImageId", "MetadataOptions"):
+            assert node_type["node_config"][key] == ours[key]
+    assert open_groups(ready) == set()
+
+
+def test_without_our_security_group_ray_would_open_a_port_to_the_internet(account: dict[str, Any]) -> None:
+    """Why the file names a group; and that the test above can see an open port."""
+    for node_type in account["available_node_types"].values():
+        del node_type["node_config"]["SecurityGroupIds"]
+    assert open_groups(bootstrap_aws(check(account)))
+
+
+def test_workers_do_not_get_the_head_s_rights(account: dict[str, Any]) -> None:
+    types = bootstrap_aws(check(account))["available_node_types"]
+    profiles = {
+        name: node_type["node_config"]["IamInstanceProfile"]["Name"] for name, node_type in types.items()
+    }
+    assert profiles == {
+        "head": "tweetelm-head",
+        "gpu_spot": "tweetelm-worker",
+        "gpu_on_demand": "tweetelm-worker",
+    }

@@ -1,0 +1,201 @@
+"""normalise: what it does to tweets, that it is idempotent on any string, and that its repetition ends."""
+
+import html
+import html.entities
+import sys
+import time
+import unicodedata
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tweetelm import text as module
+from tweetelm.text import TextConfig, normalise
+
+RAW = TextConfig(form="raw")
+EVERYTHING = TextConfig(strip_invisible=True, fold_lookalikes=True, shorten_stretches=True)
+
+# Pieces that complete, break or uncover one another; by NFC, U+037E becomes `;` and U+212A `K`.
+PIECES = [
+    "&", "&amp", "&amp;", "amp;", "&#38;", "&#x26;", "#38;", "&lt;", "lt;", "&gt;", "&commat;",
+    "&#64", "&#0", "&#x", "&not", "&notit;", "&hellip\u037e", "\u212acedil;", "<", "<U+",
+    "<U+0040>", "<U+0026>", "<U+003C>", "U+003C>", "<U+D83D>", "<U+DE00>", "<U+110000>", "<U+0301>",
+    ">", "0040", ";", "@", "@x", "@user", "\uff20", "\uff06", "r\u0301", "\u0301", "\u0327", "http",
+    "https://", "http://t.co/x", "://", "www.", "www", "w", ".x", "аpple", "\u1e9b\u0323", "\uac00",
+    "\u11a8", "\u0958", "\ud83d", "\ude00", "\ufffd", " ", "\n", "\u2028", "\u00a0", "\x1f",
+    "\u200b", "\u200d", "\ufeff", "oooo", "e", "\U0001d41a", "\U0001d6fc", "\x00",
+]  # fmt: skip
+any_string = st.text(st.characters(exclude_categories=[]), max_size=60)
+nasty = st.lists(st.sampled_from(PIECES) | st.characters(exclude_categories=[]), max_size=14).map("".join)
+strings = any_string | nasty
+configs = st.builds(
+    TextConfig,
+    form=st.sampled_from(["tweet", "raw"]),
+    mask_links=st.booleans(),
+    mask_mentions=st.booleans(),
+    strip_invisible=st.booleans(),
+    fold_lookalikes=st.booleans(),
+    shorten_stretches=st.booleans(),
+)
+
+
+@pytest.mark.parametrize(
+    ("tweet", "expected"),
+    [
+        ("plain text, Kept As It Is!", "plain text, Kept As It Is!"),
+        ("Tom &amp; Jerry &lt;3", "Tom & Jerry <3"),
+        ("twice &amp;amp;amp;lt; encoded", "twice < encoded"),
+        ("no semicolon &copy 2026", "no semicolon © 2026"),
+        ("&#128512; &#x1F600; &#0;", "😀 😀 \ufffd"),
+        ("party <U+1F389><U+0001F44D>", "party 🎉👍"),
+        ("halves <U+D83D><U+DE00> and <U+D83D>", "halves 😀 and \ufffd"),
+        ("&lt;U+1F389&gt;", "🎉"),
+        ("<U+110000>", "\ufffd"),
+        ("<U+12> <U+XYZ0> U+1F389", "<U+12> <U+XYZ0> U+1F389"),
+        ("pair \ud83d\ude00, lone \ud83d and \ude00", "pair 😀, lone \ufffd and \ufffd"),
+        ("cafe\u0301", "café"),
+        ("see https://t.co/AbC123 and HTTP://x.org/?q=1#a", "see http and http"),
+        ("(www.example.org/page)", "(http"),
+        ("awww. http is a protocol", "awww. http is a protocol"),
+        (".@bob_99: hi @Ann's cat,@joe", ".@user: hi @user's cat,@user"),
+        ("@Zoe\u0301 @José", "@user @user"),
+        ("@ noon, 5 @ 3", "@ noon, 5 @ 3"),
+        ("&commat;bob &#64;bob <U+0040>bob &amp;#64;bob", "@user @user @user @user"),
+        ("https&#58;//t.co/x", "http"),
+        ("  a\t b\r\n\u2028c\u00a0 ", "a b c"),
+        ("", ""),
+        (" \n ", ""),
+        ("naïve 日本語 שלום", "naïve 日本語 שלום"),
+    ],
+)
+def test_tweet_form_rewrites_as_documented(tweet: str, expected: str) -> None:
+    assert normalise(tweet) == expected
+
+
+@pytest.mark.parametrize(
+    ("tweet", "option", "expected"),
+    [
+        ("z\u200be\u00adr\u2060o", "strip_invisible", "zero"),
+        ("&#8203;a\u200b&am\u200bp;", "strip_invisible", "a&"),
+        ("hаte (with a Cyrillic а) но не это", "fold_lookalikes", "hate (with a Cyrillic а) но не это"),
+        ("ｗｉｄｅ 𝐛𝐨𝐥𝐝 ＆ａｍｐ；", "fold_lookalikes", "wide bold &"),
+        ("sooooooo goood 1000000", "shorten_stretches", "sooo goood 1000000"),
+    ],
+)
+def test_each_option_does_its_part_and_is_off_by_default(tweet: str, option: str, expected: str) -> None:
+    assert normalise(tweet, TextConfig(**{option: True})) == expected
+    assert normalise(tweet) != expected
+
+
+def test_masks_can_be_switched_off() -> None:
+    kept = TextConfig(mask_links=False, mask_mentions=False)
+    assert normalise("@bob  https://t.co/x", kept) == "@bob https://t.co/x"
+
+
+@given(strings)
+def test_raw_form_changes_nothing_but_surrogates(tweet: str) -> None:
+    assert normalise(tweet, RAW) == tweet.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def test_raw_form_keeps_entities_links_and_space() -> None:
+    tweet = " &amp; @bob\nhttps://t.co/x \ud800"
+    assert normalise(tweet, RAW) == " &amp; @bob\nhttps://t.co/x \ufffd"
+
+
+@settings(max_examples=1000)
+@given(strings, configs)
+def test_normalise_is_idempotent_and_never_raises(tweet: str, config: TextConfig) -> None:
+    once = normalise(tweet, config)
+    assert normalise(once, config) == once
+    once.encode("utf-8")
+
+
+@settings(max_examples=1000)
+@given(strings)
+def test_nothing_is_left_to_decode_to_compose_or_to_mask(tweet: str) -> None:
+    clean = normalise(tweet)
+    assert html.unescape(clean) == clean
+    assert unicodedata.is_normalized("NFC", clean)
+    assert " ".join(clean.split()) == clean
+    assert "https://" not in clean.lower()
+    assert all(word.startswith("user") for word in clean.split("@")[1:] if word[:1].isalnum())
+
+
+def weight(text: str) -> int:
+    """The quantity of `normalise`'s proof: what every pass but the first lowers."""
+    return sum(map(character_weight, unicodedata.normalize("NFD", text)))
+
+
+def character_weight(character: str) -> int:
+    if 0xD800 <= ord(character) <= 0xDFFF or module._WIDE.match(character):
+        return 4
+    if ord(character) in module._LOOKALIKES:
+        return 3
+    return 2 if character == "&" else 1
+
+
+@settings(max_examples=1000)
+@given(strings, configs)
+def test_after_the_first_pass_every_pass_lowers_the_weight_or_only_composes(
+    tweet: str, config: TextConfig
+) -> None:
+    before = module._rewrite(module._repair_surrogates(tweet), config)
+    while (after := module._rewrite(before, config)) != before:
+        assert weight(after) < weight(before) or after == unicodedata.normalize("NFC", before)
+        before = after
+
+
+def test_every_named_entity_weighs_more_than_what_it_stands_for() -> None:
+    assert all(weight("&" + name) > weight(value) for name, value in html.entities.html5.items())
+    assert max(map(len, html.entities.html5)) < module._REFERENCE_REACH
+
+
+def test_every_numeric_reference_and_escape_weighs_more_than_its_character() -> None:
+    for code in range(sys.maxunicode + 1):
+        heaviest = max(weight(html.unescape(f"&#{code}")), weight(chr(code)))
+        if heaviest > 4 or code < 256:  # the shortest reference above 255 weighs 5, and every escape 8
+            assert weight(f"&#{code}") > weight(html.unescape(f"&#{code}"))
+            assert weight(f"&#x{code:x}") > weight(html.unescape(f"&#x{code:x}"))
+            assert weight(f"<U+{code:04x}>") > weight(chr(code))
+
+
+def test_folding_lowers_the_weight() -> None:
+    for code in [*range(0xFF01, 0xFF5F), *range(0x1D400, 0x1D800)]:
+        folded = unicodedata.normalize("NFKC", chr(code))
+        assert folded == chr(code) or weight(folded) < weight(chr(code))
+    assert all(weight(chr(new)) < weight(chr(old)) for old, new in module._LOOKALIKES.items())
+
+
+@pytest.mark.parametrize(
+    "tweet",
+    [
+        "&" + "amp;" * 60_000,
+        "&amp;" * 60_000,
+        "<U+003C>" + "U+003C>" * 30_000,
+        "&#" + "9" * 9_000 + ";",
+        "&#" + "0" * 9_000 + "64;",
+        "@a" * 100_000,
+        "www." * 60_000,
+        "9" * 200_000,
+        "o" * 200_000,
+        "\u0301" * 100_000,
+    ],
+    ids=lambda tweet: tweet[:9],
+)
+def test_long_and_deeply_nested_text_takes_linear_time(tweet: str) -> None:
+    started = time.process_time()
+    normalise(tweet, EVERYTHING)
+    assert time.process_time() - started < 5, "linear takes well under a second, quadratic minutes"
+
+
+def test_thousands_of_tweets_take_less_than_a_second() -> None:
+    tweets = [f"RT @friend{i}: it &amp; that <U+1F389> https://t.co/{i}" for i in range(5000)]
+    started = time.process_time()
+    assert {normalise(tweet) for tweet in tweets} == {"RT @user: it & that 🎉 http"}
+    assert time.process_time() - started < 1
+
+
+def test_an_unknown_form_is_refused_with_the_choices() -> None:
+    with pytest.raises(ValueError, match=r"text\.form is 'tweets'; expected 'tweet' or 'raw'"):
+        TextConfig(form="tweets")  # type: ignore[arg-type]

@@ -1,0 +1,230 @@
+import json
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tweetelm.config import TrackingConfig, TrainConfig
+from tweetelm.tracking import History, Trackers, WandB, open_trackers, read_history, wandb_id, wandb_mode
+
+WARNING = "tweetelm.tracking"
+BLOCK, FULL, FIRST, MIDDLE, LAST = 32768, 1, 2, 3, 4
+
+TRAIN = """
+import sys
+from pathlib import Path
+from tweetelm.config import TrackingConfig, TrainConfig
+from tweetelm.tracking import open_trackers
+
+folder, begin, end, how = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+config = TrainConfig(task="hate", name="my/run", tracking=TrackingConfig(project="tweets", group="search"))
+tracker = open_trackers(config, folder, begin, api_key_present=False)
+for step in range(begin + 1, end + 1):
+    tracker.log({"loss": 1 / step, "tweets_per_second": 10.0}, step)
+if how == "finish":
+    tracker.finish({"macro_f1": 0.5})
+"""
+
+
+def train(folder: Path, begin: int, end: int, how: str) -> None:
+    """A run's process, from step `begin` to `end`; without "finish" it goes away as a failed run does."""
+    source = Path(__file__).parent.parent / "src"
+    hidden = ("WANDB_API_KEY", "WANDB_MODE", "WANDB_DIR", "WANDB_RUN_ID", "WANDB_PROJECT")
+    environment = {key: value for key, value in os.environ.items() if key not in hidden}
+    environment |= {"HOME": str(folder), "PYTHONPATH": str(source), "WANDB_ERROR_REPORTING": "false"}
+    command = [sys.executable, "-c", TRAIN, str(folder / "run"), str(begin), str(end), how]
+    subprocess.run(command, check=True, env=environment, capture_output=True)
+
+
+def chunks(path: Path) -> Iterator[bytes]:
+    """The records of a .wandb file, which is LevelDB's log format after a header of seven bytes."""
+    data, place, parts = path.read_bytes(), 7, b""
+    assert data[:4] == b":W&B"
+    while place + 7 <= len(data):
+        room = BLOCK - place % BLOCK
+        if room < 7:
+            place += room
+            continue
+        _, size, kind = struct.unpack_from("<IHB", data, place)
+        part = data[place + 7 : place + 7 + size]
+        parts = part if kind in (FULL, FIRST) else parts + part
+        if kind in (FULL, LAST):
+            yield parts
+        place += 7 + size
+
+
+def wandb_files(folder: Path) -> list[dict[str, Any]]:
+    """What each of wandb's offline files of a run holds, oldest first."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    files: list[dict[str, Any]] = []
+    for path in sorted(
+        (folder / "run" / "wandb").glob("offline-run-*/*.wandb"), key=lambda p: p.stat().st_mtime
+    ):
+        records = [Record.FromString(chunk) for chunk in chunks(path)]
+        run = next(record.run for record in records if record.HasField("run"))
+        rows = [row.history for row in records if row.HasField("history")]
+        summaries = [u for record in records if record.HasField("summary") for u in record.summary.update]
+        files.append(
+            {
+                "run": run,
+                "config": {item.key: json.loads(item.value_json) for item in run.config.update},
+                "loss": {row.step.num: _value(row, "loss") for row in rows},
+                "summary": {u.key or u.nested_key[0]: json.loads(u.value_json) for u in summaries},
+            }
+        )
+    return files
+
+
+def _value(row: Any, key: str) -> Any:
+    found = [json.loads(item.value_json) for item in row.item if key in (item.key, *item.nested_key)]
+    return found[0] if found else None
+
+
+@pytest.fixture(scope="module")
+def resumed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that went away after step 5 and was resumed from its checkpoint of step 3."""
+    folder = tmp_path_factory.mktemp("resumed")
+    train(folder, 0, 5, "vanish")
+    train(folder, 3, 7, "finish")
+    return folder
+
+
+def test_wandb_receives_every_step_the_configuration_and_the_summary(resumed: Path) -> None:
+    _, second = wandb_files(resumed)
+    assert second["run"].project == "tweets"
+    assert second["run"].run_group == "search"
+    assert second["run"].display_name == "my/run"
+    assert second["config"]["optim"]["beta2"] == TrainConfig(task="hate").optim.beta2
+    assert second["loss"] == {step: pytest.approx(1 / step) for step in (4, 5, 6, 7)}
+    assert second["summary"]["macro_f1"] == 0.5
+
+
+def test_a_second_process_with_the_same_name_continues_the_same_wandb_run(resumed: Path) -> None:
+    first, second = wandb_files(resumed)
+    assert first["run"].run_id == second["run"].run_id == wandb_id("my/run")
+    assert sorted(first["loss"]) == [1, 2, 3, 4, 5]
+
+
+def test_the_history_of_a_resumed_run_is_that_of_an_uninterrupted_one(resumed: Path, tmp_path: Path) -> None:
+    train(tmp_path, 0, 7, "finish")
+    expected = (tmp_path / "run" / "history.jsonl").read_text()
+    assert (resumed / "run" / "history.jsonl").read_text() == expected
+    assert len(expected.splitlines()) == 8
+
+
+def test_each_line_is_on_disk_when_the_call_returns(tmp_path: Path) -> None:
+    history = History(tmp_path / "run" / "history.jsonl", 0)
+    history.log({"loss": 0.5}, 1)
+    assert read_history(tmp_path / "run" / "history.jsonl") == [{"step": 1, "loss": 0.5}]
+    history.finish({})
+
+
+def test_resuming_drops_later_steps_a_torn_line_and_the_summary(tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"summary": {}}\n{"step": 2, "lo')
+    history = History(path, 2)
+    history.log({"loss": 1.0}, 3)
+    history.finish({"best": 1})
+    assert (
+        path.read_text() == '{"step": 1}\n{"step": 2}\n{"step": 3, "loss": 1.0}\n{"summary": {"best": 1}}\n'
+    )
+
+
+def test_a_fresh_run_starts_an_empty_history(tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    path.write_text('{"step": 1}\n')
+    History(path, 0).finish({})
+    assert read_history(path) == [{"summary": {}}]
+
+
+def test_numbers_that_json_lacks_become_null(tmp_path: Path) -> None:
+    history = History(tmp_path / "history.jsonl", 0)
+    history.log({"loss": float("nan"), "norm": float("inf")}, 1)
+    history.finish({"best": [float("nan")]})
+    assert read_history(tmp_path / "history.jsonl") == [
+        {"step": 1, "loss": None, "norm": None},
+        {"summary": {"best": [None]}},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wandb", "key", "mode"),
+    [
+        ("auto", True, "online"),
+        ("auto", False, "offline"),
+        ("online", False, "online"),
+        ("offline", True, "offline"),
+        ("off", True, None),
+    ],
+)
+def test_the_wandb_mode_follows_the_configuration_and_the_key(
+    wandb: Any, key: bool, mode: str | None
+) -> None:
+    assert wandb_mode(TrackingConfig(wandb=wandb), key) == mode
+
+
+def test_with_wandb_off_only_the_history_is_written(tmp_path: Path) -> None:
+    config = TrainConfig(task="hate", tracking=TrackingConfig(wandb="off"))
+    open_trackers(config, tmp_path, 0, api_key_present=True).finish({})
+    assert [path.name for path in tmp_path.iterdir()] == ["history.jsonl"]
+
+
+def test_a_run_id_is_the_name_where_wandb_accepts_it() -> None:
+    assert wandb_id("hate-openelm-270m-0123abcd") == "hate-openelm-270m-0123abcd"
+    assert wandb_id("my/run").startswith("my-run-")
+    assert len({wandb_id(name) for name in ("my/run", "my:run", "my-run", "x" * 200, "x" * 201)}) == 5
+
+
+def track(folder: Path, mode: Any = "offline") -> Trackers:
+    history = History(folder / "history.jsonl", 0)
+    wandb = WandB(mode=mode, project="p", group=None, name="r", folder=folder, config={})
+    trackers = Trackers([history, wandb])
+    for step in (1, 2):
+        trackers.log({"loss": 1.0}, step)
+    trackers.finish({"best": 1})
+    return trackers
+
+
+def test_without_wandb_the_run_goes_on_and_says_so_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    track(tmp_path)
+    assert len(read_history(tmp_path / "history.jsonl")) == 3
+    assert [r.getMessage() for r in caplog.records if r.name == WARNING] == [
+        "wandb is not installed: metrics go to history.jsonl only; `pip install wandb` to have both"
+    ]
+
+
+def test_when_wandb_cannot_start_the_run_goes_on_and_says_so_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    track(tmp_path, mode="no such mode")
+    assert len(read_history(tmp_path / "history.jsonl")) == 3
+    messages = [r.getMessage() for r in caplog.records if r.name == WARNING]
+    assert messages == ["wandb failed to start; training goes on, history.jsonl has everything"]
+
+
+class BrokenRun:
+    """A wandb run whose connection is gone."""
+
+    def log(self, metrics: dict[str, float], step: int) -> None:
+        raise ConnectionError("gone")
+
+
+def test_when_wandb_fails_later_the_run_goes_on_and_says_so_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = SimpleNamespace(init=lambda **_: BrokenRun(), Settings=lambda **_: None)
+    monkeypatch.setitem(sys.modules, "wandb", broken)
+    track(tmp_path)
+    assert len(read_history(tmp_path / "history.jsonl")) == 3
+    messages = [r.getMessage() for r in caplog.records if r.name == WARNING]
+    assert messages == ["wandb failed to log; training goes on, history.jsonl has everything"]
