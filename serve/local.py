@@ -77,7 +77,7 @@ def running(settings: Settings, port: int, *, cluster: str | None) -> Iterator[N
         if serve.status().applications:
             raise ValueError(f"Ray at {cluster} serves already; use `serve deploy serve/config.yaml` there")
         if not cluster:
-            cpus = int(ray.available_resources()["CPU"])  # type: ignore[no-untyped-call]
+            cpus = int(ray.available_resources()["CPU"])
             settings = settings.model_copy(update={"threads": cpus, "max_replicas": 1})
         with _deployed(settings, port):
             yield

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_predictor import POISON, FakePredictor, card
 from starlette.testclient import TestClient
 
 from serve.api import create_api
 from serve.engine import Limits, LocalEngine
 from serve.errors import STATUS
+from tests.fake_predictor import POISON, FakePredictor, card
 from tweetelm.tasks import DEEPFAKE, HATE, SYNTHETIC_NOTICE
 
 SECRET = "xyzzy"  # stands in what is sent, and must not come back
