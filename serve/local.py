@@ -74,19 +74,21 @@ def running(settings: Settings, port: int, *, cluster: str | None) -> Iterator[N
         logging_level=logging.WARNING,
     )
     try:
-        if serve.status().applications:
+        status = serve.status()
+        if status.applications or status.proxies:
             raise ValueError(f"Ray at {cluster} serves already; use `serve deploy serve/config.yaml` there")
         if not cluster:
             cpus = int(ray.available_resources()["CPU"])
             settings = settings.model_copy(update={"threads": cpus, "max_replicas": 1})
-        with _deployed(settings, port):
+        with _deployed(settings, port, alone=not cluster):
             yield
     finally:
         ray.shutdown()
 
 
 @contextmanager
-def _deployed(settings: Settings, port: int) -> Iterator[None]:
+def _deployed(settings: Settings, port: int, *, alone: bool) -> Iterator[None]:
+    """`alone`: in a Ray that ends with this, and needs no orderly end of Ray Serve."""
     from ray import serve
 
     from serve.app import NAME, build
@@ -102,3 +104,5 @@ def _deployed(settings: Settings, port: int) -> Iterator[None]:
         yield
     finally:
         serve.delete(NAME)
+        if not alone:
+            serve.shutdown()  # frees the port
