@@ -1,7 +1,7 @@
 """Known oddities of the published datasets: rows by finding and split, in the pinned revisions.
 
-A finding that is not listed has no row. Other descriptions of these datasets may define normalisation or damage in
-their own way and differ there; in identical texts they cannot.
+A finding that is not listed has no row. Other descriptions of these datasets may define normalisation or
+damage in their own way and differ there; in identical texts they cannot.
 """
 
 DOCUMENTED: dict[str, dict[tuple[str, str], int]] = {
