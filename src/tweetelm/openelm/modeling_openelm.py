@@ -31,7 +31,7 @@ from .layers import (
     OpenELMRMSNorm,
     rotary_table,
 )
-from .packing import one_query_each, packed_positions, restarts
+from .packing import one_query_each, restarts, row_of_tweets
 
 
 class OpenELMPreTrainedModel(PreTrainedModel):
@@ -136,9 +136,8 @@ class OpenELMModel(OpenELMPreTrainedModel):
             if past_key_values is not None:
                 raise ValueError("a packed row takes no past_key_values: tweets would see each other")
             kwargs.setdefault("cu_seq_lens_k", starts)
-            attention_mask = None  # every token is some tweet's
-            if position_ids is None:
-                position_ids = packed_positions(starts, hidden_states.shape[1])
+            total = hidden_states.shape[1]
+            attention_mask, position_ids = row_of_tweets(starts, total, attention_mask, position_ids)
         unmasked = attention_mask is None and past_key_values is None
         packed = starts is not None or (unmasked and restarts(position_ids))
         use_cache = bool(use_cache) and not packed

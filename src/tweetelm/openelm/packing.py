@@ -72,6 +72,18 @@ def packed_positions(starts: Tensor, total: int) -> Tensor:
     return (torch.arange(total, device=starts.device) - firsts)[None]
 
 
+def row_of_tweets(
+    starts: Tensor, total: int, mask: Tensor | None, positions: Tensor | None
+) -> tuple[Tensor | None, Tensor]:
+    """The mask and positions of a row described by `starts`, such that every implementation splits it.
+
+    A mask (1, N) says nothing more, and would hide the restarts of the positions from transformers.
+    """
+    if mask is not None and mask.dim() == 2:
+        mask = None
+    return mask, packed_positions(starts, total) if positions is None else positions
+
+
 def restarts(position_ids: Tensor | None) -> bool:
     """Whether positions (B, T) show a row of several tweets; yes to a compiler, which cannot look at them."""
     if position_ids is None:
