@@ -60,7 +60,7 @@ def serve_until_stopped(options: Options, cluster: str | None) -> None:
 
 
 def stay() -> None:
-    """Until Ctrl-C or SIGTERM. Handled from here on: Ray takes SIGTERM when it starts, a shell's `&` SIGINT."""
+    """Until Ctrl-C or SIGTERM. Handled from here on: Ray's start takes SIGTERM, a shell's `&` SIGINT."""
     for signal_ in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_, signal.default_int_handler)
     print("Serving until Ctrl-C.", flush=True)

@@ -92,7 +92,7 @@ class TweetClassifier:
         items = [Item.of(model, one, budget=budget) for one in encoded]
         return predictions(await asyncio.gather(*(self._batch(item) for item in items)))
 
-    @serve.batch(max_batch_size=8192, batch_wait_timeout_s=0.005, batch_size_fn=token_count)
+    @serve.batch(max_batch_size=4096, batch_wait_timeout_s=0.005, batch_size_fn=token_count)
     async def _batch(self, items: list[Item]) -> "list[Prediction | Exception]":
         """Items of all waiting requests, up to `batch_tokens`; the event loop stays free meanwhile."""
         self._running_since = time.monotonic()

@@ -66,8 +66,6 @@ def running(settings: Settings, port: int, *, cluster: str | None) -> Iterator[N
     import ray  # here, for it reads the environment, and takes seconds that a mistyped flag should not cost
     from ray import serve
 
-    from serve.app import NAME
-
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     ray.init(
         address=cluster or "local",
@@ -76,28 +74,35 @@ def running(settings: Settings, port: int, *, cluster: str | None) -> Iterator[N
         logging_level=logging.WARNING,
     )
     try:
-        if serve.status().applications:
+        status = serve.status()
+        if status.applications or status.proxies:
             raise ValueError(f"Ray at {cluster} serves already; use `serve deploy serve/config.yaml` there")
         if not cluster:
-            cpus = int(ray.available_resources()["CPU"])  # type: ignore[no-untyped-call]
+            cpus = int(ray.available_resources()["CPU"])
             settings = settings.model_copy(update={"threads": cpus, "max_replicas": 1})
-        _deploy(settings, port)
-        yield
+        with _deployed(settings, port, alone=not cluster):
+            yield
     finally:
-        serve.delete(NAME)
-        if cluster:
-            serve.shutdown()  # type: ignore[no-untyped-call]
         ray.shutdown()
 
 
-def _deploy(settings: Settings, port: int) -> None:
+@contextmanager
+def _deployed(settings: Settings, port: int, *, alone: bool) -> Iterator[None]:
+    """`alone`: in a Ray that ends with this, and needs no orderly end of Ray Serve."""
     from ray import serve
 
     from serve.app import NAME, build
 
     serve.start(proxy_location="HeadOnly", http_options={"host": HOST, "port": port, "request_timeout_s": 30})
     try:
-        serve.run(build(settings.model_dump()), name=NAME, route_prefix="/")
-    except RuntimeError as error:
-        reasons = [one.message for one in serve.status().applications[NAME].deployments.values()]
-        raise RuntimeError("\n".join([str(error), *reasons])) from error
+        try:
+            serve.run(build(settings.model_dump()), name=NAME, route_prefix="/")
+        except RuntimeError as error:
+            deployments = serve.status().applications[NAME].deployments.values()
+            reasons = [one.message.strip().splitlines()[-1] for one in deployments if one.message.strip()]
+            raise RuntimeError("\n".join([str(error), *reasons])) from error
+        yield
+    finally:
+        serve.delete(NAME)
+        if not alone:
+            serve.shutdown()  # frees the port

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tweetelm import registry
+from tweetelm.precision import Precision
 from tweetelm.predictor import Predictor
 from tweetelm.tasks import TASKS
 
@@ -26,7 +27,7 @@ def load(
     url: str,
     versions: Mapping[str, str],
     device: str,
-    precision: str,
+    precision: Precision,
     loaded: Mapping[str, Loaded],
 ) -> dict[str, Loaded]:
     """One model per task: the version asked for, else the published one.
@@ -54,7 +55,7 @@ def load(
     return found
 
 
-def _load(task: str, path: Path, device: str, precision: str) -> Loaded:
+def _load(task: str, path: Path, device: str, precision: Precision) -> Loaded:
     predictor = Predictor.load(path, device=device, precision=precision)
     if (predictor.task.name, predictor.labels) != (task, TASKS[task].labels):
         raise ValueError(

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.testclient import TestClient
+
+from serve.engine import LocalEngine
 from tweetelm.tasks import TASKS
 
 POISON = "poison"
@@ -79,3 +82,17 @@ def card(task: str, *, init: str, synthetic: bool) -> dict[str, Any]:
         "max_tokens": 20,
         "run": "r",
     }
+
+
+def two_models() -> LocalEngine:
+    """hate from pretrained weights, with a threshold; deepfake from random ones, on the synthetic sample."""
+    hate = FakePredictor("hate", threshold=0.25, card=card("hate", init="pretrained", synthetic=False))
+    deepfake = FakePredictor("deepfake", version="v7", card=card("deepfake", init="random", synthetic=True))
+    return LocalEngine({"hate": hate, "deepfake": deepfake})
+
+
+def classify(client: TestClient, **body: Any) -> Any:
+    """The answer to a request that must succeed."""
+    response = client.post("/v1/classify", json=body)
+    assert response.status_code == 200, response.text
+    return response.json()

@@ -33,7 +33,6 @@ class Hub:
     def __init__(self) -> None:
         self.repositories: dict[str, Repository] = {}
         self.requests: list[tuple[str, str]] = []
-        self.ranges: list[str] = []
         self.cut_next_download_after: int | None = None
         self._server = self._listen(0)
         self.port = self._server.server_address[1]
@@ -93,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
     hub: Hub
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)
         self.hub.requests.append((self.command, path))
         match = _API.fullmatch(path) or _FILE.fullmatch(path)
@@ -139,7 +138,6 @@ class _Handler(BaseHTTPRequestHandler):
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         if asked is None:
             return self._send(200, data, headers)
-        self.hub.ranges.append(asked[0])
         start, end = int(asked[1]), min(int(asked[2] or len(data)), len(data) - 1)
         headers["Content-Range"] = f"bytes {start}-{end}/{len(data)}"
         return self._send(206, data[start : end + 1], headers)

@@ -17,7 +17,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The call raised; the text is `ExceptionName: message`."""
 
 
@@ -34,7 +34,7 @@ class Client:
         self.process.stdin.flush()
         answer = json.loads(self.process.stdout.readline())
         if "error" in answer:
-            raise Refused(answer["error"])
+            raise RefusedError(answer["error"])
         return answer["result"]
 
 

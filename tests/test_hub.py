@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from safetensors.torch import load_file, save
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from tests.hub import Hub
-from tests.hub_client import Client, Refused, client
+from tests.hub_client import Client, RefusedError, client
 from tweetelm.openelm.presets import LLAMA_TOKENIZER
 
 GOLDEN = Path(__file__).parent / "golden" / "tiny_a"
@@ -123,24 +124,26 @@ def test_what_was_fetched_once_loads_offline_and_what_was_not_is_refused(
     with client(hub.url, home, HF_HUB_OFFLINE="1") as offline:
         assert offline("fetch", "test/offline")["commit"] == sha
         assert offline("load", "test/offline")["tensors"] == digests(tensors())
-        with pytest.raises(Refused, match=r"--local-dir DIR` and pass --model.name DIR"):
+        with pytest.raises(RefusedError, match=r"--local-dir DIR` and pass --model.name DIR"):
             offline("fetch", "test/never-seen")
     assert hub.requests[before:] == []
 
 
 def test_an_unknown_repository_is_refused_by_name(online: Client) -> None:
-    with pytest.raises(Refused, match=r"FileNotFoundError: could not get test/none .*\nCheck the spelling"):
+    with pytest.raises(
+        RefusedError, match=r"FileNotFoundError: could not get test/none .*\nCheck the spelling"
+    ):
         online("fetch", "test/none")
 
 
 def test_an_unknown_revision_is_refused_by_name(hub: Hub, online: Client) -> None:
     hub.commit("test/known", official())
-    with pytest.raises(Refused, match=r"revision v9 (.|\n)*leave out --model.revision"):
+    with pytest.raises(RefusedError, match=r"revision v9 (.|\n)*leave out --model.revision"):
         online("fetch", "test/known", "v9")
 
 
 def test_without_a_hub_the_error_says_what_to_type(hub: Hub, online: Client) -> None:
-    with hub.down(), pytest.raises(Refused) as refused:
+    with hub.down(), pytest.raises(RefusedError) as refused:
         online("fetch", "openelm-3b")
     message = str(refused.value)
     assert message.startswith(
@@ -152,7 +155,7 @@ def test_without_a_hub_the_error_says_what_to_type(hub: Hub, online: Client) -> 
 
 
 def test_without_a_hub_a_tokenizer_error_names_the_tokenizer_flag(hub: Hub, online: Client) -> None:
-    with hub.down(), pytest.raises(Refused) as refused:
+    with hub.down(), pytest.raises(RefusedError) as refused:
         online("fetch_tokenizer", "test/tokenizer-alone")
     assert str(refused.value).endswith("--local-dir DIR` and pass --model.tokenizer DIR")
 
@@ -161,7 +164,7 @@ def test_a_repository_of_pickles_is_refused_unread(hub: Hub, online: Client) -> 
     files = official() | {"pytorch_model.bin": b"\x80\x04."}
     del files[WEIGHTS]
     hub.commit("test/pickles", files)
-    with pytest.raises(Refused, match=r"test/pickles at revision main has no model.safetensors"):
+    with pytest.raises(RefusedError, match=r"test/pickles at revision main has no model.safetensors"):
         online("fetch", "test/pickles")
     assert not [request for request in hub.asked("/test/pickles/") if ".bin" in request]
 
@@ -173,7 +176,10 @@ def test_a_sharded_repository_loads_whole(hub: Hub, online: Client) -> None:
     shards = {"model-00001-of-00002.safetensors": names[::2], "model-00002-of-00002.safetensors": names[1::2]}
     for name, keys in shards.items():
         files[name] = save({key: weights[key] for key in keys}, {"format": "pt"})
-    index: dict[str, Any] = {"weight_map": {key: name for name, keys in shards.items() for key in keys}}
+    index: dict[str, Any] = {
+        "metadata": {},
+        "weight_map": {key: name for name, keys in shards.items() for key in keys},
+    }
     files["model.safetensors.index.json"] = json.dumps(index).encode()
     hub.commit("test/sharded", files)
     assert online("load", "test/sharded")["tensors"] == digests(weights)
@@ -184,7 +190,15 @@ def test_a_download_that_breaks_off_goes_on_and_arrives_whole(hub: Hub, online: 
     hub.cut_next_download_after = 1000
     assert online("load", "test/cut")["tensors"] == digests(tensors())
     assert len([r for r in hub.asked("/test/cut/storage/") if r.startswith("GET")]) == 2
-    assert hub.ranges[-1] == "bytes=1000-"
+
+
+def test_the_stand_in_redirects_large_files_to_storage_that_knows_ranges(hub: Hub) -> None:
+    files = official()
+    sha = hub.commit("test/ranges", files)
+    url = f"{hub.url}/test/ranges/resolve/{sha}/{WEIGHTS}"
+    with urlopen(Request(url, headers={"Range": "bytes=10-19"})) as answer:
+        assert (answer.status, answer.read()) == (206, files[WEIGHTS][10:20])
+        assert "/storage/" in answer.url
 
 
 def tokenizer() -> bytes:

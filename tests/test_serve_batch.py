@@ -1,9 +1,9 @@
 from typing import Any
 
 import pytest
-from fake_predictor import POISON, FakePredictor
 
 from serve.batch import Item, classify_each, predictions, token_count
+from tests.fake_predictor import POISON, FakePredictor
 
 
 def items(predictor: Any, *texts: str, budget: int | None = None) -> list[Item]:

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 import uvicorn
-from fake_predictor import FakePredictor, card
 
 from serve import client
 from serve.api import create_api
 from serve.engine import LocalEngine
 from serve.local import HOST
+from tests.fake_predictor import FakePredictor, card
 
 
 @pytest.fixture(scope="module")

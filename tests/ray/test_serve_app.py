@@ -1,7 +1,6 @@
-"""The service as people start it, with a small model that was really trained, over real HTTP."""
+"""The service as people start it, with a small model, over real HTTP."""
 
 import http.client
-import importlib.util
 import json
 import os
 import signal
@@ -15,19 +14,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from serve import client
 from serve.local import HOST, free_port
+from tests.fakes import card
+from tweetelm import registry as versions
+from tweetelm.encoding import Encoder
+from tweetelm.openelm import OpenELMForSequenceClassification
+from tweetelm.openelm.presets import preset_config
+from tweetelm.openelm.tokenizer import train_tokenizer
+from tweetelm.predictor import Predictor
+from tweetelm.tasks import HATE
+from tweetelm.text import TextConfig
 
-pytestmark = [
-    pytest.mark.ray,
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        importlib.util.find_spec("ray_jobs") is None or importlib.util.find_spec("ray_jobs.train") is None,
-        reason="needs ray_jobs.train, which publishes the model that is served",
-    ),
-]
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
 TEXTS = ["what a lovely morning", "they should all go back", "x", "long " * 400, "🙂 ok", "http @user"] * 4
 DEPLOY = """
@@ -39,14 +41,15 @@ _get_global_client().deploy_apps(ServeDeploySchema(**json.load(sys.stdin)), _blo
 """
 
 
-def train(registry: Path, env: dict[str, str]) -> None:
-    """Two versions of one task, from a few tweets: enough to be a model."""
-    for seed in range(2):
-        options = f"""--task hate --model.name scratch-1m --data.root sample --data.limit 64
-            --loop.epochs 1 --loop.seed {seed} --tracking.wandb off
-            --run.storage {registry.parent / "runs"} --run.registry {registry} --run.replace"""
-        command = [sys.executable, "-m", "ray_jobs.train", *options.split()]
-        subprocess.run(command, cwd=ROOT, env=env, check=True, timeout=300)
+def publish(registry: Path, folder: Path, *, seed: int) -> str:
+    """A small model with random weights, as a version; a larger seed has the better metric."""
+    torch.manual_seed(seed)
+    tokenizer = train_tokenizer(TEXTS, vocab_size=300)
+    config = preset_config("scratch-1m")
+    config.vocab_size, config.num_labels = tokenizer.get_vocab_size(), len(HATE.labels)
+    OpenELMForSequenceClassification(config).save_pretrained(folder)
+    Encoder(tokenizer=tokenizer, text=TextConfig(), max_tokens=64).save(folder, HATE)
+    return versions.publish(folder, card(seed / 10), registry=str(registry)).version
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,8 @@ def env() -> Iterator[dict[str, str]]:
 @pytest.fixture(scope="module")
 def service(env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     registry = tmp_path_factory.mktemp("registry")
-    train(registry, env)
+    for seed in (1, 2):
+        publish(registry, tmp_path_factory.mktemp("checkpoint"), seed=seed)
     port = free_port(None, first=18300)
     command = [
         sys.executable,
@@ -122,16 +126,9 @@ def service(env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> It
             process.communicate(timeout=60)
 
 
-def versions_of(service: Service) -> list[str]:
-    return sorted(path.name for path in (service.registry / "hate" / "versions").iterdir())
-
-
 def test_served_probabilities_are_those_of_the_predictor(service: Service) -> None:
-    from tweetelm import registry
-    from tweetelm.predictor import Predictor
-
     local = Predictor.load(
-        registry.resolve("hate", registry=str(service.registry)), device="cpu", precision="float32"
+        versions.resolve("hate", registry=str(service.registry)), device="cpu", precision="float32"
     )
     served = service.classify(TEXTS)
     for one, expected in zip(served, local.predict(TEXTS), strict=True):
@@ -173,7 +170,7 @@ def test_the_page_is_served(service: Service) -> None:
 
 
 def test_a_swap_keeps_the_last_good_model_when_the_new_one_cannot_be_loaded(service: Service) -> None:
-    old, new = versions_of(service)
+    new, old = (one.version for one in versions.list_versions("hate", registry=str(service.registry)))
     service.deploy({"hate": old})
     client.wait_until_ready(service.url, within_s=60)
     assert service.classify("x")[0]["version"] == old

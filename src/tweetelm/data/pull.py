@@ -37,8 +37,8 @@ def pull(start: Path, *, cache: Path | None = None) -> Iterator[str]:
     _dvc(root, "pull")
     if (found := folder_md5(root / "data")) != expected:
         raise ValueError(
-            f"{root / 'data'} is {found}; data.dvc says {expected}. The files were changed or the cache is damaged: "
-            f"delete both (rm -r data .dvc/cache) in {root} and fetch again"
+            f"{root / 'data'} is {found}; data.dvc says {expected}. The files were changed or the cache is "
+            f"damaged: delete both (rm -r data .dvc/cache) in {root} and fetch again"
         )
     yield f"{root / 'data'} is what data.dvc says ({expected})"
 
@@ -56,9 +56,7 @@ def _recorded(file: Path) -> str:
 
 
 def _seed(root: Path, cache: Path) -> str:
-    """Copy the objects of another cache that this one lacks, each if its hash is right: DVC trusts its
-    cache.
-    """
+    """Copy the objects of another cache that this one lacks, if its hash is right (DVC trusts it)."""
     objects = [path for path in (cache / "files" / "md5").glob("*/*") if path.is_file()]
     if not objects:
         raise FileNotFoundError(

@@ -8,12 +8,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import (
-    classification_report,
-    confusion_matrix,
-    precision_recall_fscore_support,
-    roc_auc_score,
-)
 
 from tweetelm.tasks import Task
 
@@ -45,6 +39,9 @@ def score(
         predicted).
     """
     _check(labels, probabilities, task, groups)
+
+    from sklearn.metrics import confusion_matrix  # slow to import; workers need quick_score alone
+
     predicted = probabilities.argmax(axis=1) if predicted is None else predicted
     auroc, missing = _auroc(labels, probabilities, task)
     return {
@@ -94,6 +91,9 @@ def tweeteval_macro_f1(gold: str, predictions: str) -> float:
 
 
 def _macro_f1(labels: Any, predicted: Any) -> float:
+
+    from sklearn.metrics import classification_report
+
     report = classification_report(labels, predicted, output_dict=True, zero_division=0)
     return float(report["macro avg"]["f1-score"])
 
@@ -103,11 +103,17 @@ def _auroc(labels: Ints, probabilities: Floats, task: Task) -> tuple[float | Non
     if positive.all() or not positive.any():
         only = task.positive if positive.all() else task.labels[0]
         return None, f"every tweet is labelled {only}; a ROC curve needs both labels"
+
+    from sklearn.metrics import roc_auc_score
+
     return float(roc_auc_score(positive, probabilities[:, -1])), None
 
 
 def _per_class(labels: Ints, predicted: Ints, task: Task) -> dict[str, dict[str, float]]:
     ids = range(len(task.labels))
+
+    from sklearn.metrics import precision_recall_fscore_support
+
     columns = precision_recall_fscore_support(labels, predicted, labels=ids, zero_division=0)
     rows = zip(*columns, strict=True)
     return {

@@ -2,13 +2,9 @@
 
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
 
+from .classifier import OpenELMForSequenceClassification
 from .configuration_openelm import OpenELMConfig
-from .modeling_openelm import (
-    OpenELMForCausalLM,
-    OpenELMForSequenceClassification,
-    OpenELMModel,
-    OpenELMPreTrainedModel,
-)
+from .modeling_openelm import OpenELMForCausalLM, OpenELMModel, OpenELMPreTrainedModel
 
 AutoConfig.register("openelm", OpenELMConfig)
 AutoModel.register(OpenELMConfig, OpenELMModel)

@@ -1,12 +1,12 @@
 """Attention over packed tweets, registered with transformers as the implementation `"varlen"`.
 
-Shapes: H query heads, G key-value heads, d head width, N tokens of all tweets, Q query tokens (N, or B when
-only each
-tweet's last token asks), B tweets.
+Shapes: B tweets, N tokens of all, H query heads, G key-value heads, d head width, Q query tokens: N, or B
+where only each tweet's last token asks.
 """
 
 import inspect
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -57,12 +57,14 @@ def varlen_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
         return out, None
-    if query.is_cuda:
+    half = _flash_dtype(query)
+    if half is not None:
         longest = (
             max_length_q or int(cu_seq_lens_q.diff().max()),
             max_length_k or int(cu_seq_lens_k.diff().max()),
         )
-        return _flash(query, key, value, cu_seq_lens_q, cu_seq_lens_k, longest, scaling), None
+        out = _flash(query, key, value, half, (cu_seq_lens_q, cu_seq_lens_k), longest, scaling)
+        return out, None
     return _by_length(query, key, value, cu_seq_lens_q.tolist(), cu_seq_lens_k.tolist(), scaling), None
 
 
@@ -90,62 +92,90 @@ def eager_attention_forward(
 def _by_length(
     query: Tensor, key: Tensor, value: Tensor, cu_q: list[int], cu_k: list[int], scale: float | None
 ) -> Tensor:
-    """One SDPA call for each run of neighbouring tweets that are equally long. Returns (1, Q, H, d)."""
+    """One SDPA call for each run of neighbouring tweets that are equally long. Returns (1, Q, H, d).
+
+    A tweet's queries are all its tokens, or its last alone, which sees all of it.
+    """
+    runs = _runs(cu_q, cu_k)
     groups = query.shape[1] // key.shape[1]
     query, key, value = (x[0].transpose(0, 1) for x in (query, key, value))
     if groups > 1:
         key, value = (x.repeat_interleave(groups, dim=1) for x in (key, value))
+    asking, answering = [count * q for count, q, _ in runs], [count * k for count, _, k in runs]
     pieces = []
-    tweet, tweets = 0, len(cu_k) - 1
-    while tweet < tweets:
-        q, k = cu_q[tweet + 1] - cu_q[tweet], cu_k[tweet + 1] - cu_k[tweet]
-        end = tweet + 1
-        while end < tweets and cu_q[end + 1] - cu_q[end] == q and cu_k[end + 1] - cu_k[end] == k:
-            end += 1
-        rows = query[cu_q[tweet] : cu_q[end]].unflatten(0, (-1, q)).transpose(1, 2)
-        keys, values = (
-            x[cu_k[tweet] : cu_k[end]].unflatten(0, (-1, k)).transpose(1, 2) for x in (key, value)
+    # `split`, not slices: the gradient of many slices is as many tensors of full size.
+    for (_, q, k), *parts in zip(
+        runs, query.split(asking), key.split(answering), value.split(answering), strict=True
+    ):
+        lengths = (q, k, k)
+        rows, keys, values = (
+            x.unflatten(0, (-1, n)).transpose(1, 2) for x, n in zip(parts, lengths, strict=True)
         )
-        # q == k: a whole tweet; q == 1: its last token, which sees all of it.
         out = F.scaled_dot_product_attention(rows, keys, values, is_causal=q > 1, scale=scale)
         pieces.append(out.transpose(1, 2).flatten(0, 1))
-        tweet = end
     return torch.cat(pieces)[None]
+
+
+def _runs(cu_q: list[int], cu_k: list[int]) -> list[tuple[int, int, int]]:
+    """Neighbouring tweets alike in length: how many, queries of each, tokens of each."""
+    runs: list[tuple[int, int, int]] = []
+    for q, k in zip(_lengths(cu_q), _lengths(cu_k), strict=True):
+        if q not in (1, k):
+            raise ValueError(f"a tweet of {k} tokens has {q} queries; expected {k}, or 1: its last token's")
+        if runs and runs[-1][1:] == (q, k):
+            runs[-1] = (runs[-1][0] + 1, q, k)
+        else:
+            runs.append((1, q, k))
+    return runs
+
+
+def _lengths(starts: list[int]) -> list[int]:
+    return [end - start for start, end in pairwise(starts)]
+
+
+def _flash_dtype(query: Tensor) -> torch.dtype | None:
+    """The half precision in which torch's flash kernel can serve, or None: plain float32 stays exact."""
+    if not query.is_cuda or query.shape[-1] % 8 or query.shape[-1] > 256 or not _has_flash(query.device):
+        return None
+    dtype = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else query.dtype
+    return dtype if dtype in (torch.float16, torch.bfloat16) else None
+
+
+@cache
+def _has_flash(device: torch.device) -> bool:
+    return torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def _flash(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    cu_q: Tensor,
-    cu_k: Tensor,
+    half: torch.dtype,
+    starts: tuple[Tensor, Tensor],
     longest: tuple[int, int],
     scale: float | None,
 ) -> Tensor:
-    """torch's variable-length flash kernel (half precision only). Returns (1, Q, H, d)."""
+    """torch's variable-length flash kernel, in precision `half`. Returns (1, Q, H, d)."""
     from torch.nn.attention.varlen import varlen_attn
 
-    half = query.dtype if query.dtype in (torch.float16, torch.bfloat16) else torch.bfloat16
     groups = query.shape[1] // key.shape[1]
     q, k, v = (x[0].transpose(0, 1).to(half) for x in (query, key, value))
-    if groups > 1:
+    options: dict[str, Any] = {"enable_gqa": True} if _flash_groups_heads() else {}
+    if groups > 1 and not options:
         k, v = (x.repeat_interleave(groups, dim=1) for x in (k, v))
-    options: dict[str, Any] = _causal_argument() | ({} if scale is None else {"scale": scale})
-    out = varlen_attn(q, k, v, cu_q, cu_k, longest[0], longest[1], **options)
+    # A lone query is its tweet's last token and sees all of it: no mask, so that none can be misaligned.
+    window = (-1, 0) if longest[0] > 1 else (-1, -1)
+    out = varlen_attn(q, k, v, *starts, *longest, scale=scale, window_size=window, **options)
     assert isinstance(out, Tensor)  # a tuple only if auxiliary outputs are asked for
-    return out.to(query.dtype)[None]
+    return out[None]
 
 
 @cache
-def _causal_argument() -> dict[str, Any]:
-    """How this torch spells "causal": an argument that changed its name between releases."""
+def _flash_groups_heads() -> bool:
+    """Whether this torch's kernel takes fewer key-value heads than query heads: 2.12 does, 2.11 does not."""
     from torch.nn.attention.varlen import varlen_attn
 
-    return (
-        {"window_size": (-1, 0)}
-        if "window_size" in inspect.signature(varlen_attn).parameters
-        else {"is_causal": True}
-    )
+    return "enable_gqa" in inspect.signature(varlen_attn).parameters
 
 
 ALL_ATTENTION_FUNCTIONS.register(VARLEN, varlen_attention_forward)

@@ -8,11 +8,11 @@ from typing import Any
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
+from transformers.activations import ACT2FN
 
 
 def make_divisible(value: float, divisor: int) -> int:
-    """The multiple of `divisor` nearest to `value`, at least `divisor`, and not more than a tenth below
-    `value`."""
+    """The multiple of `divisor` nearest to `value`, at least `divisor`, at most a tenth below `value`."""
     nearest = max(divisor, int(value + divisor / 2) // divisor * divisor)
     return nearest + divisor if nearest < 0.9 * value else nearest
 
@@ -29,18 +29,14 @@ class OpenELMConfig(PreTrainedConfig):
     """Configuration of an OpenELM model.
 
     Heads and feed-forward widths differ by layer. `qkv_multipliers` and `ffn_multipliers` are either two
-    numbers,
-    the first and the last layer's, or one number a layer; `num_query_heads` and `num_kv_heads`, one number a
-    layer,
-    are computed from `qkv_multipliers` where they are not given. Two keys are ours and concern the
-    classifier alone:
-    `classifier_pooling` ("last": the last token's state, "mean": the mean over the tokens) and
-    `classifier_dropout`.
+    numbers, the first and the last layer's, or one number a layer; `num_query_heads` and `num_kv_heads`,
+    one number a layer, are computed from `qkv_multipliers` where they are not given. Two keys are ours and
+    concern the classifier alone: `classifier_pooling` ("last": the last token's state, "mean": the mean
+    over the tokens) and `classifier_dropout`.
 
     Raises:
         ValueError: a per-layer list has another length than `num_transformer_layers`, heads do not divide
-        evenly
-            into key-value heads, or a name (activation, norm, pooling) is unknown.
+            evenly into key-value heads, or a name (activation, norm, pooling) is unknown.
     """
 
     model_type = "openelm"
@@ -80,10 +76,7 @@ class OpenELMConfig(PreTrainedConfig):
     classifier_dropout: float | int = 0.0
 
     def __post_init__(self, **kwargs: Any) -> None:
-        if not type(self).__module__.startswith(
-            "transformers_modules"
-        ):  # code that an export carries needs it
-            kwargs.pop("auto_map", None)  # it names files of the folder loaded from; an export writes its own
+        self._keep_own_code(kwargs)
         self._spread_over_layers()
         self._check()
         super().__post_init__(**kwargs)
@@ -92,6 +85,15 @@ class OpenELMConfig(PreTrainedConfig):
     def ffn_dims(self) -> list[int]:
         """Width of each layer's feed-forward block."""
         return [make_divisible(m * self.model_dim, self.ffn_dim_divisor) for m in self.ffn_multipliers]  # type: ignore[union-attr]
+
+    def _keep_own_code(self, loaded: dict[str, Any]) -> None:
+        """Forget the code files that a loaded config.json names: an export brings and names its own."""
+        if type(self).__module__.startswith("transformers_modules"):
+            return  # this is the code that an export carries, and it is loaded by that map
+        own = {"AutoConfig": f"{type(self).__module__.rpartition('.')[2]}.{type(self).__name__}"}
+        auto_map = loaded.pop("auto_map", None) or {}
+        if kept := {name: code for name, code in auto_map.items() if own.get(name) == code}:
+            loaded["auto_map"] = kept
 
     def _spread_over_layers(self) -> None:
         layers = self.num_transformer_layers
@@ -134,6 +136,14 @@ class OpenELMConfig(PreTrainedConfig):
         if self.normalization_layer_name != "rms_norm":
             raise ValueError(
                 f"normalization_layer_name is {self.normalization_layer_name!r}; only 'rms_norm' is supported"
+            )
+        if self.activation_fn_name not in ACT2FN:
+            raise ValueError(
+                f"activation_fn_name is {self.activation_fn_name!r}; expected one of {sorted(ACT2FN)}"
+            )
+        if not 0 <= self.classifier_dropout < 1:
+            raise ValueError(
+                f"classifier_dropout is {self.classifier_dropout}; expected a number from 0 to below 1"
             )
         if self.classifier_pooling not in ("last", "mean"):
             raise ValueError(f"classifier_pooling is {self.classifier_pooling!r}; expected 'last' or 'mean'")

@@ -56,8 +56,7 @@ def rms_norm(x: Tensor, eps: float) -> Tensor:
 
 
 class OpenELMAttention(nn.Module):
-    """Grouped-query attention with one fused projection [queries | keys | values] and normalised queries and
-    keys."""
+    """Grouped-query attention: fused projection [queries | keys | values], normalised queries and keys."""
 
     def __init__(self, config: OpenELMConfig, layer_idx: int) -> None:
         super().__init__()
@@ -86,8 +85,7 @@ class OpenELMAttention(nn.Module):
         keep_rows: Tensor | None = None,
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor | None]:
-        """(B, T, D) -> (B, T, D); with `keep_rows` (B,), (1, N, D) -> (1, B, D) for those rows of the packed
-        row."""
+        """(B, T, D) -> (B, T, D); with `keep_rows` (B,), (1, N, D) -> (1, B, D): those rows alone."""
         query, key, value = self._project(hidden_states, position_embeddings, keep_rows)
         if past_key_values is not None:
             key, value = past_key_values.update(key, value, self.layer_idx)

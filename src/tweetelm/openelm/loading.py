@@ -171,10 +171,10 @@ def _weight_files(folder: Path) -> list[Path]:
     if (folder / WEIGHTS).is_file() or not index.is_file():
         names = [WEIGHTS]
     else:
-        shards = _read_json(index).get("weight_map")
-        if not isinstance(shards, dict) or not shards:
-            raise ValueError(f"{index} has no weight_map; download the checkpoint again")
-        names = sorted(set(shards.values()))
+        content = _read_json(index)
+        if not content.get("weight_map") or "metadata" not in content:
+            raise ValueError(f"{index} has no weight_map or no metadata; download the checkpoint again")
+        names = sorted(set(content["weight_map"].values()))
     missing = [name for name in names if not (folder / name).is_file()]
     if not missing:
         return [folder / name for name in names]

@@ -1,9 +1,9 @@
-"""OpenELM for transformers 5: backbone, language model, sequence classifier.
+"""OpenELM for transformers 5: the decoder and the language model.
 
 Written from the paper (arXiv 2404.14619) and the published checkpoints' keys and shapes.
 
-Shapes: B rows (tweets), T tokens of a row, D model width, V vocabulary, K labels, N tokens of a packed row
-(B tweets end to end in one row).
+Shapes: B rows (tweets), T tokens of a row, D model width, V vocabulary, N tokens of a packed row (B tweets
+end to end in one row).
 """
 
 from typing import Any
@@ -17,7 +17,6 @@ from transformers.masking_utils import create_causal_mask
 from transformers.modeling_outputs import (
     BaseModelOutputWithPast,
     CausalLMOutputWithPast,
-    SequenceClassifierOutputWithPast,
 )
 from transformers.modeling_utils import PreTrainedModel
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
@@ -32,7 +31,7 @@ from .layers import (
     OpenELMRMSNorm,
     rotary_table,
 )
-from .pooling import pool_packed, pool_padded, real_tokens
+from .packing import one_query_each, restarts, row_of_tweets
 
 
 class OpenELMPreTrainedModel(PreTrainedModel):
@@ -56,22 +55,28 @@ class OpenELMPreTrainedModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         """The paper's initialisation: fan-in scaled, residual outputs scaled down by depth."""
         dim, layers = self.config.model_dim, self.config.num_transformer_layers
-        into_residual = dim**-0.5 * (2 * layers) ** -0.5
-        if isinstance(module, OpenELMAttention):
-            init.normal_(module.out_proj.weight, std=into_residual)
-        elif isinstance(module, OpenELMFeedForward):
-            init.normal_(module.proj_2.weight, std=into_residual)
-        elif isinstance(module, nn.Embedding):
+        if isinstance(module, nn.Embedding):
             init.normal_(module.weight, std=dim**-0.5)
         elif isinstance(module, OpenELMRMSNorm):
             init.ones_(module.weight)
         elif isinstance(module, nn.Linear):
-            head = module in (getattr(self, "score", None), getattr(self, "lm_head", None))
-            init.normal_(
-                module.weight, std=self.config.initializer_range if head else module.in_features**-0.5
-            )
+            std = module.in_features**-0.5
+            if module in (getattr(self, "score", None), getattr(self, "lm_head", None)):
+                std = self.config.initializer_range
+            elif self._adds_to_residual(module):
+                std = dim**-0.5 * (2 * layers) ** -0.5
+            init.normal_(module.weight, std=std)
             if module.bias is not None:
                 init.zeros_(module.bias)
+
+    def _adds_to_residual(self, linear: nn.Linear) -> bool:
+        """Asked of the projection itself: outside its own package, transformers never offers a module for
+        initialisation that has no parameter of its own, such as the attention around it."""
+        return any(
+            (isinstance(block, OpenELMAttention) and block.out_proj is linear)
+            or (isinstance(block, OpenELMFeedForward) and block.proj_2 is linear)
+            for block in self.modules()
+        )
 
 
 class OpenELMModel(OpenELMPreTrainedModel):
@@ -112,23 +117,29 @@ class OpenELMModel(OpenELMPreTrainedModel):
             input_ids: (B, T), or (1, N) packed.
             attention_mask: (B, T), 1 at real tokens; either side may be padded. None for a packed row.
             position_ids: (B, T); restarting at 0 inside a row means that the row is packed.
-            past_key_values: cache to extend; a packed row neither takes nor builds one.
+            past_key_values: cache to extend; not with a packed row, which builds none either.
             inputs_embeds: (B, T, D), in place of `input_ids`.
             use_cache: return a cache.
             keep_rows: (B,) positions in a packed row: return the final states of those alone, (1, B, D). The
-            last
-                layer then computes its queries, output projection and feed-forward for them only.
+                last layer then computes its queries, output projection and feed-forward for them only.
             **kwargs: `cu_seq_lens_q`, `cu_seq_lens_k`, `max_length_q`, `max_length_k` of a packed row, and
-            what
-                the attention implementation takes.
+                what the attention implementation takes.
 
         Raises:
-            ValueError: both or neither of `input_ids` and `inputs_embeds` are given.
+            ValueError: not exactly one of `input_ids` and `inputs_embeds`, or a cache with a packed row.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("You must specify exactly one of input_ids or inputs_embeds")
         hidden_states = self.token_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
-        packed = past_key_values is None and _is_packed(position_ids, attention_mask, kwargs)
+        starts = kwargs.get("cu_seq_lens_q")
+        if starts is not None:
+            if past_key_values is not None:
+                raise ValueError("a packed row takes no past_key_values: tweets would see each other")
+            kwargs.setdefault("cu_seq_lens_k", starts)
+            total = hidden_states.shape[1]
+            attention_mask, position_ids = row_of_tweets(starts, total, attention_mask, position_ids)
+        unmasked = attention_mask is None and past_key_values is None
+        packed = starts is not None or (unmasked and restarts(position_ids))
         use_cache = bool(use_cache) and not packed
         if use_cache and past_key_values is None:
             past_key_values = DynamicCache(config=self.config)
@@ -148,7 +159,7 @@ class OpenELMModel(OpenELMPreTrainedModel):
         for layer in self.layers[:-1]:
             hidden_states = layer(hidden_states, **shared)
         if keep_rows is not None:
-            shared |= _one_query_each(keep_rows)
+            shared |= one_query_each(keep_rows)
         hidden_states = self.norm(self.layers[-1](hidden_states, keep_rows=keep_rows, **shared))
         return BaseModelOutputWithPast(
             last_hidden_state=hidden_states, past_key_values=past_key_values if use_cache else None
@@ -171,20 +182,6 @@ class OpenELMModel(OpenELMPreTrainedModel):
             past_key_values=cache,
             position_ids=positions,
         )
-
-
-def _is_packed(position_ids: Tensor | None, attention_mask: Tensor | None, kwargs: dict[str, Any]) -> bool:
-    """Whether a row holds several tweets. A cache built from it would let them see each other."""
-    if kwargs.get("cu_seq_lens_q") is not None:
-        return True
-    if position_ids is None or attention_mask is not None:
-        return False
-    return bool((position_ids.diff(dim=-1) != 1).any())
-
-
-def _one_query_each(keep_rows: Tensor) -> dict[str, Any]:
-    boundaries = torch.arange(len(keep_rows) + 1, dtype=torch.int32, device=keep_rows.device)
-    return {"cu_seq_lens_q": boundaries, "max_length_q": 1}
 
 
 class OpenELMForCausalLM(OpenELMPreTrainedModel, GenerationMixin):
@@ -221,8 +218,7 @@ class OpenELMForCausalLM(OpenELMPreTrainedModel, GenerationMixin):
         """Next-token logits (B, T, V); with `labels` (B, T), -100 where nothing is predicted, also the mean
         loss.
 
-        `logits_to_keep`: an int keeps that many last positions (0: all), a tensor those positions. The
-        remaining
+        `logits_to_keep`: an int keeps that many last positions (0: all), a tensor those positions. Other
         arguments are `OpenELMModel.forward`'s.
         """
         outputs = self.transformer(
@@ -250,86 +246,4 @@ class OpenELMForCausalLM(OpenELMPreTrainedModel, GenerationMixin):
         )
 
 
-class OpenELMForSequenceClassification(OpenELMPreTrainedModel):
-    """The decoder and a linear classifier on the last token's state (or the mean, see
-    `classifier_pooling`)."""
-
-    accepts_loss_kwargs = (
-        False  # the loss is a mean over tweets; transformers' Trainer must scale accumulation itself
-    )
-
-    def __init__(self, config: OpenELMConfig) -> None:
-        super().__init__(config)
-        self.num_labels: int = len(config.id2label or ())
-        self.transformer = OpenELMModel(config)
-        self.dropout = nn.Dropout(config.classifier_dropout)
-        self.score = nn.Linear(config.model_dim, self.num_labels, bias=False)
-        self.post_init()
-
-    @can_return_tuple
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        past_key_values: Cache | None = None,
-        inputs_embeds: Tensor | None = None,
-        labels: Tensor | None = None,
-        use_cache: bool | None = None,
-        **kwargs: Any,
-    ) -> SequenceClassifierOutputWithPast:
-        """Logits (B, K) of B tweets, padded (B, T) or packed (1, N) with `cu_seq_lens_q`; `labels` (B,) add
-        the loss.
-
-        Without an attention mask, tokens equal to `config.pad_token_id` at the end count as padding, if it
-        is set.
-        The remaining arguments are `OpenELMModel.forward`'s.
-        """
-        starts = kwargs.get("cu_seq_lens_q")
-        keep_rows = self._last_rows(starts, kwargs)
-        outputs = self.transformer(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            position_ids=position_ids,
-            past_key_values=past_key_values,
-            inputs_embeds=inputs_embeds,
-            use_cache=use_cache,
-            keep_rows=keep_rows,
-            **kwargs,
-        )
-        states = outputs.last_hidden_state
-        if keep_rows is not None:
-            pooled = states[0]
-        elif starts is not None:
-            pooled = pool_packed(states[0], starts, self.config.classifier_pooling)
-        else:
-            real = real_tokens(states, input_ids, attention_mask, self.config.pad_token_id)
-            pooled = pool_padded(states, real, self.config.classifier_pooling)
-        logits = self._classify(pooled)
-        loss = None
-        if labels is not None:
-            loss = self.loss_function(labels=labels, pooled_logits=logits, config=self.config)
-        return SequenceClassifierOutputWithPast(
-            loss=loss,
-            logits=logits,
-            past_key_values=outputs.past_key_values,
-            hidden_states=outputs.hidden_states,
-            attentions=outputs.attentions,
-        )
-
-    def _last_rows(self, starts: Tensor | None, kwargs: dict[str, Any]) -> Tensor | None:
-        """Each tweet's last row, where the last layer can do with those alone."""
-        whole = kwargs.get("output_hidden_states") or self.config.output_hidden_states
-        projection = self.transformer.layers[-1].get_submodule("attn.qkv_proj")
-        plain = type(projection) is nn.Linear  # an adapter may stand in its place
-        if starts is None or whole or not plain or self.config.classifier_pooling != "last":
-            return None
-        return starts[1:].long() - 1 if self.config._attn_implementation == VARLEN else None
-
-    def _classify(self, pooled: Tensor) -> Tensor:
-        """(B, D) -> (B, K), in the classifier's own precision whatever autocast says."""
-        with torch.autocast(pooled.device.type, enabled=False):
-            return self.score(self.dropout(pooled).to(self.score.weight.dtype))
-
-
-__all__ = ["OpenELMForCausalLM", "OpenELMForSequenceClassification", "OpenELMModel", "OpenELMPreTrainedModel"]
+__all__ = ["OpenELMForCausalLM", "OpenELMModel", "OpenELMPreTrainedModel"]

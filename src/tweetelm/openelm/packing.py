@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers.utils.import_utils import is_tracing
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,38 @@ def pack(sequences: Sequence[Sequence[int]]) -> PackedBatch:
     if not len(lengths) or int(lengths.min()) == 0:
         raise ValueError(f"pack needs at least one sequence and no empty one; got lengths {lengths.tolist()}")
     ends = lengths.cumsum(0, dtype=torch.int32)
-    starts = ends - lengths
     total = int(ends[-1])
     ids = torch.tensor([i for s in sequences for i in s], dtype=torch.long)
-    positions = torch.arange(total) - torch.repeat_interleave(starts.long(), lengths.long())
     cu = torch.cat([torch.zeros(1, dtype=torch.int32), ends])
-    return PackedBatch(ids[None], positions[None], cu, int(lengths.max()))
+    return PackedBatch(ids[None], packed_positions(cu, total), cu, int(lengths.max()))
+
+
+def packed_positions(starts: Tensor, total: int) -> Tensor:
+    """(1, N) positions, from 0 again at each of `starts` (B + 1,)."""
+    firsts = torch.repeat_interleave(starts[:-1], starts.diff(), output_size=total)
+    return (torch.arange(total, device=starts.device) - firsts)[None]
+
+
+def row_of_tweets(
+    starts: Tensor, total: int, mask: Tensor | None, positions: Tensor | None
+) -> tuple[Tensor | None, Tensor]:
+    """The mask and positions of a row described by `starts`, such that every implementation splits it.
+
+    A mask (1, N) says nothing more, and would hide the restarts of the positions from transformers.
+    """
+    if mask is not None and mask.dim() == 2:
+        mask = None
+    return mask, packed_positions(starts, total) if positions is None else positions
+
+
+def restarts(position_ids: Tensor | None) -> bool:
+    """Whether positions (B, T) show a row of several tweets; yes to a compiler, which cannot look at them."""
+    if position_ids is None:
+        return False
+    return is_tracing(position_ids) or bool((position_ids.diff(dim=-1) != 1).any())
+
+
+def one_query_each(rows: Tensor) -> dict[str, Any]:
+    """Attention's keyword arguments where only `rows` (B,) ask, one for each tweet."""
+    boundaries = torch.arange(len(rows) + 1, dtype=torch.int32, device=rows.device)
+    return {"cu_seq_lens_q": boundaries, "max_length_q": 1}

@@ -175,8 +175,8 @@ def build_state(config: TrainConfig, prepared: Prepared, device: torch.device) -
         model = load_weights(OpenELMForSequenceClassification, folder, new=[HEAD], **settings)
     model.to(device)
     if config.model.activation_checkpointing:
-        newer = getattr(model, "activation_checkpointing_enable", None)  # transformers renames it
-        (newer or model.gradient_checkpointing_enable)({"use_reentrant": False})
+        # renamed in transformers 5.23; both recompute without reentrant autograd
+        (getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable)()
     freeze(model, config.optim.mode)
     layers = model.config.num_transformer_layers
     optimiser = build_optimiser(model, config.optim, config.learning_rate, layers)

@@ -1,0 +1,236 @@
+"""Training under Ray Train: worlds agree, and runs that are killed end as if they had not been."""
+
+import dataclasses
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import ray.train
+import torch
+from safetensors.torch import load_file
+
+from ray_jobs.cluster import Resources
+from ray_jobs.launch import Outcome, check_space, claim, run, run_folder, scaling
+from tests.ray.head import Cluster, wait_for
+from tweetelm.config import (
+    DataConfig,
+    LoopConfig,
+    ModelConfig,
+    OptimConfig,
+    RunConfig,
+    TrackingConfig,
+    TrainConfig,
+)
+from tweetelm.openelm.accounting import Cost
+from tweetelm.tracking import read_history
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+ROOT = Path(__file__).parents[2]
+HERE = Resources(cpus=2, gpus=0, local=True)
+STEPS_TO_SEE = 3
+
+
+def configuration(folder: Path, name: str, *, workers: int = 2, **loop: Any) -> TrainConfig:
+    settings = {"epochs": 2, "batch_tokens": 640, "micro_tokens": 640, "precision": "float32"}
+    return TrainConfig(
+        task="hate",
+        name=name,
+        data=DataConfig(root="sample", limit=300),
+        model=ModelConfig(name="scratch-1m", max_tokens=64),
+        optim=OptimConfig(lr=1e-3),
+        loop=LoopConfig(**{**settings, "checkpoint_every": 1, **loop}),
+        run=RunConfig(workers=workers, storage=str(folder / "runs"), registry=str(folder / "models")),
+        tracking=TrackingConfig(wandb="off"),
+    )
+
+
+def last_checkpoint(config: TrainConfig) -> Path:
+    checkpoint = ray.train.Result.from_path(run_folder(config)).checkpoint
+    assert checkpoint is not None
+    return Path(checkpoint.path)
+
+
+def final(config: TrainConfig) -> dict[str, torch.Tensor]:
+    """Weights and optimiser state after the last step."""
+    folder = last_checkpoint(config)
+    return {**load_file(folder / "model.safetensors"), **load_file(folder / "optimizer.safetensors")}
+
+
+def progress(config: TrainConfig) -> dict[str, Any]:
+    document = json.loads((last_checkpoint(config) / "state.json").read_text(encoding="utf-8"))
+    return dict(document["progress"])
+
+
+def checkpoints(config: TrainConfig) -> int:
+    """How many checkpoints have been reported so far: Ray's snapshot counts those it has, by step."""
+    found = list(Path(run_folder(config)).glob("checkpoint_*/state.json"))
+    steps = [json.loads(p.read_text(encoding="utf-8"))["progress"]["step"] for p in found if p.stat().st_size]
+    return max(steps, default=0)
+
+
+def seen(config: TrainConfig, step: int) -> bool:
+    try:
+        return checkpoints(config) >= step
+    except (FileNotFoundError, json.JSONDecodeError):  # Ray is deleting or writing it
+        return False
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("train")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(driver: Cluster, folder: Path) -> tuple[TrainConfig, Outcome]:
+    config = configuration(folder, "undisturbed")
+    return config, run(config, HERE)
+
+
+def same_bits(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
+    return left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
+
+
+def test_one_worker_with_accumulation_learns_the_same_as_two_workers(
+    undisturbed: tuple[TrainConfig, Outcome], folder: Path
+) -> None:
+    config, _ = undisturbed
+    alone = configuration(folder, "alone", workers=1, micro_tokens=128)
+    run(alone, HERE)
+    two, one = final(config), final(alone)
+    weights = [key for key in two if "exp_avg" not in key]
+    assert all(torch.allclose(two[key], one[key], atol=5e-4) for key in weights)
+    assert not same_bits(two, one), "rounding must differ, or the two runs were one"
+    theirs, ours = (read_history(Path(run_folder(c)) / "history.jsonl") for c in (config, alone))
+    assert theirs[-2]["loss"] == pytest.approx(ours[-2]["loss"], abs=1e-3)
+    assert progress(alone)["step"] == progress(config)["step"]
+
+
+def test_workers_killed_at_random_steps_leave_the_same_bits(
+    undisturbed: tuple[TrainConfig, Outcome], folder: Path
+) -> None:
+    config, _ = undisturbed
+    killed = configuration(folder, "workers-killed")
+    steps = sorted(random.sample(range(2, progress(config)["step"] - 3), 3))
+    done: list[Outcome] = []
+    thread = threading.Thread(target=lambda: done.append(run(killed, HERE)))
+    thread.start()
+    victims = []
+    for step in steps:
+        wait_for(f"step {step}", lambda step=step: seen(killed, step))  # type: ignore[misc]
+        workers = [p for p in psutil.process_iter(["cmdline"]) if is_worker(p) and p.pid not in victims]
+        victim = random.choice(workers)
+        victims.append(victim.pid)
+        victim.send_signal(signal.SIGKILL)
+        victim.wait(30)
+    thread.join(300)
+    assert done, f"killed at steps {steps}, the run did not end"
+    assert same_bits(final(killed), final(config)), f"killed at steps {steps}"
+    assert progress(killed) == progress(config)
+
+
+def is_worker(process: psutil.Process) -> bool:
+    """Whether a process is a Ray Train worker of this test's own cluster."""
+    try:
+        return "RayTrainWorker" in " ".join(process.cmdline()) and OWN.items() <= process.environ().items()
+    except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+        return False
+
+
+OWN: dict[str, str] = {}
+
+
+@pytest.fixture(autouse=True)
+def _own(driver: Cluster) -> None:
+    OWN["RAY_AUTH_TOKEN_PATH"] = driver.env["RAY_AUTH_TOKEN_PATH"]
+
+
+def command(config: TrainConfig) -> list[str]:
+    line = [sys.executable, "-m", "ray_jobs.train", "--task", "hate", "--name", str(config.name)]
+    line += ["--data.root", "sample", "--data.limit", "300", "--model.name", "scratch-1m"]
+    line += ["--model.max-tokens", "64", "--optim.lr", "1e-3", "--loop.epochs", "2"]
+    line += ["--loop.batch-tokens", "640", "--loop.micro-tokens", "640", "--loop.precision", "float32"]
+    line += ["--loop.checkpoint-every", "1", "--run.workers", "2", "--tracking.wandb", "off"]
+    return [*line, "--run.storage", config.run.storage, "--run.registry", config.run.registry]
+
+
+def test_a_driver_killed_twice_and_run_again_leaves_the_same_bits(
+    undisturbed: tuple[TrainConfig, Outcome], folder: Path, cluster: Cluster
+) -> None:
+    config, _ = undisturbed
+    killed = configuration(folder, "driver-killed")
+    path = f"{ROOT}:{ROOT / 'src'}"
+    environment = {**os.environ, **cluster.env, "RAY_ADDRESS": cluster.address, "PYTHONPATH": path}
+    half = progress(config)["step"] // 2
+    for step in (random.randint(2, half), random.randint(half + 1, 2 * half - 2)):
+        process = subprocess.Popen(command(killed), env=environment, cwd=ROOT)
+        wait_for(f"step {step}", lambda step=step: seen(killed, step))  # type: ignore[misc]
+        process.kill()
+        process.wait(30)
+        wait_for("its workers end", lambda: not any(map(is_worker, psutil.process_iter(["cmdline"]))))
+    last = subprocess.run(
+        command(killed), env=environment, cwd=ROOT, text=True, capture_output=True, timeout=300, check=False
+    )
+    assert last.returncode == 0, last.stdout + last.stderr
+    assert "published" in last.stdout
+    assert same_bits(final(killed), final(config))
+    again = subprocess.run(
+        command(killed), env=environment, cwd=ROOT, text=True, capture_output=True, timeout=300, check=False
+    )
+    assert "finished already" in again.stdout
+    wrong = subprocess.run(
+        [*command(killed), "--optim.clip", "0.5"],
+        env=environment,
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        timeout=300,
+        check=False,
+    )
+    assert wrong.returncode == 2
+    assert "optim.clip: 1.0 -> 0.5" in wrong.stderr
+
+
+def test_the_best_checkpoint_by_validation_is_the_outcome(
+    undisturbed: tuple[TrainConfig, Outcome],
+) -> None:
+    config, outcome = undisturbed
+    history = read_history(Path(run_folder(config)) / "history.jsonl")
+    scores = [line["validation_macro_f1"] for line in history if "validation_macro_f1" in line]
+    assert outcome.metrics["validation_macro_f1"] == max(scores)
+    kept = [p for p in Path(run_folder(config)).glob("checkpoint_*") if (p / "state.json").is_file()]
+    assert len(kept) <= STEPS_TO_SEE
+    assert not list(Path(run_folder(config)).rglob("*.pkl"))
+    assert not list(Path(run_folder(config)).rglob("*.pt"))
+
+
+def test_storage_that_cannot_be_written_is_refused_and_nothing_is_lost(tmp_path: Path) -> None:
+    blocked = tmp_path / "runs"
+    blocked.write_text("a file where the folder should be", encoding="utf-8")
+    with pytest.raises(OSError, match=r"--run\.storage"):
+        claim(configuration(tmp_path, "x"))
+    assert blocked.read_text(encoding="utf-8").startswith("a file")
+
+
+def test_a_disk_without_room_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    size = Cost(parameters=free, embedding=0, linear=0, last_layer_saved=0)
+    with pytest.raises(OSError, match="GB free; checkpoints of this run need"):
+        check_space(configuration(tmp_path, "x"), size)
+
+
+def test_more_workers_than_cpus_are_refused_with_the_arithmetic(tmp_path: Path) -> None:
+    config = configuration(tmp_path, "x", workers=3)
+    with pytest.raises(ValueError, match="3 workers x 1 CPU = 3 CPUs, but this machine has 2"):
+        scaling(config, HERE)
+    assert scaling(
+        dataclasses.replace(config, run=dataclasses.replace(config.run, workers=2)), HERE
+    ).num_workers
