@@ -83,7 +83,7 @@ def commit(folder: Path, files: dict[str, bytes]) -> str:
 
 @pytest.fixture
 def project(tmp_path: Path, home: Path) -> Path:
-    """A repository with this project's DVC files, pinned to small stand-ins for the published repositories."""
+    """A repository with this project's DVC files, pinned to stand-ins for the published repositories."""
     project = tmp_path / "project"
     for name in LAYOUT:
         (project / name).parent.mkdir(parents=True, exist_ok=True)
