@@ -53,10 +53,12 @@ class OpenELMPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """The paper's initialisation: fan-in scaled, residual outputs scaled down by depth."""
+        """The paper's initialisation (fan-in scaled, residual outputs scaled down by depth), but for the
+        embedding, which keeps to `initializer_range` as elsewhere in transformers.
+        """
         dim, layers = self.config.model_dim, self.config.num_transformer_layers
         if isinstance(module, nn.Embedding):
-            init.normal_(module.weight, std=dim**-0.5)
+            init.normal_(module.weight, std=self.config.initializer_range)
         elif isinstance(module, OpenELMRMSNorm):
             init.ones_(module.weight)
         elif isinstance(module, nn.Linear):
