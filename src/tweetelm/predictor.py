@@ -125,7 +125,8 @@ class Predictor:
 def _check_fit(folder: Path, config: OpenELMConfig, encoder: Encoder, task: Task) -> None:
     """Weights, tokenizer and task of a folder belong together."""
     labels = tuple((config.id2label or {}).values())
-    if labels != task.labels:
+    unnamed = tuple(f"LABEL_{i}" for i in range(len(task.labels)))  # transformers' names for no names
+    if labels not in (task.labels, unnamed):
         raise ValueError(
             f"{folder}/config.json has labels {labels}, {folder}/encoding.json {task.labels}: the files are "
             "of different checkpoints; copy the folder again"
