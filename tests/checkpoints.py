@@ -40,17 +40,23 @@ def small_tokenizer() -> Tokenizer:
 
 
 def checkpoint(
-    folder: Path, task: Task = HATE, *, seed: int = 0, max_tokens: int = 24, **changes: Any
+    folder: Path,
+    task: Task = HATE,
+    *,
+    seed: int = 0,
+    max_tokens: int = 24,
+    head: float = 20.0,
+    **changes: Any,
 ) -> Path:
-    """What training leaves behind, without its optimiser. The classifier's weights are large enough for
-    predictions to differ; `changes` are of the model's configuration."""
+    """What training leaves behind, without its optimiser. The classifier's first weights are multiplied by
+    `head` for predictions to differ; `changes` are of the model's configuration."""
     torch.manual_seed(seed)
     tokenizer = small_tokenizer()
     names = {"id2label": dict(enumerate(task.labels)), "label2id": {n: i for i, n in enumerate(task.labels)}}
     config = small_config(vocab_size=tokenizer.get_vocab_size(), **names, **changes)
     model = OpenELMForSequenceClassification(config)
     with torch.no_grad():
-        model.score.weight.mul_(20)
+        model.score.weight.mul_(head)
     model.save_pretrained(folder)
     Encoder(tokenizer=tokenizer, text=TextConfig(), max_tokens=max_tokens).save(folder, task)
     return folder

@@ -122,7 +122,7 @@ def _describe(model: Any) -> dict[str, Any]:
         for key, value in model.named_parameters()
     }
     dtypes = sorted({str(value.dtype) for value in model.parameters()})
-    return {"tensors": digests, "dtypes": dtypes, "auto_map": getattr(model.config, "auto_map", None)}
+    return {"tensors": digests, "dtypes": dtypes}
 
 
 def main() -> None:

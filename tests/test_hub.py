@@ -75,7 +75,6 @@ def test_bfloat16_weights_become_float32_master_weights_tensor_by_tensor(hub: Hu
     loaded = online("load", "test/bfloat16")
     assert loaded["tensors"] == digests(tensors())
     assert loaded["dtypes"] == ["torch.float32"]
-    assert loaded["auto_map"] is None
 
 
 def test_transformers_loads_the_same_tensors_by_id(hub: Hub, online: Client) -> None:
@@ -130,9 +129,7 @@ def test_what_was_fetched_once_loads_offline_and_what_was_not_is_refused(
 
 
 def test_an_unknown_repository_is_refused_by_name(online: Client) -> None:
-    with pytest.raises(
-        RefusedError, match=r"FileNotFoundError: could not get test/none .*\nCheck the spelling"
-    ):
+    with pytest.raises(RefusedError, match=r"FileNotFoundError: could not get test/none .*\nCheck the"):
         online("fetch", "test/none")
 
 
