@@ -13,9 +13,8 @@ from safetensors.torch import load_file, save_file
 from tests.checkpoints import edit_json
 from tests.openelm_models import classifier, language_model
 from tweetelm.openelm import OpenELMForCausalLM, OpenELMForSequenceClassification, OpenELMModel
-from tweetelm.openelm.hub import INDEX, WEIGHTS, fetch, fetch_tokenizer
+from tweetelm.openelm.hub import INDEX, WEIGHTS
 from tweetelm.openelm.loading import load_weights, read_config
-from tweetelm.openelm.presets import find_preset, preset_config
 
 GOLDEN = Path(__file__).parent / "golden"
 EMBEDDING, QKV = "transformer.token_embeddings.weight", "transformer.layers.1.attn.qkv_proj.weight"
@@ -245,49 +244,3 @@ def test_a_stale_auto_map_is_gone_after_loading_and_saving(tmp_path: Path) -> No
     assert auto_map.keys() == {"AutoConfig", "AutoModelForCausalLM"}
     for reference in auto_map.values():
         assert (tmp_path / f"{reference.partition('.')[0]}.py").is_file()
-
-
-def test_a_folder_is_a_checkpoint_without_a_repository(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(folder.parent)
-    found = fetch(folder.name)
-    assert (found.folder, found.repo, found.commit) == (folder, None, None)
-    with pytest.raises(ValueError, match=r"has no revision 'v1'; leave out --model.revision"):
-        fetch(folder.name, "v1")
-
-
-def test_a_folder_named_like_a_preset_does_not_stand_in_for_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "openelm-270m").mkdir()
-    monkeypatch.chdir(tmp_path)
-    preset = find_preset("openelm-270m")
-    assert preset is not None
-    assert preset.repo == "apple/OpenELM-270M"
-    assert find_preset("./openelm-270m") is None
-    assert fetch("./openelm-270m").folder == tmp_path / "openelm-270m"
-
-
-@pytest.mark.parametrize("name", ["./none", "/none", "none/of/these", "~/none"])
-def test_a_path_to_nothing_is_not_taken_for_a_hub_id(name: str) -> None:
-    with pytest.raises(FileNotFoundError, match=f"there is no folder {name}"):
-        fetch(name)
-    with pytest.raises(FileNotFoundError, match=f"there is no folder {name}"):
-        fetch_tokenizer(name)
-
-
-def test_a_misspelt_preset_is_refused_with_the_nearest() -> None:
-    with pytest.raises(ValueError, match=r"no model is called 'OpenELM-270'. Did you mean openelm-270m\?"):
-        fetch("OpenELM-270")
-
-
-def test_a_scratch_preset_has_nothing_to_fetch() -> None:
-    with pytest.raises(ValueError, match="scratch-1m has no published weights"):
-        fetch("scratch-1m")
-
-
-def test_a_presets_repository_names_the_preset_too() -> None:
-    assert find_preset("apple/OpenELM-450M") is find_preset("openelm-450m")
-    assert find_preset("somebody/else") is None
-    assert preset_config("apple/OpenELM-450M").num_transformer_layers == 20
-    with pytest.raises(ValueError, match="'somebody/else' is not a preset"):
-        preset_config("somebody/else")

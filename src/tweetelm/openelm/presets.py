@@ -1,5 +1,6 @@
 """Named models: Apple's published checkpoints, and two small ones of ours that are trained from scratch."""
 
+import copy
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,4 +115,4 @@ def preset_config(name: str) -> OpenELMConfig:
     preset = find_preset(name)
     if preset is None:
         raise ValueError(f"{name!r} is not a preset; expected one of {', '.join(PRESETS)}")
-    return OpenELMConfig(**preset.config)
+    return OpenELMConfig(**copy.deepcopy(preset.config))

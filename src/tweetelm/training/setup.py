@@ -88,11 +88,10 @@ def find_tokenizer(config: TrainConfig, base: Checkpoint | None, texts: list[str
     model = config.model
     if model.tokenizer is not None:
         return load_tokenizer(fetch_tokenizer(model.tokenizer))
-    if base is not None and any(
-        (base.folder / name).is_file() for name in (TOKENIZER_FILE, SENTENCEPIECE_FILE)
-    ):
-        return load_tokenizer(base.folder)
     preset = find_preset(model.name)
+    own = base.folder if base is not None else Path(model.name) if preset is None else None
+    if own is not None and any((own / name).is_file() for name in (TOKENIZER_FILE, SENTENCEPIECE_FILE)):
+        return load_tokenizer(own)
     if preset is not None and preset.tokenizer is not None:
         return load_tokenizer(fetch_tokenizer(preset.tokenizer))
     if preset is None:
