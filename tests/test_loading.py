@@ -230,6 +230,9 @@ def test_a_single_file_wins_over_an_index_in_checking_as_in_loading(sharded: Pat
     (sharded / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes())
     rewrite(sharded, lambda tensors: tensors["transformer.norm.weight"].fill_(2.0))
     assert load_weights(OpenELMForCausalLM, sharded).transformer.norm.weight[0] == 2.0
+    rewrite(sharded, lambda tensors: tensors.pop(QKV))
+    with pytest.raises(ValueError, match=f"{QKV} is missing"):
+        load_weights(OpenELMForCausalLM, sharded)
 
 
 def test_weights_can_be_had_in_bfloat16(folder: Path) -> None:
