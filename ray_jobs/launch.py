@@ -106,6 +106,8 @@ def _setup(config: TrainConfig, prepared: Prepared, folder: str) -> Setup:
 
 def cpus_each(config: TrainConfig, resources: Resources) -> int:
     """CPUs of one worker: an equal share on this machine, one elsewhere or beside a GPU."""
+    if config.run.cpus is not None:
+        return config.run.cpus
     if not resources.local or on_gpu(config, resources):
         return 1
     return max(1, resources.cpus // config.run.workers)
