@@ -137,14 +137,14 @@ def scaling(config: TrainConfig, resources: Resources) -> ray.train.ScalingConfi
     return ray.train.ScalingConfig(num_workers=workers, use_gpu=gpu, resources_per_worker=each)
 
 
-def claim(config: TrainConfig) -> None:
-    """Take the run's name, or see that it is the same run going on.
+def claim(config: TrainConfig, **more: Any) -> None:
+    """Take the run's name, or see that it is the same run going on; `more` belongs to its identity too.
 
     Raises:
         ValueError: the name belongs to a run with another configuration.
         OSError: the storage cannot be written.
     """
-    path, mine = f"{run_folder(config)}/{RUN_FILE}", identity(config)
+    path, mine = f"{run_folder(config)}/{RUN_FILE}", identity(config) | more
     filesystem, local = fsspec.core.url_to_fs(path)
     if filesystem.exists(local):
         stored = json.loads(filesystem.cat_file(local))

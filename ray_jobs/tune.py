@@ -53,7 +53,7 @@ def tune(arguments: Arguments) -> int:
 
     base, space, metric = arguments.config, SPACES[arguments.space], TASKS[arguments.config.task].metric
     check(space, base)
-    if not arguments.plan and _told_before(base):
+    if not arguments.plan and _told_before(arguments):
         return 0
     resources = connect()
     concurrent = min(arguments.concurrent or slots(base, resources), slots(base, resources))
@@ -64,7 +64,7 @@ def tune(arguments: Arguments) -> int:
     )
     if arguments.plan:
         return 0
-    claim(dataclasses.replace(base, name=search_name(base)))
+    claim(dataclasses.replace(base, name=search_name(base)), **search_identity(arguments))
     rows, config, outcome = search(
         base, space, trials=arguments.trials, concurrent=concurrent, resources=resources
     )
@@ -74,17 +74,24 @@ def tune(arguments: Arguments) -> int:
     return 0
 
 
-def _told_before(base: TrainConfig) -> bool:
+def search_identity(arguments: Arguments) -> dict[str, object]:
+    """What makes a search itself, beside the settings that its trials share."""
+    return {"space": arguments.space, "trials": arguments.trials}
+
+
+def _told_before(arguments: Arguments) -> bool:
     """Whether the search was carried to its end before; if so, its result is printed again."""
     from ray_jobs.finish import already_finished
     from ray_jobs.launch import claim
     from ray_jobs.search import load_result, search_name, table, trial_config
     from ray_jobs.train import summary
 
+    base = arguments.config
     found = load_result(base)
     if found is None:
         return False
-    claim(dataclasses.replace(base, name=search_name(base)))  # refuses another configuration under this name
+    # refuses another configuration under this name
+    claim(dataclasses.replace(base, name=search_name(base)), **search_identity(arguments))
     rows, winner = found
     sample = next(row.sample for row in rows if row.run == winner)
     config = dataclasses.replace(trial_config(base, sample, ""), name=winner)
