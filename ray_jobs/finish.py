@@ -16,7 +16,7 @@ from tweetelm.config import TrainConfig
 from tweetelm.data import Provenance, load
 from tweetelm.evaluation.evaluate import evaluate
 from tweetelm.evaluation.report import write
-from tweetelm.openelm.loading import WEIGHTS, Checkpoint
+from tweetelm.openelm.hub import WEIGHTS, Checkpoint
 from tweetelm.precision import use_fast_float32
 from tweetelm.predictor import Predictor
 from tweetelm.registry import make_card, publish

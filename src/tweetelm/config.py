@@ -2,20 +2,32 @@
 once."""
 
 import dataclasses
+import difflib
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from tweetelm.tasks import TaskName
 from tweetelm.text import TextConfig
 
-SCRATCH_PREFIX = "scratch-"
+SCRATCH = ("scratch-1m", "scratch-4m")  # the presets without published weights
 
 
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise ValueError(message)
+
+
+def _check_choices(part: Any, prefix: str = "") -> None:
+    """The command line refuses an unknown choice by itself; a search or a stored configuration does not."""
+    for name, hint in get_type_hints(type(part)).items():
+        if get_origin(hint) is Literal:
+            value, choices = getattr(part, name), get_args(hint)
+            _require(
+                value in choices,
+                f"{prefix}{name} is {value!r}; expected one of {', '.join(map(repr, choices))}",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +75,8 @@ class ModelConfig:
     """Recompute layer activations in the backward pass: less memory, about a third more time."""
 
     def __post_init__(self) -> None:
+        _check_choices(self, "model.")
+        _require(bool(self.name), "model.name is empty; expected a preset, a hub id or a folder")
         _require(0.0 <= self.dropout < 1.0, f"model.dropout is {self.dropout}; expected 0 <= dropout < 1")
         _require(self.max_tokens >= 2, f"model.max_tokens is {self.max_tokens}; expected at least 2")
         _require(
@@ -74,7 +88,7 @@ class ModelConfig:
     @property
     def scratch(self) -> bool:
         """Whether this is one of our own small presets, which start from random weights by design."""
-        return self.name.startswith(SCRATCH_PREFIX)
+        return self.name in SCRATCH
 
     @property
     def random(self) -> bool:
@@ -108,10 +122,17 @@ class OptimConfig:
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
+        _check_choices(self, "optim.")
         _require(
             self.lr is None or self.lr > 0, f"optim.lr is {self.lr}; expected a positive number such as 3e-5"
         )
-        for name, low, high in (("warmup", 0, 1), ("label_smoothing", 0, 1)):
+        for name, low, high in (
+            ("warmup", 0, 1),
+            ("label_smoothing", 0, 1),
+            ("beta1", 0, 1),
+            ("beta2", 0, 1),
+            ("weight_decay", 0, float("inf")),
+        ):
             value = getattr(self, name)
             _require(low <= value < high, f"optim.{name} is {value}; expected {low} <= {name} < {high}")
         _require(
@@ -142,6 +163,7 @@ class LoopConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        _check_choices(self, "loop.")
         _require(self.epochs >= 1, f"loop.epochs is {self.epochs}; expected at least 1")
         for name in ("batch_tokens", "micro_tokens"):
             value = getattr(self, name)
@@ -172,6 +194,11 @@ class RunConfig:
     replace: bool = False
     """Publish even if the model now served has a better validation metric."""
 
+    def __post_init__(self) -> None:
+        _check_choices(self, "run.")
+        _require(self.workers >= 1, f"run.workers is {self.workers}; expected at least 1")
+        _require(self.retries >= 0, f"run.retries is {self.retries}; expected 0 or more")
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrackingConfig:
@@ -182,6 +209,9 @@ class TrackingConfig:
     installed."""
     project: str = "tweetelm"
     group: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_choices(self, "tracking.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,6 +232,7 @@ class TrainConfig:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
     def __post_init__(self) -> None:
+        _check_choices(self)
         _require(
             self.loop.micro_tokens >= self.model.max_tokens,
             f"loop.micro_tokens ({self.loop.micro_tokens}) is less than model.max_tokens "
@@ -259,16 +290,20 @@ def override(config: TrainConfig, values: dict[str, Any]) -> TrainConfig:
 
 
 def _replace(node: Any, keys: list[str], value: Any, path: str) -> Any:
+    here = path[: len(path) - len(".".join(keys))]
+    if not dataclasses.is_dataclass(node) or isinstance(node, type):
+        raise ValueError(f"no setting is called {path!r}; {here.rstrip('.')} has no parts")
     names = [f.name for f in dataclasses.fields(node)]
     if keys[0] not in names:
-        import difflib
-
         near = difflib.get_close_matches(keys[0], names, n=1, cutoff=0.0)
-        here = path[: len(path) - len(".".join(keys))]
         raise ValueError(f"no setting is called {path!r}; did you mean {here}{near[0]}?")
+    current = getattr(node, keys[0])
     if len(keys) == 1:
+        if dataclasses.is_dataclass(current) and not isinstance(value, type(current)):
+            part = f"{path}.{dataclasses.fields(current)[0].name}"
+            raise ValueError(f"{path!r} is a group of settings, not {value!r}; set one of them, as {part!r}")
         return dataclasses.replace(node, **{keys[0]: value})
-    return dataclasses.replace(node, **{keys[0]: _replace(getattr(node, keys[0]), keys[1:], value, path)})
+    return dataclasses.replace(node, **{keys[0]: _replace(current, keys[1:], value, path)})
 
 
 def to_dict(config: TrainConfig) -> dict[str, Any]:

@@ -55,19 +55,27 @@ class Encoder:
 
         Raises:
             FileNotFoundError: the folder was not written by tweetelm.
-            ValueError: its task or its labels are not ours.
+            ValueError: its settings are damaged, or its task or its labels are not ours.
         """
         path = folder / ENCODING_FILE
         if not path.is_file():
             raise FileNotFoundError(f"{path} does not exist; expected a checkpoint or version of tweetelm")
-        settings = json.loads(path.read_text(encoding="utf-8"))
-        task = TASKS.get(settings["task"])
-        if task is None or list(task.labels) != settings["labels"]:
+        try:
+            settings = json.loads(path.read_text(encoding="utf-8"))
+            name, labels, limit = settings["task"], settings["labels"], int(settings["max_tokens"])
+            text = TextConfig(**settings["text"])
+        except (ValueError, TypeError, KeyError) as error:
             raise ValueError(
-                f"{path} is for task {settings['task']!r} with labels {settings['labels']}; unknown here"
+                f"{path} is damaged or from another version of tweetelm ({type(error).__name__}: {error}); "
+                "copy the folder again, or train it again"
+            ) from error
+        task = TASKS.get(name)
+        if task is None or list(task.labels) != labels:
+            raise ValueError(
+                f"{path} is for task {name!r} with labels {labels}; this tweetelm knows "
+                + ", ".join(f"{known.name!r} with {list(known.labels)}" for known in TASKS.values())
             )
-        text = TextConfig(**settings["text"])
-        return cls(tokenizer=load_tokenizer(folder), text=text, max_tokens=settings["max_tokens"]), task
+        return cls(tokenizer=load_tokenizer(folder), text=text, max_tokens=limit), task
 
 
 def token_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tweetelm import precision as arithmetic
 from tweetelm.encoding import Encoded, Encoder, token_batches
-from tweetelm.openelm import OpenELMForSequenceClassification
+from tweetelm.openelm import OpenELMConfig, OpenELMForSequenceClassification
 from tweetelm.openelm.loading import load_weights
 from tweetelm.openelm.packing import pack
 from tweetelm.tasks import Task
@@ -67,14 +67,13 @@ class Predictor:
         folder, target = Path(path), arithmetic.pick_device(device)
         encoder, task = Encoder.load(folder)
         model = load_weights(OpenELMForSequenceClassification, folder)
+        _check_fit(folder, model.config, encoder, task)
         large = model.num_parameters() >= _SMALL
         if precision == "bf16" or (precision == "auto" and large and arithmetic.has_bf16(target)):
             model.bfloat16()
             model.score.float()
-        card = folder / CARD_FILE
-        values = json.loads(card.read_text(encoding="utf-8")) if card.is_file() else None
         model.to(target)  # type: ignore[arg-type]  # transformers wraps torch's `to`
-        return cls(model=model.eval(), encoder=encoder, task=task, card=values)
+        return cls(model=model.eval(), encoder=encoder, task=task, card=_read_card(folder / CARD_FILE))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -121,6 +120,40 @@ class Predictor:
         if self.threshold is not None:
             return self.labels[-1] if probabilities[-1] >= self.threshold else self.labels[0]
         return self.labels[max(range(len(probabilities)), key=lambda i: probabilities[i])]
+
+
+def _check_fit(folder: Path, config: OpenELMConfig, encoder: Encoder, task: Task) -> None:
+    """Weights, tokenizer and task of a folder belong together."""
+    labels = tuple((config.id2label or {}).values())
+    unnamed = tuple(f"LABEL_{i}" for i in range(len(task.labels)))  # transformers' names for no names
+    if labels not in (task.labels, unnamed):
+        raise ValueError(
+            f"{folder}/config.json has labels {labels}, {folder}/encoding.json {task.labels}: the files are "
+            "of different checkpoints; copy the folder again"
+        )
+    pieces = encoder.tokenizer.get_vocab_size()
+    if pieces > config.vocab_size:
+        raise ValueError(
+            f"{folder}/tokenizer.json has {pieces} pieces, the model only {config.vocab_size} embeddings: "
+            "the files are of different checkpoints; copy the folder again"
+        )
+
+
+def _read_card(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    try:
+        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        threshold = card["threshold"]
+        if not card["version"] or float(card["temperature"]) <= 0:
+            raise ValueError("version is empty or temperature is not positive")
+        if threshold is not None and not 0 <= float(threshold) <= 1:
+            raise ValueError(f"threshold is {threshold}, expected 0 to 1 or null")
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"{path} is damaged ({type(error).__name__}: {error}); fetch the version again"
+        ) from error
+    return card
 
 
 def classify_packed(

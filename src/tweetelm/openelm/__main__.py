@@ -15,8 +15,8 @@ GIB = 2**30
 def describe(name: str, config: OpenELMConfig, tokens: int) -> str:
     """A page of facts about a configuration; training memory is for `tokens` packed tokens."""
     size = cost(config)
-    preset = PRESETS.get(name)
-    weights = "trained from scratch" if preset and preset.repo is None else preset.repo if preset else name
+    preset = find_preset(name)
+    weights = (preset.repo or "none; trained from scratch") if preset else name
     training = size.optimiser_bytes + activation_bytes(config, tokens)
     checkpointed = size.optimiser_bytes + activation_bytes(config, tokens, checkpointing=True)
     rows = [
@@ -37,9 +37,13 @@ def describe(name: str, config: OpenELMConfig, tokens: int) -> str:
         ),
         (
             "memory to serve",
-            f"{2 * size.parameters / GIB:.2f} GiB bfloat16, {4 * size.parameters / GIB:.2f} GiB float32",
+            f"{2 * size.parameters / GIB:.2f} GiB bfloat16, {4 * size.parameters / GIB:.2f} GiB float32, "
+            "weights alone",
         ),
-        ("memory to train", f"about {training / GIB:.1f} GiB with AdamW and {tokens:,} packed tokens,"),
+        (
+            "memory to train",
+            f"about {training / GIB:.1f} GiB with AdamW, bfloat16 autocast and {tokens:,} packed tokens,",
+        ),
         ("", f"about {checkpointed / GIB:.1f} GiB with activation checkpointing"),
     ]
     return "\n".join([name, *(f"  {label:<16} {value}" for label, value in rows)])
@@ -57,6 +61,12 @@ def _listed(values: int | list[int] | tuple[int, ...] | None) -> str:
     return " ".join(f"{value}x{count}" if count > 1 else str(value) for value, count in runs)
 
 
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of tokens")
+    return int(text)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(
@@ -66,12 +76,12 @@ def main(argv: list[str] | None = None) -> int:
     one = commands.add_parser("describe", help="layers, heads, widths, parameters, memory, FLOPs")
     one.add_argument("model", help=f"a preset ({', '.join(PRESETS)}) or a folder with config.json")
     one.add_argument(
-        "--tokens", type=int, default=4096, help="packed tokens per pass for the memory estimate"
+        "--tokens", type=_positive, default=4096, help="packed tokens per pass for the memory estimate"
     )
     arguments = parser.parse_args(argv)
     try:
-        local = Path(arguments.model).is_dir() or find_preset(arguments.model) is None
-        config = read_config(Path(arguments.model)) if local else preset_config(arguments.model)
+        known = find_preset(arguments.model) is not None
+        config = preset_config(arguments.model) if known else read_config(Path(arguments.model))
     except (ValueError, FileNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

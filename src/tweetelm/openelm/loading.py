@@ -1,80 +1,29 @@
-"""Getting weights: from the hub or a folder, checked tensor by tensor before any is used.
+"""From a folder's files to a model, checked tensor by tensor before any is used.
 
 Only safetensors are read, no code that comes with a checkpoint is run, and nothing is left to chance: a
 tensor that is missing, unknown or of another shape is an error that names it.
 """
 
 import json
+import logging
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 
 from .attention import VARLEN
 from .configuration_openelm import OpenELMConfig
+from .hub import INDEX, WEIGHTS
 from .modeling_openelm import OpenELMPreTrainedModel
-from .presets import find_preset
 
-WEIGHTS = "model.safetensors"
-_INDEX = "model.safetensors.index.json"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
-_IGNORED = {"transformer.classifier.weight"}  # the unused duplicate head of untied official checkpoints
+_UNREAD_HEAD = "transformer.classifier.weight"  # in untied official checkpoints, beside lm_head.weight
+_HEAD, _EMBEDDING = "lm_head.weight", "transformer.token_embeddings.weight"
+_log = logging.getLogger(__name__)
 Model = TypeVar("Model", bound=OpenELMPreTrainedModel)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Checkpoint:
-    """A model's files on this machine, and where they came from: `repo` and `commit` are None for a local
-    folder."""
-
-    folder: Path
-    repo: str | None = None
-    commit: str | None = None
-
-
-def fetch(name: str, revision: str | None = None) -> Checkpoint:
-    """The files of a preset, a hub id or a local folder, through the ordinary hub client and its cache.
-
-    Args:
-        name: a preset such as openelm-270m, a hub id such as apple/OpenELM-270M, or a folder.
-        revision: git revision on the hub; by default the preset's.
-
-    Raises:
-        FileNotFoundError: the hub cannot be reached or has no such repository; the folder is not a
-        checkpoint.
-        ValueError: `name` is no preset, hub id or folder, or a preset without published weights.
-    """
-    if Path(name).is_dir():
-        return Checkpoint(folder=Path(name))
-    preset = find_preset(name)
-    if preset is None and (name.startswith((".", "/")) or name.count("/") != 1):
-        raise FileNotFoundError(
-            f"there is no folder {name}; expected a checkpoint folder, a preset or a hub id"
-        )
-    if preset is not None and preset.repo is None:
-        raise ValueError(f"{name} has no published weights; it is trained from scratch")
-    repo = name if preset is None or preset.repo is None else preset.repo
-    return _download(repo, revision or (preset.revision if preset else "main"))
-
-
-def _download(repo: str, revision: str) -> Checkpoint:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    patterns = ["config.json", "*.safetensors", _INDEX, "tokenizer.json", "tokenizer.model"]
-    try:
-        folder = Path(snapshot_download(repo, revision=revision, allow_patterns=patterns))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise FileNotFoundError(
-            f"could not get {repo} at revision {revision} from the model hub: {type(error).__name__}: "
-            f"{_first_line(error)}\nIf this machine has no internet, download it elsewhere with `hf download "
-            f"{repo}` and pass the folder as --model.name, or start from random weights with --model.init "
-            f"random"
-        ) from error
-    return Checkpoint(folder=folder, repo=repo, commit=folder.name)
 
 
 def read_config(folder: Path) -> OpenELMConfig:
@@ -89,15 +38,16 @@ def read_config(folder: Path) -> OpenELMConfig:
         raise FileNotFoundError(
             f"{path} does not exist; expected a checkpoint folder with config.json and {WEIGHTS}"
         )
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON ({error}); download the checkpoint again") from error
+    values = _read_json(path)
     if values.get("model_type") != "openelm":
         raise ValueError(
             f"{path} describes a {values.get('model_type')!r} model; only 'openelm' can be loaded"
         )
-    return OpenELMConfig.from_dict(values)
+    try:
+        return OpenELMConfig.from_dict(values)
+    except (ValueError, TypeError, StrictDataclassError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path} is no OpenELM configuration: {reason}") from error
 
 
 def load_weights(
@@ -109,6 +59,8 @@ def load_weights(
     **overrides: Any,
 ) -> Model:
     """A model with a folder's weights, every tensor accounted for.
+
+    The language-model head of a checkpoint is left aside by models that have none.
 
     Args:
         model_class: one of the OpenELM classes.
@@ -141,30 +93,58 @@ def _verify(
     with torch.device("meta"):
         model = model_class(config)
     tied = set(model.all_tied_weights_keys)
-    expected = {key: list(value.shape) for key, value in model.state_dict().items() if key not in tied}
-    found = stored_shapes(folder)
+    expected = {_full(key): list(value.shape) for key, value in model.state_dict().items() if key not in tied}
+    stored = stored_shapes(folder)
+    found = {key if key in expected else _full(key): shape for key, shape in stored.items()}
     problems = [f"{key} is missing" for key in sorted(expected.keys() - found.keys() - new)]
-    unknown = found.keys() - expected.keys() - _IGNORED - tied - {"lm_head.weight"}
+    unknown = found.keys() - expected.keys() - {_UNREAD_HEAD, _HEAD}
     problems += [f"{key} is unknown" for key in sorted(unknown)]
     problems += [
         f"{key} has shape {found[key]}, expected {expected[key]}"
         for key in sorted(found.keys() & expected.keys())
         if found[key] != expected[key]
     ]
+    if (
+        not problems
+        and config.share_input_output_layers
+        and _HEAD in found
+        and not _same_head(folder, stored)
+    ):
+        problems = [f"{_HEAD} differs from the embedding, which config.json says is the head, too"]
     if problems:
         more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
         raise ValueError(
             f"{folder} does not fit {model_class.__name__}: {'; '.join(problems[:5])}{more}. Check that "
-            f"config.json "
-            "belongs to these weights, or download the checkpoint again"
+            "config.json belongs to these weights, or download the checkpoint again"
         )
+    if _UNREAD_HEAD in found:
+        _log.warning("%s: %s is left out; no model reads it", folder, _UNREAD_HEAD)
+
+
+def _full(key: str) -> str:
+    """A key as it is in a model with a head: a bare decoder's have no prefix."""
+    return f"transformer.{key}" if key.startswith(("token_embeddings.", "layers.", "norm.")) else key
+
+
+def _same_head(folder: Path, stored: Collection[str]) -> bool:
+    embedding = _EMBEDDING if _EMBEDDING in stored else _EMBEDDING.removeprefix("transformer.")
+    return torch.equal(_tensor(folder, _HEAD), _tensor(folder, embedding))
+
+
+def _tensor(folder: Path, key: str) -> torch.Tensor:
+    for path in _weight_files(folder):
+        with safe_open(path, framework="pt") as file:
+            if key in file.keys():  # noqa: SIM118
+                tensor: torch.Tensor = file.get_tensor(key)
+                return tensor
+    raise KeyError(key)
 
 
 def stored_shapes(folder: Path) -> dict[str, list[int]]:
     """Name and shape of every tensor in a folder's safetensors files.
 
     Raises:
-        FileNotFoundError: there are none.
+        FileNotFoundError: there are none, or not all.
         ValueError: one is damaged.
     """
     shapes: dict[str, list[int]] = {}
@@ -175,16 +155,26 @@ def stored_shapes(folder: Path) -> dict[str, list[int]]:
         except (SafetensorError, OSError) as error:
             raise ValueError(
                 f"{path} is damaged ({error}); delete it and download or copy it again"
+                + (" (it is a git-lfs pointer: `git lfs pull` fetches the file)" if _is_pointer(path) else "")
             ) from error
     return shapes
 
 
+def _is_pointer(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(20).startswith(b"version https://git")
+
+
 def _weight_files(folder: Path) -> list[Path]:
-    if (folder / _INDEX).is_file():
-        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
-        names = sorted(set(index["weight_map"].values()))
-    else:
+    """The files that transformers will read: one, or the shards that an index names."""
+    index = folder / INDEX
+    if (folder / WEIGHTS).is_file() or not index.is_file():
         names = [WEIGHTS]
+    else:
+        content = _read_json(index)
+        if not content.get("weight_map") or "metadata" not in content:
+            raise ValueError(f"{index} has no weight_map or no metadata; download the checkpoint again")
+        names = sorted(set(content["weight_map"].values()))
     missing = [name for name in names if not (folder / name).is_file()]
     if not missing:
         return [folder / name for name in names]
@@ -192,11 +182,16 @@ def _weight_files(folder: Path) -> list[Path]:
     if pickles:
         raise FileNotFoundError(
             f"{folder} has no {missing[0]}, only {', '.join(pickles)}: pickled weights can run code when "
-            f"loaded and "
-            "are refused; convert them to safetensors in a place you trust"
+            "loaded and are refused; convert them to safetensors in a place you trust"
         )
     raise FileNotFoundError(f"{folder} has no {missing[0]}; download or copy the checkpoint again")
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [""])[0]
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON ({error}); download the checkpoint again") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} is not a JSON object; download the checkpoint again")
+    return values

@@ -1,7 +1,9 @@
 """Named models: Apple's published checkpoints, and two small ones of ours that are trained from scratch."""
 
+import copy
 import difflib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from .configuration_openelm import OpenELMConfig
@@ -84,14 +86,19 @@ PRESETS: dict[str, Preset] = {preset.name: preset for preset in [*_published(), 
 
 
 def find_preset(name: str) -> Preset | None:
-    """The preset called `name`, or None if it looks like a hub id or a path.
+    """The preset called `name`, or whose repository that is; None if it is a folder, a path or another hub
+    id.
 
     Raises:
-        ValueError: `name` is neither; the message lists the presets and suggests the nearest.
+        ValueError: `name` is none of these; the message lists the presets and suggests the nearest.
     """
-    if name in PRESETS or "/" in name or name.startswith("."):
-        return PRESETS.get(name)
-    near = difflib.get_close_matches(name, PRESETS, n=1)
+    if name in PRESETS:
+        return PRESETS[name]
+    if Path(name).is_dir():
+        return None
+    if "/" in name or name.startswith("."):
+        return next((preset for preset in PRESETS.values() if preset.repo == name), None)
+    near = difflib.get_close_matches(name.lower(), PRESETS, n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
     raise ValueError(
         f"no model is called {name!r}.{hint} Expected a preset ({', '.join(PRESETS)}), a hub id such as "
@@ -108,4 +115,4 @@ def preset_config(name: str) -> OpenELMConfig:
     preset = find_preset(name)
     if preset is None:
         raise ValueError(f"{name!r} is not a preset; expected one of {', '.join(PRESETS)}")
-    return OpenELMConfig(**preset.config)
+    return OpenELMConfig(**copy.deepcopy(preset.config))

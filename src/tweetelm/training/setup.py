@@ -14,9 +14,10 @@ from tweetelm.data import Provenance, load, provenance, training_rows
 from tweetelm.encoding import Encoder
 from tweetelm.openelm import OpenELMConfig, OpenELMForSequenceClassification
 from tweetelm.openelm.attention import VARLEN
-from tweetelm.openelm.loading import Checkpoint, fetch, load_weights, read_config
+from tweetelm.openelm.hub import Checkpoint, fetch, fetch_tokenizer
+from tweetelm.openelm.loading import load_weights, read_config
 from tweetelm.openelm.presets import find_preset, preset_config
-from tweetelm.openelm.tokenizer import TOKENIZER_FILE, load_tokenizer, train_tokenizer
+from tweetelm.openelm.tokenizer import SENTENCEPIECE_FILE, TOKENIZER_FILE, load_tokenizer, train_tokenizer
 from tweetelm.tasks import TASKS, Task
 from tweetelm.text import normalise
 from tweetelm.training.optimiser import build_optimiser, freeze
@@ -86,15 +87,13 @@ def find_tokenizer(config: TrainConfig, base: Checkpoint | None, texts: list[str
     `texts`."""
     model = config.model
     if model.tokenizer is not None:
-        given = Path(model.tokenizer)
-        return load_tokenizer(given if given.exists() else fetch(model.tokenizer).folder)
-    if base is not None and any(
-        (base.folder / name).is_file() for name in (TOKENIZER_FILE, "tokenizer.model")
-    ):
-        return load_tokenizer(base.folder)
+        return load_tokenizer(fetch_tokenizer(model.tokenizer))
     preset = find_preset(model.name)
+    own = base.folder if base is not None else Path(model.name) if preset is None else None
+    if own is not None and any((own / name).is_file() for name in (TOKENIZER_FILE, SENTENCEPIECE_FILE)):
+        return load_tokenizer(own)
     if preset is not None and preset.tokenizer is not None:
-        return load_tokenizer(fetch(preset.tokenizer).folder)
+        return load_tokenizer(fetch_tokenizer(preset.tokenizer))
     if preset is None:
         raise FileNotFoundError(
             f"{model.name} has no tokenizer; name one with --model.tokenizer (OpenELM uses Llama's)"
@@ -107,10 +106,10 @@ def architecture(config: TrainConfig, base: Checkpoint | None, tokenizer: Tokeni
     """The model's configuration, before it is made a classifier.
 
     Raises:
-        ValueError: the tokenizer has more pieces than the model has embeddings.
+        ValueError: the tokenizer has more pieces than the model has embeddings, or tweets may be longer than
+            its context.
     """
-    folder = base.folder if base is not None else Path(config.model.name)
-    found = read_config(folder) if folder.is_dir() else preset_config(config.model.name)
+    found = _published(config.model.name, base)
     pieces = tokenizer.get_vocab_size()
     if config.model.scratch:
         found.vocab_size = pieces
@@ -119,7 +118,19 @@ def architecture(config: TrainConfig, base: Checkpoint | None, tokenizer: Tokeni
             f"the tokenizer has {pieces} pieces, {config.model.name} only {found.vocab_size} embeddings; "
             "name the tokenizer it was trained with by --model.tokenizer"
         )
+    if config.model.max_tokens > found.max_context_length:
+        raise ValueError(
+            f"model.max_tokens is {config.model.max_tokens}, but {config.model.name} reads at most "
+            f"{found.max_context_length} tokens; lower --model.max-tokens"
+        )
     return found
+
+
+def _published(name: str, base: Checkpoint | None) -> OpenELMConfig:
+    if base is not None:
+        return read_config(base.folder)
+    alone = find_preset(name) is None and Path(name).is_dir()  # a folder's shape with random weights
+    return read_config(Path(name)) if alone else preset_config(name)
 
 
 def _classifier(config: TrainConfig, task: Task) -> dict[str, Any]:
@@ -133,6 +144,22 @@ def _classifier(config: TrainConfig, task: Task) -> dict[str, Any]:
     }
 
 
+def _at_hand(base: Checkpoint) -> Path:
+    """The checkpoint's folder on this machine, which need not be the one that prepared the run.
+
+    Raises:
+        FileNotFoundError: a local folder is not on this machine; the hub cannot be reached.
+    """
+    if base.folder.is_dir():
+        return base.folder
+    if base.repo is None:
+        raise FileNotFoundError(
+            f"there is no folder {base.folder} on this machine; put it on storage that every machine of the "
+            "cluster sees, and name that by --model.name"
+        )
+    return fetch(base.repo, base.commit).folder
+
+
 def build_state(config: TrainConfig, prepared: Prepared, device: torch.device) -> TrainingState:
     """The model before its first step, the same on every worker, and its optimiser."""
     settings = _classifier(config, TASKS[config.task])
@@ -143,7 +170,7 @@ def build_state(config: TrainConfig, prepared: Prepared, device: torch.device) -
             setattr(shape, key, value)
         model = OpenELMForSequenceClassification._from_config(shape, attn_implementation=VARLEN)
     else:
-        folder = prepared.base.folder
+        folder = _at_hand(prepared.base)
         model = load_weights(OpenELMForSequenceClassification, folder, new=[HEAD], **settings)
     model.to(device)
     if config.model.activation_checkpointing:
