@@ -110,4 +110,3 @@ def _advice(error: Exception, repo: str, flag: str) -> str:
         f"and pass {flag} DIR"
         + ("" if flag == "--model.tokenizer" else ", or start from random weights with --model.init random")
     )
-
