@@ -32,6 +32,15 @@ class Resources:
     local: bool
 
 
+def survey() -> Resources:
+    """What `connect` would find, without starting anything if it is this machine."""
+    if "RAY_ADDRESS" in os.environ:
+        return connect()
+    import torch
+
+    return Resources(cpus=os.cpu_count() or 1, gpus=torch.cuda.device_count(), local=True)
+
+
 def connect() -> Resources:
     """Join the cluster this process belongs to, or start one here.
 

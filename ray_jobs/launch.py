@@ -52,15 +52,20 @@ def run_folder(config: TrainConfig) -> str:
     return f"{storage_path(config)}/{config.run_name}"
 
 
-def run(config: TrainConfig, resources: Resources, callbacks: Sequence[Any] = ()) -> Outcome:
-    """Train, or resume what was interrupted, and find the best checkpoint.
+def run(
+    config: TrainConfig,
+    resources: Resources,
+    callbacks: Sequence[Any] = (),
+    prepared: Prepared | None = None,
+) -> Outcome:
+    """Train, or resume what was interrupted, and find the best checkpoint. `prepared` saves preparing again.
 
     Raises:
         ValueError: the name belongs to a run with another configuration, or the cluster is too small.
         OSError: the storage cannot be written or is too full.
     """
     logging.getLogger("ray.train").setLevel(logging.WARNING)
-    prepared = prepare(config)
+    prepared = prepared or prepare(config)
     claim(config)
     folder = run_folder(config)
     trainer = TorchTrainer(

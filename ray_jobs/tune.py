@@ -43,7 +43,7 @@ def main() -> int:
 
 def tune(arguments: Arguments) -> int:
     """Search, evaluate and publish the winner, and say what came out. Returns the exit status."""
-    from ray_jobs.cluster import connect  # here, so that --help and a misspelt flag answer at once
+    from ray_jobs.cluster import connect, survey  # here, so that --help and a misspelt flag answer at once
     from ray_jobs.finish import evaluate_and_publish
     from ray_jobs.launch import claim
     from ray_jobs.search import save_result, search, search_name, slots, table
@@ -55,7 +55,7 @@ def tune(arguments: Arguments) -> int:
     check(space, base)
     if not arguments.plan and _told_before(arguments):
         return 0
-    resources = connect()
+    resources = survey() if arguments.plan else connect()
     concurrent = min(arguments.concurrent or slots(base, resources), slots(base, resources))
     print(
         f"search {search_name(base)}: {arguments.trials} trials of {', '.join(space)}, "
