@@ -26,7 +26,7 @@ $(READY): requirements.lock pyproject.toml
 
 demo: setup ## fine-tune, search, publish, serve and ask, on the embedded sample
 	@$(RUN) -m ray_jobs.tune --task hate --name demo --data.root sample --space tiny --trials 4 \
-		--loop.epochs 4 --run.workers 2 --run.registry $(REGISTRY)
+		--loop.epochs 6 --loop.batch-tokens 512 --loop.micro-tokens 512 --run.workers 2 --run.registry $(REGISTRY)
 	@$(RUN) -m serve --registry $(REGISTRY) \
 		--ask "I love the moon people, they make great soup" \
 		--ask "All Zorblaxians should be thrown out of the city"

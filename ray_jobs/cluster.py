@@ -16,6 +16,7 @@ _SETTINGS = {
     "RAY_worker_niceness": "0",  # by default 15: training would yield to everything else on the machine
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_DEDUP_LOGS": "0",
+    "RAY_COLOR_PREFIX": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "TOKENIZERS_PARALLELISM": "false",
 }
@@ -29,6 +30,15 @@ class Resources:
     cpus: int
     gpus: int
     local: bool
+
+
+def survey() -> Resources:
+    """What `connect` would find, without starting anything if it is this machine."""
+    if "RAY_ADDRESS" in os.environ:
+        return connect()
+    import torch
+
+    return Resources(cpus=os.cpu_count() or 1, gpus=torch.cuda.device_count(), local=True)
 
 
 def connect() -> Resources:

@@ -52,15 +52,20 @@ def run_folder(config: TrainConfig) -> str:
     return f"{storage_path(config)}/{config.run_name}"
 
 
-def run(config: TrainConfig, resources: Resources, callbacks: Sequence[Any] = ()) -> Outcome:
-    """Train, or resume what was interrupted, and find the best checkpoint.
+def run(
+    config: TrainConfig,
+    resources: Resources,
+    callbacks: Sequence[Any] = (),
+    prepared: Prepared | None = None,
+) -> Outcome:
+    """Train, or resume what was interrupted, and find the best checkpoint. `prepared` saves preparing again.
 
     Raises:
         ValueError: the name belongs to a run with another configuration, or the cluster is too small.
         OSError: the storage cannot be written or is too full.
     """
     logging.getLogger("ray.train").setLevel(logging.WARNING)
-    prepared = prepare(config)
+    prepared = prepared or prepare(config)
     claim(config)
     folder = run_folder(config)
     trainer = TorchTrainer(
@@ -106,6 +111,8 @@ def _setup(config: TrainConfig, prepared: Prepared, folder: str) -> Setup:
 
 def cpus_each(config: TrainConfig, resources: Resources) -> int:
     """CPUs of one worker: an equal share on this machine, one elsewhere or beside a GPU."""
+    if config.run.cpus is not None:
+        return config.run.cpus
     if not resources.local or on_gpu(config, resources):
         return 1
     return max(1, resources.cpus // config.run.workers)
@@ -135,14 +142,14 @@ def scaling(config: TrainConfig, resources: Resources) -> ray.train.ScalingConfi
     return ray.train.ScalingConfig(num_workers=workers, use_gpu=gpu, resources_per_worker=each)
 
 
-def claim(config: TrainConfig) -> None:
-    """Take the run's name, or see that it is the same run going on.
+def claim(config: TrainConfig, **more: Any) -> None:
+    """Take the run's name, or see that it is the same run going on; `more` belongs to its identity too.
 
     Raises:
         ValueError: the name belongs to a run with another configuration.
         OSError: the storage cannot be written.
     """
-    path, mine = f"{run_folder(config)}/{RUN_FILE}", identity(config)
+    path, mine = f"{run_folder(config)}/{RUN_FILE}", identity(config) | more
     filesystem, local = fsspec.core.url_to_fs(path)
     if filesystem.exists(local):
         stored = json.loads(filesystem.cat_file(local))

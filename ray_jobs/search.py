@@ -85,7 +85,9 @@ def _tune_config(base: TrainConfig, trials: int, concurrent: int) -> tune.TuneCo
         mode="max",
         num_samples=trials,
         max_concurrent_trials=concurrent,
-        scheduler=ASHAScheduler(time_attr="epoch", max_t=epochs + 1, grace_period=1, reduction_factor=2),
+        scheduler=ASHAScheduler(
+            time_attr="epoch", max_t=epochs + 1, grace_period=max(1, epochs // 3), reduction_factor=2
+        ),
     )
 
 

@@ -17,7 +17,7 @@ SPACES: dict[str, Space] = {
     },
     "tiny": {
         "model.name": tune.choice(["scratch-1m", "scratch-4m"]),
-        "optim.lr": tune.loguniform(5e-4, 4e-3),
+        "optim.lr": tune.loguniform(1e-3, 4e-3),
         "model.dropout": tune.choice([0.0, 0.1]),
     },
 }

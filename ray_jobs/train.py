@@ -39,7 +39,7 @@ def main() -> int:
 
 def train(config: TrainConfig, *, plan_only: bool = False) -> int:
     """Train, evaluate, publish and say what came out. Returns the exit status."""
-    from ray_jobs.cluster import connect  # here, so that --help and a misspelt flag answer at once
+    from ray_jobs.cluster import connect, survey  # here, so that --help and a misspelt flag answer at once
     from ray_jobs.finish import already_finished, evaluate_and_publish
     from ray_jobs.launch import check_space, claim, run, run_folder, scaling
     from ray_jobs.planning import describe_plan
@@ -56,13 +56,14 @@ def train(config: TrainConfig, *, plan_only: bool = False) -> int:
         return 0
     if config.model.name in PRESETS:
         check_space(config, cost(preset_config(config.model.name)))
+    prepared = prepare(config)
+    if plan_only:
+        print(describe_plan(config, prepared, survey()))
+        return 0
     resources = connect()
     scaling(config, resources)
-    if plan_only:
-        print(describe_plan(config, prepare(config), resources))
-        return 0
     print(f"run {config.run_name}: checkpoints and history in {run_folder(config)}", flush=True)
-    outcome = run(config, resources)
+    outcome = run(config, resources, prepared=prepared)
     finished = evaluate_and_publish(config, outcome, resources, git_state(Path.cwd()))
     print(summary(config, finished))
     return 0

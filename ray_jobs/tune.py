@@ -43,30 +43,19 @@ def main() -> int:
 
 def tune(arguments: Arguments) -> int:
     """Search, evaluate and publish the winner, and say what came out. Returns the exit status."""
-    from ray_jobs.cluster import connect  # here, so that --help and a misspelt flag answer at once
-    from ray_jobs.finish import already_finished, evaluate_and_publish
+    from ray_jobs.cluster import connect, survey  # here, so that --help and a misspelt flag answer at once
+    from ray_jobs.finish import evaluate_and_publish
     from ray_jobs.launch import claim
-    from ray_jobs.search import load_result, save_result, search, search_name, slots, table, trial_config
+    from ray_jobs.search import save_result, search, search_name, slots, table
     from ray_jobs.spaces import SPACES, check
     from ray_jobs.train import summary
     from tweetelm.registry import git_state
 
-    base, space = arguments.config, SPACES[arguments.space]
+    base, space, metric = arguments.config, SPACES[arguments.space], TASKS[arguments.config.task].metric
     check(space, base)
-    metric = TASKS[base.task].metric
-    found = None if arguments.plan else load_result(base)
-    if found:
-        claim(dataclasses.replace(base, name=search_name(base)))
-        rows, winner = found
-        sample = next(row.sample for row in rows if row.run == winner)
-        config = dataclasses.replace(trial_config(base, sample, ""), name=winner)
-        finished = already_finished(config)
-        if finished:
-            print(f"{search_name(base)} is finished already: nothing to search")
-            print(table(rows, metric, winner))
-            print(summary(config, finished))
-            return 0
-    resources = connect()
+    if not arguments.plan and _told_before(arguments):
+        return 0
+    resources = survey() if arguments.plan else connect()
     concurrent = min(arguments.concurrent or slots(base, resources), slots(base, resources))
     print(
         f"search {search_name(base)}: {arguments.trials} trials of {', '.join(space)}, "
@@ -75,15 +64,44 @@ def tune(arguments: Arguments) -> int:
     )
     if arguments.plan:
         return 0
-    claim(dataclasses.replace(base, name=search_name(base)))
+    claim(dataclasses.replace(base, name=search_name(base)), **search_identity(arguments))
     rows, config, outcome = search(
         base, space, trials=arguments.trials, concurrent=concurrent, resources=resources
     )
     save_result(base, rows, config.run_name)
     print(table(rows, metric, config.run_name), flush=True)
-    finished = evaluate_and_publish(config, outcome, resources, git_state(Path.cwd()))
-    print(summary(config, finished))
+    print(summary(config, evaluate_and_publish(config, outcome, resources, git_state(Path.cwd()))))
     return 0
+
+
+def search_identity(arguments: Arguments) -> dict[str, object]:
+    """What makes a search itself, beside the settings that its trials share."""
+    return {"space": arguments.space, "trials": arguments.trials}
+
+
+def _told_before(arguments: Arguments) -> bool:
+    """Whether the search was carried to its end before; if so, its result is printed again."""
+    from ray_jobs.finish import already_finished
+    from ray_jobs.launch import claim
+    from ray_jobs.search import load_result, search_name, table, trial_config
+    from ray_jobs.train import summary
+
+    base = arguments.config
+    found = load_result(base)
+    if found is None:
+        return False
+    # refuses another configuration under this name
+    claim(dataclasses.replace(base, name=search_name(base)), **search_identity(arguments))
+    rows, winner = found
+    sample = next(row.sample for row in rows if row.run == winner)
+    config = dataclasses.replace(trial_config(base, sample, ""), name=winner)
+    finished = already_finished(config)
+    if finished is None:
+        return False
+    print(f"{search_name(base)} is finished already: nothing to search")
+    print(table(rows, TASKS[base.task].metric, winner))
+    print(summary(config, finished))
+    return True
 
 
 if __name__ == "__main__":

@@ -2,10 +2,8 @@
 
 import logging
 import tempfile
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import ray.train
 import ray.train.torch
@@ -14,6 +12,7 @@ from ray.train import Checkpoint, CheckpointUploadMode
 from torch import nn
 from transformers.utils.logging import disable_progress_bar
 
+from ray_jobs.journal import open_journal
 from tweetelm.config import TrainConfig, identity
 from tweetelm.encoding import Encoder
 from tweetelm.evaluation.metrics import quick_score
@@ -22,14 +21,11 @@ from tweetelm.openelm.tokenizer import load_tokenizer
 from tweetelm.precision import autocast, use_fast_float32
 from tweetelm.predictor import classify_packed
 from tweetelm.tasks import TASKS
-from tweetelm.tracking import Tracker, open_trackers
 from tweetelm.training.loop import Report, fit
 from tweetelm.training.rows import Rows
 from tweetelm.training.setup import Prepared, build_state
 from tweetelm.training.state import TrainingState
 from tweetelm.training.strategy import DataParallel
-
-_LOG_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +54,11 @@ def train_worker(values: dict[str, Setup]) -> None:
     if checkpoint:
         with checkpoint.as_directory() as folder:
             state.restore(Path(folder))
-    journal = Journal.open(setup, state.progress.step) if strategy.leads else None
+    journal = (
+        open_journal(setup.config, setup.folder, state.progress.step, setup.live, setup.api_key_present)
+        if strategy.leads
+        else None
+    )
     scorer = Scorer(setup.prepared.validation, config, strategy)
     metric = TASKS[config.task].metric
     for report in fit(state, setup.prepared.train, config, strategy=strategy, scorer=scorer, metric=metric):
@@ -67,7 +67,7 @@ def train_worker(values: dict[str, Setup]) -> None:
         if report.checkpoint:
             _report(report, state, setup, strategy.leads)
     if journal:
-        journal.close(state)
+        journal.close(state.progress)
 
 
 def _report(report: Report, state: TrainingState, setup: Setup, leads: bool) -> None:
@@ -110,81 +110,3 @@ class Scorer:
         loss = nn.functional.cross_entropy(everything, torch.tensor(self.rows.labels)).item()
         scores = quick_score(self.rows.labels, everything.softmax(-1).numpy(), TASKS[self.config.task])
         return {**scores, "loss": loss}
-
-
-@dataclass(kw_only=True)
-class Journal:
-    """The first worker's account of a run: progress to read now, metrics to keep."""
-
-    tracker: Tracker
-    metric: str
-    bar: Any
-    started: float = field(default_factory=time.perf_counter)
-    spoke: float = 0.0
-    tweets: int = 0
-    tokens: int = 0
-    done: int = 0
-
-    @classmethod
-    def open(cls, setup: Setup, step: int) -> "Journal":
-        """Open the trackers, and a bar if somebody watches."""
-        folder = Path(setup.folder) if "://" not in setup.folder else Path.cwd()
-        config = setup.config
-        tracker = open_trackers(config, folder, step, api_key_present=setup.api_key_present)
-        if step:
-            print(f"resuming {config.run_name} at step {step}", flush=True)
-        bar = None
-        if setup.live:
-            from ray.experimental import tqdm_ray
-
-            bar = tqdm_ray.tqdm(desc=config.run_name, unit="step")
-        return cls(tracker=tracker, metric=TASKS[config.task].metric, bar=bar)
-
-    def note(self, report: Report) -> None:
-        """Take one step down; say something about it every few seconds and at each validation."""
-        self.tweets += report.tweets
-        self.tokens += report.tokens
-        self.done += 1
-        now = time.perf_counter()
-        due = now - self.spoke > _LOG_EVERY_S or report.step == report.total
-        if not due and report.scores is None and self.done > 1:
-            return
-        self.spoke, seconds = now, now - self.started
-        metrics = {
-            "epoch": report.epoch,
-            "loss": report.loss.item(),
-            "lr": report.lr,
-            "grad_norm": report.grad_norm.item(),
-            "tweets_per_s": self.tweets / seconds,
-            "tokens_per_s": self.tokens / seconds,
-        }
-        scores = {f"validation_{key}": value for key, value in (report.scores or {}).items()}
-        self.tracker.log(metrics | scores, report.step)
-        self._say(report, metrics, seconds / self.done * (report.total - report.step))
-
-    def _say(self, report: Report, metrics: dict[str, float], eta: float) -> None:
-        score = ""
-        if report.scores is not None:
-            best = " (best)" if report.improved else ""
-            score = f"  validation {self.metric} {report.scores[self.metric]:.4f}{best}"
-        line = (
-            f"epoch {report.epoch:5.2f}  step {report.step}/{report.total}  loss {metrics['loss']:.4f}  "
-            f"{metrics['tweets_per_s']:.0f} tweets/s  {metrics['tokens_per_s']:.0f} tokens/s  "
-            f"ETA {int(eta // 60)}:{int(eta % 60):02d}{score}"
-        )
-        if self.bar is not None:
-            self.bar.set_total(report.total) if hasattr(self.bar, "set_total") else None
-            self.bar.update(report.step - getattr(self.bar, "_x", 0))
-            self.bar.set_description(line)
-        if self.bar is None or report.scores is not None:
-            print(line, flush=True)
-
-    def close(self, state: TrainingState) -> None:
-        """Finish the trackers and say why the run ended."""
-        progress = state.progress
-        if progress.stopped:
-            print(f"stopped early after step {progress.step}: best was step {progress.best_step}", flush=True)
-        summary = {"best": progress.best, "best_step": progress.best_step, "steps": progress.step}
-        self.tracker.finish(summary)
-        if self.bar is not None:
-            self.bar.close()

@@ -38,9 +38,13 @@ LAYOUT = (
     "data.dvc",
 )
 
-pytestmark = pytest.mark.skipif(
-    not (importlib.util.find_spec("dvc") and shutil.which("git")), reason="needs git and DVC (`make setup`)"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (importlib.util.find_spec("dvc") and shutil.which("git")),
+        reason="needs git and DVC (`make setup`)",
+    ),
+]
 
 
 @pytest.fixture(autouse=True)

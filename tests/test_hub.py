@@ -16,6 +16,8 @@ from tests.hub import Hub
 from tests.hub_client import Client, RefusedError, client
 from tweetelm.openelm.presets import LLAMA_TOKENIZER
 
+pytestmark = pytest.mark.slow  # each test runs a client in a process of its own
+
 GOLDEN = Path(__file__).parent / "golden" / "tiny_a"
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 APPLE = {"openelm-270m": "apple/OpenELM-270M", "openelm-450m": "apple/OpenELM-450M"}

@@ -59,7 +59,7 @@ def test_initialisation_scales_with_width_and_depth() -> None:
     layer = model.transformer.layers[0]
     into_residual = 256**-0.5 * 6**-0.5
     for weight, std in (
-        (model.get_input_embeddings().weight, 256**-0.5),
+        (model.get_input_embeddings().weight, 0.02),
         (layer.attn.qkv_proj.weight, 256**-0.5),
         (layer.attn.out_proj.weight, into_residual),
         (layer.ffn.proj_1.weight, 256**-0.5),

@@ -148,6 +148,7 @@ def test_it_overfits_eight_tweets() -> None:
     assert reports[-1].loss.item() < 0.05
 
 
+@pytest.mark.slow
 def test_it_learns_a_rule_and_labels_without_one_stay_at_chance() -> None:
     config = configuration(epochs=12, batch_tokens=1024, micro_tokens=1024)
     unseen = rows(200, seed=1)

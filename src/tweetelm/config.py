@@ -179,6 +179,8 @@ class RunConfig:
 
     workers: int = 1
     """Ray Train workers, each with one GPU, or one CPU where there is none."""
+    cpus: int | None = None
+    """CPUs, and threads, of each worker; by default an equal share of this machine, 1 on a cluster."""
     gpu: Literal["auto", "yes", "no"] = "auto"
     """auto: GPUs if the cluster has any."""
     storage: str = "runs"

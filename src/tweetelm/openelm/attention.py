@@ -94,26 +94,28 @@ def _by_length(
 ) -> Tensor:
     """One SDPA call for each run of neighbouring tweets that are equally long. Returns (1, Q, H, d).
 
-    A tweet's queries are all its tokens, or its last alone, which sees all of it.
+    A tweet's queries are all its tokens, or its last alone, which sees all of it. Computed in float32: at
+    this length a CPU's kernel is as fast there as in bfloat16, and its backward pass three times faster.
     """
     runs = _runs(cu_q, cu_k)
-    groups = query.shape[1] // key.shape[1]
-    query, key, value = (x[0].transpose(0, 1) for x in (query, key, value))
-    if groups > 1:
-        key, value = (x.repeat_interleave(groups, dim=1) for x in (key, value))
+    dtype, grouped = query.dtype, query.shape[1] > key.shape[1]
+    query, key, value = query.float(), key.float(), value.float()
     asking, answering = [count * q for count, q, _ in runs], [count * k for count, _, k in runs]
     pieces = []
-    # `split`, not slices: the gradient of many slices is as many tensors of full size.
-    for (_, q, k), *parts in zip(
-        runs, query.split(asking), key.split(answering), value.split(answering), strict=True
-    ):
-        lengths = (q, k, k)
-        rows, keys, values = (
-            x.unflatten(0, (-1, n)).transpose(1, 2) for x, n in zip(parts, lengths, strict=True)
-        )
-        out = F.scaled_dot_product_attention(rows, keys, values, is_causal=q > 1, scale=scale)
-        pieces.append(out.transpose(1, 2).flatten(0, 1))
-    return torch.cat(pieces)[None]
+    with torch.autocast(query.device.type, enabled=False):
+        # `split`, not slices: the gradient of many slices is as many tensors of full size.
+        for (_, q, k), *parts in zip(
+            runs, query.split(asking, 2), key.split(answering, 2), value.split(answering, 2), strict=True
+        ):
+            lengths = (q, k, k)
+            rows, keys, values = (
+                x[0].unflatten(1, (-1, n)).transpose(0, 1) for x, n in zip(parts, lengths, strict=True)
+            )
+            out = F.scaled_dot_product_attention(
+                rows, keys, values, is_causal=q > 1, scale=scale, enable_gqa=grouped
+            )
+            pieces.append(out.transpose(1, 2).flatten(0, 1))
+    return torch.cat(pieces)[None].to(dtype)
 
 
 def _runs(cu_q: list[int], cu_k: list[int]) -> list[tuple[int, int, int]]:

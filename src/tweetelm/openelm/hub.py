@@ -87,7 +87,8 @@ def _download(repo: str, revision: str, files: tuple[str, ...], flag: str) -> Pa
     except Exception as error:  # the hub's own, or whatever its HTTP library raises: the advice is the same
         raise FileNotFoundError(
             f"could not get {repo} at revision {revision} from the model hub at {constants.ENDPOINT}: "
-            f"{type(error).__name__}: {shorten(str(error), 300, placeholder=' …')}\n{_advice(error, repo, flag)}"
+            f"{type(error).__name__}: {shorten(str(error), 300, placeholder=' …')}\n"
+            f"{_advice(error, repo, flag)}"
         ) from error
 
 
@@ -110,4 +111,3 @@ def _advice(error: Exception, repo: str, flag: str) -> str:
         f"and pass {flag} DIR"
         + ("" if flag == "--model.tokenizer" else ", or start from random weights with --model.init random")
     )
-

@@ -1,0 +1,99 @@
+"""The first worker's account of a run: progress to read now, metrics to keep."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tweetelm.config import TrainConfig
+from tweetelm.tasks import TASKS
+from tweetelm.tracking import Tracker, open_trackers
+from tweetelm.training.loop import Report
+from tweetelm.training.state import Progress
+
+_SPEAK_EVERY_S = 5.0
+
+
+@dataclass(kw_only=True)
+class Journal:
+    """Counts tweets and tokens, speaks every few seconds and at each validation.
+
+    `bar` is a live progress bar where somebody watches a terminal; elsewhere each line is printed.
+    """
+
+    tracker: Tracker
+    metric: str
+    bar: Any | None
+    started: float = field(default_factory=time.perf_counter)
+    spoke: float = 0.0
+    tweets: int = 0
+    tokens: int = 0
+    steps: int = 0
+
+    def note(self, report: Report) -> None:
+        """Take one step down."""
+        self.tweets += report.tweets
+        self.tokens += report.tokens
+        self.steps += 1
+        now = time.perf_counter()
+        due = now - self.spoke > _SPEAK_EVERY_S or self.steps == 1 or report.step == report.total
+        if not due and report.scores is None:
+            return
+        self.spoke, seconds = now, now - self.started
+        metrics = {
+            "epoch": report.epoch,
+            "loss": report.loss.item(),
+            "lr": report.lr,
+            "grad_norm": report.grad_norm.item(),
+            "tweets_per_s": self.tweets / seconds,
+            "tokens_per_s": self.tokens / seconds,
+        }
+        scores = {f"validation_{key}": value for key, value in (report.scores or {}).items()}
+        self.tracker.log(metrics | scores, report.step)
+        self._say(report, metrics, seconds / self.steps * (report.total - report.step))
+
+    def _say(self, report: Report, metrics: dict[str, float], eta: float) -> None:
+        line = (
+            f"epoch {report.epoch:5.2f}  step {report.step}/{report.total}  loss {metrics['loss']:.4f}  "
+            f"{metrics['tweets_per_s']:.0f} tweets/s  {metrics['tokens_per_s']:.0f} tokens/s  "
+            f"ETA {int(eta // 60)}:{int(eta % 60):02d}"
+        )
+        if report.scores is not None:
+            best = " (best)" if report.improved else ""
+            line += f"  validation {self.metric} {report.scores[self.metric]:.4f}{best}"
+        if self.bar is not None:
+            self.bar.total, self.bar.n = report.total, report.step
+            self.bar.set_description(line)
+        if self.bar is None or report.scores is not None:
+            print(line, flush=True)
+
+    def close(self, progress: Progress) -> None:
+        """Finish the trackers and say why the run ended."""
+        if progress.stopped:
+            print(f"stopped early after step {progress.step}: best was step {progress.best_step}", flush=True)
+        summary = {"best": progress.best, "best_step": progress.best_step, "steps": progress.step}
+        self.tracker.finish(summary)
+        if self.bar is not None:
+            self.bar.close()
+
+
+def open_journal(config: TrainConfig, folder: str, step: int, live: bool, api_key_present: bool) -> Journal:
+    """Open a run's trackers, and a bar if somebody watches.
+
+    Args:
+        config: of the run.
+        folder: of the run; history goes there if it is a local one, else to the worker's own.
+        step: that training goes on from.
+        live: whether a terminal is watched.
+        api_key_present: whether W&B can be reached with a key.
+    """
+    home = Path(folder) if "://" not in folder else Path.cwd()
+    tracker = open_trackers(config, home, step, api_key_present=api_key_present)
+    if step:
+        print(f"resuming {config.run_name} at step {step}", flush=True)
+    bar = None
+    if live:
+        from ray.experimental import tqdm_ray
+
+        bar = tqdm_ray.tqdm(desc=config.run_name, unit="step")
+    return Journal(tracker=tracker, metric=TASKS[config.task].metric, bar=bar)
