@@ -91,6 +91,7 @@ def changed(key: str) -> TrainConfig:
             "loop.precision is 'fp16'; expected one of 'auto', 'bf16', ",
         ),
         (lambda: RunConfig(workers=0), "run.workers is 0; expected at least 1"),
+        (lambda: RunConfig(cpus=0), "run.cpus is 0; expected at least 1"),
         (lambda: RunConfig(retries=-1), "run.retries is -1; expected 0 or more"),
         (lambda: RunConfig(gpu="maybe"), "run.gpu is 'maybe'; expected one of 'auto', 'yes', 'no'"),
         (

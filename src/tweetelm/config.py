@@ -197,6 +197,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         _check_choices(self, "run.")
         _require(self.workers >= 1, f"run.workers is {self.workers}; expected at least 1")
+        _require(self.cpus is None or self.cpus >= 1, f"run.cpus is {self.cpus}; expected at least 1")
         _require(self.retries >= 0, f"run.retries is {self.retries}; expected 0 or more")
 
 
