@@ -38,13 +38,7 @@ LEARNT = {
     "optim.lr": 1e-4,
     "loop.seed": 1,
 }
-PLACED = {
-    "name": "mine",
-    "run.workers": 4,
-    "run.storage": "s3://bucket/runs",
-    "run.publish": False,
-    "tracking.wandb": "off",
-}
+PLACED = {"name": "mine", "run.workers": 4, "run.storage": "s3://bucket/runs", "tracking.wandb": "off"}
 
 
 def changed(key: str) -> TrainConfig:

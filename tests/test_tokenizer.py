@@ -14,12 +14,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 import tweetelm.openelm  # noqa: F401  # AutoTokenizer meets a config.json of ours
 from tests.checkpoints import LINES, TWEETS, checkpoint, edit_json, small_tokenizer
-from tweetelm.openelm.tokenizer import (
-    TOKENIZER_FILE,
-    load_tokenizer,
-    save_tokenizer,
-    train_tokenizer,
-)
+from tweetelm.openelm.tokenizer import TOKENIZER_FILE, load_tokenizer, save_tokenizer, train_tokenizer
 
 SPACED = [
     "the  end",
@@ -31,22 +26,8 @@ SPACED = [
     "ha ha  ha   ha    ha",
     "a\n\nb\t c",
 ]
-TEXTS = [
-    *LINES,
-    *TWEETS,
-    *SPACED,
-    " ",
-    "   ",
-    "<s>",
-    "</s> <unk>",
-    "<0x41>",
-    "▁",
-    "a▁b",
-    "👩🏽‍🚀",
-    "\u200d",
-    "é",
-    "Ünïcödé",
-]
+ODD = [" ", "   ", "<s>", "</s> <unk>", "<0x41>", "▁", "a▁b", "👩🏽‍🚀", "\u200d", "é", "Ünïcödé"]
+TEXTS = [*LINES, *TWEETS, *SPACED, *ODD]
 LLAMA = {  # how Llama's model was trained, as far as it decides how text is read
     "model_type": "bpe",
     "byte_fallback": True,
