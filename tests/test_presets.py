@@ -22,13 +22,16 @@ def test_a_folder_is_a_checkpoint_without_a_repository(
 def test_a_folder_named_like_a_preset_does_not_stand_in_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "openelm-270m").mkdir()
+    for name in ("openelm-270m", "scratch-1m"):
+        (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path)
     preset = find_preset("openelm-270m")
     assert preset is not None
     assert preset.repo == "apple/OpenELM-270M"
     assert find_preset("./openelm-270m") is None
     assert fetch("./openelm-270m").folder == tmp_path / "openelm-270m"
+    with pytest.raises(ValueError, match="scratch-1m has no published weights"):
+        fetch("scratch-1m")
 
 
 @pytest.mark.parametrize("name", ["./none", "/none", "none/of/these", "~/none"])

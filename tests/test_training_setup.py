@@ -110,11 +110,13 @@ def test_activation_checkpointing_and_head_mode_are_set_up(prepared: Prepared) -
 
 
 def test_a_folders_weights_and_tokenizer_are_where_training_starts(base: Path) -> None:
-    config = configuration(**{"model.name": str(base)})
+    config = configuration("deepfake", **{"model.name": str(base), "model.pooling": "mean"})
     prepared = prepare(config)
     assert prepared.base == Checkpoint(folder=base)
     assert Tokenizer.from_str(prepared.tokenizer).get_vocab() == small_tokenizer().get_vocab()
     model = build_state(config, prepared, CPU).model
+    assert model.config.id2label == {0: "human", 1: "bot"}
+    assert model.config.classifier_pooling == "mean"
     vocabulary = small_tokenizer().get_vocab_size()
     for name, weight in language_model(vocab_size=vocabulary).transformer.named_parameters():
         assert torch.equal(model.transformer.get_parameter(name), weight)
