@@ -14,6 +14,7 @@ from tweetelm.encoding import Encoded, Encoder, token_batches
 from tweetelm.openelm import OpenELMConfig, OpenELMForSequenceClassification
 from tweetelm.openelm.loading import load_weights
 from tweetelm.openelm.packing import pack
+from tweetelm.openelm.prepacked import can_prepack, prepack
 from tweetelm.tasks import Task
 
 CARD_FILE = "card.json"
@@ -68,12 +69,8 @@ class Predictor:
         encoder, task = Encoder.load(folder)
         model = load_weights(OpenELMForSequenceClassification, folder)
         _check_fit(folder, model.config, encoder, task)
-        large = model.num_parameters() >= _SMALL
-        if precision == "bf16" or (precision == "auto" and large and arithmetic.has_bf16(target)):
-            model.bfloat16()
-            model.score.float()
-        model.to(target)  # type: ignore[arg-type]  # transformers wraps torch's `to`
-        return cls(model=model.eval(), encoder=encoder, task=task, card=_read_card(folder / CARD_FILE))
+        model = ready(model, target, precision)
+        return cls(model=model, encoder=encoder, task=task, card=_read_card(folder / CARD_FILE))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -154,6 +151,24 @@ def _read_card(path: Path) -> dict[str, Any] | None:
             f"{path} is damaged ({type(error).__name__}: {error}); fetch the version again"
         ) from error
     return card
+
+
+def ready(
+    model: OpenELMForSequenceClassification, device: torch.device, precision: arithmetic.Precision
+) -> OpenELMForSequenceClassification:
+    """Make a float32 model fit to classify on `device`, in place.
+
+    A large one computes in bfloat16 if `precision` is "auto" and the hardware can. On a CPU its weights are
+    laid out for the processor: it can then be neither trained nor saved.
+    """
+    large = model.num_parameters() >= _SMALL
+    if precision == "bf16" or (precision == "auto" and large and arithmetic.has_bf16(device)):
+        model.bfloat16()
+        model.score.float()
+    model.to(device)  # type: ignore[arg-type]  # transformers wraps torch's `to`
+    if large and can_prepack(device, model.transformer.token_embeddings.weight.dtype):
+        prepack(model)
+    return model.eval()
 
 
 def classify_packed(

@@ -19,7 +19,7 @@ from .configuration_openelm import OpenELMConfig
 
 
 def rotary_table(position_ids: Tensor, head_dim: int, base: float) -> tuple[Tensor, Tensor]:
-    """cos and sin of the rotary angles, (B, T, 1, d / 2) each, in float32.
+    """cos and signed sin of the rotary angles, (B, T, 1, d) each, in float32: what `rotate` multiplies by.
 
     Computed where it is used, so that no buffer has to survive a meta-device load.
     """
@@ -27,14 +27,14 @@ def rotary_table(position_ids: Tensor, head_dim: int, base: float) -> tuple[Tens
     angles = position_ids[..., None].float() * torch.pow(
         torch.tensor(float(base), device=exponents.device), -exponents
     )
-    return angles.cos()[..., None, :], angles.sin()[..., None, :]
+    cos, sin = angles.cos()[..., None, :], angles.sin()[..., None, :]
+    return torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)
 
 
 def rotate(x: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
-    """Rotary embedding in the half-split form. `x`: (B, T, heads, d)."""
+    """Rotary embedding in the half-split form. `x`: (B, T, heads, d), in float32."""
     cos, sin = table
-    first, second = x.float().chunk(2, dim=-1)
-    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1).type_as(x)
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, dims=-1), sin)
 
 
 class OpenELMRMSNorm(nn.Module):
@@ -102,20 +102,37 @@ class OpenELMAttention(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Queries (B, H, T, d), keys and values (B, G, T, d)."""
         heads = [self.num_heads, self.num_kv_heads, self.num_kv_heads]
+        query_norm, key_norm = self._norm_weights()
         if keep_rows is None:
-            query, key, value = self.qkv_proj(x).unflatten(-1, (-1, self.head_dim)).split(heads, dim=2)
-            asked_at = table
+            both, value = self._heads(self.qkv_proj(x)).split([heads[0] + heads[1], heads[2]], dim=2)
+            weight = None if query_norm is None else torch.cat((query_norm, key_norm))
+            query, key = self._place(both, weight, table).split(heads[:2], dim=2)
         else:
             query_weight, rest = self.qkv_proj.weight.split(
                 [heads[0] * self.head_dim, 2 * heads[1] * self.head_dim]
             )
-            query = F.linear(x[:, keep_rows], query_weight).unflatten(-1, (-1, self.head_dim))
-            key, value = F.linear(x, rest).unflatten(-1, (-1, self.head_dim)).split(heads[1:], dim=2)
+            key, value = self._heads(F.linear(x, rest)).split(heads[1:], dim=2)
+            query = self._heads(F.linear(x[:, keep_rows], query_weight))
             asked_at = (table[0][:, keep_rows], table[1][:, keep_rows])
-        if self.q_norm is not None and self.k_norm is not None:
-            query, key = self.q_norm(query), self.k_norm(key)
-        query, key = rotate(query, asked_at), rotate(key, table)
+            query, key = self._place(query, query_norm, asked_at), self._place(key, key_norm, table)
         return query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """(B, T, heads * d) -> (B, T, heads, d)."""
+        return x.unflatten(-1, (-1, self.head_dim))
+
+    def _norm_weights(self) -> tuple[Tensor, Tensor] | tuple[None, None]:
+        """One row for each head: (H, d) and (G, d)."""
+        if self.q_norm is None or self.k_norm is None:
+            return None, None
+        return self.q_norm.weight.expand(self.num_heads, -1), self.k_norm.weight.expand(self.num_kv_heads, -1)
+
+    def _place(self, x: Tensor, weight: Tensor | None, table: tuple[Tensor, Tensor]) -> Tensor:
+        """Normalise each head of `x` (B, T, heads, d) and rotate it to its position, all in float32."""
+        wide = x.float()
+        if weight is not None:
+            wide = rms_norm(wide, self.config.rms_norm_eps) * weight.float()
+        return rotate(wide, table).type_as(x)
 
 
 class OpenELMFeedForward(nn.Module):
