@@ -11,7 +11,7 @@ from timing import ROUNDS, in_turn, machine, matmul_peak, publish
 
 from tweetelm.openelm import OpenELMForSequenceClassification
 from tweetelm.openelm.accounting import cost
-from tweetelm.predictor import classify_packed
+from tweetelm.predictor import classify_packed, ready
 
 BATCH = 32
 
@@ -65,7 +65,7 @@ def main() -> None:
     reference, careful = copy.deepcopy(packed), copy.deepcopy(packed)
     reference.set_attn_implementation("eager")
     careful.set_attn_implementation("sdpa")
-    packed.bfloat16()
+    packed = ready(packed, torch.device("cpu"), "bf16")
     careful.bfloat16()
     rows = tweets(arguments.tweets, packed.config.vocab_size)
     in_order = sorted(rows, key=len)
