@@ -168,7 +168,8 @@ def ready(
     model.to(device)  # type: ignore[arg-type]  # transformers wraps torch's `to`
     if large and can_prepack(device, model.transformer.token_embeddings.weight.dtype):
         prepack(model)
-    return model.eval()
+    model.eval()
+    return model
 
 
 def classify_packed(

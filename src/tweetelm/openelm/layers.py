@@ -105,7 +105,7 @@ class OpenELMAttention(nn.Module):
         query_norm, key_norm = self._norm_weights()
         if keep_rows is None:
             both, value = self._heads(self.qkv_proj(x)).split([heads[0] + heads[1], heads[2]], dim=2)
-            weight = None if query_norm is None else torch.cat((query_norm, key_norm))
+            weight = None if query_norm is None or key_norm is None else torch.cat((query_norm, key_norm))
             query, key = self._place(both, weight, table).split(heads[:2], dim=2)
         else:
             query_weight, rest = self.qkv_proj.weight.split(

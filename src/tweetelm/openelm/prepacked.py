@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
-from .layers import OpenELMFeedForward
+from .layers import OpenELMDecoderLayer, OpenELMFeedForward
 
 _OPS = torch.ops.mkldnn  # what torch's own compiler calls for frozen weights
 _ACTIVATIONS = {"swish": "swish", "silu": "swish"}
@@ -20,7 +20,7 @@ _ACTIVATIONS = {"swish": "swish", "silu": "swish"}
 
 def can_prepack(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether this torch and this processor have the kernels."""
-    if device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return False
     if not hasattr(_OPS, "_reorder_linear_weight") or not hasattr(_OPS, "_linear_pointwise"):
         return False
@@ -36,10 +36,11 @@ def prepack(model: nn.Module) -> None:
     blocks = [module for module in model.modules() if isinstance(module, OpenELMFeedForward)]
     with torch.no_grad():
         for layer in model.get_submodule("transformer.layers").children():
-            layer.attn.out_proj = PrepackedLinear(layer.attn.out_proj.weight)
+            assert isinstance(layer, OpenELMDecoderLayer)
+            layer.attn.out_proj = PrepackedLinear(layer.attn.out_proj.weight)  # type: ignore[assignment]
             if layer.ffn is not blocks[-1]:
-                layer.attn.qkv_proj = PrepackedLinear(layer.attn.qkv_proj.weight)
-            layer.ffn = PrepackedFeedForward(layer.ffn)
+                layer.attn.qkv_proj = PrepackedLinear(layer.attn.qkv_proj.weight)  # type: ignore[assignment]
+            layer.ffn = PrepackedFeedForward(layer.ffn)  # type: ignore[assignment]
 
 
 class PrepackedLinear(nn.Module):
@@ -76,5 +77,7 @@ class PrepackedFeedForward(nn.Module):
         if self.inside == "none":
             hidden = self.act(hidden)
         if len(self.proj_1) > 1:
-            hidden = self.proj_1[1].times(x, hidden)
+            gated = self.proj_1[1]
+            assert isinstance(gated, PrepackedLinear)
+            hidden = gated.times(x, hidden)
         return self.proj_2(hidden)
