@@ -16,8 +16,9 @@ from ray.train.v2.api.config import LoggingConfig
 
 from ray_jobs.cluster import Resources
 from ray_jobs.worker import Setup, train_worker
-from tweetelm.config import TrainConfig, difference, identity
+from tweetelm.config import TrainConfig, identity
 from tweetelm.openelm.accounting import Cost
+from tweetelm.overrides import difference
 from tweetelm.tasks import TASKS
 from tweetelm.training.setup import Prepared, prepare
 

@@ -16,7 +16,8 @@ from ray.tune.schedulers import ASHAScheduler
 from ray_jobs.cluster import Resources
 from ray_jobs.launch import Outcome, best, on_gpu, run, run_folder, score_name, storage_path
 from ray_jobs.spaces import Space, plain
-from tweetelm.config import TrainConfig, override
+from tweetelm.config import TrainConfig
+from tweetelm.overrides import override
 from tweetelm.training.setup import prepare
 
 _TRIAL_MEMORY = 64 * 2**20  # a token, not a measure: a trial holds no CPU, so its workers cannot starve

@@ -4,7 +4,8 @@ from typing import Any
 
 from ray import tune
 
-from tweetelm.config import TrainConfig, override
+from tweetelm.config import TrainConfig
+from tweetelm.overrides import override
 
 Space = dict[str, Any]
 

@@ -1,15 +1,12 @@
 """The configuration: checked where it is made, overridden by dotted keys, compared by what is learnt."""
 
 import dataclasses
-import json
 import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tweetelm.config import (
     SCRATCH,
@@ -20,13 +17,10 @@ from tweetelm.config import (
     RunConfig,
     TrackingConfig,
     TrainConfig,
-    difference,
-    from_dict,
     identity,
-    override,
-    to_dict,
 )
 from tweetelm.openelm.presets import PRESETS
+from tweetelm.overrides import difference, override
 
 BASE = TrainConfig(task="hate")
 LEARNT = {
@@ -197,20 +191,6 @@ def test_a_run_has_the_same_name_in_another_process() -> None:
     environment = {"PYTHONHASHSEED": "7", "PYTHONPATH": ":".join(sys.path)}
     printed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert printed.stdout.strip() == BASE.run_name, printed.stderr
-
-
-@given(
-    lr=st.none() | st.floats(1e-6, 1.0),
-    seed=st.integers(0, 2**31),
-    name=st.none() | st.text(min_size=1, max_size=9),
-    model=st.sampled_from([*PRESETS, "apple/OpenELM-270M", "./here"]),
-    form=st.sampled_from(["tweet", "raw"]),
-)
-def test_a_configuration_survives_json(lr: Any, seed: int, name: Any, model: str, form: str) -> None:
-    values = {"optim.lr": lr, "loop.seed": seed, "name": name, "model.name": model, "text.form": form}
-    config = override(BASE, values)
-    assert from_dict(to_dict(config)) == config
-    assert from_dict(json.loads(json.dumps(to_dict(config)))) == config
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import fsspec
 import pytest
 
 from tests.fakes import card, synthetic
-from tweetelm.config import TrainConfig, override
+from tweetelm.config import TrainConfig
+from tweetelm.overrides import override
 from tweetelm.registry import (
     Card,
     current_version,

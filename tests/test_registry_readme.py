@@ -5,7 +5,8 @@ import tyro
 from huggingface_hub import ModelCard
 
 from tests.fakes import BASE, card, synthetic
-from tweetelm.config import TrainConfig, identity, override
+from tweetelm.config import TrainConfig, identity
+from tweetelm.overrides import override
 from tweetelm.registry import (
     Base,
 )

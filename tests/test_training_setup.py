@@ -9,10 +9,11 @@ from tokenizers import Tokenizer
 
 from tests.checkpoints import LINES, checkpoint, edit_json, small_tokenizer
 from tests.openelm_models import language_model, small_config
-from tweetelm.config import TrainConfig, override
+from tweetelm.config import TrainConfig
 from tweetelm.data import load
 from tweetelm.openelm.hub import Checkpoint
 from tweetelm.openelm.tokenizer import save_tokenizer, train_tokenizer
+from tweetelm.overrides import override
 from tweetelm.tasks import DEEPFAKE, HATE
 from tweetelm.training.setup import (
     Prepared,

@@ -2,7 +2,6 @@
 once."""
 
 import dataclasses
-import difflib
 import hashlib
 import json
 from dataclasses import dataclass, field
@@ -267,54 +266,6 @@ def identity(config: TrainConfig) -> dict[str, Any]:
     return {key: value for key, value in dataclasses.asdict(config).items() if key not in _PLACEMENT}
 
 
-def difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
-    """Lines `key: old -> new` for every setting in which two identities differ."""
-    lines: list[str] = []
-    for key in sorted(old.keys() | new.keys()):
-        before, after, path = old.get(key), new.get(key), f"{prefix}{key}"
-        if isinstance(before, dict) and isinstance(after, dict):
-            lines += difference(before, after, f"{path}.")
-        elif before != after:
-            lines.append(f"{path}: {before} -> {after}")
-    return lines
-
-
-def override(config: TrainConfig, values: dict[str, Any]) -> TrainConfig:
-    """A copy of `config` with dotted keys replaced, e.g. ``{"optim.lr": 1e-4, "model.name": "scratch-1m"}``.
-
-    Raises:
-        ValueError: a key names no setting; the message suggests the nearest one.
-    """
-    for path, value in values.items():
-        config = _replace(config, path.split("."), value, path)
-    return config
-
-
-def _replace(node: Any, keys: list[str], value: Any, path: str) -> Any:
-    here = path[: len(path) - len(".".join(keys))]
-    if not dataclasses.is_dataclass(node) or isinstance(node, type):
-        raise ValueError(f"no setting is called {path!r}; {here.rstrip('.')} has no parts")
-    names = [f.name for f in dataclasses.fields(node)]
-    if keys[0] not in names:
-        near = difflib.get_close_matches(keys[0], names, n=1, cutoff=0.0)
-        raise ValueError(f"no setting is called {path!r}; did you mean {here}{near[0]}?")
-    current = getattr(node, keys[0])
-    if len(keys) == 1:
-        if dataclasses.is_dataclass(current) and not isinstance(value, type(current)):
-            part = f"{path}.{dataclasses.fields(current)[0].name}"
-            raise ValueError(f"{path!r} is a group of settings, not {value!r}; set one of them, as {part!r}")
-        return dataclasses.replace(node, **{keys[0]: value})
-    return dataclasses.replace(node, **{keys[0]: _replace(current, keys[1:], value, path)})
-
-
 def to_dict(config: TrainConfig) -> dict[str, Any]:
     """Plain JSON data, for `train_loop_config` and the card."""
     return dataclasses.asdict(config)
-
-
-def from_dict(values: dict[str, Any]) -> TrainConfig:
-    """The inverse of `to_dict`."""
-    parts = {"data": DataConfig, "text": TextConfig, "model": ModelConfig, "optim": OptimConfig}
-    parts |= {"loop": LoopConfig, "run": RunConfig, "tracking": TrackingConfig}
-    built = {key: parts[key](**value) if key in parts else value for key, value in values.items()}
-    return TrainConfig(**built)
