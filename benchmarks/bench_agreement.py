@@ -6,6 +6,7 @@ from pathlib import Path
 from timing import machine, publish
 
 from tweetelm.data import load
+from tweetelm.openelm.accounting import cost
 from tweetelm.predictor import Predictor
 
 
@@ -25,7 +26,7 @@ def main() -> None:
     lines = [
         machine(),
         "",
-        f"{exact.task.name}, {len(pairs)} test rows, {exact.model.num_parameters():,} parameters",
+        f"{exact.task.name}, {len(pairs)} test rows, {cost(exact.model.config).parameters:,} parameters",
         "",
     ]
     mean = sum(apart) / len(apart)

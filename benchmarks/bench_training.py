@@ -6,11 +6,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from shapes import last_labels, model, padded, tweets
-from timing import ROUNDS, in_turn, machine, matmul_peak, publish
+from shapes import Rows, arriving, last_labels, model, padded, sorted_batches, tokens, useful
+from timing import PEAK, ROUNDS, Side, in_turn, machine, peak_side, publish, share_of_peak
 
 from tweetelm.config import OptimConfig
 from tweetelm.openelm import OpenELMForSequenceClassification
@@ -20,18 +21,16 @@ from tweetelm.precision import autocast
 from tweetelm.training.optimiser import build_optimiser
 
 CPU = torch.device("cpu")
-BATCH = 16
+BATCH = 32
+OURS = "ours: packed, bf16"
+Model = OpenELMForSequenceClassification
 
 
-def padded_steps(
-    net: OpenELMForSequenceClassification,
-    optimiser: torch.optim.Optimizer,
-    rows: list[list[int]],
-    how: str,
-    bf16: bool,
+def one_step(
+    net: Model, optimiser: torch.optim.Optimizer, batches: list[dict[str, Any]], how: str, bf16: bool
 ) -> Callable[[], None]:
-    """One optimiser step per padded batch of 16."""
-    batches = list(padded(rows, BATCH))
+    """One optimiser step, its batches accumulated."""
+    rows = sum(len(batch.get("cu_seq_lens_q", [0])) - 1 or len(batch["input_ids"]) for batch in batches)
 
     def run() -> None:
         net.set_attn_implementation(how)
@@ -39,47 +38,30 @@ def padded_steps(
         for batch in batches:
             with autocast("bf16" if bf16 else "float32", CPU):
                 logits = net(**batch).logits.float()
-            F.cross_entropy(logits, last_labels(len(logits))).backward()
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
+            (F.cross_entropy(logits, last_labels(len(logits)), reduction="sum") / rows).backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
 
     return run
 
 
-def packed_steps(
-    net: OpenELMForSequenceClassification,
-    optimiser: torch.optim.Optimizer,
-    rows: list[list[int]],
-    size: int = BATCH,
-) -> Callable[[], None]:
-    """The same number of steps, packed, as `training.loop` runs them."""
-    batches = [sorted(rows[start : start + size], key=len) for start in range(0, len(rows), size)]
-
-    def run() -> None:
-        net.set_attn_implementation("varlen")
-        net.train()
-        for batch in batches:
-            with autocast("bf16", CPU):
-                logits = net(**pack(batch).inputs()).logits.float()
-            F.cross_entropy(logits, last_labels(len(logits))).backward()
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-
-    return run
+def packed(rows: Rows) -> list[dict[str, Any]]:
+    """One packed batch, sorted as the sampler sorts a step."""
+    return [pack(sorted(rows, key=len)).inputs()]
 
 
-def peak_memory(name: str, tokens: int, checkpointing: bool) -> None:
-    """Two packed steps of `tokens` tokens in this process; prints its peak resident memory in GB."""
+def peak_memory(name: str, tokens_wanted: int, checkpointing: bool) -> None:
+    """Two packed steps of at most `tokens_wanted` tokens; prints the process's peak memory in GB."""
     net = model(name)
     if checkpointing:
         (getattr(net, "activation_checkpointing_enable", None) or net.gradient_checkpointing_enable)()
     optimiser = build_optimiser(net, OptimConfig(), 1e-5, net.config.num_transformer_layers)
-    rows: list[list[int]] = []
-    for row in tweets(400, net.config.vocab_size):
-        if sum(map(len, rows)) + len(row) > tokens:
-            break
-        rows.append(row)
-    step = packed_steps(net, optimiser, rows, size=len(rows))
+    rows: Rows = []
+    for row in arriving(400, net.config.vocab_size):
+        if tokens(rows) + len(row) <= tokens_wanted:
+            rows.append(row)
+    step = one_step(net, optimiser, packed(rows), "varlen", bf16=True)
     step()
     step()
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9)
@@ -102,7 +84,9 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="scratch-4m in place of the 270M shape")
-    parser.add_argument("--tweets", type=int, default=32)
+    parser.add_argument("--tweets", type=int, default=112, help="of a packed step")
+    parser.add_argument("--slow", type=int, default=64, help="tweets of a step in float32")
+    parser.add_argument("--no-memory", action="store_true", help="leave out peak memory")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--memory", choices=["plain", "checkpointing"], help=argparse.SUPPRESS)
     parser.add_argument("--model", default="openelm-270m", help=argparse.SUPPRESS)
@@ -113,40 +97,41 @@ def main() -> None:
         return
     name = "scratch-4m" if arguments.quick else arguments.model
     lines = [machine(), ""]
-    memory = {
-        kind: measure_memory(name, kind == "with activation checkpointing")
-        for kind in ("plain", "with activation checkpointing")
-    }
-    peak = matmul_peak(torch.bfloat16, CPU)
+    kinds = [] if arguments.no_memory else ["plain", "with activation checkpointing"]
+    memory = {kind: measure_memory(name, kind != "plain") for kind in kinds}
     net = model(name)
     optimiser = build_optimiser(net, OptimConfig(), 1e-5, net.config.num_transformer_layers)
-    rows = tweets(arguments.tweets, net.config.vocab_size)
+    vocabulary = net.config.vocab_size
+    rows, slow = arriving(arguments.tweets, vocabulary), arriving(arguments.slow, vocabulary)
+    grouped = sorted_batches(max(2, arguments.tweets // BATCH), BATCH, vocabulary)
     sides = {
-        "ours: packed, bf16": packed_steps(net, optimiser, rows),
-        "padded to longest, eager, float32": padded_steps(net, optimiser, rows, "eager", bf16=False),
-        "length-grouped, sdpa, bf16": padded_steps(net, optimiser, sorted(rows, key=len), "sdpa", bf16=True),
+        PEAK: peak_side(),
+        OURS: Side(one_step(net, optimiser, packed(rows), "varlen", bf16=True), tokens(rows)),
+        "length-grouped, sdpa, bf16": Side(
+            one_step(net, optimiser, list(padded(grouped, BATCH)), "sdpa", bf16=True), tokens(grouped)
+        ),
+        "padded to the longest, eager, float32": Side(
+            one_step(net, optimiser, list(padded(slow, BATCH)), "eager", bf16=False), tokens(slow)
+        ),
     }
     taken = in_turn(sides, arguments.rounds)
-    ours, tokens = taken["ours: packed, bf16"].median, sum(map(len, rows))
     size = cost(net.config)
-    done = 6 * (tokens * (size.linear - size.last_layer_saved) + len(rows) * size.last_layer_saved)
-    steps = -(-len(rows) // BATCH)
+    flop = 6.0 * (tokens(rows) * (size.linear - size.last_layer_saved) + len(rows) * size.last_layer_saved)
     lines += [
-        f"{name}, {len(rows)} tweets in {steps} steps, {tokens} tokens, AdamW, median of {arguments.rounds}",
+        f"{name}, random weights. A step: ours {len(rows)} tweets ({tokens(rows)} tokens) in one pass; "
+        f"grouped {len(grouped)} ({tokens(grouped)}) and padded {len(slow)} ({tokens(slow)}) in batches of "
+        f"{BATCH}, of whose tokens {useful(grouped, BATCH):.3f} and {useful(slow, BATCH):.2f} are real. "
+        f"Median of {arguments.rounds} rounds (lowest to highest).",
         "",
     ]
-    lines += ["| side | seconds | tokens/s | ours is faster by |", "|---|---|---|---|"]
-    for side, seconds in taken.items():
-        lines.append(f"| {side} | {seconds} | {tokens / seconds.median:.0f} | {seconds.median / ours:.2f} |")
-    lines += [
-        "",
-        f"bf16 matrix product: {peak / 1e9:.0f} GFLOP/s; ours does {done / ours / 1e9:.0f} GFLOP/s of",
-    ]
-    lines += [
-        f"needed work, {done / ours / peak:.0%} of it, optimiser included.",
-        "",
-        "Peak memory, 4,096 packed tokens, AdamW, one process:",
-    ]
+    lines += ["| side | tokens/s | ours is faster by | in processor seconds |", "|---|---|---|---|"]
+    ours = taken[OURS]
+    for side, its in taken.items():
+        if side != PEAK:
+            lines.append(f"| {side} | {its.rate} | {ours.faster_than(its)} | {ours.cheaper_than(its)} |")
+    lines += ["", share_of_peak(taken, OURS, flop) + " (optimiser included)"]
+    if memory:
+        lines += ["", "Peak memory, 4,096 packed tokens, AdamW, one process:", ""]
     lines += [f"- {kind}: {value:.2f} GB" for kind, value in memory.items()]
     publish("Training step", lines, arguments.out)
 

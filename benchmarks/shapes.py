@@ -13,15 +13,44 @@ from tweetelm.openelm import OpenELMForSequenceClassification
 from tweetelm.openelm.presets import preset_config
 
 LENGTHS = Path(__file__).with_name("hate_lengths.json")
+Rows = list[list[int]]
 
 
-def tweets(count: int, vocabulary: int, seed: int = 0) -> list[list[int]]:
-    """Random token ids, BOS first, as long as the hate task's training tweets are under Llama's tokenizer."""
+def all_lengths() -> list[int]:
+    """Tokens of each of the hate task's training tweets under Llama's tokenizer, shortest first."""
     table = json.loads(LENGTHS.read_text(encoding="utf-8"))["splits"]["train"]
-    lengths = [length for length, n in table for _ in range(n)]
-    chooser = random.Random(seed)
-    chosen = (chooser.choice(lengths) for _ in range(count))
-    return [[1, *(chooser.randrange(3, vocabulary) for _ in range(length - 1))] for length in chosen]
+    return [length for length, count in table for _ in range(count)]
+
+
+def arriving(count: int, vocabulary: int) -> Rows:
+    """`count` tweets in random order, with the lengths of evenly spaced quantiles of the real ones, so that a
+    small number has the shape of all."""
+    lengths = all_lengths()
+    chosen = [lengths[int((i + 0.5) / count * len(lengths))] for i in range(count)]
+    random.Random(0).shuffle(chosen)
+    return _rows(chosen, vocabulary)
+
+
+def sorted_batches(batches: int, size: int, vocabulary: int) -> Rows:
+    """`batches` x `size` tweets: every so manieth batch of all training tweets sorted by length.
+
+    Sorting a few hundred tweets would pad more than sorting all of them does, and flatter what does not pad.
+    """
+    lengths = all_lengths()
+    every = len(lengths) // size / batches
+    starts = [int((i + 0.5) * every) * size for i in range(batches)]
+    return _rows([length for start in starts for length in lengths[start : start + size]], vocabulary)
+
+
+def _rows(lengths: list[int], vocabulary: int) -> Rows:
+    """Random token ids, BOS first."""
+    chooser = random.Random(1)
+    return [[1, *(chooser.randrange(3, vocabulary) for _ in range(length - 1))] for length in lengths]
+
+
+def tokens(rows: Rows) -> int:
+    """Real tokens."""
+    return sum(map(len, rows))
 
 
 def model(name: str, implementation: str = "varlen") -> OpenELMForSequenceClassification:
@@ -33,16 +62,21 @@ def model(name: str, implementation: str = "varlen") -> OpenELMForSequenceClassi
     return built.eval()  # type: ignore[no-any-return]
 
 
-def padded(rows: list[list[int]], size: int, to: int | None = None) -> Iterator[dict[str, Any]]:
+def padded(rows: Rows, size: int, to: int | None = None) -> Iterator[dict[str, Any]]:
     """Batches of `size` rows in the order given, padded on the right to the longest, or to `to` tokens."""
     for start in range(0, len(rows), size):
         batch = rows[start : start + size]
         width = to or max(map(len, batch))
         ids, mask = torch.zeros(len(batch), width, dtype=torch.long), torch.zeros(len(batch), width)
-        for row, tokens in enumerate(batch):
-            ids[row, : len(tokens)] = torch.tensor(tokens)
-            mask[row, : len(tokens)] = 1
+        for row, ids_of_row in enumerate(batch):
+            ids[row, : len(ids_of_row)] = torch.tensor(ids_of_row)
+            mask[row, : len(ids_of_row)] = 1
         yield {"input_ids": ids, "attention_mask": mask.long(), "use_cache": False}
+
+
+def useful(rows: Rows, size: int, to: int | None = None) -> float:
+    """Share of real tokens in such batches."""
+    return tokens(rows) / sum(batch["input_ids"].numel() for batch in padded(rows, size, to))
 
 
 def last_labels(count: int) -> Tensor:

@@ -7,16 +7,20 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import torch
 
 ROUNDS = 5
+PEAK = "bf16 matrix product"
+_SHAPE = (2048, 1280, 7680)
+_PRODUCTS = 8
 
 
 @dataclass(frozen=True)
-class Seconds:
-    """Wall-clock seconds of each counted round."""
+class Spread:
+    """One number for each round; printed as the median and the range."""
 
     rounds: list[float]
 
@@ -25,39 +29,84 @@ class Seconds:
         return statistics.median(self.rounds)
 
     def __str__(self) -> str:
-        return f"{self.median:.3f} ({min(self.rounds):.3f} to {max(self.rounds):.3f})"
+        digits = 1 if self.median >= 100 else 2 if self.median >= 1 else 3
+        low, high = min(self.rounds), max(self.rounds)
+        return f"{self.median:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
-def in_turn(sides: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, Seconds]:
+@dataclass(frozen=True)
+class Side:
+    """One way of doing the work. `amount` is how much of it one call of `run` does, in any unit that all
+    sides share."""
+
+    run: Callable[[], object]
+    amount: float
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Seconds by the clock and of the processor, for each counted round, and the work of a round."""
+
+    wall: list[float]
+    cpu: list[float]
+    amount: float
+
+    @property
+    def rate(self) -> Spread:
+        """Work per second."""
+        return Spread([self.amount / seconds for seconds in self.wall])
+
+    def faster_than(self, other: "Taken") -> Spread:
+        """Ratio of the rates, round by round: neighbours in time share the machine's other load."""
+        return Spread([a / b for a, b in zip(self.rate.rounds, other.rate.rounds, strict=True)])
+
+    def cheaper_than(self, other: "Taken") -> Spread:
+        """The same in processor seconds, which other programs disturb less."""
+        pairs = zip(self.cpu, other.cpu, strict=True)
+        return Spread([b * self.amount / (a * other.amount) for a, b in pairs])
+
+
+def in_turn(sides: dict[str, Side], rounds: int) -> dict[str, Taken]:
     """Run every side once uncounted, then all sides one after the other, `rounds` times."""
-    for run in sides.values():
-        run()
-    taken: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(rounds):
-        for name, run in sides.items():
-            start = time.perf_counter()
-            run()
-            taken[name].append(time.perf_counter() - start)
-    return {name: Seconds(values) for name, values in taken.items()}
+    for side in sides.values():
+        side.run()
+    taken = {name: Taken([], [], side.amount) for name, side in sides.items()}
+    for number in range(rounds):
+        for name, side in sides.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            side.run()
+            taken[name].wall.append(time.perf_counter() - wall)
+            taken[name].cpu.append(time.process_time() - cpu)
+        print(f"round {number + 1} of {rounds}", flush=True)
+    return taken
 
 
-def matmul_peak(dtype: torch.dtype, device: torch.device) -> float:
-    """Best FLOP per second of a matrix product of the size that a packed batch has."""
-    left, right = (
-        torch.ones(4096, 1280, dtype=dtype, device=device),
-        torch.ones(1280, 5120, dtype=dtype, device=device),
+def peak_side() -> Side:
+    """Products of large bfloat16 matrices; the amount is in floating-point operations."""
+    rows, inner, columns = _SHAPE
+    left = torch.randn(rows, inner).bfloat16()
+    right = torch.randn(columns, inner).bfloat16()
+
+    def run() -> None:
+        for _ in range(_PRODUCTS):
+            torch.nn.functional.linear(left, right)
+
+    return Side(run, 2.0 * rows * inner * columns * _PRODUCTS)
+
+
+def share_of_peak(taken: dict[str, Taken], name: str, flop: float) -> str:
+    """How much of the peak a side reaches that needs `flop` operations a round."""
+    done = Spread([flop / seconds / 1e9 for seconds in taken[name].wall])
+    peak = Spread([rate / 1e9 for rate in taken[PEAK].rate.rounds])
+    share = Spread([a / b for a, b in zip(done.rounds, peak.rounds, strict=True)])
+    return (
+        f"{name}: {done} GFLOP/s of work really done; {PEAK} in the same rounds: {peak} GFLOP/s; "
+        f"share {share}"
     )
-    best = float("inf")
-    for _ in range(20):
-        start = time.perf_counter()
-        product = left @ right
-        product[0, 0].item()
-        best = min(best, time.perf_counter() - start)
-    return 2 * 4096 * 1280 * 5120 / best
 
 
 def machine() -> str:
-    """What it ran on."""
+    """What it ran on, and how busy that was."""
     if torch.cuda.is_available():
         processor = torch.cuda.get_device_name()
     else:
@@ -65,10 +114,12 @@ def machine() -> str:
         processor = next(
             (line.split(":")[1].strip() for line in lines if "model name" in line), platform.machine()
         )
-    load = os.getloadavg()[0]
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "transformers"))
+    load = " ".join(f"{value:.1f}" for value in os.getloadavg())
     return (
-        f"{processor}, {torch.get_num_threads()} threads, torch {torch.__version__}, Python "
-        f"{platform.python_version()}, load before the run {load:.1f}, {datetime.date.today()}"
+        f"{processor}, {os.cpu_count()} CPUs, {torch.get_num_threads()} threads, {versions}, Python "
+        f"{platform.python_version()}, {datetime.date.today()}. Load average at the start: {load} "
+        f"(an idle machine: near 0; above {os.cpu_count()}, the figures are disturbed)."
     )
 
 
