@@ -39,7 +39,7 @@ check: setup ## lint, types, import rules, fast tests: under two minutes
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
-	@OMP_NUM_THREADS=2 $(BIN)/pytest -q -m "not ray and not slow and not gpu and not network"
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not ray and not slow and not gpu and not network"
 
 test: setup ## every test that this machine can run
 	@$(BIN)/pytest -q -m "not gpu and not network"
