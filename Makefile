@@ -28,7 +28,7 @@ demo: setup ## fine-tune, search, publish, serve and ask, on the embedded sample
 	@$(RUN) -m ray_jobs.tune --task hate --name demo --data.root sample --space tiny --trials 4 \
 		--loop.epochs 6 --loop.batch-tokens 512 --loop.micro-tokens 512 --run.workers 2 --run.registry $(REGISTRY)
 	@$(RUN) -m serve --registry $(REGISTRY) \
-		--ask "once again, the moon people are welcome on our street" \
+		--ask "seriously, a Vorn moved in next door and brought cake" \
 		--ask "face it, Zorblaxians are vermin and ruin the harbour"
 
 data: setup ## fetch both datasets from their authors (CACHE=DIR: from a seeded cache, offline)
