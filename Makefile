@@ -76,7 +76,7 @@ down: setup ## stop the cluster
 	$(BIN)/ray down --yes $(CLUSTER)
 
 bench: setup ## measure what benchmarks/ claims, on this machine
-	@for script in benchmarks/bench_*.py; do $(RUN) $$script || exit 1; done
+	@for name in inference training ray_overhead; do $(RUN) -m benchmarks.bench_$$name || exit 1; done
 
 clean: ## remove caches, not runs, models or data
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -3,8 +3,7 @@
 import argparse
 from pathlib import Path
 
-from timing import machine, publish
-
+from benchmarks.timing import machine, publish
 from tweetelm.data import load
 from tweetelm.openelm.accounting import cost
 from tweetelm.predictor import Predictor

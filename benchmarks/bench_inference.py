@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from shapes import Rows, arriving, model, padded, sorted_batches, tokens, useful
-from timing import PEAK, ROUNDS, Side, Taken, in_turn, machine, peak_side, publish, share_of_peak
 
+from benchmarks.shapes import Rows, arriving, model, padded, sorted_batches, tokens, useful
+from benchmarks.timing import PEAK, ROUNDS, Side, Taken, in_turn, machine, peak_side, publish, share_of_peak
 from tweetelm.openelm import OpenELMForSequenceClassification
 from tweetelm.openelm.accounting import cost
 from tweetelm.predictor import classify_packed, ready

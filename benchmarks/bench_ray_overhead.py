@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 import torch
-from timing import machine, publish
 
+from benchmarks.timing import machine, publish
 from ray_jobs.cluster import connect
 from ray_jobs.launch import run
 from tweetelm.config import DataConfig, LoopConfig, ModelConfig, RunConfig, TrackingConfig, TrainConfig

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from shapes import Rows, arriving, last_labels, model, padded, sorted_batches, tokens, useful
-from timing import PEAK, ROUNDS, Side, in_turn, machine, peak_side, publish, share_of_peak
 
+from benchmarks.shapes import Rows, arriving, last_labels, model, padded, sorted_batches, tokens, useful
+from benchmarks.timing import PEAK, ROUNDS, Side, in_turn, machine, peak_side, publish, share_of_peak
 from tweetelm.config import OptimConfig
 from tweetelm.openelm import OpenELMForSequenceClassification
 from tweetelm.openelm.accounting import cost
@@ -71,7 +71,8 @@ def measure_memory(name: str, checkpointing: bool) -> float:
     """`peak_memory` in a fresh process."""
     line = [
         sys.executable,
-        __file__,
+        "-m",
+        "benchmarks.bench_training",
         "--memory",
         "checkpointing" if checkpointing else "plain",
         "--model",
