@@ -51,8 +51,10 @@ fmt: setup ## format and fix what can be fixed
 train: setup ## fine-tune: make train TASK=hate ARGS="--model.name scratch-4m"
 	$(RUN) -m ray_jobs.train --task $(TASK) --run.registry $(REGISTRY) $(ARGS)
 
-tune: setup ## search: make tune TASK=hate ARGS="--trials 16"
-	$(RUN) -m ray_jobs.tune --task $(TASK) --run.registry $(REGISTRY) $(ARGS)
+SAMPLE := --task hate --name sample --data.root sample --space tiny --trials 8 --loop.epochs 6 \
+	--loop.batch-tokens 512 --loop.micro-tokens 512
+tune: setup ## search, by default the embedded sample: make tune ARGS="--task hate --trials 16"
+	$(RUN) -m ray_jobs.tune --run.registry $(REGISTRY) $(or $(ARGS),$(SAMPLE))
 
 evaluate: setup ## score the published model: make evaluate TASK=hate
 	$(RUN) -m ray_jobs.evaluate --task $(TASK) --registry $(REGISTRY) $(ARGS)

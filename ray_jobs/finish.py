@@ -5,13 +5,13 @@ import json
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import fsspec
 import ray
 
 from ray_jobs.cluster import Resources
-from ray_jobs.launch import Outcome, on_gpu, run_folder
+from ray_jobs.launch import Outcome, run_folder
+from ray_jobs.tasks import local_copy, task_options
 from tweetelm.config import TrainConfig
 from tweetelm.data import Provenance, load
 from tweetelm.evaluation.evaluate import evaluate
@@ -43,9 +43,7 @@ def evaluate_and_publish(
     config: TrainConfig, outcome: Outcome, resources: Resources, git: Git | None
 ) -> Finished:
     """Do both where the accelerator is, as a Ray task, and note the result in the run's folder."""
-    gpu = on_gpu(config, resources)
-    cpus = max(resources.cpus, 1) if resources.local else 1
-    options: dict[str, Any] = {"num_cpus": 1 if gpu else cpus, "num_gpus": 1 if gpu else 0}
+    options, cpus = task_options(config, resources)
     task = ray.remote(**options)(_evaluate_and_publish)
     where = outcome.prepared
     finished: Finished = ray.get(
@@ -78,8 +76,7 @@ def _evaluate_and_publish(
 
     disable_progress_bar()
     torch.set_num_threads(threads)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = _local(checkpoint, Path(scratch))
+    with tempfile.TemporaryDirectory() as scratch, local_copy(checkpoint) as folder:
         predictor = Predictor.load(folder, precision="float32")
         use_fast_float32(next(predictor.model.parameters()).device)
         evaluation = evaluate(predictor, load(TASKS[config.task], config.data.root))
@@ -101,14 +98,6 @@ def _evaluate_and_publish(
             folder, card, registry=config.run.registry, evaluation=report, replace=config.run.replace
         )
         return Finished(**{**asdict(finished), **asdict(published)})
-
-
-def _local(checkpoint: str, scratch: Path) -> Path:
-    if "://" not in checkpoint and Path(checkpoint).is_dir():
-        return Path(checkpoint)
-    filesystem, remote = fsspec.core.url_to_fs(checkpoint)
-    filesystem.get(remote, str(scratch / "checkpoint"), recursive=True)
-    return scratch / "checkpoint"
 
 
 def _base(config: TrainConfig, base: Checkpoint | None, tokenizer: str) -> Base:

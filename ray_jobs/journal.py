@@ -3,13 +3,16 @@
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tweetelm.config import TrainConfig
 from tweetelm.tasks import TASKS
 from tweetelm.tracking import Tracker, open_trackers
 from tweetelm.training.loop import Report
+from tweetelm.training.phases import CLASSIFY
 from tweetelm.training.state import Progress
+
+if TYPE_CHECKING:
+    from ray_jobs.worker import Setup
 
 _SPEAK_EVERY_S = 5.0
 
@@ -18,12 +21,14 @@ _SPEAK_EVERY_S = 5.0
 class Journal:
     """Counts tweets and tokens, speaks every few seconds and at each validation.
 
-    `bar` is a live progress bar where somebody watches a terminal; elsewhere each line is printed.
+    `bar` is a live progress bar where somebody watches a terminal; elsewhere each line is printed, unless
+    `quiet`.
     """
 
     tracker: Tracker
     metric: str
     bar: Any | None
+    quiet: bool = False
     started: float = field(default_factory=time.perf_counter)
     spoke: float = 0.0
     tweets: int = 0
@@ -40,9 +45,10 @@ class Journal:
         if not due and report.scores is None:
             return
         self.spoke, seconds = now, now - self.started
+        before = "" if report.phase == CLASSIFY else "pretrain_"
         metrics = {
-            "epoch": report.epoch,
-            "loss": report.loss.item(),
+            f"{before}epoch": report.epoch,
+            f"{before}loss": report.loss.item(),
             "lr": report.lr,
             "grad_norm": report.grad_norm.item(),
             "tweets_per_s": self.tweets / seconds,
@@ -50,11 +56,13 @@ class Journal:
         }
         scores = {f"validation_{key}": value for key, value in (report.scores or {}).items()}
         self.tracker.log(metrics | scores, report.step)
-        self._say(report, metrics, seconds / self.steps * (report.total - report.step))
+        if not self.quiet:
+            self._say(report, metrics, seconds / self.steps * (report.total - report.step))
 
     def _say(self, report: Report, metrics: dict[str, float], eta: float) -> None:
+        what = "epoch" if report.phase == CLASSIFY else "language modelling, epoch"
         line = (
-            f"epoch {report.epoch:5.2f}  step {report.step}/{report.total}  loss {metrics['loss']:.4f}  "
+            f"{what} {report.epoch:5.2f}  step {report.step}/{report.total}  loss {report.loss.item():.4f}  "
             f"{metrics['tweets_per_s']:.0f} tweets/s  {metrics['tokens_per_s']:.0f} tokens/s  "
             f"ETA {int(eta // 60)}:{int(eta % 60):02d}"
         )
@@ -69,7 +77,7 @@ class Journal:
 
     def close(self, progress: Progress) -> None:
         """Finish the trackers and say why the run ended."""
-        if progress.stopped:
+        if progress.stopped and not self.quiet:
             print(f"stopped early after step {progress.step}: best was step {progress.best_step}", flush=True)
         summary = {"best": progress.best, "best_step": progress.best_step, "steps": progress.step}
         self.tracker.finish(summary)
@@ -77,23 +85,20 @@ class Journal:
             self.bar.close()
 
 
-def open_journal(config: TrainConfig, folder: str, step: int, live: bool, api_key_present: bool) -> Journal:
+def open_journal(setup: "Setup", step: int) -> Journal:
     """Open a run's trackers, and a bar if somebody watches.
 
-    Args:
-        config: of the run.
-        folder: of the run; history goes there if it is a local one, else to the worker's own.
-        step: that training goes on from.
-        live: whether a terminal is watched.
-        api_key_present: whether W&B can be reached with a key.
+    History goes to the run's folder if it is a local one, else to the worker's own. `step`: that training
+    goes on from.
     """
+    config, folder = setup.config, setup.folder
     home = Path(folder) if "://" not in folder else Path.cwd()
-    tracker = open_trackers(config, home, step, api_key_present=api_key_present)
-    if step:
+    tracker = open_trackers(config, home, step, api_key_present=setup.api_key_present)
+    if step and not setup.quiet:
         print(f"resuming {config.run_name} at step {step}", flush=True)
     bar = None
-    if live:
+    if setup.live and not setup.quiet:
         from ray.experimental import tqdm_ray
 
         bar = tqdm_ray.tqdm(desc=config.run_name, unit="step")
-    return Journal(tracker=tracker, metric=TASKS[config.task].metric, bar=bar)
+    return Journal(tracker=tracker, metric=TASKS[config.task].metric, bar=bar, quiet=setup.quiet)

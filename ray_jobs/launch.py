@@ -20,6 +20,7 @@ from tweetelm.config import TrainConfig, identity
 from tweetelm.openelm.accounting import Cost
 from tweetelm.overrides import difference
 from tweetelm.tasks import TASKS
+from tweetelm.training.phases import learns_everything
 from tweetelm.training.setup import Prepared, prepare
 
 RUN_FILE = "run.json"
@@ -58,8 +59,11 @@ def run(
     resources: Resources,
     callbacks: Sequence[Any] = (),
     prepared: Prepared | None = None,
+    quiet: bool = False,
 ) -> Outcome:
-    """Train, or resume what was interrupted, and find the best checkpoint. `prepared` saves preparing again.
+    """Train, or resume what was interrupted, and find the best checkpoint.
+
+    `prepared` saves preparing again. `quiet`: somebody else tells of the progress.
 
     Raises:
         ValueError: the name belongs to a run with another configuration, or the cluster is too small.
@@ -71,7 +75,7 @@ def run(
     folder = run_folder(config)
     trainer = TorchTrainer(
         train_worker,
-        train_loop_config={"setup": _setup(config, prepared, folder)},
+        train_loop_config={"setup": _setup(config, prepared, folder, quiet)},
         scaling_config=scaling(config, resources),
         run_config=ray.train.RunConfig(  # type: ignore[call-arg]  # typed as V1, is V2
             name=config.run_name,
@@ -89,24 +93,40 @@ def run(
         torch_config=TorchConfig(timeout_s=_COLLECTIVE_TIMEOUT_S),
     )
     trainer.fit()
-    return best(config, prepared)
+    return outcome(config, prepared)
 
 
-def best(config: TrainConfig, prepared: Prepared) -> Outcome:
-    """The best checkpoint that a run has kept."""
-    result = ray.train.Result.from_path(run_folder(config))
-    pairs = [(c, m) for c, m in result.best_checkpoints or [] if score_name(config) in m]
-    checkpoint, metrics = max(pairs, key=lambda pair: pair[1][score_name(config)])
-    return Outcome(folder=run_folder(config), checkpoint=checkpoint.path, metrics=metrics, prepared=prepared)
+def outcome(config: TrainConfig, prepared: Prepared) -> Outcome:
+    """What a run that has ended came to."""
+    checkpoint, metrics = best_checkpoint(config)
+    return Outcome(folder=run_folder(config), checkpoint=checkpoint, metrics=metrics, prepared=prepared)
 
 
-def _setup(config: TrainConfig, prepared: Prepared, folder: str) -> Setup:
+def best_checkpoint(config: TrainConfig) -> tuple[str, dict[str, Any]]:
+    """The best by validation that a run has kept, and its metrics."""
+    score = score_name(config)
+    checkpoint, metrics = max(scored_checkpoints(config), key=lambda pair: pair[1][score])
+    return checkpoint, metrics
+
+
+def scored_checkpoints(config: TrainConfig) -> list[tuple[str, dict[str, Any]]]:
+    """The checkpoints that a run has kept and validation has scored; none if it has never reported."""
+    try:
+        result = ray.train.Result.from_path(run_folder(config))
+    except RuntimeError:
+        return []
+    pairs = [(checkpoint.path, metrics) for checkpoint, metrics in result.best_checkpoints or []]
+    return [(path, metrics) for path, metrics in pairs if score_name(config) in metrics]
+
+
+def _setup(config: TrainConfig, prepared: Prepared, folder: str, quiet: bool) -> Setup:
     return Setup(
         config=config,
         prepared=prepared,
         folder=folder,
         api_key_present="WANDB_API_KEY" in os.environ,
         live=os.isatty(1),
+        quiet=quiet,
     )
 
 
@@ -184,7 +204,7 @@ def check_space(config: TrainConfig, size: Cost) -> None:
     folder = Path(storage)
     while not folder.exists():
         folder = folder.parent
-    learning = size.parameters if config.optim.mode == "full" else 0
+    learning = size.parameters if learns_everything(config) else 0
     needed = 4 * (4 * size.parameters + 8 * learning)  # best two, last, and one being written
     free = shutil.disk_usage(folder).free
     if free < needed:

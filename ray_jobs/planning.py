@@ -1,68 +1,121 @@
-"""`--plan`: what a run would take, before anything is reserved."""
+"""`--plan`: what a run or a search would take, before anything is reserved."""
 
 import time
+from dataclasses import dataclass
 
 import torch
+from tokenizers import Tokenizer
 
 from ray_jobs.cluster import Resources
 from ray_jobs.launch import cpus_each, on_gpu
 from tweetelm.config import TrainConfig
+from tweetelm.openelm import OpenELMConfig
 from tweetelm.openelm.accounting import activation_bytes, cost
 from tweetelm.precision import choose
-from tweetelm.training.loop import plan
+from tweetelm.training.phases import PRETRAIN, learns_everything, plan
 from tweetelm.training.setup import Prepared, architecture
 
-_GIB = 2**30
-_USE = 0.45  # share of a bare matrix product's speed that a training step was seen to reach
+GIB = 2**30
+USE = 0.45  # share of a bare matrix product's speed that a training step was seen to reach
+_START_S = 20.0  # until the workers of a run train, seen on two CPUs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What one run takes.
+
+    Attributes:
+        parameters: of the model.
+        steps: of the optimiser.
+        tokens: read in all epochs.
+        flop: floating-point operations.
+        memory: bytes of one worker.
+        seconds: of all workers together, start-up included.
+    """
+
+    parameters: int
+    steps: int
+    tokens: int
+    flop: float
+    memory: float
+    seconds: float
+
+
+def estimate(config: TrainConfig, prepared: Prepared, flop_per_second: float) -> Estimate:
+    """Count a run's work, at a speed that all its workers reach together."""
+    shape = architecture(config, prepared.base, Tokenizer.from_str(prepared.tokenizer))
+    size, layout = cost(shape), plan(prepared.train.lengths, config)
+    per_epoch = sum(prepared.train.lengths)
+    flop = 0.0
+    for phase in layout.phases:
+        each = _modelling_flop(shape) if phase.name == PRETRAIN else _classifying_flop(shape, phase.mode)
+        flop += each * per_epoch * len(phase.ends)
+    everything = learns_everything(config)
+    memory = float(size.optimiser_bytes if everything else 4 * size.parameters)
+    if everything or config.optim.mode == "lora":
+        checkpointing = config.model.activation_checkpointing
+        memory += activation_bytes(shape, config.loop.micro_tokens, checkpointing=checkpointing)
+    return Estimate(
+        parameters=size.parameters,
+        steps=layout.total,
+        tokens=per_epoch * (config.loop.epochs + config.pretrain.epochs),
+        flop=flop,
+        memory=memory,
+        seconds=flop / flop_per_second + _START_S,
+    )
+
+
+def _modelling_flop(shape: OpenELMConfig) -> float:
+    """Per token: the decoder forth and back, and the vocabulary's logits twice forth and once back."""
+    size = cost(shape)
+    return 6.0 * size.linear + 8.0 * size.embedding
+
+
+def _classifying_flop(shape: OpenELMConfig, mode: str) -> float:
+    """Per token. Frozen weights need no gradients of their own, which are a third of the work."""
+    size = cost(shape)
+    if mode == "head":
+        return float(size.flops_per_token)
+    return size.training_flops_per_token * (2 / 3 if mode == "lora" else 1.0)
 
 
 def describe_plan(config: TrainConfig, prepared: Prepared, resources: Resources) -> str:
-    """Workers, steps, tokens, memory per worker, arithmetic and an estimated duration."""
-    from tokenizers import Tokenizer
-
-    shape = architecture(config, prepared.base, Tokenizer.from_str(prepared.tokenizer))
-    size, rows = cost(shape), prepared.train
-    layout = plan(rows.lengths, config)
-    tokens = sum(rows.lengths) * config.loop.epochs
-    gpu = on_gpu(config, resources)
-    learning = config.optim.mode == "full"
-    work = tokens * (size.training_flops_per_token if learning else size.flops_per_token)
-    checkpointing = config.model.activation_checkpointing
-    memory = size.optimiser_bytes if learning else 4 * size.parameters
-    memory += (
-        activation_bytes(shape, config.loop.micro_tokens, checkpointing=checkpointing) if learning else 0
-    )
+    """Workers, steps, tokens, memory per worker, arithmetic and an estimated duration of one run."""
+    gpu, rows = on_gpu(config, resources), prepared.train
     device = torch.device("cuda" if gpu and torch.cuda.is_available() else "cpu")
-    speed = measure_matmul(device, config) * _USE * (config.run.workers if gpu else 1)
+    speed = measure_matmul(device, config) * USE * (config.run.workers if gpu else 1)
+    needs = estimate(config, prepared, speed)
     left_out = ", ".join(f"{count} {reason}" for reason, count in prepared.left_out.items() if count)
     unit = "1 GPU" if gpu else f"{cpus_each(config, resources)} CPU"
+    before = f"{config.pretrain.epochs} of language modelling, " if config.pretrain.epochs else ""
     lines = [
         ("run", config.run_name),
         ("task", f"{config.task} on {config.data.root}"),
-        ("model", f"{config.model.name}, {size.parameters:,} parameters, {_weights(config, prepared)}"),
+        ("model", f"{config.model.name}, {needs.parameters:,} parameters, {_weights(config)}"),
         ("workers", f"{config.run.workers} x {unit}"),
         (
             "rows",
             f"{len(rows):,} training ({left_out or 'none'} left out), {len(prepared.validation):,} "
             f"validation",
         ),
-        ("tokens", f"{tokens:,} in {config.loop.epochs} epochs, {tokens / layout.total:,.0f} per step"),
-        ("steps", f"{layout.total:,}"),
+        ("epochs", f"{before}{config.loop.epochs} of classification"),
+        ("tokens", f"{needs.tokens:,}, {needs.tokens / needs.steps:,.0f} per step"),
+        ("steps", f"{needs.steps:,}"),
         ("precision", choose(config.loop.precision, device)),
-        ("memory", f"about {memory / _GIB:.1f} GiB per worker"),
-        ("arithmetic", f"{work / 1e12:.2f} TFLOP"),
+        ("memory", f"about {needs.memory / GIB:.1f} GiB per worker"),
+        ("arithmetic", f"{needs.flop / 1e12:.2f} TFLOP"),
         (
             "duration",
-            f"about {_duration(work / speed)} (from a matrix product timed here, at {_USE:.0%} of it)",
+            f"about {duration(needs.seconds)} (from a matrix product timed here, at {USE:.0%} of it)",
         ),
     ]
     return "\n".join(f"{name:<11} {value}" for name, value in lines)
 
 
-def _weights(config: TrainConfig, prepared: Prepared) -> str:
-    if prepared.base is None:
+def _weights(config: TrainConfig) -> str:
+    if config.model.random:
         return "trained from scratch" if config.model.scratch else "RANDOM weights"
-    return f"weights from {prepared.base.repo or prepared.base.folder}"
+    return f"weights from {config.model.name}"
 
 
 def measure_matmul(device: torch.device, config: TrainConfig) -> float:
@@ -77,7 +130,8 @@ def measure_matmul(device: torch.device, config: TrainConfig) -> float:
     return 2 * 1024 * 1024 * 1280 / best
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

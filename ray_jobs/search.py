@@ -1,100 +1,167 @@
-"""A search: many runs of `launch.run`, the poor ones pruned, the best by validation chosen."""
+"""A search: many runs of `launch.run`, the poor ones pruned, one chosen by validation."""
 
 import dataclasses
-import json
-import random
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-import fsspec
-import numpy as np
-import ray.train
+import ray
 from ray import tune
 from ray.tune.integration.ray_train import TuneReportCallback
-from ray.tune.schedulers import ASHAScheduler
+from ray.tune.search.basic_variant import BasicVariantGenerator
 
 from ray_jobs.cluster import Resources
-from ray_jobs.launch import Outcome, best, on_gpu, run, run_folder, score_name, storage_path
-from ray_jobs.spaces import Space, plain
+from ray_jobs.launch import (
+    Outcome,
+    best_checkpoint,
+    on_gpu,
+    outcome,
+    run,
+    score_name,
+    scored_checkpoints,
+    storage_path,
+)
+from ray_jobs.pruning import PRUNED_FILE, Pruned, Pruner, pruned_trials
+from ray_jobs.spaces import Space, as_grid, grid_size, most_epochs, plain
+from ray_jobs.speed import measure_speeds
+from ray_jobs.trials import Prefer, SearchResult, Trial, choose
+from ray_jobs.watch import Watch
 from tweetelm.config import TrainConfig
 from tweetelm.overrides import override
-from tweetelm.training.setup import prepare
+from tweetelm.tasks import TASKS
+from tweetelm.training.setup import Prepared, preparation_key, prepare
 
+RESULT_FILE = "result.json"
+Propose = Literal["random", "grid", "optuna"]
 _TRIAL_MEMORY = 64 * 2**20  # a token, not a measure: a trial holds no CPU, so its workers cannot starve
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
-    """One trial as the table shows it. `score` is its best on validation, `epochs` how far it came."""
+class Search:
+    """What is searched, how, and how the best is chosen.
 
-    run: str
-    sample: dict[str, Any]
-    score: float | None
-    epochs: float
-    status: str
+    Attributes:
+        base: the settings that trials share.
+        space: what they differ in.
+        count: trials, where the space does not say it (a grid does).
+        concurrent: trials at once.
+        propose: who proposes the samples.
+        prefer: see `choose`.
+        tolerance: see `choose`.
+    """
+
+    base: TrainConfig
+    space: Space
+    count: int
+    concurrent: int
+    propose: Propose = "random"
+    prefer: Prefer = "quality"
+    tolerance: float = 0.01
+
+    @property
+    def name(self) -> str:
+        """Its runs are called after it."""
+        return search_name(self.base)
+
+    @property
+    def folder(self) -> str:
+        """Where Tune and the result are."""
+        return f"{storage_path(self.base)}/{self.name}"
+
+    @property
+    def trials(self) -> int:
+        """How many there will be."""
+        return grid_size(self.space) if self.propose == "grid" else self.count
+
+    @property
+    def epochs(self) -> int:
+        """Of the longest trial."""
+        return most_epochs(self.space, self.base)
 
 
-def search(
-    base: TrainConfig, space: Space, *, trials: int, concurrent: int, resources: Resources
-) -> tuple[list[Trial], TrainConfig, Outcome]:
+def search_name(base: TrainConfig) -> str:
+    """A search's own name."""
+    return base.name or f"search-{base.run_name}"
+
+
+def search(plan: Search, resources: Resources) -> tuple[SearchResult, TrainConfig, Outcome]:
     """Run or resume a search.
 
     Returns:
-        The trials in the order they were proposed, the winner's configuration and its outcome.
+        The result, the winner's configuration and its outcome.
 
     Raises:
         ValueError: no trial came to a validation score.
     """
-    name, storage = search_name(base), storage_path(base)
+    prepared = _prepare_once(plan)
+    grid = _tuner(plan, resources, prepared).fit()
+    pruned = pruned_trials(f"{plan.folder}/{PRUNED_FILE}")
+    trials = tuple(_trial(plan.base, grid[index], pruned) for index in range(len(grid)))
+    speeds = _speeds(plan, trials, resources)
+    winner = choose(trials, speeds, plan.prefer, plan.tolerance)
+    result = SearchResult(trials=trials, winner=winner.run, speeds=speeds)
+    config = trial_config(plan.base, winner.sample, winner.number)
+    return result, config, outcome(config, _look_up(prepared, config))
+
+
+def _prepare_once(plan: Search) -> dict[str, ray.ObjectRef]:
+    """Rows and tokenizer for each size of the space, where trials can fetch them."""
+    sizes = getattr(plan.space.get("model.name"), "categories", [plan.base.model.name])
+    configs = [override(plan.base, {"model.name": size}) for size in sizes]
+    return {preparation_key(config): ray.put(prepare(config)) for config in configs}
+
+
+def _look_up(prepared: dict[str, ray.ObjectRef], config: TrainConfig) -> Prepared:
+    """What was prepared for such a trial, or prepared now if the space varies the data or the text too."""
+    stored = prepared.get(preparation_key(config))
+    found: Prepared = prepare(config) if stored is None else ray.get(stored)
+    return found
+
+
+def _tuner(plan: Search, resources: Resources, prepared: dict[str, ray.ObjectRef]) -> tune.Tuner:
+    base = plan.base
 
     def one_trial(sample: dict[str, Any]) -> None:
         config = trial_config(base, plain(sample), tune.get_context().get_trial_id())
-        run(config, resources, callbacks=[TuneReportCallback()])
+        callbacks = [TuneReportCallback()]
+        run(config, resources, callbacks=callbacks, prepared=_look_up(prepared, config), quiet=True)
 
     trainable = tune.with_resources(one_trial, {"memory": _TRIAL_MEMORY})
-    folder = f"{storage}/{name}"
-    if tune.Tuner.can_restore(folder):
-        tuner = tune.Tuner.restore(
-            folder, trainable=trainable, param_space=space, resume_unfinished=True, restart_errored=True
+    space = as_grid(plan.space) if plan.propose == "grid" else plan.space
+    if tune.Tuner.can_restore(plan.folder):
+        return tune.Tuner.restore(
+            plan.folder, trainable=trainable, param_space=space, resume_unfinished=True, restart_errored=True
         )
-    else:
-        tuner = tune.Tuner(
-            trainable,
-            param_space=space,
-            tune_config=_tune_config(base, trials, concurrent),
-            run_config=tune.RunConfig(
-                name=name, storage_path=storage, failure_config=tune.FailureConfig(max_failures=1), verbose=0
-            ),
-        )
-    random.seed(base.loop.seed)
-    np.random.seed(base.loop.seed)  # Tune's basic generator draws from the global one
-    grid = tuner.fit()
-    rows = [_row(base, grid[index]) for index in range(len(grid))]
-    scored = [row for row in rows if row.score is not None]
-    if not scored:
-        raise ValueError(f"none of the {len(rows)} trials was validated; see {folder}")
-    winner = max(scored, key=lambda row: row.score or 0.0)
-    config = trial_config(base, winner.sample, winner.run.rsplit("-", 1)[-1])
-    config = dataclasses.replace(config, name=winner.run)
-    return rows, config, best(config, prepare(config))
-
-
-def _tune_config(base: TrainConfig, trials: int, concurrent: int) -> tune.TuneConfig:
-    epochs = base.loop.epochs
-    return tune.TuneConfig(
-        metric=score_name(base),
-        mode="max",
-        num_samples=trials,
-        max_concurrent_trials=concurrent,
-        scheduler=ASHAScheduler(
-            time_attr="epoch", max_t=epochs + 1, grace_period=max(1, epochs // 3), reduction_factor=2
+    return tune.Tuner(
+        trainable,
+        param_space=space,
+        tune_config=_tune_config(plan),
+        run_config=tune.RunConfig(
+            name=plan.name,
+            storage_path=storage_path(base),
+            failure_config=tune.FailureConfig(max_failures=1),
+            callbacks=[Watch(count=plan.trials, metric=TASKS[base.task].metric, epochs=base.loop.epochs)],
+            verbose=0,
         ),
     )
 
 
-def search_name(base: TrainConfig) -> str:
-    """The search's own name; its trials' runs are called after it."""
-    return base.name or f"search-{base.run_name}"
+def _tune_config(plan: Search) -> tune.TuneConfig:
+    seed = plan.base.loop.seed
+    if plan.propose == "optuna":
+        from ray.tune.search.optuna import OptunaSearch
+
+        proposer: Any = OptunaSearch(seed=seed)
+    else:
+        proposer = BasicVariantGenerator(random_state=seed, max_concurrent=plan.concurrent)
+    grace = max(1, plan.epochs // 3)
+    return tune.TuneConfig(
+        metric=score_name(plan.base),
+        mode="max",
+        num_samples=1 if plan.propose == "grid" else plan.count,
+        max_concurrent_trials=plan.concurrent if plan.propose == "optuna" else None,
+        search_alg=proposer,
+        scheduler=Pruner(f"{plan.folder}/{PRUNED_FILE}", grace=grace, epochs=plan.epochs),
+    )
 
 
 def trial_config(base: TrainConfig, sample: dict[str, Any], trial: str) -> TrainConfig:
@@ -113,60 +180,66 @@ def slots(base: TrainConfig, resources: Resources) -> int:
         ValueError: not even one does.
     """
     kind, have = ("GPU", resources.gpus) if on_gpu(base, resources) else ("CPU", resources.cpus)
-    fit = have // base.run.workers
-    if fit < 1 and resources.local:
+    each = base.run.workers * (1 if kind == "GPU" else base.run.cpus or 1)
+    if have < each and resources.local:
         raise ValueError(
-            f"one trial takes {base.run.workers} workers x 1 {kind}, but this machine has {have}; "
-            f"use --base.run.workers {max(have, 1)}"
+            f"one trial takes {base.run.workers} workers x {each // base.run.workers} {kind} = {each} "
+            f"{kind}s, but this machine has {have}; use --run.workers {max(have, 1)} --run.cpus 1, or a "
+            "larger cluster (RAY_ADDRESS)"
         )
-    return max(fit, 1)
+    return max(have // each, 1)
 
 
-def _row(base: TrainConfig, result: Any) -> Trial:
-    """A trial's row, read from its run's folder: what Tune remembers may be stale after a restart."""
-    sample = plain(result.config)
-    config = trial_config(base, sample, result.metrics.get("trial_id", "") if result.metrics else "")
-    try:
-        history = ray.train.Result.from_path(run_folder(config))
-        scores = [m[score_name(base)] for _, m in history.best_checkpoints or [] if score_name(base) in m]
-    except RuntimeError:
-        scores = []
-    epochs = float((result.metrics or {}).get("epoch", 0.0))
-    status = "failed" if result.error else "pruned" if epochs < base.loop.epochs else "done"
+def share(plan: Search, concurrent: int, resources: Resources) -> Search:
+    """The search with so many trials at once, this machine's CPUs shared among their workers."""
+    base = plan.base
+    if resources.local and base.run.cpus is None and not on_gpu(base, resources):
+        cpus = max(1, resources.cpus // (concurrent * base.run.workers))
+        base = dataclasses.replace(base, run=dataclasses.replace(base.run, cpus=cpus))
+    return dataclasses.replace(plan, base=base, concurrent=concurrent)
+
+
+def _trial(base: TrainConfig, result: Any, pruned: dict[str, Pruned]) -> Trial:
+    """A trial as its reports and its run's folder tell: what Tune remembers may be stale after a restart."""
+    sample, metric = plain(result.config), score_name(base)
+    number = str((result.metrics or {}).get("trial_id", ""))
+    config = trial_config(base, sample, number)
+    curve = _curve(result.metrics_dataframe, metric)
+    scores = [score for _, score in curve] + [m[metric] for _, m in scored_checkpoints(config)]
+    epochs = max((epoch for epoch, _ in curve), default=0.0)
+    status: Literal["done", "pruned", "failed"] = "pruned" if epochs < config.loop.epochs else "done"
+    why = ""
+    if result.error:
+        status, why = "failed", str(result.error).strip().splitlines()[-1]
+    elif number in pruned and status == "pruned":
+        reason = pruned[number]
+        why = f"{reason.score:.4f} after epoch {reason.epoch:.1f}, the trials before it: {reason.cutoff:.4f}"
     return Trial(
-        run=config.run_name, sample=sample, score=max(scores, default=None), epochs=epochs, status=status
+        run=config.run_name,
+        sample=sample,
+        score=max(scores, default=None),
+        epochs=epochs,
+        status=status,
+        why=why,
+        seconds=float((result.metrics or {}).get("time_total_s", 0.0)),
+        curve=curve,
     )
 
 
-def table(rows: list[Trial], metric: str, winner: str) -> str:
-    """The trials, best first."""
-    keys = list(rows[0].sample)
-    head = ["", "trial", *keys, "epochs", f"validation {metric}", "status"]
-    lines = [head]
-    for row in sorted(rows, key=lambda r: -(r.score or 0.0)):
-        values = [f"{v:.2g}" if isinstance(v, float) else str(v) for v in row.sample.values()]
-        score = "-" if row.score is None else f"{row.score:.4f}"
-        mark = "*" if row.run == winner else ""
-        lines.append([mark, row.run.rsplit("-", 1)[-1], *values, f"{row.epochs:.1f}", score, row.status])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) for line in lines)
+def _curve(reports: Any, metric: str) -> tuple[tuple[float, float], ...]:
+    """(epoch, score) of each validation, in order; a step that was repeated after an interruption counts
+    once."""
+    if reports is None or metric not in reports:
+        return ()
+    validated = reports.dropna(subset=[metric]).drop_duplicates("step", keep="last").sort_values("step")
+    return tuple((float(e), float(s)) for e, s in zip(validated["epoch"], validated[metric], strict=True))
 
 
-def save_result(base: TrainConfig, rows: list[Trial], winner: str) -> None:
-    """Note the finished search beside its trials."""
-    filesystem, local = fsspec.core.url_to_fs(_result_path(base))
-    document = {"winner": winner, "trials": [dataclasses.asdict(row) for row in rows]}
-    filesystem.pipe_file(local, (json.dumps(document, indent=2) + "\n").encode())
-
-
-def load_result(base: TrainConfig) -> tuple[list[Trial], str] | None:
-    """The result of a search that was carried to its end before."""
-    filesystem, local = fsspec.core.url_to_fs(_result_path(base))
-    if not filesystem.exists(local):
-        return None
-    document = json.loads(filesystem.cat_file(local))
-    return [Trial(**row) for row in document["trials"]], document["winner"]
-
-
-def _result_path(base: TrainConfig) -> str:
-    return f"{storage_path(base)}/{search_name(base)}/result.json"
+def _speeds(plan: Search, trials: tuple[Trial, ...], resources: Resources) -> dict[str, float]:
+    """Tweets a second by size, where the search has several."""
+    checkpoints: dict[str, tuple[TrainConfig, str]] = {}
+    for trial in trials:
+        if trial.score is not None and trial.size not in checkpoints:
+            config = trial_config(plan.base, trial.sample, trial.number)
+            checkpoints[trial.size] = (config, best_checkpoint(config)[0])
+    return measure_speeds(checkpoints, resources) if len(checkpoints) > 1 else {}

@@ -56,7 +56,7 @@ def train(config: TrainConfig, *, plan_only: bool = False) -> int:
         return 0
     if config.model.name in PRESETS:
         check_space(config, cost(preset_config(config.model.name)))
-    prepared = prepare(config)
+    prepared = prepare(config, weights=not plan_only)
     if plan_only:
         print(describe_plan(config, prepared, survey()))
         return 0

@@ -1,4 +1,4 @@
-"""`python -m ray_jobs.tune --base.task hate`: search hyperparameters and model sizes, publish the best.
+"""`python -m ray_jobs.tune --task hate`: search hyperparameters and model sizes, publish the best.
 
 The same command again resumes an interrupted search, or says that it is done.
 """
@@ -6,13 +6,19 @@ The same command again resumes an interrupted search, or says that it is done.
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from ray_jobs.console import refuse
 from tweetelm.config import TrainConfig
 from tweetelm.tasks import TASKS
+
+if TYPE_CHECKING:
+    from ray_jobs.cluster import Resources
+    from ray_jobs.finish import Finished
+    from ray_jobs.search import Search
+    from ray_jobs.trials import SearchResult
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,14 +30,28 @@ class Arguments:
     """
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
-    space: Literal["default", "tiny"] = "default"
-    """default: OpenELM 270M and 450M. tiny: the two scratch sizes."""
+    space: str = "default"
+    """What is varied, see ray_jobs/spaces.py. default: OpenELM 270M and 450M. modes: what of them learns.
+    scratch: the two scratch sizes. tiny: the same in a few minutes."""
     trials: int = 8
-    """How many configurations to try."""
+    """How many configurations to try; a grid tries all."""
+    propose: Literal["random", "grid", "optuna"] = "random"
+    """Who proposes them. optuna: by a model of what came out so far (TPE)."""
     concurrent: int | None = None
     """Trials at once; by default as many as fit."""
+    prefer: Literal["quality", "cost"] = "quality"
+    """quality: publish the best by validation, among equals the cheapest size. cost: the cheapest size that
+    is nearly as good."""
+    tolerance: float = 0.01
+    """How much worse than the best is nearly as good."""
     plan: bool = False
-    """Print what would be tried, and stop."""
+    """Print what the search would take, and stop."""
+    gpus: int | None = None
+    """With --plan: of a cluster that is not at hand."""
+    tflops: float | None = None
+    """With --plan: what one worker sustains in training."""
+    price_per_hour: float | None = None
+    """With --plan: of a GPU, or of this machine without one."""
 
 
 def main() -> int:
@@ -43,64 +63,97 @@ def main() -> int:
 
 def tune(arguments: Arguments) -> int:
     """Search, evaluate and publish the winner, and say what came out. Returns the exit status."""
-    from ray_jobs.cluster import connect, survey  # here, so that --help and a misspelt flag answer at once
-    from ray_jobs.finish import evaluate_and_publish
-    from ray_jobs.launch import claim
-    from ray_jobs.search import save_result, search, search_name, slots, table
-    from ray_jobs.spaces import SPACES, check
-    from ray_jobs.train import summary
-    from tweetelm.registry import git_state
+    from ray_jobs.cluster import Resources, connect, survey  # here, so that --help answers at once
+    from ray_jobs.search import Search, share, slots
+    from ray_jobs.search_planning import Price, describe_search
+    from ray_jobs.spaces import check, find_space
 
-    base, space, metric = arguments.config, SPACES[arguments.space], TASKS[arguments.config.task].metric
+    base, space = arguments.config, find_space(arguments.space)
     check(space, base)
-    if not arguments.plan and _told_before(arguments):
+    plan = Search(
+        base=base,
+        space=space,
+        count=arguments.trials,
+        concurrent=1,
+        propose=arguments.propose,
+        prefer=arguments.prefer,
+        tolerance=arguments.tolerance,
+    )
+    if not arguments.plan and _told_before(plan, arguments):
         return 0
     resources = survey() if arguments.plan else connect()
-    concurrent = min(arguments.concurrent or slots(base, resources), slots(base, resources))
+    if arguments.plan and arguments.gpus is not None:
+        resources = Resources(cpus=resources.cpus, gpus=arguments.gpus, local=True)
+    most = min(slots(base, resources), plan.trials)
+    plan = share(plan, min(arguments.concurrent or most, most), resources)
+    if arguments.plan:
+        price = Price(per_hour=arguments.price_per_hour, tflops=arguments.tflops)
+        print(describe_search(plan, resources, price))
+        return 0
+    return _search(plan, arguments, resources)
+
+
+def _search(plan: "Search", arguments: Arguments, resources: "Resources") -> int:
+    from ray_jobs.finish import evaluate_and_publish
+    from ray_jobs.launch import claim
+    from ray_jobs.search import RESULT_FILE, search
+    from ray_jobs.search_report import write_report
+    from tweetelm.registry import git_state
+
     print(
-        f"search {search_name(base)}: {arguments.trials} trials of {', '.join(space)}, "
-        f"{concurrent} at a time, {base.run.workers} workers each, at most {base.loop.epochs} epochs",
+        f"search {plan.name}: {plan.trials} trials of {', '.join(plan.space)}, {plan.concurrent} at a time, "
+        f"{plan.base.run.workers} workers each, at most {plan.epochs} epochs",
         flush=True,
     )
-    if arguments.plan:
-        return 0
-    claim(dataclasses.replace(base, name=search_name(base)), **search_identity(arguments))
-    rows, config, outcome = search(
-        base, space, trials=arguments.trials, concurrent=concurrent, resources=resources
-    )
-    save_result(base, rows, config.run_name)
-    print(table(rows, metric, config.run_name), flush=True)
-    print(summary(config, evaluate_and_publish(config, outcome, resources, git_state(Path.cwd()))))
+    claim(dataclasses.replace(plan.base, name=plan.name), **search_identity(arguments))
+    result, config, outcome = search(plan, resources)
+    finished = evaluate_and_publish(config, outcome, resources, git_state(Path.cwd()))
+    report = write_report(plan, result, finished.notices)
+    result.save(f"{plan.folder}/{RESULT_FILE}")
+    print(_told(plan, result, config, finished, report))
     return 0
+
+
+def _told(
+    plan: "Search", result: "SearchResult", config: TrainConfig, finished: "Finished", report: str
+) -> str:
+    from ray_jobs.train import summary
+    from ray_jobs.trials import table
+
+    trials = table(result.trials, TASKS[plan.base.task].metric, result.winner)
+    return f"{trials}\nreport       {report}\n{summary(config, finished)}"
 
 
 def search_identity(arguments: Arguments) -> dict[str, object]:
     """What makes a search itself, beside the settings that its trials share."""
-    return {"space": arguments.space, "trials": arguments.trials}
+    from ray_jobs.spaces import describe, find_space
+
+    return {
+        "space": describe(find_space(arguments.space)),
+        "trials": arguments.trials,
+        "propose": arguments.propose,
+    }
 
 
-def _told_before(arguments: Arguments) -> bool:
+def _told_before(plan: "Search", arguments: Arguments) -> bool:
     """Whether the search was carried to its end before; if so, its result is printed again."""
     from ray_jobs.finish import already_finished
     from ray_jobs.launch import claim
-    from ray_jobs.search import load_result, search_name, table, trial_config
-    from ray_jobs.train import summary
+    from ray_jobs.search import RESULT_FILE, trial_config
+    from ray_jobs.search_report import report_path
+    from ray_jobs.trials import load_result
 
-    base = arguments.config
-    found = load_result(base)
-    if found is None:
+    result = load_result(f"{plan.folder}/{RESULT_FILE}")
+    if result is None:
         return False
     # refuses another configuration under this name
-    claim(dataclasses.replace(base, name=search_name(base)), **search_identity(arguments))
-    rows, winner = found
-    sample = next(row.sample for row in rows if row.run == winner)
-    config = dataclasses.replace(trial_config(base, sample, ""), name=winner)
+    claim(dataclasses.replace(plan.base, name=plan.name), **search_identity(arguments))
+    config = trial_config(plan.base, result.best.sample, result.best.number)
     finished = already_finished(config)
     if finished is None:
         return False
-    print(f"{search_name(base)} is finished already: nothing to search")
-    print(table(rows, TASKS[base.task].metric, winner))
-    print(summary(config, finished))
+    print(f"{plan.name} is finished already: nothing to search")
+    print(_told(plan, result, config, finished, report_path(plan)))
     return True
 
 

@@ -22,6 +22,7 @@ from tweetelm.precision import autocast, use_fast_float32
 from tweetelm.predictor import classify_packed
 from tweetelm.tasks import TASKS
 from tweetelm.training.loop import Report, fit
+from tweetelm.training.phases import CLASSIFY
 from tweetelm.training.rows import Rows
 from tweetelm.training.setup import Prepared, build_state
 from tweetelm.training.state import TrainingState
@@ -30,13 +31,15 @@ from tweetelm.training.strategy import DataParallel
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What the driver hands to every worker. `live`: somebody watches a terminal."""
+    """What the driver hands to every worker. `live`: somebody watches a terminal. `quiet`: somebody else
+    tells of the progress."""
 
     config: TrainConfig
     prepared: Prepared
     folder: str
     api_key_present: bool
     live: bool
+    quiet: bool
 
 
 def train_worker(values: dict[str, Setup]) -> None:
@@ -54,11 +57,7 @@ def train_worker(values: dict[str, Setup]) -> None:
     if checkpoint:
         with checkpoint.as_directory() as folder:
             state.restore(Path(folder))
-    journal = (
-        open_journal(setup.config, setup.folder, state.progress.step, setup.live, setup.api_key_present)
-        if strategy.leads
-        else None
-    )
+    journal = open_journal(setup, state.progress.step) if strategy.leads else None
     scorer = Scorer(setup.prepared.validation, config, strategy)
     metric = TASKS[config.task].metric
     for report in fit(state, setup.prepared.train, config, strategy=strategy, scorer=scorer, metric=metric):
@@ -73,7 +72,8 @@ def train_worker(values: dict[str, Setup]) -> None:
 def _report(report: Report, state: TrainingState, setup: Setup, leads: bool) -> None:
     """Hand a checkpoint to Ray. Every worker takes part; the first one's files and metrics count."""
     scores = {f"validation_{key}": value for key, value in (report.scores or {}).items()}
-    metrics = {"step": report.step, "epoch": report.epoch, "loss": report.loss.item(), **scores}
+    epoch = report.epoch if report.phase == CLASSIFY else 0.0  # a search prunes by epochs of classification
+    metrics = {"step": report.step, "epoch": epoch, "loss": report.loss.item(), **scores}
     checkpoint = _save(state, setup) if leads else None
     ray.train.report(metrics, checkpoint=checkpoint, checkpoint_upload_mode=CheckpointUploadMode.ASYNC)
 

@@ -7,78 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from tweetelm.config import LoopConfig, ModelConfig, OptimConfig, TrainConfig
+from tests.training_runs import CPU, accuracy, configuration, fresh, rows, run, weights
+from tweetelm.config import OptimConfig
 from tweetelm.encoding import Encoded
-from tweetelm.openelm import OpenELMForSequenceClassification
-from tweetelm.openelm.presets import preset_config
-from tweetelm.predictor import classify_packed
-from tweetelm.training.loop import Report, fit, plan
-from tweetelm.training.optimiser import build_optimiser, freeze, schedule
+from tweetelm.training.loop import fit
+from tweetelm.training.optimiser import schedule
+from tweetelm.training.phases import plan
 from tweetelm.training.rows import Rows
 from tweetelm.training.sampler import epoch_steps, micro_batches
-from tweetelm.training.state import TrainingState
-from tweetelm.training.strategy import DataParallel
-
-CPU = DataParallel(device=torch.device("cpu"))
-VOCABULARY = 64
-
-
-def rows(count: int, seed: int = 0) -> Rows:
-    """Tweets of 3 to 30 random tokens; the label is whether token 10 occurs."""
-    random = np.random.default_rng(seed)
-    encoded, labels = [], []
-    for index in range(count):
-        ids = random.integers(11, VOCABULARY, size=random.integers(3, 30)).tolist()
-        if index % 2:
-            ids[int(random.integers(len(ids)))] = 10
-        encoded.append(Encoded((1, *ids), False))
-        labels.append(index % 2)
-    return Rows.of(encoded, labels)
-
-
-def configuration(**loop: object) -> TrainConfig:
-    settings = {"epochs": 2, "batch_tokens": 256, "micro_tokens": 256, "precision": "float32", **loop}
-    return TrainConfig(
-        task="hate",
-        model=ModelConfig(name="scratch-1m", max_tokens=64),
-        optim=OptimConfig(lr=1e-3),
-        loop=LoopConfig(**settings),  # type: ignore[arg-type]
-    )
-
-
-def fresh(config: TrainConfig) -> TrainingState:
-    torch.manual_seed(config.loop.seed)
-    shape = preset_config("scratch-1m")
-    shape.vocab_size, shape.model_dim, shape.num_labels = VOCABULARY, 64, 2
-    shape.classifier_dropout = config.model.dropout
-    model = OpenELMForSequenceClassification._from_config(shape, attn_implementation="varlen")
-    freeze(model, config.optim.mode)
-    layers = shape.num_transformer_layers
-    return TrainingState(
-        model=model, optimiser=build_optimiser(model, config.optim, config.learning_rate, layers)
-    )
-
-
-def accuracy(data: Rows) -> object:
-    def scorer(model: torch.nn.Module) -> dict[str, float]:
-        assert isinstance(model, OpenELMForSequenceClassification)
-        logits = classify_packed(model, data.sequences(range(len(data))), 1024)
-        return {"accuracy": float((logits.argmax(-1).numpy() == data.labels).mean())}
-
-    return scorer
-
-
-def run(state: TrainingState, data: Rows, config: TrainConfig, steps: int | None = None) -> list[Report]:
-    reports = []
-    for report in fit(state, data, config, strategy=CPU, scorer=accuracy(data), metric="accuracy"):  # type: ignore[arg-type]
-        reports.append(report)
-        if steps is not None and report.step >= steps:
-            break
-    return reports
-
-
-def weights(state: TrainingState) -> torch.Tensor:
-    return torch.cat([p.detach().flatten() for p in state.model.parameters()])
 
 
 def test_every_row_is_in_exactly_one_step_of_an_epoch_and_steps_keep_to_the_budget() -> None:
@@ -195,6 +131,7 @@ def test_balanced_class_weights_have_mean_one_over_the_rows() -> None:
 def test_layer_decay_lowers_the_rate_towards_the_embedding() -> None:
     config = dataclasses.replace(configuration(), optim=OptimConfig(lr=1.0, layer_decay=0.5))
     state = fresh(config)
+    state.enter(plan(rows(8).lengths, config).phases[-1], config.optim)
     rates = {round(group["peak_lr"], 6) for group in state.optimiser.param_groups}
     assert rates == {1.0, 0.5, 0.25, 0.125, 0.0625, 0.03125}
 
@@ -210,7 +147,7 @@ def test_the_schedule_warms_up_to_the_peak_and_decays(kind: str) -> None:
 
 
 def test_steps_know_their_epoch() -> None:
-    layout = plan(rows(80).lengths, configuration())
-    assert layout.epoch(layout.ends[0]) == 1.0
-    assert layout.epoch(layout.total) == 2.0
-    assert 0 < layout.epoch(1) < 1
+    (phase,) = plan(rows(80).lengths, configuration()).phases
+    assert phase.epoch(phase.ends[0]) == 1.0
+    assert phase.epoch(phase.end) == 2.0
+    assert 0 < phase.epoch(1) < 1

@@ -1,217 +1,39 @@
-"""What a training run is: frozen dataclasses from which the command line is made. Every default stands here
-once."""
+"""What a training run is: one frozen dataclass, from which the command line is made."""
 
 import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any
 
+from tweetelm.settings import (
+    DataConfig,
+    LoopConfig,
+    ModelConfig,
+    OptimConfig,
+    PretrainConfig,
+    RunConfig,
+    TrackingConfig,
+    check_choices,
+    require,
+)
 from tweetelm.tasks import TaskName
 from tweetelm.text import TextConfig
 
-SCRATCH = ("scratch-1m", "scratch-4m")  # the presets without published weights
+__all__ = [
+    "DataConfig",
+    "LoopConfig",
+    "ModelConfig",
+    "OptimConfig",
+    "PretrainConfig",
+    "RunConfig",
+    "TrackingConfig",
+    "TrainConfig",
+    "identity",
+    "to_dict",
+]
 
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
-
-
-def _check_choices(part: Any, prefix: str = "") -> None:
-    """The command line refuses an unknown choice by itself; a search or a stored configuration does not."""
-    for name, hint in get_type_hints(type(part)).items():
-        if get_origin(hint) is Literal:
-            value, choices = getattr(part, name), get_args(hint)
-            _require(
-                value in choices,
-                f"{prefix}{name} is {value!r}; expected one of {', '.join(map(repr, choices))}",
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataConfig:
-    """Which rows are learnt from."""
-
-    root: str = "data"
-    """Folder that `dvc pull` fills, or `sample` for the embedded synthetic sample."""
-    drop_overlap: bool = True
-    """Leave out training rows whose normalised text also stands in validation or test (test rows are never
-    dropped)."""
-    limit: int | None = None
-    """Use only this many training rows (a seeded random choice), for a quick look."""
-    shuffle_labels: bool = False
-    """Permute the training labels: a control that must stay at chance on validation."""
-
-    def __post_init__(self) -> None:
-        _require(
-            self.limit is None or self.limit > 0,
-            f"data.limit is {self.limit}; expected a positive number of rows",
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelConfig:
-    """Which model is fine-tuned and from which weights."""
-
-    name: str = "openelm-270m"
-    """A preset (openelm-270m, openelm-450m, …, scratch-1m, scratch-4m), a hub id, or a local folder."""
-    init: Literal["auto", "pretrained", "random"] = "auto"
-    """auto: published weights, or a fresh start for the scratch presets, which have none. random: ignore
-    published weights; every result is then marked as coming from random weights."""
-    revision: str | None = None
-    """Git revision of the hub repository; a preset pins its own."""
-    tokenizer: str | None = None
-    """A tokenizer.json, a SentencePiece tokenizer.model, a folder with either, or a hub id, in place of the
-    model's own."""
-    max_tokens: int = 256
-    """Longer tweets are cut to this many tokens, the first (BOS) included."""
-    pooling: Literal["last", "mean"] = "last"
-    """Which states the classifier reads: the last token's, or the mean over the tweet."""
-    dropout: float = 0.0
-    """Dropout on the state that the classifier reads."""
-    activation_checkpointing: bool = False
-    """Recompute layer activations in the backward pass: less memory, about a third more time."""
-
-    def __post_init__(self) -> None:
-        _check_choices(self, "model.")
-        _require(bool(self.name), "model.name is empty; expected a preset, a hub id or a folder")
-        _require(0.0 <= self.dropout < 1.0, f"model.dropout is {self.dropout}; expected 0 <= dropout < 1")
-        _require(self.max_tokens >= 2, f"model.max_tokens is {self.max_tokens}; expected at least 2")
-        _require(
-            not (self.scratch and self.init == "pretrained"),
-            f"{self.name} has no published weights; leave out --model.init pretrained or name an "
-            f"openelm-* preset",
-        )
-
-    @property
-    def scratch(self) -> bool:
-        """Whether this is one of our own small presets, which start from random weights by design."""
-        return self.name in SCRATCH
-
-    @property
-    def random(self) -> bool:
-        """Whether the weights start at random."""
-        return self.scratch or self.init == "random"
-
-
-@dataclass(frozen=True, kw_only=True)
-class OptimConfig:
-    """The optimiser (AdamW), its schedule, and the loss."""
-
-    mode: Literal["full", "head"] = "full"
-    """full: every weight learns. head: only the classifier does."""
-    lr: float | None = None
-    """Peak learning rate; by default 3e-5 from pretrained weights, 1e-3 from random ones or for the head
-    alone."""
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    """Decay to zero after warm-up."""
-    warmup: float = 0.1
-    """Share of all steps in which the learning rate rises from zero."""
-    weight_decay: float = 0.01
-    """Decoupled weight decay on matrices; norms have none."""
-    beta1: float = 0.9
-    beta2: float = 0.98
-    clip: float = 1.0
-    """Largest gradient norm."""
-    layer_decay: float = 1.0
-    """Learning rate of each layer is that of the layer above times this."""
-    class_weights: Literal["none", "balanced"] = "none"
-    """balanced: weigh each class by the inverse of its frequency in training."""
-    label_smoothing: float = 0.0
-
-    def __post_init__(self) -> None:
-        _check_choices(self, "optim.")
-        _require(
-            self.lr is None or self.lr > 0, f"optim.lr is {self.lr}; expected a positive number such as 3e-5"
-        )
-        for name, low, high in (
-            ("warmup", 0, 1),
-            ("label_smoothing", 0, 1),
-            ("beta1", 0, 1),
-            ("beta2", 0, 1),
-            ("weight_decay", 0, float("inf")),
-        ):
-            value = getattr(self, name)
-            _require(low <= value < high, f"optim.{name} is {value}; expected {low} <= {name} < {high}")
-        _require(
-            0 < self.layer_decay <= 1,
-            f"optim.layer_decay is {self.layer_decay}; expected 0 < layer_decay <= 1",
-        )
-        _require(self.clip > 0, f"optim.clip is {self.clip}; expected a positive gradient norm")
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoopConfig:
-    """How long to train and in what portions. Tokens count real tokens; nothing is padded."""
-
-    epochs: int = 3
-    batch_tokens: int = 4096
-    """Tokens of one optimiser step, over all workers."""
-    micro_tokens: int = 4096
-    """Most tokens that one worker packs into one forward pass; bounds memory, changes no result."""
-    validate_every: int | None = None
-    """Steps between validations; by default once per epoch."""
-    checkpoint_every: int | None = None
-    """Steps between checkpoints, beside the one at each validation."""
-    patience: int | None = None
-    """Stop after this many validations without improvement."""
-    precision: Literal["auto", "bf16", "float32"] = "auto"
-    """auto: bfloat16 autocast where the hardware multiplies bfloat16, else float32. Master weights are
-    float32."""
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        _check_choices(self, "loop.")
-        _require(self.epochs >= 1, f"loop.epochs is {self.epochs}; expected at least 1")
-        for name in ("batch_tokens", "micro_tokens"):
-            value = getattr(self, name)
-            _require(value >= 64, f"loop.{name} is {value}; expected at least 64 tokens")
-        for name in ("validate_every", "checkpoint_every", "patience"):
-            value = getattr(self, name)
-            _require(value is None or value >= 1, f"loop.{name} is {value}; expected at least 1")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """Where a run happens and what becomes of it. None of this changes what is learnt."""
-
-    workers: int = 1
-    """Ray Train workers, each with one GPU, or one CPU where there is none."""
-    cpus: int | None = None
-    """CPUs, and threads, of each worker; by default an equal share of this machine, 1 on a cluster."""
-    gpu: Literal["auto", "yes", "no"] = "auto"
-    """auto: GPUs if the cluster has any."""
-    storage: str = "runs"
-    """Folder or URL (s3://…) for checkpoints; on several machines it must be shared."""
-    registry: str = "models"
-    """Folder or URL for published models."""
-    retries: int = 3
-    """How often a run restarts from its last checkpoint after losing a worker."""
-    publish: bool = True
-    """Publish the best checkpoint when training is done."""
-    replace: bool = False
-    """Publish even if the model now served has a better validation metric."""
-
-    def __post_init__(self) -> None:
-        _check_choices(self, "run.")
-        _require(self.workers >= 1, f"run.workers is {self.workers}; expected at least 1")
-        _require(self.cpus is None or self.cpus >= 1, f"run.cpus is {self.cpus}; expected at least 1")
-        _require(self.retries >= 0, f"run.retries is {self.retries}; expected 0 or more")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrackingConfig:
-    """Where metrics go, beside the run's own history.jsonl."""
-
-    wandb: Literal["auto", "online", "offline", "off"] = "auto"
-    """auto: online if WANDB_API_KEY is set, else offline (`wandb sync` later); nothing if wandb is not
-    installed."""
-    project: str = "tweetelm"
-    group: str | None = None
-
-    def __post_init__(self) -> None:
-        _check_choices(self, "tracking.")
+_FROM_RANDOM, _FROM_PRETRAINED, _LORA = 1e-3, 3e-5, 3e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,14 +48,15 @@ class TrainConfig:
     data: DataConfig = field(default_factory=DataConfig)
     text: TextConfig = field(default_factory=TextConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
+    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     run: RunConfig = field(default_factory=RunConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
     def __post_init__(self) -> None:
-        _check_choices(self)
-        _require(
+        check_choices(self)
+        require(
             self.loop.micro_tokens >= self.model.max_tokens,
             f"loop.micro_tokens ({self.loop.micro_tokens}) is less than model.max_tokens "
             f"({self.model.max_tokens}): "
@@ -242,10 +65,21 @@ class TrainConfig:
 
     @property
     def learning_rate(self) -> float:
-        """The peak learning rate in force."""
+        """The peak learning rate in force for classification."""
         if self.optim.lr is not None:
             return self.optim.lr
-        return 1e-3 if self.model.random or self.optim.mode == "head" else 3e-5
+        return _FROM_RANDOM if self.optim.mode == "head" else self._usual_rate
+
+    @property
+    def pretrain_rate(self) -> float:
+        """The peak learning rate in force for language modelling."""
+        return self._usual_rate if self.pretrain.lr is None else self.pretrain.lr
+
+    @property
+    def _usual_rate(self) -> float:
+        if self.model.random:
+            return _FROM_RANDOM
+        return _LORA if self.optim.mode == "lora" else _FROM_PRETRAINED
 
     @property
     def run_name(self) -> str:

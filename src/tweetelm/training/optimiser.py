@@ -8,14 +8,17 @@ from torch import nn
 
 from tweetelm.config import OptimConfig
 from tweetelm.openelm import OpenELMForSequenceClassification
+from tweetelm.training.adapters import is_adapter
+from tweetelm.training.phases import Phase
 
 _LAYER = re.compile(r"\.layers\.(\d+)\.")
 
 
 def freeze(model: OpenELMForSequenceClassification, mode: str) -> None:
-    """Let every weight learn ("full") or the classifier alone ("head")."""
+    """Let every weight learn ("full"), the classifier alone ("head"), or it and the adapters ("lora")."""
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(mode == "full" or name.startswith("score."))
+        adapts = mode == "lora" and is_adapter(name)
+        parameter.requires_grad_(mode == "full" or adapts or name.startswith("score."))
 
 
 def build_optimiser(model: nn.Module, config: OptimConfig, lr: float, layers: int) -> torch.optim.AdamW:
@@ -44,9 +47,11 @@ def _depth(name: str, layers: int) -> int:
     return 0 if "token_embeddings" in name else layers + 1
 
 
-def set_learning_rate(optimiser: torch.optim.Optimizer, config: OptimConfig, step: int, total: int) -> float:
-    """Set every group's rate for `step` (from 0) of `total`; returns the largest."""
-    scale = schedule(config, step, total)
+def set_learning_rate(
+    optimiser: torch.optim.Optimizer, config: OptimConfig, phase: Phase, step: int
+) -> float:
+    """Set every group's rate for `step` (from 0) of the run, which lies in `phase`; returns the largest."""
+    scale = schedule(config, step - phase.start, len(phase.steps))
     for group in optimiser.param_groups:
         group["lr"] = group["peak_lr"] * scale
     return max(float(group["lr"]) for group in optimiser.param_groups)

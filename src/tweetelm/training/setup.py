@@ -1,6 +1,7 @@
-"""From a configuration to something that can be trained: rows, tokenizer, model, optimiser."""
+"""From a configuration to something that can be trained: rows, tokenizer, model."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from tweetelm.openelm.presets import find_preset, preset_config
 from tweetelm.openelm.tokenizer import SENTENCEPIECE_FILE, TOKENIZER_FILE, load_tokenizer, train_tokenizer
 from tweetelm.tasks import TASKS, Task
 from tweetelm.text import normalise
-from tweetelm.training.optimiser import build_optimiser, freeze
+from tweetelm.training.adapters import add_adapters
 from tweetelm.training.rows import Rows
 from tweetelm.training.state import TrainingState
 
@@ -42,8 +43,17 @@ class Prepared:
     base: Checkpoint | None
 
 
-def prepare(config: TrainConfig) -> Prepared:
-    """Read and check the data, get tokenizer and weights, encode.
+def preparation_key(config: TrainConfig) -> str:
+    """Equal for configurations that `prepare` makes the same of."""
+    names = ("name", "init", "revision", "tokenizer", "max_tokens")
+    model = {name: getattr(config.model, name) for name in names}
+    parts = [config.task, asdict(config.data), asdict(config.text), model, config.loop.seed]
+    return json.dumps(parts, sort_keys=True)
+
+
+def prepare(config: TrainConfig, *, weights: bool = True) -> Prepared:
+    """Read and check the data, get tokenizer and weights, encode. Without `weights`, to plan a run, published
+    ones are neither fetched nor checked.
 
     Raises:
         FileNotFoundError: data, weights or tokenizer are not there.
@@ -53,7 +63,8 @@ def prepare(config: TrainConfig) -> Prepared:
     dataset = load(task, config.data.root)
     train, left_out = training_rows(dataset, drop_overlap=config.data.drop_overlap, text=config.text)
     train = _choose(train, config)
-    base = None if config.model.random else fetch(config.model.name, config.model.revision)
+    wanted = weights and not config.model.random
+    base = fetch(config.model.name, config.model.revision) if wanted else None
     tokenizer = find_tokenizer(config, base, train["text"])
     architecture(config, base, tokenizer)  # refuses a tokenizer that does not fit, before anything starts
     encoder = Encoder(tokenizer=tokenizer, text=config.text, max_tokens=config.model.max_tokens)
@@ -161,7 +172,7 @@ def _at_hand(base: Checkpoint) -> Path:
 
 
 def build_state(config: TrainConfig, prepared: Prepared, device: torch.device) -> TrainingState:
-    """The model before its first step, the same on every worker, and its optimiser."""
+    """The model before its first step, the same on every worker."""
     settings = _classifier(config, TASKS[config.task])
     torch.manual_seed(config.loop.seed)
     if prepared.base is None:
@@ -176,7 +187,6 @@ def build_state(config: TrainConfig, prepared: Prepared, device: torch.device) -
     if config.model.activation_checkpointing:
         # renamed in transformers 5.23; both recompute without reentrant autograd
         (getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable)()
-    freeze(model, config.optim.mode)
-    layers = model.config.num_transformer_layers
-    optimiser = build_optimiser(model, config.optim, config.learning_rate, layers)
-    return TrainingState(model=model, optimiser=optimiser)
+    if config.optim.mode == "lora":
+        add_adapters(model, config.optim)
+    return TrainingState(model=model)

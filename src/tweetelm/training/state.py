@@ -9,10 +9,15 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from tweetelm.config import OptimConfig
 from tweetelm.openelm import OpenELMForSequenceClassification
+from tweetelm.training.adapters import is_adapter, merged_weights
+from tweetelm.training.optimiser import build_optimiser, freeze
+from tweetelm.training.phases import Phase
 
 STATE_FILE, OPTIMIZER_FILE, WEIGHTS_FILE = "state.json", "optimizer.safetensors", "model.safetensors"
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+_ADAPTER = "adapter/"
 
 
 @dataclass(kw_only=True)
@@ -31,40 +36,74 @@ class Progress:
 
 @dataclass(kw_only=True)
 class TrainingState:
-    """A model, its optimiser and its progress."""
+    """A model, its progress, and the optimiser of the phase that it has entered."""
 
     model: OpenELMForSequenceClassification
-    optimiser: torch.optim.Optimizer
     progress: Progress = dataclasses.field(default_factory=Progress)
+    _optimiser: torch.optim.AdamW | None = None
+    _restored: dict[str, torch.Tensor] = dataclasses.field(default_factory=dict)
+
+    @property
+    def optimiser(self) -> torch.optim.AdamW:
+        """Of the phase entered last."""
+        assert self._optimiser is not None, "no phase has been entered"
+        return self._optimiser
+
+    def enter(self, phase: Phase, config: OptimConfig) -> None:
+        """Begin a phase, or go on in the middle of it: choose what learns and make its optimiser."""
+        freeze(self.model, phase.mode)
+        layers = self.model.config.num_transformer_layers
+        self._optimiser = build_optimiser(self.model, config, phase.peak, layers)
+        if self.progress.step > phase.start:
+            self._take_up_moments()
+        self._restored = {}
+
+    def learning(self) -> list[tuple[str, torch.nn.Parameter]]:
+        """The parameters that learn, by name."""
+        return [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
 
     def save(self, folder: Path, extra: dict[str, Any]) -> None:
         """Write the model as a transformers folder with its code, the optimiser, and the progress with
         `extra`."""
-        self.model.save_pretrained(folder, max_shard_size="100GB")
-        save_file(self._moments(), folder / OPTIMIZER_FILE)
+        adapters = self._adapters()
+        merged = merged_weights(self.model) if adapters else None
+        self.model.save_pretrained(folder, max_shard_size="100GB", state_dict=merged)
+        save_file(self._moments() | adapters, folder / OPTIMIZER_FILE)
         document = {"progress": dataclasses.asdict(self.progress), **extra}
         (folder / STATE_FILE).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
     def restore(self, folder: Path) -> None:
-        """Read back what `save` wrote, into the model and the optimiser that this state holds."""
-        self.model.load_state_dict(load_file(folder / WEIGHTS_FILE))
+        """Read back what `save` wrote, into the model that this state holds."""
         stored = load_file(folder / OPTIMIZER_FILE)
-        for name, parameter in self._learning():
-            if f"step/{name}" in stored:
-                moments = {key: stored[f"{key}/{name}"] for key in _MOMENTS}
-                device = parameter.device
-                self.optimiser.state[parameter] = {key: value.to(device) for key, value in moments.items()}
+        adapters = {n.removeprefix(_ADAPTER): v for n, v in stored.items() if n.startswith(_ADAPTER)}
+        if adapters:  # the weights beside them never change: they are as the run found them
+            self.model.load_state_dict(adapters, strict=False)
+        else:
+            self.model.load_state_dict(load_file(folder / WEIGHTS_FILE))
+        self._restored = {name: value for name, value in stored.items() if not name.startswith(_ADAPTER)}
         document = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
         self.progress = Progress(**document["progress"])
+
+    def _adapters(self) -> dict[str, torch.Tensor]:
+        """What learns beside frozen weights, if the model has adapters."""
+        state = self.model.state_dict()
+        if not any(map(is_adapter, state)):
+            return {}
+        kept = (name for name in state if is_adapter(name) or name.startswith("score."))
+        return {_ADAPTER + name: state[name].detach().cpu() for name in kept}
 
     def _moments(self) -> dict[str, torch.Tensor]:
         state = self.optimiser.state
         return {
             f"{key}/{name}": state[parameter][key].detach().cpu()
-            for name, parameter in self._learning()
+            for name, parameter in self.learning()
             if parameter in state
             for key in _MOMENTS
         }
 
-    def _learning(self) -> list[tuple[str, torch.nn.Parameter]]:
-        return [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
+    def _take_up_moments(self) -> None:
+        """The optimiser's memory of this phase, as `restore` found it."""
+        for name, parameter in self.learning():
+            if f"step/{name}" in self._restored:
+                moments = {key: self._restored[f"{key}/{name}"] for key in _MOMENTS}
+                self.optimiser.state[parameter] = {k: v.to(parameter.device) for k, v in moments.items()}

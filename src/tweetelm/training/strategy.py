@@ -2,15 +2,14 @@
 ranks."""
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-
-from tweetelm.openelm.packing import pack
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,21 +26,20 @@ class DataParallel:
         """Whether this worker writes files and reports."""
         return self.rank == 0
 
-    def wrap(self, model: nn.Module) -> nn.Module:
-        """The model as training calls it."""
-        if self.world == 1:
-            return model
-        wrapped = DistributedDataParallel(model, gradient_as_bucket_view=True)
-        self._settle(wrapped)
-        return wrapped
+    def wrap(self, module: nn.Module, rehearse: Callable[[nn.Module], Tensor]) -> nn.Module:
+        """The module as training calls it.
 
-    def _settle(self, wrapped: nn.Module) -> None:
-        """One pass of weight zero. DDP reorders its gradient buckets after the first backward pass; done
-        here, the order of summation is the same at every step, whether or not the run was interrupted.
+        `rehearse` gives a loss of weight zero, from all of the module. DDP reorders its gradient buckets
+        after the first backward pass; done here, the order of summation is the same at every step, whether
+        or not the run was interrupted.
         """
+        if self.world == 1:
+            return module
+        wrapped = DistributedDataParallel(module, gradient_as_bucket_view=True)
         for _ in range(2):
-            (wrapped(**pack([[1]]).to(self.device).inputs()).logits.sum() * 0.0).backward()
+            rehearse(wrapped).backward()
         wrapped.zero_grad(set_to_none=True)
+        return wrapped
 
     def accumulating(self, wrapped: nn.Module, last: bool) -> contextlib.AbstractContextManager[Any]:
         """Gradients are summed over workers in the last backward pass of a step only."""
@@ -49,7 +47,7 @@ class DataParallel:
             return wrapped.no_sync()
         return contextlib.nullcontext()
 
-    def total(self, value: torch.Tensor) -> torch.Tensor:
+    def total(self, value: Tensor) -> Tensor:
         """The sum of a tensor over all workers."""
         if self.world > 1:
             dist.all_reduce(value)

@@ -1,0 +1,85 @@
+"""Successive halving (ASHA, arXiv 1810.05934) whose decisions survive the search's process."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import fsspec
+from ray.tune.schedulers import AsyncHyperBandScheduler
+
+PRUNED_FILE = "pruning.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pruned:
+    """Why a trial was ended: after `epoch`, its `score` was below `cutoff`, the median of those before it."""
+
+    epoch: float
+    score: float
+    cutoff: float
+
+
+class Pruner(AsyncHyperBandScheduler):
+    """Ray's ASHA by epochs of classification, halving at each rung.
+
+    Ray forgets a scheduler's rungs when a search is interrupted, and prunes less after it; here they are
+    kept in a file beside the search, with the reason for each decision.
+    """
+
+    def __init__(self, path: str, *, grace: int, epochs: int) -> None:
+        super().__init__(time_attr="epoch", max_t=epochs + 1, grace_period=grace, reduction_factor=2)
+        self.path = path
+        self.reasons: dict[str, dict[str, float]] = {}
+        self._read = False
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        if not self._read:
+            self._recall()
+        super().on_trial_add(tune_controller, trial)
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        before = self._cutoff(trial.trial_id, result)
+        decision: str = super().on_trial_result(tune_controller, trial, result)
+        if decision == self.STOP and before is not None:
+            reason = Pruned(epoch=result["epoch"], score=result[self._metric], cutoff=before)
+            self.reasons[trial.trial_id] = asdict(reason)
+        self._remember()
+        return decision
+
+    def _cutoff(self, trial: str, result: dict[str, Any]) -> float | None:
+        """What a result must reach at the rung that it has come to."""
+        if self._metric not in result:
+            return None
+        for milestone, recorded in self._brackets[0]._rungs:
+            if result["epoch"] >= milestone and trial not in recorded:
+                cutoff = self._brackets[0].cutoff(recorded)
+                return None if cutoff is None else float(cutoff)
+        return None
+
+    def _remember(self) -> None:
+        rungs = [[float(milestone), scores] for milestone, scores in self._brackets[0]._rungs]
+        filesystem, local = fsspec.core.url_to_fs(self.path)
+        document = json.dumps({"rungs": rungs, "pruned": self.reasons}, indent=2) + "\n"
+        filesystem.pipe_file(f"{local}.partial", document.encode())
+        filesystem.mv(f"{local}.partial", local)
+
+    def _recall(self) -> None:
+        self._read = True
+        document = _load(self.path)
+        self.reasons = document.get("pruned", {})
+        stored = dict(document.get("rungs", []))
+        for milestone, scores in self._brackets[0]._rungs:
+            scores.update(stored.get(float(milestone), {}))
+
+
+def pruned_trials(path: str) -> dict[str, Pruned]:
+    """Why each pruned trial was, by the trial's id."""
+    return {trial: Pruned(**reason) for trial, reason in _load(path).get("pruned", {}).items()}
+
+
+def _load(path: str) -> dict[str, Any]:
+    filesystem, local = fsspec.core.url_to_fs(path)
+    if not filesystem.exists(local):
+        return {}
+    document: dict[str, Any] = json.loads(filesystem.cat_file(local))
+    return document

@@ -1,0 +1,190 @@
+"""The report of a search: every trial, why the pruned ones were, what mattered, quality against cost."""
+
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import fsspec
+from tweetelm.evaluation.markdown import render_markdown
+from tweetelm.evaluation.page import render_html
+
+from ray_jobs.search import Search
+from ray_jobs.trials import SearchResult, Trial
+from tweetelm.evaluation.document import Cell, Document, Figure, Section, Table
+from tweetelm.tasks import TASKS
+
+
+def search_document(plan: Search, result: SearchResult, notices: list[str]) -> Document:
+    """Everything there is to tell about a finished search."""
+    metric = TASKS[plan.base.task].metric
+    sections = [
+        _choice(plan, result, metric),
+        _trials(result, metric),
+        _curves(result, metric),
+        _sizes(result, metric),
+        _importance(result, metric),
+    ]
+    return Document(title=f"Search {plan.name}", notices=tuple(notices), sections=tuple(sections))
+
+
+def report_path(plan: Search) -> str:
+    """Where a search's report is."""
+    return f"{plan.folder}/report.html"
+
+
+def write_report(plan: Search, result: SearchResult, notices: list[str]) -> str:
+    """Write the report as HTML, Markdown and JSON beside the search; returns the path of the HTML."""
+    document = search_document(plan, result, notices)
+    filesystem, local = fsspec.core.url_to_fs(report_path(plan))
+    stem = local.removesuffix(".html")
+    filesystem.pipe_file(f"{stem}.html", render_html(document).encode())
+    filesystem.pipe_file(f"{stem}.md", render_markdown(document).encode())
+    filesystem.pipe_file(f"{stem}.json", (json.dumps(document.to_dict(), indent=2) + "\n").encode())
+    return report_path(plan)
+
+
+def _choice(plan: Search, result: SearchResult, metric: str) -> Section:
+    best, count = result.best, len(result.trials)
+    pruned = sum(trial.status == "pruned" for trial in result.trials)
+    failed = sum(trial.status == "failed" for trial in result.trials)
+    rule = {
+        "quality": f"the highest validation {metric}; among equals the cheapest size",
+        "cost": f"the cheapest size within {plan.tolerance:g} of the highest validation {metric}",
+    }[plan.prefer]
+    settings = tuple((key, _cell(value)) for key, value in best.sample.items())
+    told = (
+        f"{count} trials, proposed by {plan.propose}: {count - pruned - failed} went to their end, {pruned} "
+        f"were pruned by successive halving, {failed} failed.",
+        f"Chosen: trial {best.number}, by the rule: {rule}. Test data took no part in the choice.",
+    )
+    rows = ((f"validation {metric}", best.score), ("epochs", best.epochs), *settings)
+    return Section(
+        title="What was chosen", text=told, tables=(Table(columns=("setting", "value"), rows=rows),)
+    )
+
+
+def _trials(result: SearchResult, metric: str) -> Section:
+    keys = tuple(result.trials[0].sample)
+    columns = ("", "trial", *keys, "epochs", f"validation {metric}", "seconds", "status", "why")
+    ranked = sorted(result.trials, key=lambda trial: -(trial.score or 0.0))
+    rows = tuple(_row(trial, keys, trial.run == result.winner) for trial in ranked)
+    return Section(title="Every trial", tables=(Table(columns=columns, rows=rows),))
+
+
+def _row(trial: Trial, keys: tuple[str, ...], chosen: bool) -> tuple[Cell, ...]:
+    sample = tuple(_cell(trial.sample[key]) for key in keys)
+    end = (trial.epochs, trial.score, round(trial.seconds, 1), trial.status, trial.why)
+    return ("chosen" if chosen else "", trial.number, *sample, *end)
+
+
+def _cell(value: Any) -> Cell:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+
+
+def _curves(result: SearchResult, metric: str) -> Section:
+    def draw(axes: Any) -> None:
+        for trial in result.trials:
+            if trial.curve:
+                epochs, scores = zip(*trial.curve, strict=True)
+                style = "--" if trial.status == "pruned" else "-"
+                width = 2.5 if trial.run == result.winner else 1.2
+                axes.plot(epochs, scores, style, marker="o", ms=3, lw=width, label=trial.number)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(f"validation {metric}")
+        if len(result.trials) <= 12:
+            axes.legend(fontsize="small")
+
+    columns = ("trial", "epoch", f"validation {metric}")
+    rows = tuple((t.number, epoch, score) for t in result.trials for epoch, score in t.curve)
+    figure = Figure(name="curves", caption="Dashed: pruned. Thick: chosen.", svg=_draw(draw))
+    return Section(title="Curves", tables=(Table(columns=columns, rows=rows),), figures=(figure,))
+
+
+def _sizes(result: SearchResult, metric: str) -> Section:
+    """The best of each size, and what each costs."""
+    if not result.speeds:
+        return Section(title="Quality against cost", text=("The search had one size only.",))
+    best = {
+        size: max((t for t in result.trials if t.size == size and t.score is not None), key=_score)
+        for size in result.speeds
+    }
+    rows = tuple((size, t.number, t.score, result.speeds[size]) for size, t in best.items())
+
+    def draw(axes: Any) -> None:
+        for trial in result.trials:
+            if trial.score is not None:
+                axes.plot(result.speeds[trial.size], trial.score, "o", color="tab:gray", alpha=0.6)
+        for size, trial in best.items():
+            axes.plot(result.speeds[size], trial.score, "o", color="tab:blue")
+            axes.annotate(size, (result.speeds[size], trial.score), textcoords="offset points", xytext=(6, 4))
+        axes.set_xlabel("tweets a second")
+        axes.set_ylabel(f"validation {metric}")
+        axes.margins(x=0.25)
+
+    caption = "Each trial at the measured speed of its size; blue: the best of a size."
+    return Section(
+        title="Quality against cost",
+        text=("Tweets a second were measured one size after the other on the machine of the search.",),
+        tables=(Table(columns=("size", "best trial", f"validation {metric}", "tweets a second"), rows=rows),),
+        figures=(Figure(name="quality-cost", caption=caption, svg=_draw(draw)),),
+    )
+
+
+def _score(trial: Trial) -> float:
+    return trial.score or 0.0
+
+
+def _importance(result: SearchResult, metric: str) -> Section:
+    title = "What mattered"
+    found = importances(result)
+    if not found:
+        return Section(title=title, text=("Too few validated trials differ to tell.",))
+    told = (
+        f"Share of the variance of validation {metric} that each setting explains by itself (fANOVA over all "
+        "validated trials, pruned ones at their best score). With few trials this is a hint, no more.",
+    )
+    table = Table(columns=("setting", "importance"), rows=tuple(found.items()))
+    return Section(title=title, text=told, tables=(table,))
+
+
+def importances(result: SearchResult) -> dict[str, float]:
+    """By Optuna's fANOVA, most important first; empty where nothing can be said."""
+    import optuna
+    from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+
+    scored = [trial for trial in result.trials if trial.score is not None]
+    if len(scored) < 4 or len({trial.score for trial in scored}) < 2:
+        return {}
+    ranges: dict[str, BaseDistribution] = {}
+    for key in scored[0].sample:
+        values = [trial.sample[key] for trial in scored]
+        if len(set(values)) > 1:
+            numbers = all(isinstance(value, float) for value in values)
+            log = numbers and min(values) > 0
+            ranges[key] = (
+                FloatDistribution(min(values), max(values), log=log)
+                if numbers
+                else CategoricalDistribution(sorted(set(values), key=str))
+            )
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize")
+    for trial in scored:
+        params = {key: trial.sample[key] for key in ranges}
+        study.add_trial(
+            optuna.trial.create_trial(params=params, distributions=ranges, value=trial.score or 0.0)
+        )
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+    return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
+
+
+def _draw(draw: Callable[[Any], None]) -> str:
+    import matplotlib as mpl
+    from matplotlib.figure import Figure as Canvas
+
+    with mpl.rc_context({"svg.hashsalt": "tweetelm", "svg.fonttype": "none"}):
+        canvas = Canvas(figsize=(7, 4), layout="constrained")
+        draw(canvas.subplots())
+        text = io.StringIO()
+        canvas.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()

@@ -1,0 +1,54 @@
+"""How fast each size of a search classifies: its cost, measured where it would run."""
+
+import statistics
+import time
+from collections.abc import Mapping
+
+import ray
+
+from ray_jobs.cluster import Resources
+from ray_jobs.tasks import local_copy, task_options
+from tweetelm.config import TrainConfig
+
+_TWEETS, _ROUNDS = 256, 3
+
+
+def measure_speeds(
+    checkpoints: Mapping[str, tuple[TrainConfig, str]], resources: Resources
+) -> dict[str, float]:
+    """Tweets a second of each size on validation tweets, tokenisation included, one size after the other.
+
+    Args:
+        checkpoints: by size, a trial's configuration and its checkpoint.
+        resources: the cluster's.
+    """
+    any_config = next(iter(checkpoints.values()))[0]
+    options, threads = task_options(any_config, resources)
+    measured: dict[str, float] = ray.get(ray.remote(**options)(_measure).remote(dict(checkpoints), threads))
+    return measured
+
+
+def _measure(checkpoints: dict[str, tuple[TrainConfig, str]], threads: int) -> dict[str, float]:
+    import torch
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    torch.set_num_threads(threads)
+    return {size: _tweets_per_second(*checkpoint) for size, checkpoint in checkpoints.items()}
+
+
+def _tweets_per_second(config: TrainConfig, checkpoint: str) -> float:
+    from tweetelm.data import load
+    from tweetelm.predictor import Predictor
+    from tweetelm.tasks import TASKS
+
+    texts = load(TASKS[config.task], config.data.root)["validation"]["text"][:_TWEETS]
+    with local_copy(checkpoint) as folder:
+        predictor = Predictor.load(folder)
+    predictor.predict(texts)
+    seconds = []
+    for _ in range(_ROUNDS):
+        start = time.perf_counter()
+        predictor.predict(texts)
+        seconds.append(time.perf_counter() - start)
+    return len(texts) / statistics.median(seconds)

@@ -1,0 +1,33 @@
+"""Work that is not training, run as one Ray task where the accelerator is."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from ray_jobs.cluster import Resources
+from ray_jobs.launch import on_gpu
+from tweetelm.config import TrainConfig
+
+
+def task_options(config: TrainConfig, resources: Resources) -> tuple[dict[str, Any], int]:
+    """What `ray.remote` reserves for a task beside no training, and its threads: a GPU, or all of this
+    machine."""
+    gpu = on_gpu(config, resources)
+    cpus = max(resources.cpus, 1) if resources.local else 1
+    return {"num_cpus": 1 if gpu else cpus, "num_gpus": 1 if gpu else 0}, cpus
+
+
+@contextlib.contextmanager
+def local_copy(checkpoint: str) -> Iterator[Path]:
+    """A checkpoint's folder on this machine, fetched for the time being if it is elsewhere."""
+    if "://" not in checkpoint and Path(checkpoint).is_dir():
+        yield Path(checkpoint)
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        filesystem, remote = fsspec.core.url_to_fs(checkpoint)
+        filesystem.get(remote, f"{scratch}/checkpoint", recursive=True)
+        yield Path(scratch) / "checkpoint"

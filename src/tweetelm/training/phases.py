@@ -1,0 +1,95 @@
+"""The steps of a run, laid out before it starts: language modelling first, if any, then classification."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tweetelm.config import TrainConfig
+from tweetelm.training.sampler import epoch_steps
+
+PRETRAIN: Literal["pretrain"] = "pretrain"
+CLASSIFY: Literal["classify"] = "classify"
+PhaseName = Literal["pretrain", "classify"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A stretch of steps with one objective and one learning-rate schedule.
+
+    Attributes:
+        name: what is learnt.
+        start: steps of the run before this phase.
+        steps: rows of each step.
+        ends: steps of this phase after which an epoch is over.
+        peak: learning rate after warm-up.
+        mode: which weights learn, see `OptimConfig.mode`.
+    """
+
+    name: PhaseName
+    start: int
+    steps: list[list[int]]
+    ends: list[int]
+    peak: float
+    mode: str
+
+    @property
+    def end(self) -> int:
+        """Steps of the run when this phase is over."""
+        return self.start + len(self.steps)
+
+    def epoch(self, step: int) -> float:
+        """Epochs of this phase finished after `step` of its steps, as a fraction."""
+        start = 0
+        for number, end in enumerate(self.ends):
+            if step <= end:
+                return number + (step - start) / (end - start)
+            start = end
+        return float(len(self.ends))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All phases of a run, in order."""
+
+    phases: tuple[Phase, ...]
+
+    @property
+    def total(self) -> int:
+        """Optimiser steps of the whole run."""
+        return self.phases[-1].end
+
+    def phase(self, step: int) -> Phase:
+        """The phase that the run is in after `step` steps; the last one once it is over."""
+        return next((phase for phase in self.phases if step < phase.end), self.phases[-1])
+
+
+def plan(lengths: list[int], config: TrainConfig) -> Plan:
+    """Lay out a run over rows of these lengths. Epochs are numbered through, so that no two have the same
+    order.
+    """
+    before, loop = config.pretrain.epochs, config.loop
+    phases: list[Phase] = []
+    if before:
+        steps, ends = _epochs(lengths, config, range(before))
+        mode = "lora" if config.optim.mode == "lora" else "full"
+        phases.append(
+            Phase(name=PRETRAIN, start=0, steps=steps, ends=ends, peak=config.pretrain_rate, mode=mode)
+        )
+    steps, ends = _epochs(lengths, config, range(before, before + loop.epochs))
+    start, peak = (phases[-1].end if phases else 0), config.learning_rate
+    phases.append(
+        Phase(name=CLASSIFY, start=start, steps=steps, ends=ends, peak=peak, mode=config.optim.mode)
+    )
+    return Plan(phases=tuple(phases))
+
+
+def _epochs(lengths: list[int], config: TrainConfig, epochs: range) -> tuple[list[list[int]], list[int]]:
+    loop, steps, ends = config.loop, list[list[int]](), list[int]()
+    for epoch in epochs:
+        steps += epoch_steps(lengths, batch_tokens=loop.batch_tokens, seed=loop.seed, epoch=epoch)
+        ends.append(len(steps))
+    return steps, ends
+
+
+def learns_everything(config: TrainConfig) -> bool:
+    """Whether every weight learns in some phase, which is what memory is needed for."""
+    return config.optim.mode == "full" or (config.optim.mode == "head" and config.pretrain.epochs > 0)
