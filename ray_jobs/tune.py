@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ray_jobs.cluster import Resources
     from ray_jobs.finish import Finished
     from ray_jobs.search import Search
+    from ray_jobs.spaces import Space
     from ray_jobs.trials import SearchResult
 
 
@@ -61,14 +62,15 @@ def main() -> int:
         return tune(arguments)
 
 
-def tune(arguments: Arguments) -> int:
-    """Search, evaluate and publish the winner, and say what came out. Returns the exit status."""
+def tune(arguments: Arguments, space: "Space | None" = None) -> int:
+    """Search, evaluate and publish the winner, and say what came out. Returns the exit status. `space`: in
+    place of the one that is named."""
     from ray_jobs.cluster import Resources, connect, survey  # here, so that --help answers at once
     from ray_jobs.search import Search, share, slots
     from ray_jobs.search_planning import Price, describe_search
     from ray_jobs.spaces import check, find_space
 
-    base, space = arguments.config, find_space(arguments.space)
+    base, space = arguments.config, space or find_space(arguments.space)
     check(space, base)
     plan = Search(
         base=base,
@@ -79,7 +81,7 @@ def tune(arguments: Arguments) -> int:
         prefer=arguments.prefer,
         tolerance=arguments.tolerance,
     )
-    if not arguments.plan and _told_before(plan, arguments):
+    if not arguments.plan and _told_before(plan):
         return 0
     resources = survey() if arguments.plan else connect()
     if arguments.plan and arguments.gpus is not None:
@@ -90,10 +92,10 @@ def tune(arguments: Arguments) -> int:
         price = Price(per_hour=arguments.price_per_hour, tflops=arguments.tflops)
         print(describe_search(plan, resources, price))
         return 0
-    return _search(plan, arguments, resources)
+    return _search(plan, resources)
 
 
-def _search(plan: "Search", arguments: Arguments, resources: "Resources") -> int:
+def _search(plan: "Search", resources: "Resources") -> int:
     from ray_jobs.finish import evaluate_and_publish
     from ray_jobs.launch import claim
     from ray_jobs.search import RESULT_FILE, search
@@ -105,7 +107,7 @@ def _search(plan: "Search", arguments: Arguments, resources: "Resources") -> int
         f"{plan.base.run.workers} workers each, at most {plan.epochs} epochs",
         flush=True,
     )
-    claim(dataclasses.replace(plan.base, name=plan.name), **search_identity(arguments))
+    claim(dataclasses.replace(plan.base, name=plan.name), **search_identity(plan))
     result, config, outcome = search(plan, resources)
     finished = evaluate_and_publish(config, outcome, resources, git_state(Path.cwd()))
     report = write_report(plan, result, finished.notices)
@@ -124,18 +126,14 @@ def _told(
     return f"{trials}\nreport       {report}\n{summary(config, finished)}"
 
 
-def search_identity(arguments: Arguments) -> dict[str, object]:
+def search_identity(plan: "Search") -> dict[str, object]:
     """What makes a search itself, beside the settings that its trials share."""
-    from ray_jobs.spaces import describe, find_space
+    from ray_jobs.spaces import describe
 
-    return {
-        "space": describe(find_space(arguments.space)),
-        "trials": arguments.trials,
-        "propose": arguments.propose,
-    }
+    return {"space": describe(plan.space), "trials": plan.trials, "propose": plan.propose}
 
 
-def _told_before(plan: "Search", arguments: Arguments) -> bool:
+def _told_before(plan: "Search") -> bool:
     """Whether the search was carried to its end before; if so, its result is printed again."""
     from ray_jobs.finish import already_finished
     from ray_jobs.launch import claim
@@ -147,7 +145,7 @@ def _told_before(plan: "Search", arguments: Arguments) -> bool:
     if result is None:
         return False
     # refuses another configuration under this name
-    claim(dataclasses.replace(plan.base, name=plan.name), **search_identity(arguments))
+    claim(dataclasses.replace(plan.base, name=plan.name), **search_identity(plan))
     config = trial_config(plan.base, result.best.sample, result.best.number)
     finished = already_finished(config)
     if finished is None:

@@ -133,6 +133,27 @@ class WandB:
             self._attempt("finish", lambda: (self._run.summary.update(summary), self._run.finish()))
         self._run = None
 
+    def publish(self, folder: Path, version: str, task: str, card: dict[str, Any], served: bool) -> None:
+        """Log a published version's files as a model artifact, and its data as a reference by hash: none of
+        the data's files."""
+
+        def both() -> None:
+            import wandb
+
+            data = wandb.Artifact(f"{task}-data", type="dataset", metadata=card["data"])
+            data.add_reference(f"dvc://{task}/{card['data']['md5']}", name="md5", checksum=False)
+            self._run.use_artifact(data)
+            model = wandb.Artifact(
+                f"{task}-classifier", type="model", metadata={"version": version, **card["metrics"]}
+            )
+            for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+                name = path.relative_to(folder).as_posix()
+                model.add_file(str(path), name=name, policy="immutable", skip_cache=True)
+            self._run.log_artifact(model, aliases=[version, *(["served"] if served else [])])
+
+        if self._run is not None:
+            self._attempt("log the artifact", both)
+
     def _attempt(self, verb: str, call: Callable[[], Any]) -> Any:
         try:
             return call()
@@ -168,15 +189,23 @@ def open_trackers(config: TrainConfig, run_dir: Path, resume_step: int, *, api_k
         resume_step: the checkpoint's step that training goes on from, 0 for a fresh run.
         api_key_present: whether WANDB_API_KEY is set; the caller reads the environment.
     """
-    trackers: list[Tracker] = [History(run_dir / HISTORY, resume_step)]
+    wandb = open_wandb(config, run_dir, api_key_present=api_key_present)
+    return Trackers([History(run_dir / HISTORY, resume_step), *([wandb] if wandb else [])])
+
+
+def open_wandb(config: TrainConfig, run_dir: Path, *, api_key_present: bool) -> WandB | None:
+    """The run's place in Weights & Biases, continued if it has one; None if that is off."""
     mode = wandb_mode(config.tracking, api_key_present)
-    if mode:
-        project, group = config.tracking.project, config.tracking.group
-        name, values = config.run_name, to_dict(config)
-        trackers.append(
-            WandB(mode=mode, project=project, group=group, name=name, folder=run_dir, config=values)
-        )
-    return Trackers(trackers)
+    if mode is None:
+        return None
+    return WandB(
+        mode=mode,
+        project=config.tracking.project,
+        group=config.tracking.group,
+        name=config.run_name,
+        folder=run_dir,
+        config=to_dict(config),
+    )
 
 
 def _line(values: dict[str, Any]) -> str:

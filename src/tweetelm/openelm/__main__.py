@@ -1,4 +1,6 @@
-"""`python -m tweetelm.openelm describe openelm-270m`: what a model is and costs."""
+"""`python -m tweetelm.openelm describe|check openelm-270m`: what a model is and costs; whether its files
+are whole.
+"""
 
 import argparse
 import sys
@@ -6,6 +8,7 @@ from pathlib import Path
 
 from .accounting import activation_bytes, cost
 from .configuration_openelm import OpenELMConfig
+from .inspection import inspect
 from .loading import read_config
 from .presets import PRESETS, find_preset, preset_config
 
@@ -78,8 +81,15 @@ def main(argv: list[str] | None = None) -> int:
     one.add_argument(
         "--tokens", type=_positive, default=4096, help="packed tokens per pass for the memory estimate"
     )
+    two = commands.add_parser("check", help="fetch a checkpoint, load it strictly, count it")
+    two.add_argument("model", help="a preset, a hub id or a folder")
+    two.add_argument("--revision", help="git revision on the hub")
+    two.add_argument("--tokenizer", help="a file, a folder or a hub id in place of the preset's")
     arguments = parser.parse_args(argv)
     try:
+        if arguments.command == "check":
+            print(inspect(arguments.model, arguments.revision, arguments.tokenizer))
+            return 0
         known = find_preset(arguments.model) is not None
         config = preset_config(arguments.model) if known else read_config(Path(arguments.model))
     except (ValueError, FileNotFoundError) as error:

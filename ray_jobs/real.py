@@ -1,0 +1,191 @@
+"""`python -m ray_jobs.real`: all of it on the real data with Apple's checkpoints, resumable at any point.
+
+Fetches both datasets, fetches and checks both checkpoints, searches both sizes on both tasks, trains the
+winners with several seeds, and writes the table. Needs the internet once, and hours without a GPU.
+"""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import tyro
+
+from ray_jobs.console import refuse
+from tweetelm.config import (
+    DataConfig,
+    LoopConfig,
+    ModelConfig,
+    RunConfig,
+    TextConfig,
+    TrackingConfig,
+    TrainConfig,
+)
+from tweetelm.tasks import TASKS, TaskName
+
+if TYPE_CHECKING:
+    from ray_jobs.spaces import Space
+    from ray_jobs.trials import SearchResult
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Data, checkpoints, searches, seeds, results table: one command, resumed by typing it again."""
+
+    name: str = "real"
+    """What all runs are called after."""
+    tasks: tuple[TaskName, ...] = ("hate", "deepfake")
+    sizes: tuple[str, ...] = ("openelm-270m", "openelm-450m")
+    """Presets, hub ids or folders."""
+    space: str = "default"
+    """What else is varied, see ray_jobs/spaces.py."""
+    trials: int = 12
+    """Of each search."""
+    propose: Literal["random", "optuna"] = "optuna"
+    seeds: int = 3
+    """Of each winner."""
+    tokenizer: str | None = None
+    """A file, a folder or a hub id in place of the checkpoints' own tokenizer."""
+    out: Path = Path("docs/results.md")
+    """The table."""
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    text: TextConfig = dataclasses.field(default_factory=TextConfig)
+    loop: LoopConfig = dataclasses.field(default_factory=LoopConfig)
+    run: RunConfig = dataclasses.field(default_factory=RunConfig)
+    tracking: TrackingConfig = dataclasses.field(default_factory=TrackingConfig)
+
+
+def main() -> int:
+    """Command line."""
+    arguments = tyro.cli(Arguments, prog="python -m ray_jobs.real", description=Arguments.__doc__)
+    with refuse():
+        return real(arguments)
+
+
+def real(arguments: Arguments) -> int:
+    """Everything in turn. Returns the exit status."""
+    _fetch(arguments)
+    results = [_one_task(arguments, task) for task in arguments.tasks]
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(results_page(arguments, results), encoding="utf-8")
+    print(
+        f"\nresults are in {arguments.out}; serve them: python -m serve --registry {arguments.run.registry}"
+    )
+    return 0
+
+
+def _fetch(arguments: Arguments) -> None:
+    """Both datasets and all checkpoints, verified before anything is trained."""
+    from tweetelm.data.pull import pull
+    from tweetelm.openelm.inspection import inspect
+
+    if arguments.data.root == "data":
+        for line in pull(Path.cwd()):
+            print(line, flush=True)
+    for size in arguments.sizes:
+        print(inspect(size, tokenizer=arguments.tokenizer), flush=True)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskResult:
+    """A task's search, and its winner under several seeds (see `seeds.spreads`)."""
+
+    task: TaskName
+    search: "SearchResult"
+    spread: dict[str, Any]
+    notices: list[str]
+
+
+def _one_task(arguments: Arguments, task: TaskName) -> TaskResult:
+    from ray_jobs import seeds, tune
+    from ray_jobs.launch import storage_path
+    from ray_jobs.search import RESULT_FILE, trial_config
+    from ray_jobs.trials import load_result
+
+    print(f"\n{task}: {TASKS[task].question}", flush=True)
+    base = _base(arguments, task)
+    options = tune.Arguments(
+        config=base, space=arguments.space, trials=arguments.trials, propose=arguments.propose
+    )
+    tune.tune(options, _space(arguments))
+    found = load_result(f"{storage_path(base)}/{base.name}/{RESULT_FILE}")
+    assert found is not None, "a search that ended has left its result"
+    winner = dataclasses.replace(
+        trial_config(base, found.best.sample, found.best.number), name=f"{base.name}-winner"
+    )
+    spread, notices = seeds.train_seeds(winner, arguments.seeds)
+    return TaskResult(task=task, search=found, spread=spread, notices=notices)
+
+
+def _base(arguments: Arguments, task: TaskName) -> TrainConfig:
+    return TrainConfig(
+        task=task,
+        name=f"{arguments.name}-{task}",
+        data=arguments.data,
+        text=arguments.text,
+        model=ModelConfig(name=arguments.sizes[0], tokenizer=arguments.tokenizer),
+        loop=arguments.loop,
+        run=arguments.run,
+        tracking=arguments.tracking,
+    )
+
+
+def _space(arguments: Arguments) -> "Space":
+    """The space with the sizes that were asked for."""
+    from ray import tune
+
+    from ray_jobs.spaces import find_space
+
+    return {**find_space(arguments.space), "model.name": tune.choice(list(arguments.sizes))}
+
+
+def results_page(arguments: Arguments, results: list[TaskResult]) -> str:
+    """The table as Markdown: winners beside published results, and the best of each size."""
+    from tweetelm.evaluation.document import Document, Section
+
+    sections = tuple(
+        Section(title=result.task, text=_told(result), tables=_tables(result)) for result in results
+    )
+    from tweetelm.evaluation.markdown import render_markdown
+
+    notices = tuple(dict.fromkeys(notice for result in results for notice in result.notices))
+    return render_markdown(Document(title="Results", notices=notices, sections=sections))
+
+
+def _told(result: TaskResult) -> tuple[str, ...]:
+    settings = ", ".join(f"{key} {value:.2g}" if isinstance(value, float) else f"{key} {value}"
+                         for key, value in result.search.best.sample.items())  # fmt: skip
+    count = len(result.spread["test"][TASKS[result.task].metric]["values"])
+    return (
+        f"{TASKS[result.task].question} Chosen by validation among {len(result.search.trials)} trials: "
+        f"{settings}. Then trained with {count} seeds; intervals are 95 % of the mean over seeds.",
+    )
+
+
+def _tables(result: TaskResult) -> tuple[Any, ...]:
+    from tweetelm.evaluation.document import Cell, Interval, Table
+
+    task = TASKS[result.task]
+
+    def cell(split: str) -> Cell:
+        found = result.spread[split][task.metric]
+        return Interval(value=found["mean"], low=found["low"], high=found["high"])
+
+    ours: list[tuple[Cell, ...]] = [(f"**{result.search.best.size}**", cell("validation"), cell("test"))]
+    others: list[tuple[Cell, ...]] = [(p.system, None, p.value) for p in task.published]
+    sizes: list[tuple[Cell, ...]] = []
+    for size in dict.fromkeys(trial.size for trial in result.search.trials):
+        scores = [t.score for t in result.search.trials if t.size == size and t.score is not None]
+        sizes.append((size, max(scores, default=None), result.search.speeds.get(size)))
+    columns = ("system", f"validation {task.metric}", f"test {task.metric}")
+    return (
+        Table(columns=columns, rows=tuple(ours + others)),
+        Table(
+            columns=("size", f"best validation {task.metric} in the search", "tweets a second"),
+            rows=tuple(sizes),
+        ),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

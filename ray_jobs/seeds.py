@@ -1,0 +1,159 @@
+"""`python -m ray_jobs.seeds --task hate --seeds 5 …`: one run with several seeds, and how far they spread.
+
+The same command again resumes what was interrupted, or says that it is done.
+"""
+
+import dataclasses
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from ray_jobs.console import refuse
+from tweetelm.config import TrainConfig
+
+_COLUMNS = {"macro_f1": "macro-F1", "accuracy": "accuracy", "auroc": "AUROC"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Train with several seeds; report mean, standard deviation and 95 % interval of every score.
+
+    Nothing is published: seeds say how much a score is worth, a search or a run what to serve.
+    """
+
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
+    seeds: int = 5
+    """How many, from 0 on."""
+    out: Path | None = None
+    """Folder for seeds.json and, for each split, a table of every row's probability under each seed; by
+    default the run's own."""
+
+
+def main() -> int:
+    """Command line."""
+    arguments = tyro.cli(Arguments, prog="python -m ray_jobs.seeds", description=Arguments.__doc__)
+    with refuse():
+        return seeds(arguments)
+
+
+def seeds(arguments: Arguments) -> int:
+    """Run every seed that has not been run, and say what came out. Returns the exit status."""
+    from ray_jobs.launch import run_folder
+
+    spread, notices = train_seeds(arguments.config, arguments.seeds)
+    print(table(spread, notices))
+    runs = [Path(run_folder(with_seed(arguments.config, seed))) for seed in range(arguments.seeds)]
+    out = arguments.out or runs[0].parent / seeds_name(arguments.config)
+    write(out, runs, spread, notices)
+    print(f"seeds.json and every row's probabilities are in {out}")
+    return 0
+
+
+def train_seeds(config: TrainConfig, count: int) -> tuple[dict[str, Any], list[str]]:
+    """Run seeds 0 to `count` - 1 that have not been run.
+
+    Returns:
+        `spreads` of their scores, and what must stand wherever these are shown.
+
+    Raises:
+        ValueError: fewer than two seeds, or a seed's name belongs to another run.
+    """
+    from ray_jobs.cluster import connect  # first: it sets what Ray reads when it is imported
+    from ray_jobs.finish import already_finished, evaluate_and_publish
+    from ray_jobs.launch import claim, run
+
+    if count < 2:
+        raise ValueError(f"--seeds is {count}; a spread needs at least 2")
+    resources, results = None, []
+    for seed in range(count):
+        one = with_seed(config, seed)
+        finished = already_finished(one)
+        if finished:
+            claim(one)  # refuses another configuration under this name
+        else:
+            resources = resources or connect()
+            print(f"seed {seed}: {one.run_name}", flush=True)
+            finished = evaluate_and_publish(one, run(one, resources), resources, None)
+        results.append(finished)
+    return spreads([finished.scores for finished in results]), results[0].notices
+
+
+def seeds_name(config: TrainConfig) -> str:
+    """What the seeds' runs are called after."""
+    return config.name or f"seeds-{config.run_name}"
+
+
+def with_seed(config: TrainConfig, seed: int) -> TrainConfig:
+    """The run of one seed."""
+    return dataclasses.replace(
+        config,
+        name=f"{seeds_name(config)}-seed{seed}",
+        loop=dataclasses.replace(config.loop, seed=seed),
+        run=dataclasses.replace(config.run, publish=False),
+    )
+
+
+def spreads(scores: Sequence[dict[str, dict[str, float]]]) -> dict[str, dict[str, dict[str, Any]]]:
+    """By split and score: values of all seeds, mean, standard deviation, and the ends of the mean's 95 %
+    interval (Student's t)."""
+    return {
+        split: {key: _spread([seed[split][key] for seed in scores]) for key in _COLUMNS}
+        for split in scores[0]
+    }
+
+
+def _spread(values: list[float]) -> dict[str, Any]:
+    from scipy.stats import t
+
+    if any(value is None for value in values):
+        return {"values": values, "mean": None, "sd": None, "low": None, "high": None}
+    count, mean = len(values), math.fsum(values) / len(values)
+    sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
+    half = float(t.ppf(0.975, count - 1)) * sd / math.sqrt(count)
+    return {"values": values, "mean": mean, "sd": sd, "low": mean - half, "high": mean + half}
+
+
+def table(spread: dict[str, dict[str, dict[str, Any]]], notices: Sequence[str]) -> str:
+    """Mean ± standard deviation, and the mean's interval."""
+    lines = ["", *(f"! {notice}" for notice in notices)]
+    lines.append(f"{'split':<12}" + "".join(f"{title:>34}" for title in _COLUMNS.values()))
+    for split, scores in spread.items():
+        lines.append(f"{split:<12}" + "".join(f"{_cell(scores[key]):>34}" for key in _COLUMNS))
+    return "\n".join(lines)
+
+
+def _cell(found: dict[str, Any]) -> str:
+    if found["mean"] is None:
+        return "-"
+    return f"{found['mean']:.4f} ± {found['sd']:.4f} ({found['low']:.4f} to {found['high']:.4f})"
+
+
+def write(out: Path, runs: Sequence[Path], spread: dict[str, Any], notices: Sequence[str]) -> None:
+    """seeds.json, and for each split a table: row number, then the positive class's probability under each
+    seed. No text, no label."""
+    out.mkdir(parents=True, exist_ok=True)
+    document = {"runs": [run.name for run in runs], "notices": list(notices), "scores": spread}
+    (out / "seeds.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    for split in spread:
+        columns = [_probabilities(run / "evaluation" / f"predictions-{split}.csv") for run in runs]
+        head = ",".join(["row", *(f"seed{number}" for number in range(len(runs)))])
+        rows = (",".join([str(i), *row]) for i, row in enumerate(zip(*columns, strict=True)))
+        (out / f"{split}.csv").write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
+
+
+def _probabilities(path: Path) -> list[str]:
+    import csv
+
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        positive = [name for name in reader.fieldnames or [] if name not in ("row", "predicted")][-1]
+        return [f"{float(line[positive]):.6f}" for line in reader]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
