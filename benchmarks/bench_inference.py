@@ -39,7 +39,7 @@ def run_padded(net: Model, rows: Rows, size: int = BATCH, to: int | None = None)
 
 def run_packed(net: Model, rows: Rows) -> Side:
     """Classify rows as `Predictor` does."""
-    return Side(lambda: classify_packed(net, rows, 4096), tokens(rows))
+    return Side(lambda: classify_packed(net, rows), tokens(rows))
 
 
 def openvino_models(net: Model) -> dict[str, Callable[[Rows, int], Side]]:

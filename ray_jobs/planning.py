@@ -9,6 +9,7 @@ from tokenizers import Tokenizer
 from ray_jobs.cluster import Resources
 from ray_jobs.launch import cpus_each, on_gpu
 from tweetelm.config import TrainConfig
+from tweetelm.encoding import pass_tokens
 from tweetelm.openelm import OpenELMConfig
 from tweetelm.openelm.accounting import activation_bytes, cost
 from tweetelm.precision import choose
@@ -41,8 +42,10 @@ class Estimate:
     seconds: float
 
 
-def estimate(config: TrainConfig, prepared: Prepared, flop_per_second: float) -> Estimate:
-    """Count a run's work, at a speed that all its workers reach together."""
+def estimate(
+    config: TrainConfig, prepared: Prepared, device: torch.device, flop_per_second: float
+) -> Estimate:
+    """Count a run's work on such a device, at a speed that all its workers reach together."""
     shape = architecture(config, prepared.base, Tokenizer.from_str(prepared.tokenizer))
     size, layout = cost(shape), plan(prepared.train.lengths, config)
     per_epoch = sum(prepared.train.lengths)
@@ -54,7 +57,8 @@ def estimate(config: TrainConfig, prepared: Prepared, flop_per_second: float) ->
     memory = float(size.optimiser_bytes if everything else 4 * size.parameters)
     if everything or config.optim.mode == "lora":
         checkpointing = config.model.activation_checkpointing
-        memory += activation_bytes(shape, config.loop.micro_tokens, checkpointing=checkpointing)
+        most = pass_tokens(device, config.loop.micro_tokens)
+        memory += activation_bytes(shape, most, checkpointing=checkpointing)
     return Estimate(
         parameters=size.parameters,
         steps=layout.total,
@@ -84,7 +88,7 @@ def describe_plan(config: TrainConfig, prepared: Prepared, resources: Resources)
     gpu, rows = on_gpu(config, resources), prepared.train
     device = torch.device("cuda" if gpu and torch.cuda.is_available() else "cpu")
     speed = measure_matmul(device, config) * USE * (config.run.workers if gpu else 1)
-    needs = estimate(config, prepared, speed)
+    needs = estimate(config, prepared, device, speed)
     left_out = ", ".join(f"{count} {reason}" for reason, count in prepared.left_out.items() if count)
     unit = "1 GPU" if gpu else f"{cpus_each(config, resources)} CPU"
     before = f"{config.pretrain.epochs} of language modelling, " if config.pretrain.epochs else ""

@@ -34,12 +34,13 @@ def describe_search(plan: Search, resources: Resources, price: Price) -> str:
     tried = [trial_config(plan.base, s, "plan") for s in samples(plan.space, plan.trials, 0)]
     prepared: dict[str, Prepared] = {}
     speed, how = _speed(plan.base, resources, price)
+    device = torch.device("cuda" if on_gpu(plan.base, resources) else "cpu")
     needs = []
     for config in tried:
         key = preparation_key(config)
         if key not in prepared:
             prepared[key] = prepare(config, weights=False)
-        needs.append(estimate(config, prepared[key], speed))
+        needs.append(estimate(config, prepared[key], device, speed))
     total = sum(need.seconds for need in needs)
     kept = _share_run(plan)
     lines = [

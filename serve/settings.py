@@ -26,7 +26,7 @@ class Settings(BaseModel):
     )
     min_replicas: int = Field(1, ge=1)
     max_replicas: int = Field(4, ge=1)
-    batch_tokens: int = Field(4096, ge=1, description="Tokens in one forward pass.")
+    batch_tokens: int = Field(2048, ge=1, description="Tokens in one forward pass.")
     batch_wait_s: float = Field(0.005, ge=0, description="How long a batch's first text waits for more.")
     limits: Limits = Limits()
 

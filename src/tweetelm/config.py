@@ -57,7 +57,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         check_choices(self)
         require(
-            self.loop.micro_tokens >= self.model.max_tokens,
+            self.loop.micro_tokens is None or self.loop.micro_tokens >= self.model.max_tokens,
             f"loop.micro_tokens ({self.loop.micro_tokens}) is less than model.max_tokens "
             f"({self.model.max_tokens}): "
             "the longest tweet would not fit; raise --loop.micro-tokens or lower --model.max-tokens",

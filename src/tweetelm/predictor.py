@@ -47,7 +47,7 @@ class Predictor:
     encoder: Encoder
     task: Task
     card: dict[str, Any] | None = None
-    batch_tokens: int = 4096
+    batch_tokens: int | None = None
 
     @classmethod
     def load(
@@ -173,14 +173,16 @@ def ready(
 
 
 def classify_packed(
-    model: OpenELMForSequenceClassification, sequences: Sequence[Sequence[int]], batch_tokens: int
+    model: OpenELMForSequenceClassification,
+    sequences: Sequence[Sequence[int]],
+    batch_tokens: int | None = None,
 ) -> Tensor:
     """Logits (N, K), float32 on the CPU, of N token sequences, run in packed batches of at most
-    `batch_tokens`."""
+    `batch_tokens` (see `pass_tokens`)."""
     device = next(model.parameters()).device
     out = torch.empty(len(sequences), model.num_labels)
     with torch.inference_mode():
-        for rows in token_batches([len(s) for s in sequences], batch_tokens):
+        for rows in token_batches([len(s) for s in sequences], pass_tokens(device, batch_tokens)):
             batch = pack([sequences[row] for row in rows]).to(device)
             out[rows] = model(**batch.inputs()).logits.float().cpu()
     return out

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tweetelm.config import TrainConfig
+from tweetelm.encoding import pass_tokens
 from tweetelm.training.objectives import Objective, objective
 from tweetelm.training.optimiser import set_learning_rate
 from tweetelm.training.phases import CLASSIFY, Phase, PhaseName, plan
@@ -114,9 +115,8 @@ def _backward(
     """Gradients of one step: the sum over all workers and portions divided by the size of the step."""
     wrapped.train()
     torch.manual_seed((config.loop.seed * 1_000_003 + step) * 1009 + strategy.rank)  # dropout
-    shares = micro_batches(
-        members, lengths, rank=strategy.rank, world=strategy.world, micro_tokens=config.loop.micro_tokens
-    )
+    most = pass_tokens(strategy.device, config.loop.micro_tokens)
+    shares = micro_batches(members, lengths, rank=strategy.rank, world=strategy.world, micro_tokens=most)
     total, size = torch.zeros((), device=strategy.device), goal.size(members)
     for number, share in enumerate(shares or [[]]):
         with strategy.accumulating(wrapped, last=number >= len(shares) - 1):
