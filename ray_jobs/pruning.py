@@ -41,19 +41,20 @@ class Pruner(AsyncHyperBandScheduler):
         before = self._cutoff(trial.trial_id, result)
         decision: str = super().on_trial_result(tune_controller, trial, result)
         if decision == self.STOP and before is not None:
-            reason = Pruned(epoch=result["epoch"], score=result[self._metric], cutoff=before)
+            score = result[self._metric]  # type: ignore[index]  # a cutoff means that there is a metric
+            reason = Pruned(epoch=result["epoch"], score=score, cutoff=before)
             self.reasons[trial.trial_id] = asdict(reason)
         self._remember()
         return decision
 
     def _cutoff(self, trial: str, result: dict[str, Any]) -> float | None:
         """What a result must reach at the rung that it has come to."""
-        if self._metric not in result:
+        if self._metric is None or self._metric not in result:
             return None
         for milestone, recorded in self._brackets[0]._rungs:
             if result["epoch"] >= milestone and trial not in recorded:
                 cutoff = self._brackets[0].cutoff(recorded)
-                return None if cutoff is None else float(cutoff)
+                return None if cutoff is None else float(cutoff)  # type: ignore[arg-type]
         return None
 
     def _remember(self) -> None:

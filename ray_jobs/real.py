@@ -17,11 +17,11 @@ from tweetelm.config import (
     LoopConfig,
     ModelConfig,
     RunConfig,
-    TextConfig,
     TrackingConfig,
     TrainConfig,
 )
 from tweetelm.tasks import TASKS, TaskName
+from tweetelm.text import TextConfig
 
 if TYPE_CHECKING:
     from ray_jobs.spaces import Space

@@ -31,6 +31,7 @@ from tweetelm.tasks import TASKS
 from tweetelm.training.setup import Prepared, preparation_key, prepare
 
 RESULT_FILE = "result.json"
+Store = dict[str, "ray.ObjectRef[Prepared]"]  # by `preparation_key`
 Propose = Literal["random", "grid", "optuna"]
 _TRIAL_MEMORY = 64 * 2**20  # a token, not a measure: a trial holds no CPU, so its workers cannot starve
 
@@ -103,21 +104,21 @@ def search(plan: Search, resources: Resources) -> tuple[SearchResult, TrainConfi
     return result, config, outcome(config, _look_up(prepared, config))
 
 
-def _prepare_once(plan: Search) -> dict[str, ray.ObjectRef]:
+def _prepare_once(plan: Search) -> Store:
     """Rows and tokenizer for each size of the space, where trials can fetch them."""
     sizes = getattr(plan.space.get("model.name"), "categories", [plan.base.model.name])
     configs = [override(plan.base, {"model.name": size}) for size in sizes]
     return {preparation_key(config): ray.put(prepare(config)) for config in configs}
 
 
-def _look_up(prepared: dict[str, ray.ObjectRef], config: TrainConfig) -> Prepared:
+def _look_up(prepared: Store, config: TrainConfig) -> Prepared:
     """What was prepared for such a trial, or prepared now if the space varies the data or the text too."""
     stored = prepared.get(preparation_key(config))
     found: Prepared = prepare(config) if stored is None else ray.get(stored)
     return found
 
 
-def _tuner(plan: Search, resources: Resources, prepared: dict[str, ray.ObjectRef]) -> tune.Tuner:
+def _tuner(plan: Search, resources: Resources, prepared: Store) -> tune.Tuner:
     base = plan.base
 
     def one_trial(sample: dict[str, Any]) -> None:

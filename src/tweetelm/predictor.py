@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tweetelm import precision as arithmetic
-from tweetelm.encoding import Encoded, Encoder, token_batches
+from tweetelm.encoding import Encoded, Encoder, pass_tokens, token_batches
 from tweetelm.openelm import OpenELMConfig, OpenELMForSequenceClassification
 from tweetelm.openelm.loading import load_weights
 from tweetelm.openelm.packing import pack

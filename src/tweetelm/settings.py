@@ -97,7 +97,7 @@ class OptimConfig:
     every projection do (arXiv 2106.09685), which are added into the weights of a checkpoint."""
     lora_rank: int = 16
     """Rank of those updates."""
-    lora_alpha: float = 32.0
+    lora_alpha: int = 32
     """They are scaled by this over the rank."""
     lr: float | None = None
     """Peak learning rate; by default 3e-5 from pretrained weights (3e-4 with lora), 1e-3 from random ones or

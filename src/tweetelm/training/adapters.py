@@ -44,5 +44,5 @@ def merged_weights(model: OpenELMForSequenceClassification) -> dict[str, Tensor]
     for name, module in model.named_modules():
         if isinstance(module, LoraLayer):
             key = f"{name}.weight"
-            weights[key] = weights[key] + module.get_delta_weight(_NAME)  # type: ignore[operator]
+            weights[key] = weights[key] + module.get_delta_weight(_NAME)
     return weights

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -71,7 +72,7 @@ def fit(
             continue
         goal = objective(phase, rows, config, strategy.device)
         state.enter(phase, config.optim)
-        wrapped = strategy.wrap(goal.module(state.model), lambda module, goal=goal: goal.loss(module, ()))
+        wrapped = strategy.wrap(goal.module(state.model), partial(goal.loss, share=()))
         while progress.step < phase.end and not progress.stopped:
             members = phase.steps[progress.step - phase.start]
             lr = set_learning_rate(state.optimiser, config.optim, phase, progress.step)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from tweetelm.config import TrainConfig
-from tweetelm.openelm import OpenELMForSequenceClassification
+from tweetelm.openelm import OpenELMForSequenceClassification, OpenELMModel
 from tweetelm.openelm.packing import pack
 from tweetelm.precision import autocast
 from tweetelm.training.phases import PRETRAIN, Phase
@@ -103,7 +103,7 @@ def _call(
 class NextToken(nn.Module):
     """The decoder as a language model whose output weights are its embedding's."""
 
-    def __init__(self, transformer: nn.Module) -> None:
+    def __init__(self, transformer: OpenELMModel) -> None:
         super().__init__()
         self.transformer = transformer
 
@@ -115,7 +115,7 @@ class NextToken(nn.Module):
         predicts[inputs["cu_seq_lens_q"][1:].long() - 1] = False  # the last token of a tweet has no next one
         before = predicts.nonzero()[:, 0]
         states, targets = states[before], ids[before + 1]
-        table = self.transformer.token_embeddings.weight  # type: ignore[union-attr]
+        table = self.transformer.token_embeddings.weight
         total = states.sum() * 0.0 + table.sum() * 0.0 if not len(targets) else states.new_zeros(())
         for some, wanted in zip(states.split(_CHUNK), targets.split(_CHUNK), strict=True):
             total = total + checkpoint(_summed_loss, some, table, wanted, use_reentrant=False)
