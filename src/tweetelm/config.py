@@ -190,6 +190,9 @@ class RunConfig:
     """How often a run restarts from its last checkpoint after losing a worker."""
     publish: bool = True
     """Publish the best checkpoint when training is done."""
+    threshold: Literal["argmax", "validation"] = "argmax"
+    """What the published model tells. argmax: the likeliest label. validation: the positive one from the
+    probability on that gives the highest macro-F1 on validation."""
     replace: bool = False
     """Publish even if the model now served has a better validation metric."""
 
