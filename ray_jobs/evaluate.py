@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tweetelm.evaluation.attribution import Attributed
     from tweetelm.evaluation.document import Section
     from tweetelm.evaluation.evidence import Evidence, Rival
+    from tweetelm.registry.card import Card
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,12 +81,11 @@ def gather(task: Task, folder: Path, arguments: Arguments) -> "Evidence":
         FileNotFoundError: data or the version to compare with are not there.
         ValueError: the model answers another task, or the other version learnt from other data.
     """
-    from tweetelm.data import load, provenance
+    from tweetelm.data import hold_out, load, provenance
     from tweetelm.evaluation import evaluate as evaluation
     from tweetelm.evaluation.evidence import Evidence
     from tweetelm.precision import use_fast_float32
     from tweetelm.predictor import Predictor
-    from tweetelm.registry.card import Card
 
     predictor = Predictor.load(folder, precision=arguments.precision)
     if predictor.task != task:
@@ -93,14 +93,15 @@ def gather(task: Task, folder: Path, arguments: Arguments) -> "Evidence":
             f"{folder} answers {predictor.task.name!r}, not {task.name!r}; use --task {predictor.task.name}"
         )
     use_fast_float32(next(predictor.model.parameters()).device)
-    dataset, source = load(task, arguments.data), provenance(task, arguments.data)
+    card = _card(folder)
+    rule = card.config.get("data", {}).get("hold_out") if card else None
+    dataset, source = hold_out(load(task, arguments.data), rule), provenance(task, arguments.data)
     rival = _rival(arguments, task, source.md5, len(dataset["test"]))  # refuses before anything is predicted
-    card = folder / "card.json"
     return Evidence(
-        evaluation=evaluation.evaluate(predictor, dataset),
+        evaluation=evaluation.evaluate(predictor, dataset, [name for name in dataset if name != "train"]),
         dataset=dataset,
         provenance=source,
-        card=Card.from_json(card.read_text(encoding="utf-8")) if card.is_file() else None,
+        card=card,
         rival=rival,
     )
 
@@ -111,6 +112,14 @@ def _folder(arguments: Arguments) -> Path:
     if arguments.checkpoint is not None:
         return arguments.checkpoint
     return resolve(arguments.task, registry=arguments.registry, version=arguments.version)
+
+
+def _card(folder: Path) -> "Card | None":
+    """A checkpoint that was never published has none."""
+    from tweetelm.registry.card import Card
+
+    file = folder / "card.json"
+    return Card.from_json(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
 def _rival(arguments: Arguments, task: Task, md5: str, rows: int) -> "Rival | None":
@@ -126,7 +135,8 @@ def _rival(arguments: Arguments, task: Task, md5: str, rows: int) -> "Rival | No
     if learnt != md5:
         raise ValueError(
             f"{task.name}/{version} was evaluated on data with md5 {learnt}, {arguments.data} has {md5}: "
-            "their rows cannot be compared; name with --data the folder that it learnt from, or another version"
+            "their rows cannot be compared; name with --data the folder that it learnt from, or another "
+            "version"
         )
     folder = resolve(task.name, registry=arguments.registry, version=version)
     return Rival(version=version, predictions=read_predictions(folder / "evaluation", "test", task, rows))

@@ -13,7 +13,7 @@ import ray
 from ray_jobs.cluster import Resources
 from ray_jobs.launch import Outcome, on_gpu, run_folder
 from tweetelm.config import TrainConfig
-from tweetelm.data import Provenance, load
+from tweetelm.data import Provenance, hold_out, load
 from tweetelm.evaluation.evaluate import calibrated, evaluate
 from tweetelm.evaluation.evidence import Evidence
 from tweetelm.evaluation.report import write
@@ -83,8 +83,9 @@ def _evaluate_and_publish(
         folder = _local(checkpoint, Path(scratch))
         predictor = Predictor.load(folder, precision="float32")
         use_fast_float32(next(predictor.model.parameters()).device)
-        dataset = load(TASKS[config.task], config.data.root)
-        evaluation = calibrated(evaluate(predictor, dataset), dataset, config.run.threshold)
+        dataset = hold_out(load(TASKS[config.task], config.data.root), config.data.hold_out)
+        splits = [name for name in dataset if name != "train"]
+        evaluation = calibrated(evaluate(predictor, dataset, splits), dataset, config.run.threshold)
         card = make_card(
             config,
             provenance=provenance,

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from tweetelm.held_out import check_rule
 from tweetelm.tasks import TaskName
 from tweetelm.text import TextConfig
 
@@ -42,12 +43,17 @@ class DataConfig:
     """Use only this many training rows (a seeded random choice), for a quick look."""
     shuffle_labels: bool = False
     """Permute the training labels: a control that must stay at chance on validation."""
+    hold_out: str | None = None
+    """Keep rows of deepfake from training and validation and report on them apart: account:1/5 (the first of
+    five groups of people, with all who imitate them) or generator:gpt2. Such a model is never served."""
 
     def __post_init__(self) -> None:
         _require(
             self.limit is None or self.limit > 0,
             f"data.limit is {self.limit}; expected a positive number of rows",
         )
+        if self.hold_out is not None:
+            check_rule(self.hold_out)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,8 +24,9 @@ class Task:
 
     `labels` are in the order of their ids; the last one is the positive class. `metric` is the headline
     metric,
-    a key of `tweetelm.evaluation.metrics.score`. `group_column` names the dataset column whose values the
-    evaluation is broken down by, if any.
+    a key of `tweetelm.evaluation.metrics.score`. `licence_name` is the data's licence as a model card's header
+    names it, `hub_dataset` their id on the Hugging Face hub. `group_column` names the dataset column whose values
+    the evaluation is broken down by, if any.
     """
 
     name: TaskName
@@ -34,7 +35,9 @@ class Task:
     metric: Literal["macro_f1", "accuracy"]
     dataset: str
     licence: str
+    licence_name: str
     limits: str
+    hub_dataset: str | None = None
     group_column: str | None = None
     published: tuple[Published, ...] = ()
 
@@ -50,6 +53,8 @@ HATE = Task(
     metric="macro_f1",
     dataset="TweetEval hate (HatEval, SemEval-2019 task 5)",
     licence="CC BY-NC 4.0 (HatEval): non-commercial use only",
+    licence_name="cc-by-nc-4.0",
+    hub_dataset="cardiffnlp/tweet_eval",
     limits="English tweets of 2018, hate against women or immigrants only. Training and test differ "
     "strongly: models predict hate far too often on the test split. Not for automated moderation or for "
     "action against a person.",
@@ -75,6 +80,7 @@ DEEPFAKE = Task(
     dataset="TweepFake",
     licence="no licence stated by the TweepFake repository: fetch it from its authors, do not "
     "redistribute it",
+    licence_name="tweepfake-without-licence",
     limits="17 personas and 23 bots with generators up to 2020 (GPT-2, RNN, Markov chains). 16 formatting "
     "counts alone reach .852 accuracy; recall on an unseen generator is .18 to .31. A bot verdict is no "
     "evidence about an author.",

@@ -1,5 +1,7 @@
 """How a number is written in a report, the same in HTML and Markdown."""
 
+from collections.abc import Sequence
+
 from tweetelm.evaluation.document import Cell, Interval
 
 
@@ -18,6 +20,7 @@ def show(cell: Cell) -> str:
     return f"{cell:,.1f}" if abs(cell) >= 1000 else f"{cell:.3f}"
 
 
-def is_number(cell: Cell) -> bool:
-    """Whether a cell is aligned as a number."""
-    return isinstance(cell, int | float | Interval)
+def is_numeric(column: Sequence[Cell]) -> bool:
+    """Whether a column is aligned as numbers: it has some, and else only gaps."""
+    told = [cell for cell in column if cell is not None]
+    return bool(told) and all(isinstance(cell, int | float | Interval) for cell in told)

@@ -12,10 +12,11 @@ from tweetelm.evaluation.document import Interval
 from tweetelm.evaluation.evaluate import Evaluation, SplitResult
 from tweetelm.evaluation.records import Predictions
 from tweetelm.registry.card import Card, Provenance
+from tweetelm.registry.hub_header import NAMES
 from tweetelm.tasks import SYNTHETIC_NOTICE, Task
 from tweetelm.text import normalise
 
-NAMES = {"macro_f1": "macro-F1", "accuracy": "accuracy", "auroc": "AUROC"}
+__all__ = ["NAMES", "Evidence", "Rival", "measured"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,10 +2,10 @@
 
 import re
 
-from tweetelm.evaluation.digits import is_number, show
+from tweetelm.evaluation.digits import is_numeric, show
 from tweetelm.evaluation.document import Document, Figure, Section, Table
 
-_SPECIAL = re.compile(r"([\\*<|\[\]])")
+_SPECIAL = re.compile(r"([\\*<|]|(?<=\])\()")
 
 
 def render_markdown(document: Document) -> str:
@@ -24,8 +24,8 @@ def _section(section: Section) -> str:
 
 
 def _table(table: Table) -> str:
-    columns = list(zip(*table.rows, strict=True)) if table.rows else [()] * len(table.columns)
-    rules = ["---:" if any(map(is_number, column)) else "---" for column in columns]
+    columns = ([row[i] for row in table.rows] for i in range(len(table.columns)))
+    rules = ["---:" if is_numeric(column) else "---" for column in columns]
     lines = [_line(table.columns), _line(rules), *(_line([show(cell) for cell in row]) for row in table.rows)]
     caption = f"{_plain(table.caption)}\n\n" if table.caption else ""
     return caption + "\n".join(lines)

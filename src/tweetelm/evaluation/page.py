@@ -4,7 +4,7 @@ import re
 from html import escape
 from importlib.resources import files
 
-from tweetelm.evaluation.digits import is_number, show
+from tweetelm.evaluation.digits import is_numeric, show
 from tweetelm.evaluation.document import Cell, Document, Figure, Interval, Section, Table
 
 _PROLOGUE = re.compile(r"^.*?(?=<svg\b)", re.DOTALL)
@@ -52,7 +52,7 @@ def _section(section: Section, number: int) -> str:
 
 def _table(table: Table) -> str:
     """In a box of its own, which scrolls where the table is wider than the page."""
-    numeric = [any(is_number(row[i]) for row in table.rows) for i in range(len(table.columns))]
+    numeric = [is_numeric([row[i] for row in table.rows]) for i in range(len(table.columns))]
     head = "".join(
         f"<th{_kind(number)}>{_text(name)}</th>" for name, number in zip(table.columns, numeric, strict=True)
     )

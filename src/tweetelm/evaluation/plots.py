@@ -61,7 +61,7 @@ def confusion_figure(splits: Splits, task: Task) -> Figure:
             _paint_confusion(one, split, task)
             one.set_title(name)
 
-    caption = "Tweets by true and predicted label; the share is of the true label."
+    caption = "Tweets by true and predicted label; the darker, the larger the share of the true label."
     return draw("confusion", caption, paint, panels=len(splits), height=3.2)
 
 
@@ -109,7 +109,7 @@ def _paint_confusion(axes: Axes, split: SplitResult, task: Task) -> None:
         share = count / max(table[row].sum(), 1)
         cell = Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=COLOURS[0], alpha=0.7 * share)
         axes.add_patch(cell)
-        axes.text(column, row, f"{count}\n{share:.0%}", ha="center", va="center")
+        axes.text(column, row, str(count), ha="center", va="center")
     ticks, edge = range(len(task.labels)), len(task.labels) - 0.5
     axes.set(xticks=ticks, yticks=ticks, xlim=(-0.5, edge), ylim=(edge, -0.5), aspect="equal")
     axes.set(xlabel="predicted", ylabel="true")

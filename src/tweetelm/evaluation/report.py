@@ -18,12 +18,13 @@ from tweetelm.evaluation.sections.headline import comparison, headline
 from tweetelm.evaluation.sections.lineage import lineage
 from tweetelm.evaluation.sections.shift import shift
 from tweetelm.evaluation.sections.slices import overlap, parts
-from tweetelm.evaluation.sections.splits import side_by_side
+from tweetelm.evaluation.sections.splits import held_out, side_by_side
 
 SECTIONS: tuple[Callable[[Evidence], Section | None], ...] = (
     headline,
     comparison,
     side_by_side,
+    held_out,
     overlap,
     parts,
     shift,
@@ -43,7 +44,7 @@ def report(evidence: Evidence, probes: Sequence[Section] = ()) -> Document:
     version = f" {evidence.evaluation.version}" if evidence.evaluation.version else ""
     found = (section(evidence) for section in SECTIONS)
     return Document(
-        title=f"{evidence.task.name}{version}",
+        title=f"{evidence.task.name}{version}: evaluation",
         notices=evidence.notices,
         sections=(*(section for section in found if section), *probes, lineage(evidence)),
     )

@@ -10,7 +10,7 @@ from datasets import Dataset
 from tokenizers import Tokenizer
 
 from tweetelm.config import TrainConfig
-from tweetelm.data import Provenance, load, provenance, training_rows
+from tweetelm.data import Provenance, hold_out, load, provenance, training_rows
 from tweetelm.encoding import Encoder
 from tweetelm.openelm import OpenELMConfig, OpenELMForSequenceClassification
 from tweetelm.openelm.attention import VARLEN
@@ -50,7 +50,7 @@ def prepare(config: TrainConfig) -> Prepared:
         ValueError: one of them is damaged or does not fit the others.
     """
     task = TASKS[config.task]
-    dataset = load(task, config.data.root)
+    dataset = hold_out(load(task, config.data.root), config.data.hold_out)
     train, left_out = training_rows(dataset, drop_overlap=config.data.drop_overlap, text=config.text)
     train = _choose(train, config)
     base = None if config.model.random else fetch(config.model.name, config.model.revision)

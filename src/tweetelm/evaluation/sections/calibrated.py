@@ -1,7 +1,13 @@
 """Whether probabilities can be taken at their word, and what a threshold would change."""
 
 from tweetelm.evaluation import bootstrap
-from tweetelm.evaluation.calibration import best_threshold, calibration_intervals, reliability, rescale
+from tweetelm.evaluation.calibration import (
+    best_threshold,
+    calibration_intervals,
+    fit_temperature,
+    reliability,
+    rescale,
+)
 from tweetelm.evaluation.document import Cell, Section, Table
 from tweetelm.evaluation.evaluate import decide
 from tweetelm.evaluation.evidence import NAMES, Evidence
@@ -35,14 +41,18 @@ def calibration(evidence: Evidence) -> Section:
 
 def _scores(evidence: Evidence) -> Table:
     """Per split, with the card's temperature and without any."""
-    temperature = evidence.evaluation.temperature
+    told, splits = evidence.evaluation.temperature, evidence.evaluation.splits
+    temperatures = {"none": 1.0, "as told": told}
+    if "validation" in splits:
+        found = splits["validation"]
+        temperatures["fitted on validation"] = told * fit_temperature(found.labels, found.probabilities)
     rows: list[tuple[Cell, ...]] = []
-    for name, split in evidence.evaluation.splits.items():
-        raw = rescale(split.probabilities, 1 / temperature)
-        for value, probabilities in {1.0: raw, temperature: split.probabilities}.items():
-            rows.append((name, value, *calibration_intervals(split.labels, probabilities)))
-    caption = "Without a temperature (1.0) and with the card's."
-    return Table(columns=("split", "temperature", *SCORES), rows=tuple(rows), caption=caption)
+    for name, split in splits.items():
+        for rule, value in temperatures.items():
+            probabilities = rescale(split.probabilities, value / told)
+            rows.append((name, rule, value, *calibration_intervals(split.labels, probabilities)))
+    caption = "Without a temperature, with the model's own, and with the one that validation asks for."
+    return Table(columns=("split", "temperature", "value", *SCORES), rows=tuple(rows), caption=caption)
 
 
 def _reliability(evidence: Evidence) -> list[Table]:

@@ -9,7 +9,7 @@ def headline(evidence: Evidence) -> Section:
     """Ours among the published results on test, best first; alone where the data are synthetic."""
     task, name = evidence.task, NAMES[evidence.task.metric]
     ours = measured(evidence.result.metrics, task.metric)
-    rows: list[tuple[float, tuple[Cell, ...]]] = [(ours.value if ours else 0, ("this model", ours, "here"))]
+    rows: list[tuple[float, tuple[Cell, ...]]] = [(ours.value if ours else 0, ("→ this model", ours, "here"))]
     if not evidence.provenance.synthetic and evidence.final == "test":
         rows += [(p.value, (p.system, p.value, p.source)) for p in task.published]
     rows.sort(key=lambda row: -row[0])

@@ -100,7 +100,7 @@ def _word_tables(
         f"Words whose share of tweets differs most between {names[0]} and {names[-1]}.",
         f"Words whose meaning differs most: the change of P, times their share of {names[-1]}.",
     )
-    columns = ("word", *(column for name in names for column in (f"{name}: share", "P")))
+    columns = ("word", *(column for name in names for column in (f"{name}: share", f"{name}: P")))
     tables = []
     for caption, score in zip(captions, (frequency, turn), strict=True):
         best = [i for i in np.argsort(-score, kind="stable")[:SHOWN] if score[i] > 0]

@@ -13,7 +13,7 @@ from tweetelm.evaluation.document import Cell, Interval, Section, Table
 from tweetelm.evaluation.evidence import Evidence
 
 Mask = npt.NDArray[np.bool_]
-COLUMNS = ("tweets of", "tweets", "share positive", "accuracy", "macro-F1")
+COLUMNS = ("part", "tweets", "true share of {positive}", "accuracy", "macro-F1")
 _LINK = re.compile(r"\bhttp\b")
 _MENTION = re.compile(r"@user\b")
 
@@ -83,7 +83,8 @@ def _surface(texts: list[str]) -> Iterator[tuple[str, Mask]]:
 
 def _table(evidence: Evidence, masks: dict[str, Mask], caption: str) -> Table:
     rows = tuple(_row(name, mask, evidence) for name, mask in masks.items())
-    return Table(columns=COLUMNS, rows=rows, caption=caption)
+    columns = tuple(name.format(positive=evidence.task.positive) for name in COLUMNS)
+    return Table(columns=columns, rows=rows, caption=caption)
 
 
 def _row(name: str, mask: Mask, evidence: Evidence) -> tuple[Cell, ...]:
