@@ -1,27 +1,36 @@
-"""`python -m ray_jobs.evaluate --task hate`: score a published version, or a checkpoint, on validation and
-test.
-"""
+"""`python -m ray_jobs.evaluate --task hate`: the whole report of a published version, or of a checkpoint."""
 
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 
 from ray_jobs.console import refuse
-from tweetelm.tasks import TASKS, TaskName
+from tweetelm.tasks import TASKS, Task, TaskName
+
+if TYPE_CHECKING:
+    from tweetelm.evaluation.attribution import Attributed
+    from tweetelm.evaluation.document import Section
+    from tweetelm.evaluation.evidence import Evidence, Rival
+    from tweetelm.registry.card import Card
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """Evaluate a model: metrics, plots and one prediction per row, written to a folder."""
+    """Evaluate a model: metrics, report (HTML, Markdown, JSON) and one prediction per row, in a folder.
+
+    Published versions never change, so the folder is your own.
+    """
 
     task: TaskName
     version: str | None = None
     """A published version; by default the one that is served."""
     checkpoint: Path | None = None
     """A checkpoint folder instead of a published version."""
+    against: str | None = None
+    """Another published version of the task, learnt from the same data, to compare with tweet by tweet."""
     registry: str = "models"
     """Folder or URL of published models."""
     data: str = "data"
@@ -30,6 +39,10 @@ class Arguments:
     """Folder for the report; by default evaluation-<version>."""
     precision: Literal["auto", "bf16", "float32"] = "float32"
     """float32 gives the numbers that publishing recorded."""
+    probes: bool = True
+    """Also ask the model itself, which takes longer: the tokens behind its worst errors."""
+    show_text: bool = False
+    """Print the worst errors' tweets to the terminal. They are written nowhere."""
 
 
 def main() -> int:
@@ -43,33 +56,118 @@ def evaluate(arguments: Arguments) -> int:
     """Score, write, and print. Returns the exit status."""
     from transformers.utils.logging import disable_progress_bar
 
-    from tweetelm.data import load, provenance
-    from tweetelm.evaluation import evaluate as evaluation
     from tweetelm.evaluation.report import write
-    from tweetelm.precision import use_fast_float32
-    from tweetelm.predictor import Predictor
-    from tweetelm.registry import resolve
-    from tweetelm.registry.card import Card
 
     disable_progress_bar()
-    task = TASKS[arguments.task]
-    folder = arguments.checkpoint
-    if folder is None:
-        folder = resolve(arguments.task, registry=arguments.registry, version=arguments.version)
+    task, folder = TASKS[arguments.task], _folder(arguments)
+    evidence = gather(task, folder, arguments)
+    print(evidence.evaluation.summary(), flush=True)
+    attributed = _attributed(folder, evidence) if arguments.probes else []
+    out = arguments.out or Path(f"evaluation-{evidence.evaluation.version or folder.name}")
+    write(evidence, out, _probes(attributed, evidence))
+    if arguments.show_text:
+        _print_worst(evidence, attributed)
+    print(
+        f"report in {out}/report.html (.md, .json), metrics in {out}/metrics.json, "
+        "one prediction per row beside them"
+    )
+    return 0
+
+
+def gather(task: Task, folder: Path, arguments: Arguments) -> "Evidence":
+    """Predict the splits with the model in `folder`, and read what the report says beside that.
+
+    Raises:
+        FileNotFoundError: data or the version to compare with are not there.
+        ValueError: the model answers another task, or the other version learnt from other data.
+    """
+    from tweetelm.data import hold_out, load, provenance
+    from tweetelm.evaluation import evaluate as evaluation
+    from tweetelm.evaluation.evidence import Evidence
+    from tweetelm.precision import use_fast_float32
+    from tweetelm.predictor import Predictor
+
     predictor = Predictor.load(folder, precision=arguments.precision)
     if predictor.task != task:
         raise ValueError(
             f"{folder} answers {predictor.task.name!r}, not {task.name!r}; use --task {predictor.task.name}"
         )
     use_fast_float32(next(predictor.model.parameters()).device)
-    result = evaluation.evaluate(predictor, load(task, arguments.data))
-    out = arguments.out or Path(f"evaluation-{predictor.version or folder.name}")
-    card = folder / "card.json"
-    known = Card.from_json(card.read_text(encoding="utf-8")) if card.is_file() else None
-    write(result, out, provenance(task, arguments.data), known)
-    print(result.summary())
-    print(f"report in {out}/report.md, metrics in {out}/metrics.json, one prediction per row beside them")
-    return 0
+    card = _card(folder)
+    rule = card.config.get("data", {}).get("hold_out") if card else None
+    dataset, source = hold_out(load(task, arguments.data), rule), provenance(task, arguments.data)
+    rival = _rival(arguments, task, source.md5, len(dataset["test"]))  # refuses before anything is predicted
+    return Evidence(
+        evaluation=evaluation.evaluate(predictor, dataset, [name for name in dataset if name != "train"]),
+        dataset=dataset,
+        provenance=source,
+        card=card,
+        rival=rival,
+    )
+
+
+def _folder(arguments: Arguments) -> Path:
+    from tweetelm.registry import resolve
+
+    if arguments.checkpoint is not None:
+        return arguments.checkpoint
+    return resolve(arguments.task, registry=arguments.registry, version=arguments.version)
+
+
+def _card(folder: Path) -> "Card | None":
+    """A checkpoint that was never published has none."""
+    from tweetelm.registry.card import Card
+
+    file = folder / "card.json"
+    return Card.from_json(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+
+def _rival(arguments: Arguments, task: Task, md5: str, rows: int) -> "Rival | None":
+    """The other version's stored predictions of the same test rows."""
+    from tweetelm.evaluation.evidence import Rival
+    from tweetelm.evaluation.records import read_predictions
+    from tweetelm.registry import read_card, resolve
+
+    version = arguments.against
+    if version is None:
+        return None
+    learnt = read_card(task.name, registry=arguments.registry, version=version).data["md5"]
+    if learnt != md5:
+        raise ValueError(
+            f"{task.name}/{version} was evaluated on data with md5 {learnt}, {arguments.data} has {md5}: "
+            "their rows cannot be compared; name with --data the folder that it learnt from, or another "
+            "version"
+        )
+    folder = resolve(task.name, registry=arguments.registry, version=version)
+    return Rival(version=version, predictions=read_predictions(folder / "evaluation", "test", task, rows))
+
+
+def _attributed(folder: Path, evidence: "Evidence") -> "list[Attributed]":
+    from tweetelm.evaluation.attribution import attributed, load_differentiable
+
+    model, encoder = load_differentiable(folder)
+    return attributed(model, encoder, evidence)
+
+
+def _probes(found: "list[Attributed]", evidence: "Evidence") -> "list[Section]":
+    """Sections that need the model itself, in their order: attributions, then behaviour and evasion."""
+    from tweetelm.evaluation.attribution import attributions
+
+    return [attributions(found, evidence)] if found else []
+
+
+def _print_worst(evidence: "Evidence", found: "list[Attributed]") -> None:
+    """The tweets themselves, to the terminal only."""
+    from tweetelm.evaluation.sections.errors import worst
+
+    split, labels = evidence.result, evidence.task.labels
+    for row in worst(split):
+        told, p = labels[split.predicted[row]], split.probabilities[row, split.predicted[row]]
+        print(f"{evidence.final} {row}: {labels[split.labels[row]]}, told {told} ({p:.3f})")
+        print(f"    {evidence.dataset[evidence.final][int(row)]['text']}")
+    for one in found:
+        pieces = zip(one.pieces, one.attribution.scores, strict=True)
+        print(f"{evidence.final} {one.row}: " + " ".join(f"{piece}({score:+.2f})" for piece, score in pieces))
 
 
 if __name__ == "__main__":

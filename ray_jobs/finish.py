@@ -13,8 +13,9 @@ from ray_jobs.cluster import Resources
 from ray_jobs.launch import Outcome, run_folder
 from ray_jobs.tasks import local_copy, task_options
 from tweetelm.config import TrainConfig
-from tweetelm.data import Provenance, load
-from tweetelm.evaluation.evaluate import evaluate
+from tweetelm.data import Provenance, hold_out, load
+from tweetelm.evaluation.evaluate import calibrated, evaluate
+from tweetelm.evaluation.evidence import Evidence
 from tweetelm.evaluation.report import write
 from tweetelm.openelm.hub import WEIGHTS, Checkpoint
 from tweetelm.precision import use_fast_float32
@@ -79,16 +80,20 @@ def _evaluate_and_publish(
     with tempfile.TemporaryDirectory() as scratch, local_copy(checkpoint) as folder:
         predictor = Predictor.load(folder, precision="float32")
         use_fast_float32(next(predictor.model.parameters()).device)
-        evaluation = evaluate(predictor, load(TASKS[config.task], config.data.root))
+        dataset = hold_out(load(TASKS[config.task], config.data.root), config.data.hold_out)
+        splits = [name for name in dataset if name != "train"]
+        evaluation = calibrated(evaluate(predictor, dataset, splits), dataset, config.run.threshold)
         card = make_card(
             config,
             provenance=provenance,
             base=_base(config, base, tokenizer),
             metrics=evaluation.metrics,
             git=git,
+            threshold=evaluation.threshold,
+            temperature=evaluation.temperature,
         )
         report = Path(scratch) / "evaluation"
-        write(evaluation, report, provenance, card)
+        write(Evidence(evaluation=evaluation, dataset=dataset, provenance=provenance, card=card), report)
         names = ("macro_f1", "accuracy", "auroc")
         scores = {split: {k: m[k] for k in names} for split, m in evaluation.metrics.items()}
         finished = Finished(run=config.run_name, scores=scores, notices=card.notices)

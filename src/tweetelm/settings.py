@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from tweetelm.held_out import check_rule
+
 SCRATCH = ("scratch-1m", "scratch-4m")  # the presets without published weights
 
 
@@ -35,12 +37,17 @@ class DataConfig:
     """Use only this many training rows (a seeded random choice), for a quick look."""
     shuffle_labels: bool = False
     """Permute the training labels: a control that must stay at chance on validation."""
+    hold_out: str | None = None
+    """Keep rows of deepfake from training and validation and report on them apart: account:1/5 (the first of
+    five groups of people, with all who imitate them) or generator:gpt2. Such a model is never served."""
 
     def __post_init__(self) -> None:
         require(
             self.limit is None or self.limit > 0,
             f"data.limit is {self.limit}; expected a positive number of rows",
         )
+        if self.hold_out is not None:
+            check_rule(self.hold_out)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,6 +215,9 @@ class RunConfig:
     """How often a run restarts from its last checkpoint after losing a worker."""
     publish: bool = True
     """Publish the best checkpoint when training is done."""
+    threshold: Literal["argmax", "validation"] = "argmax"
+    """What the published model tells. argmax: the likeliest label. validation: the positive one from the
+    probability on that gives the highest macro-F1 on validation."""
     replace: bool = False
     """Publish even if the model now served has a better validation metric."""
 

@@ -1,5 +1,7 @@
 """Chooses the rows to learn from. Validation and test rows are never left out of anything."""
 
+from collections.abc import Sequence
+
 from datasets import Dataset, DatasetDict
 
 from tweetelm.text import TextConfig, normalise
@@ -12,7 +14,7 @@ def training_rows(
 
     Args:
         dataset: the splits as `load` gives them.
-        drop_overlap: also leave out rows whose normalised text stands in validation or test.
+        drop_overlap: also leave out rows whose normalised text stands in validation, test or what else there is.
         text: the normalisation in force; under it a text is empty or equal to another.
 
     Returns:
@@ -21,7 +23,11 @@ def training_rows(
     Raises:
         ValueError: nothing is left.
     """
-    held_out = set(_normalised(dataset, ("validation", "test"), text)) if drop_overlap else set()
+    held_out = (
+        set(_normalised(dataset, [name for name in dataset if name != "train"], text))
+        if drop_overlap
+        else set()
+    )
     kept: list[int] = []
     left_out = {"empty": 0, "overlap": 0}
     for row, words in enumerate(_normalised(dataset, ("train",), text)):
@@ -39,5 +45,5 @@ def training_rows(
     return dataset["train"].select(kept), left_out
 
 
-def _normalised(dataset: DatasetDict, splits: tuple[str, ...], text: TextConfig) -> list[str]:
+def _normalised(dataset: DatasetDict, splits: Sequence[str], text: TextConfig) -> list[str]:
     return [normalise(words, text) for split in splits for words in dataset[split]["text"]]

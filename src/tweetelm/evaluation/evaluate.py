@@ -2,13 +2,17 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from datasets import Dataset, DatasetDict
 
+from tweetelm.evaluation.bias import error_rates
+from tweetelm.evaluation.bootstrap import STATISTICS, auroc, confusion, interval, row_intervals
+from tweetelm.evaluation.calibration import best_threshold, fit_temperature, rescale
+from tweetelm.evaluation.document import Interval
 from tweetelm.evaluation.metrics import score
 from tweetelm.tasks import Task
 
@@ -31,6 +35,8 @@ class Classifier(Protocol):
     def version(self) -> str: ...
     @property
     def threshold(self) -> float | None: ...
+    @property
+    def temperature(self) -> float: ...
     def predict(self, texts: Sequence[str]) -> Sequence[Predicted]: ...
 
 
@@ -52,17 +58,33 @@ class SplitResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """A model's results on some splits of its task. `version` is "" for a model that was never published."""
+    """A model's results on some splits of its task, at a threshold and a temperature.
+
+    `version` is "" for a model that was never published.
+    """
 
     task: Task
     version: str
     threshold: float | None
+    temperature: float = 1.0
     splits: dict[str, SplitResult]
 
     @property
     def metrics(self) -> dict[str, dict[str, Any]]:
         """Metrics by split, as `Card.metrics` holds them."""
         return {name: split.metrics for name, split in self.splits.items()}
+
+    def told(self, dataset: DatasetDict, *, temperature: float, threshold: float | None) -> "Evaluation":
+        """What the same model would be found to say with another temperature and threshold on its card."""
+        factor = temperature / self.temperature
+        splits = {}
+        for name, split in self.splits.items():
+            probabilities = rescale(split.probabilities, factor)
+            predicted = decide(probabilities, threshold)
+            metrics = measure(dataset[name], self.task, probabilities, predicted)
+            changed = {"probabilities": probabilities, "predicted": predicted, "metrics": metrics}
+            splits[name] = replace(split, **changed)
+        return replace(self, temperature=temperature, threshold=threshold, splits=splits)
 
     def summary(self) -> str:
         """A line per split: headline metric, number of tweets, duration."""
@@ -89,8 +111,25 @@ def evaluate(
         task=predictor.task,
         version=predictor.version,
         threshold=predictor.threshold,
+        temperature=predictor.temperature,
         splits={name: _evaluate_split(predictor, dataset[name], name) for name in splits},
     )
+
+
+def calibrated(
+    evaluation: Evaluation, dataset: DatasetDict, rule: Literal["argmax", "validation"] = "argmax"
+) -> Evaluation:
+    """The evaluation at the temperature at which validation's labels are likeliest.
+
+    Its `temperature` and `threshold` belong on the card: a predictor with them tells exactly this. The
+    threshold is None for `argmax`; for `validation` it is that of the highest macro-F1 there.
+    """
+    validation = evaluation.splits["validation"]
+    factor = fit_temperature(validation.labels, validation.probabilities)
+    threshold = None
+    if rule == "validation":
+        threshold = best_threshold(validation.labels, rescale(validation.probabilities, factor)[:, -1])
+    return evaluation.told(dataset, temperature=evaluation.temperature * factor, threshold=threshold)
 
 
 def labels_of(split: Dataset, task: Task) -> npt.NDArray[np.int64]:
@@ -111,15 +150,41 @@ def _evaluate_split(predictor: Classifier, split: Dataset, name: str) -> SplitRe
     begin = time.perf_counter()
     predictions = predictor.predict(list(split["text"]))
     seconds = time.perf_counter() - begin
-    labels = labels_of(split, task)
     probabilities = np.asarray([p.probabilities for p in predictions], dtype=np.float64)
     predicted = np.asarray([task.labels.index(p.label) for p in predictions], dtype=np.int64)
-    groups = groups_of(split, task)
     return SplitResult(
-        metrics=score(labels, probabilities, task, groups, predicted=predicted),
-        rows=np.arange(len(labels)),
-        labels=labels,
+        metrics=measure(split, task, probabilities, predicted),
+        rows=np.arange(len(split)),
+        labels=labels_of(split, task),
         predicted=predicted,
         probabilities=probabilities,
         seconds=seconds,
     )
+
+
+def decide(probabilities: npt.NDArray[np.float64], threshold: float | None) -> npt.NDArray[np.int64]:
+    """Label ids (N,) as `Predictor` tells them: the likeliest, or the positive one from the threshold on."""
+    if threshold is None:
+        return probabilities.argmax(axis=1)
+    return np.where(probabilities[:, -1] >= threshold, probabilities.shape[1] - 1, 0)
+
+
+def measure(
+    split: Dataset, task: Task, probabilities: npt.NDArray[np.float64], predicted: npt.NDArray[np.int64]
+) -> dict[str, Any]:
+    """`metrics.score` of a split, `intervals` of its headline numbers, and `error_rates` by group."""
+    labels = labels_of(split, task)
+    metrics = score(labels, probabilities, task, groups_of(split, task), predicted=predicted)
+    table = confusion(labels, predicted, len(task.labels))
+    intervals = {name: interval(table, statistic) for name, statistic in STATISTICS.items()}
+    if metrics["auroc"] is not None:
+        area = auroc(labels == len(task.labels) - 1, probabilities[:, -1])
+        intervals["auroc"] = row_intervals(len(labels), area)[0]
+    return metrics | {
+        "intervals": {name: _ends(found) for name, found in intervals.items()},
+        "error_rates": error_rates(split, task, labels, predicted),
+    }
+
+
+def _ends(found: Interval | None) -> list[float] | None:
+    return None if found is None else [found.low, found.high]

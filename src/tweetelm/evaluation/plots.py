@@ -1,82 +1,141 @@
-"""Three figures of one split: confusion matrix, ROC curve, reliability. Same input, same bytes."""
+"""Drawings of results as SVG. Same input, same bytes; lettering takes the colour of the text around it."""
 
-from pathlib import Path
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
-from sklearn.metrics import roc_curve
+from matplotlib.figure import Figure as Drawing
+from matplotlib.patches import Rectangle
+from sklearn.metrics import precision_recall_curve, roc_curve
 
+from tweetelm.evaluation.calibration import reliability
+from tweetelm.evaluation.document import Figure
 from tweetelm.evaluation.evaluate import SplitResult
 from tweetelm.tasks import Task
 
-BINS = 10
-INK = "#1f5f8b"
+INK = "#010203"  # stands for `currentColor`, which matplotlib does not know
+COLOURS = ("#3b82c4", "#d9822b", "#4a9d6e", "#a05fb4")  # legible on white and on near-black
+QUIET = "#8a8f98"
+_STYLE = {
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
+    "svg.fonttype": "none",
+    "path.simplify_threshold": 0.5,
+    "legend.frameon": False,
+}
+_ID = re.compile(r'<g id="[^"]*">')
+
+Splits = Mapping[str, SplitResult]
 
 
-def write_plots(split: SplitResult, task: Task, folder: Path, name: str) -> list[str]:
-    """Write the figures of split `name` as SVG, no ROC curve where it is undefined; return the file names."""
-    drawings = {"confusion": _draw_confusion, "roc": _draw_roc, "reliability": _draw_reliability}
-    if split.metrics["auroc"] is None:
-        del drawings["roc"]
-    names = []
-    for kind, draw in drawings.items():
-        figure = Figure(figsize=(4.2, 4.0), layout="constrained")
-        axes = figure.add_subplot()
-        draw(axes, split, task)
-        names.append(f"{kind}-{name}.svg")
-        _save(figure, folder / names[-1])
-    return names
+def draw(
+    name: str, caption: str, paint: Callable[[Sequence[Axes]], None], *, panels: int = 1, height: float = 3.6
+) -> Figure:
+    """A figure of panels side by side, each 3.6 inches wide; `paint` fills their axes."""
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
+        drawing = Drawing(figsize=(3.6 * panels, height), layout="constrained")
+        drawing.patch.set_alpha(0)
+        axes = drawing.subplots(1, panels, squeeze=False)[0]
+        for one in axes:
+            one.patch.set_alpha(0)
+        paint(axes)
+        return Figure(name=name, caption=caption, svg=_svg(drawing))
 
 
-def reliability(
-    positive: npt.NDArray[np.bool_], probability: npt.NDArray[np.float64], bins: int = BINS
-) -> list[tuple[float, float, int]]:
-    """(mean probability, observed share of positives, tweets) of every equal-width bin that holds a tweet."""
-    index = np.minimum((probability * bins).astype(int), bins - 1)
-    inside = [index == i for i in range(bins)]
-    return [
-        (float(probability[b].mean()), float(positive[b].mean()), int(b.sum())) for b in inside if b.any()
-    ]
+def _svg(drawing: Drawing) -> str:
+    """Without a date, and without names of groups, which would clash where figures share a page."""
+    FigureCanvasSVG(drawing)
+    file = io.StringIO()
+    drawing.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    return _ID.sub("<g>", file.getvalue()).replace(INK, "currentColor")
 
 
-def _save(figure: Figure, path: Path) -> None:
-    """SVG without a date and with fixed element ids, so that equal results give equal files."""
-    FigureCanvasSVG(figure)
-    with matplotlib.rc_context({"svg.hashsalt": "tweetelm", "svg.fonttype": "none"}):
-        figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+def confusion_figure(splits: Splits, task: Task) -> Figure:
+    """A panel per split: tweets by true and predicted label."""
+
+    def paint(axes: Sequence[Axes]) -> None:
+        for one, (name, split) in zip(axes, splits.items(), strict=True):
+            _paint_confusion(one, split, task)
+            one.set_title(name)
+
+    caption = "Tweets by true and predicted label; the darker, the larger the share of the true label."
+    return draw("confusion", caption, paint, panels=len(splits), height=3.2)
 
 
-def _draw_confusion(axes: Axes, split: SplitResult, task: Task) -> None:
+def curve_figure(splits: Splits, task: Task, thresholds: Mapping[str, float]) -> Figure:
+    """ROC and precision over recall, with the operating point that each of `thresholds` gives."""
+    marks = (f"{name} ({mark})" for name, mark in zip(thresholds, _MARKS, strict=False))
+    caption = f"Left: ROC. Right: precision over recall of `{task.positive}`. Markers: {', '.join(marks)}."
+
+    def paint(axes: Sequence[Axes]) -> None:
+        for (name, split), colour in zip(splits.items(), COLOURS, strict=False):
+            _paint_curves(axes[0], axes[1], split, task, name, colour, list(thresholds.values()))
+        axes[0].plot([0, 1], [0, 1], color=QUIET, linestyle=":")
+        axes[0].set(xlabel="false positive rate", ylabel=f"recall of {task.positive}")
+        axes[1].set(xlabel=f"recall of {task.positive}", ylabel="precision", ylim=(-0.03, 1.03))
+        axes[0].legend(loc="lower right")
+
+    return draw("curves", caption, paint, panels=2)
+
+
+def reliability_figure(splits: Splits, task: Task) -> Figure:
+    """Observed share of positives against the probability told, per split."""
+
+    def paint(axes: Sequence[Axes]) -> None:
+        axes[0].plot([0, 1], [0, 1], color=QUIET, linestyle=":")
+        for (name, split), colour in zip(splits.items(), COLOURS, strict=False):
+            points = reliability(split.labels == len(task.labels) - 1, split.probabilities[:, -1])
+            means, shares, counts = zip(*points, strict=True)
+            axes[0].plot(means, shares, color=colour, label=name)
+            axes[0].scatter(means, shares, s=[10 + 120 * n / len(split.labels) for n in counts], color=colour)
+        axes[0].set(xlabel=f"P({task.positive}) as told", ylabel=f"observed share of {task.positive}")
+        axes[0].set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+        axes[0].legend(loc="upper left")
+
+    caption = "Reliability: on the dotted line, probabilities are right. A larger dot holds more tweets."
+    return draw("reliability", caption, paint)
+
+
+_MARKS = ("●", "▲", "■")
+_POINTS = ("o", "^", "s")
+
+
+def _paint_confusion(axes: Axes, split: SplitResult, task: Task) -> None:
     table = np.asarray(split.metrics["confusion"])
-    axes.imshow(table / np.maximum(table.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(table):
         share = count / max(table[row].sum(), 1)
-        text = f"{count}\n{share:.0%}"
-        axes.text(column, row, text, ha="center", va="center", color="white" if share > 0.5 else "black")
-    ticks = range(len(task.labels))
-    axes.set(xticks=ticks, yticks=ticks, xlabel="predicted", ylabel="true")
+        cell = Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=COLOURS[0], alpha=0.7 * share)
+        axes.add_patch(cell)
+        axes.text(column, row, str(count), ha="center", va="center")
+    ticks, edge = range(len(task.labels)), len(task.labels) - 0.5
+    axes.set(xticks=ticks, yticks=ticks, xlim=(-0.5, edge), ylim=(edge, -0.5), aspect="equal")
+    axes.set(xlabel="predicted", ylabel="true")
     axes.set_xticklabels(task.labels)
-    axes.set_yticklabels(task.labels)
+    axes.set_yticklabels(task.labels, rotation=90, va="center")
 
 
-def _draw_roc(axes: Axes, split: SplitResult, task: Task) -> None:
-    false_alarms, recall, _ = roc_curve(split.labels == len(task.labels) - 1, split.probabilities[:, -1])
-    axes.plot(false_alarms, recall, color=INK)
-    axes.plot([0, 1], [0, 1], color="grey", linestyle=":")
-    axes.set(xlabel="false positive rate", ylabel=f"recall of {task.positive}", aspect="equal")
-    axes.set_title(f"AUROC {split.metrics['auroc']:.3f}")
-
-
-def _draw_reliability(axes: Axes, split: SplitResult, task: Task) -> None:
-    points = reliability(split.labels == len(task.labels) - 1, split.probabilities[:, -1])
-    means, shares, _ = zip(*points, strict=True)
-    axes.plot([0, 1], [0, 1], color="grey", linestyle=":")
-    axes.plot(means, shares, color=INK, marker="o")
-    for mean, share, count in points:
-        axes.annotate(str(count), (mean, share), textcoords="offset points", xytext=(4, -10), fontsize=7)
-    axes.set(xlabel=f"predicted P({task.positive})", ylabel="observed share", aspect="equal")
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+def _paint_curves(
+    roc: Axes,
+    precision: Axes,
+    split: SplitResult,
+    task: Task,
+    name: str,
+    colour: str,
+    thresholds: list[float],
+) -> None:
+    truth, score = split.labels == len(task.labels) - 1, split.probabilities[:, -1]
+    if split.metrics["auroc"] is None:
+        return
+    alarms, recall, _ = roc_curve(truth, score)
+    roc.plot(alarms, recall, color=colour, label=f"{name}, AUROC {split.metrics['auroc']:.3f}")
+    exact, found, _ = precision_recall_curve(truth, score)
+    precision.plot(found[:-1], exact[:-1], color=colour)
+    for threshold, mark in zip(thresholds, _POINTS, strict=False):
+        told = score >= threshold
+        hits = (told & truth).sum()
+        place = hits / truth.sum()
+        roc.plot((told & ~truth).sum() / (~truth).sum(), place, mark, color=colour)
+        precision.plot(place, hits / max(told.sum(), 1), mark, color=colour)

@@ -99,7 +99,9 @@ class Card:
     def notices(self) -> list[str]:
         """What must stand wherever a result of this model is shown."""
         weights = {"random": [RANDOM_NOTICE], "scratch": [SCRATCH_NOTICE], "pretrained": []}
-        return [SYNTHETIC_NOTICE] * self.data["synthetic"] + weights[self.base["init"]]
+        rule = self.config.get("data", {}).get("hold_out")
+        held_out = [f"trained without {rule}: a measurement, not a model to serve"] if rule else []
+        return [SYNTHETIC_NOTICE] * self.data["synthetic"] + weights[self.base["init"]] + held_out
 
     @property
     def content(self) -> str:

@@ -12,6 +12,9 @@ from tweetelm.tasks import TASKS, Task
 PLACEMENT = ("name", "run", "tracking")
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 
+NAMES = {"macro_f1": "macro-F1", "accuracy": "accuracy", "auroc": "AUROC"}
+METRIC_TYPES = {"accuracy": "accuracy", "macro_f1": "f1", "auroc": "roc_auc"}
+
 CARD_TEXT = """\
 {header}
 {notices}# OpenELM {task} classifier {version}
@@ -21,7 +24,13 @@ CARD_TEXT = """\
 ## Results
 
 {results}
-{threshold} Model selection used validation only.
+{threshold} Probabilities are calibrated with temperature {temperature} (fitted on validation). In brackets: 95 %
+intervals by the bootstrap over tweets. Model selection used validation only. The whole report is in
+`evaluation/report.html`.
+
+## On whom errors fall
+
+{bias}
 
 ## Use
 
@@ -75,6 +84,8 @@ def render(card: Card) -> str:
         tweetelm=card.libraries.get("tweetelm", ""),
         results=_results(card),
         threshold=_threshold(card, task),
+        temperature=f"{card.temperature:.3g}",
+        bias=_bias(card),
         dataset=_dataset(card, task),
         limits=task.limits,
         md5=card.data["md5"],
@@ -111,14 +122,81 @@ def _header(card: Card, task: Task) -> str:
         "pipeline_tag: text-classification",
         "library_name: transformers",
         "license: other",
-        f"license_name: {json.dumps('see Licences below')}",
+        f"license_name: {json.dumps(_licence(card, task))}",
         "language: en",
         *_list("tags", ["openelm", "tweets", "tweetelm", card.task] + ["synthetic"] * card.data["synthetic"]),
         *_list("metrics", ["accuracy", "f1"]),
     ]
+    if task.hub_dataset and not card.data["synthetic"]:
+        lines += _list("datasets", [task.hub_dataset])
+    if not card.data["synthetic"]:
+        lines.append(f"model-index: {json.dumps([_index(card, task)])}")
     if card.base["init"] == "pretrained" and card.base["revision"] and HUB_ID.fullmatch(card.base["source"]):
         lines.append(f"base_model: {json.dumps(card.base['source'])}")
     return "\n".join([*lines, "---", ""])
+
+
+def _licence(card: Card, task: Task) -> str:
+    """Names of the terms that hold: of Apple's weights, if it started from them, and of the data."""
+    apple = card.base["init"] == "pretrained" and card.base["source"].startswith("apple/")
+    return "-and-".join(
+        ["apple-sample-code-license"] * apple
+        + ["apache-2.0" if card.data["synthetic"] else task.licence_name]
+    )
+
+
+def _index(card: Card, task: Task) -> dict[str, Any]:
+    """Results as the hub's model-index takes them; intervals as an argument of the metric."""
+    results = [
+        {
+            "task": {"type": "text-classification", "name": task.question},
+            "dataset": {
+                "name": task.dataset,
+                "type": task.hub_dataset or task.name,
+                "split": split,
+                "revision": card.data["md5"],
+            },
+            "metrics": [
+                {
+                    "type": kind,
+                    "name": NAMES[name],
+                    "value": metrics[name],
+                    **_interval_argument(metrics, name),
+                }
+                for name, kind in METRIC_TYPES.items()
+                if metrics.get(name) is not None
+            ],
+        }
+        for split, metrics in card.metrics.items()
+    ]
+    return {"name": f"openelm-{card.task}-{card.version}", "results": results}
+
+
+def _interval_argument(metrics: dict[str, Any], name: str) -> dict[str, Any]:
+    ends = metrics.get("intervals", {}).get(name)
+    return {"args": {"interval_95": ends}} if ends else {}
+
+
+def _bias(card: Card) -> str:
+    """The error rates of test by group, worst first."""
+    rates = card.metrics.get("test", {}).get("error_rates", [])
+    groups = [found for found in rates if found["group"]]
+    if not groups:
+        return "Not measured: no group of people is named in, or wrote, enough tweets of test."
+    overall = {found["label"]: found for found in rates if not found["group"]}
+    head = ["| group | true label | tweets | mistaken |", "|---|---|---|---|"]
+    rows = [*overall.values(), *sorted(groups, key=lambda found: -found["rate"])]
+    return (
+        "The share of test tweets whose true label is denied, by the people they name or imitate.\n\n"
+        + "\n".join(
+            head
+            + [
+                f"| {found['group'] or 'all'} | {found['label']} | {found['tweets']} | "
+                f"{found['rate']:.3f} [{found['low']:.3f}, {found['high']:.3f}] |"
+                for found in rows
+            ]
+        )
+    )
 
 
 def _list(key: str, values: list[str]) -> list[str]:
@@ -133,11 +211,21 @@ def _init(card: Card) -> str:
 def _results(card: Card) -> str:
     """A row per split: the headline metric first."""
     names = [card.metric, *(name for name in ("accuracy", "macro_f1", "auroc") if name != card.metric)]
-    rows = [f"| split | tweets | {' | '.join(names)} |", "|---" * (len(names) + 2) + "|"]
+    rows = [
+        f"| split | tweets | {' | '.join(NAMES[name] for name in names)} |",
+        "|---" * (len(names) + 2) + "|",
+    ]
     for split, metrics in card.metrics.items():
-        values = (f"{metrics[name]:.3f}" if metrics.get(name) is not None else "–" for name in names)
+        values = (_value(metrics, name) for name in names)
         rows.append(f"| {split} | {metrics.get('n', '–')} | {' | '.join(values)} |")
     return "\n".join(rows) + "\n"
+
+
+def _value(metrics: dict[str, Any], name: str) -> str:
+    if metrics.get(name) is None:
+        return "–"
+    ends = metrics.get("intervals", {}).get(name)
+    return f"{metrics[name]:.3f}" + (f" [{ends[0]:.3f}, {ends[1]:.3f}]" if ends else "")
 
 
 def _threshold(card: Card, task: Task) -> str:

@@ -179,8 +179,11 @@ def _compete(store: Store, card: Card, replace: bool) -> tuple[bool, str]:
 
 def _refusal(card: Card, incumbent: Card | None, replace: bool) -> str | None:
     """Why the candidate may not replace the incumbent, or None if it may."""
-    if card.config.get("data", {}).get("shuffle_labels"):
+    data = card.config.get("data", {})
+    if data.get("shuffle_labels"):
         return "the model learnt shuffled labels: a control, not a model to serve"
+    if data.get("hold_out"):
+        return f"{data['hold_out']} was kept from the model: a measurement, not a model to serve"
     value = card.validation
     if value is None and not replace:
         return f"its card has no {card.metric} on validation (--run.replace publishes it anyway)"

@@ -11,7 +11,7 @@ from datasets import Dataset
 from tokenizers import Tokenizer
 
 from tweetelm.config import TrainConfig
-from tweetelm.data import Provenance, load, provenance, training_rows
+from tweetelm.data import Provenance, hold_out, load, provenance, training_rows
 from tweetelm.encoding import Encoder
 from tweetelm.openelm import OpenELMConfig, OpenELMForSequenceClassification
 from tweetelm.openelm.attention import VARLEN
@@ -60,7 +60,7 @@ def prepare(config: TrainConfig, *, weights: bool = True) -> Prepared:
         ValueError: one of them is damaged or does not fit the others.
     """
     task = TASKS[config.task]
-    dataset = load(task, config.data.root)
+    dataset = hold_out(load(task, config.data.root), config.data.hold_out)
     train, left_out = training_rows(dataset, drop_overlap=config.data.drop_overlap, text=config.text)
     train = _choose(train, config)
     wanted = weights and not config.model.random

@@ -1,0 +1,176 @@
+"""95 % intervals by the percentile bootstrap over tweets, and Wilson's for shares of few tweets.
+
+What follows from a confusion matrix is resampled as one: drawing N tweets with replacement and counting them
+is drawing the counts from a multinomial. What needs the rows is resampled by their weights.
+
+Shapes: N tweets, K labels, R resamples, M numbers at once.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tweetelm.evaluation.document import Interval
+
+RESAMPLES = 2000
+PAIRED_RESAMPLES = 10_000
+SEED = 20261121
+_CHUNK = 250  # resamples at once: bounds the memory that row weights take
+_Z = 1.959963984540054  # the normal distribution's 97.5 % point
+
+Ints = npt.NDArray[np.integer[Any]]
+Floats = npt.NDArray[np.floating[Any]]
+Statistic = Callable[[Ints], Floats]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """How much the first model is ahead, and the share of resamples that say otherwise, two-sided."""
+
+    interval: Interval
+    p: float
+
+
+def confusion(labels: Ints, predicted: Ints, classes: int = 2) -> Ints:
+    """(K, K) counts, rows true, columns predicted."""
+    cells = labels.astype(np.int64) * classes + predicted
+    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+
+
+def accuracy(tables: Ints) -> Floats:
+    """(…, K, K) -> (…)."""
+    hits: Floats = np.trace(tables, axis1=-2, axis2=-1) / tables.sum(axis=(-2, -1))
+    return hits
+
+
+def macro_f1(tables: Ints) -> Floats:
+    """(…, K, K) -> (…); as scikit-learn's report, the mean over the labels that occur, true or predicted."""
+    hits = np.diagonal(tables, axis1=-2, axis2=-1)
+    seen = tables.sum(axis=-1) + tables.sum(axis=-2)
+    f1 = 2 * hits / np.maximum(seen, 1)
+    mean: Floats = f1.sum(axis=-1) / (seen > 0).sum(axis=-1)
+    return mean
+
+
+def precision(label: int) -> Statistic:
+    """Of a label; NaN where it was never predicted."""
+    return lambda tables: _ratio(tables[..., label, label], tables[..., :, label].sum(axis=-1))
+
+
+def recall(label: int) -> Statistic:
+    """Of a label; NaN where there is none."""
+    return lambda tables: _ratio(tables[..., label, label], tables[..., label, :].sum(axis=-1))
+
+
+def f1(label: int) -> Statistic:
+    """Of a label; NaN where it neither occurs nor was predicted."""
+    return lambda tables: _ratio(
+        2 * tables[..., label, label], tables[..., :, label].sum(axis=-1) + tables[..., label, :].sum(axis=-1)
+    )
+
+
+def predicted_share(label: int) -> Statistic:
+    """The share of tweets that are given a label."""
+    return lambda tables: _ratio(tables[..., :, label].sum(axis=-1), tables.sum(axis=(-2, -1)))
+
+
+STATISTICS: dict[str, Statistic] = {"macro_f1": macro_f1, "accuracy": accuracy}
+
+
+def interval(table: Ints, statistic: Statistic, resamples: int = RESAMPLES) -> Interval | None:
+    """A statistic of a (K, K) confusion matrix; None where it is undefined."""
+    value = float(statistic(table))
+    if not np.isfinite(value):
+        return None
+    draws = _multinomial(table, resamples)
+    return _percentiles(value, statistic(draws))
+
+
+def paired_difference(
+    labels: Ints, first: Ints, second: Ints, statistic: Statistic, resamples: int = PAIRED_RESAMPLES
+) -> Difference:
+    """`statistic` of the first model's predictions (N,) less that of the second's, on the same tweets.
+
+    `p` is twice the smaller share of resamples on either side of no difference, at most 1.
+    """
+    classes = int(max(labels.max(), first.max(), second.max(), 1)) + 1
+    cells = (labels.astype(np.int64) * classes + first) * classes + second
+    joint = np.bincount(cells, minlength=classes**3).reshape((classes,) * 3)
+    draws = _multinomial(joint, resamples)
+    differences = statistic(draws.sum(axis=-1)) - statistic(draws.sum(axis=-2))
+    value = float(statistic(joint.sum(axis=-1)) - statistic(joint.sum(axis=-2)))
+    tails = [float((1 + tail.sum()) / (resamples + 1)) for tail in (differences <= 0, differences >= 0)]
+    return Difference(interval=_percentiles(value, differences), p=min(1.0, 2 * min(tails)))
+
+
+def row_intervals(
+    rows: int, statistic: Callable[[Floats], Floats], resamples: int = RESAMPLES
+) -> list[Interval]:
+    """Intervals of M numbers that need the rows themselves.
+
+    Args:
+        rows: N.
+        statistic: from weights (R, N), how often each tweet was drawn, to (R, M).
+        resamples: how many.
+    """
+    values = statistic(np.ones((1, rows), dtype=np.float32))[0]
+    generator = np.random.default_rng(SEED)
+    draws = [
+        statistic(_weights(rows, min(_CHUNK, resamples - begin), generator))
+        for begin in range(0, resamples, _CHUNK)
+    ]
+    found = np.concatenate(draws)
+    return [_percentiles(float(value), found[:, i]) for i, value in enumerate(values)]
+
+
+def auroc(positive: npt.NDArray[np.bool_], scores: Floats) -> Callable[[Floats], Floats]:
+    """The area under the ROC curve for `row_intervals`, ties counted half; NaN without both labels."""
+    order = np.argsort(scores, kind="stable")
+    truth = positive[order]
+    starts = np.flatnonzero(np.r_[True, np.diff(scores[order]) > 0])
+
+    def statistic(weights: Floats) -> Floats:
+        drawn = weights[:, order].astype(np.float64)
+        up = np.add.reduceat(drawn * truth, starts, axis=1)
+        down = np.add.reduceat(drawn * ~truth, starts, axis=1)
+        below = down.cumsum(axis=1) - down / 2
+        pairs = up.sum(axis=1) * down.sum(axis=1)
+        return _ratio((up * below).sum(axis=1), pairs)[:, None]
+
+    return statistic
+
+
+def share(hits: int, rows: int) -> Interval | None:
+    """A proportion with Wilson's interval, which keeps its width where all or none are hits; None of none."""
+    if rows == 0:
+        return None
+    p, weight = hits / rows, _Z**2 / rows
+    centre = (p + weight / 2) / (1 + weight)
+    reach = _Z * np.sqrt(p * (1 - p) / rows + weight / rows / 4) / (1 + weight)
+    return Interval(value=p, low=float(max(centre - reach, 0)), high=float(min(centre + reach, 1)))
+
+
+def _multinomial(table: Ints, resamples: int) -> Ints:
+    total = int(table.sum())
+    generator = np.random.default_rng(SEED)
+    draws = generator.multinomial(total, table.ravel() / total, size=resamples)
+    return draws.reshape(resamples, *table.shape)
+
+
+def _weights(rows: int, resamples: int, generator: np.random.Generator) -> Floats:
+    drawn = generator.integers(rows, size=(resamples, rows)) + rows * np.arange(resamples)[:, None]
+    return np.bincount(drawn.ravel(), minlength=rows * resamples).reshape(resamples, rows).astype(np.float32)
+
+
+def _percentiles(value: float, draws: Floats) -> Interval:
+    """Draws in which the number is undefined do not count."""
+    low, high = np.nanpercentile(draws, [2.5, 97.5])
+    return Interval(value=value, low=float(low), high=float(high))
+
+
+def _ratio(above: Any, below: Any) -> Floats:
+    above, below = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
+    return np.divide(above, below, out=np.full(below.shape, np.nan), where=below > 0)

@@ -1,0 +1,113 @@
+"""Whether a probability of 0.8 is right eight times in ten, and the temperature and threshold that validation
+suggests.
+
+Shapes: N tweets, K labels.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tweetelm.evaluation.bootstrap import row_intervals
+from tweetelm.evaluation.document import Interval
+
+BINS = 10
+COOLEST, HOTTEST = 0.05, 20.0  # below is a separable validation split, above is chance
+_TINY = 1e-45
+
+Ints = npt.NDArray[np.integer[Any]]
+Floats = npt.NDArray[np.float64]
+
+
+def rescale(probabilities: Floats, temperature: float) -> Floats:
+    """(N, K) of logits divided by `temperature`, from those of the logits as they are."""
+    logits = _logits(probabilities) / temperature
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    scaled: Floats = powers / powers.sum(axis=1, keepdims=True)
+    return scaled
+
+
+def fit_temperature(labels: Ints, probabilities: Floats) -> float:
+    """The temperature at which the labels (N,) are likeliest; 1.0 where there is none, for the labels are all
+    the same or every one is told right.
+
+    The loss is convex in 1/temperature: Newton's method on it, halving the interval where a step leaves it.
+    Guo et al. 2017, On Calibration of Modern Neural Networks.
+    """
+    if len(np.unique(labels)) < 2:
+        return 1.0
+    logits = _logits(probabilities)
+    logits -= logits[np.arange(len(labels)), labels][:, None]
+    low, high = 1 / HOTTEST, 1 / COOLEST
+    inverse = 1.0
+    for _ in range(100):
+        slope, curve = _derivatives(logits, inverse)
+        low, high = (inverse, high) if slope < 0 else (low, inverse)
+        step = inverse - slope / curve if curve > 0 else low
+        following = step if low < step < high else (low + high) / 2
+        if abs(following - inverse) < 1e-12:
+            break
+        inverse = following
+    return 1.0 if inverse > 0.999 / COOLEST else float(1 / inverse)
+
+
+def best_threshold(labels: Ints, positive: Floats) -> float:
+    """The P(positive) from which on calling a tweet positive gives the highest macro-F1; the middle of two
+    probabilities that occur. Among equals, the one nearest 0.5."""
+    order = np.argsort(positive, kind="stable")
+    scores, truth = positive[order], labels[order] == 1
+    cuts = np.flatnonzero(np.diff(scores) > 0) + 1
+    if not len(cuts):
+        return 0.5
+    missed, ahead = truth.cumsum()[cuts - 1], truth.sum()
+    right = cuts - missed  # negatives below the cut
+    hits, alarms = ahead - missed, (len(truth) - ahead) - right
+    f1_positive = 2 * hits / np.maximum(2 * hits + missed + alarms, 1)
+    f1_negative = 2 * right / np.maximum(2 * right + missed + alarms, 1)
+    middles, macro = (scores[cuts - 1] + scores[cuts]) / 2, (f1_positive + f1_negative) / 2
+    best = np.flatnonzero(macro >= macro.max() - 1e-12)
+    return float(middles[best[np.abs(middles[best] - 0.5).argmin()]])
+
+
+def reliability(
+    positive: npt.NDArray[np.bool_], probability: Floats, bins: int = BINS
+) -> list[tuple[float, float, int]]:
+    """(mean probability, observed share of positives, tweets) of every equal-width bin that holds a tweet."""
+    index = _bin(probability, bins)
+    inside = [index == i for i in range(bins)]
+    return [
+        (float(probability[b].mean()), float(positive[b].mean()), int(b.sum())) for b in inside if b.any()
+    ]
+
+
+def calibration_intervals(labels: Ints, probabilities: Floats) -> list[Interval]:
+    """Negative log-likelihood, Brier score and ECE of P(positive), with intervals."""
+    rows = np.arange(len(labels))
+    positive, p = labels == probabilities.shape[1] - 1, probabilities[:, -1]
+    loss = -np.log(np.maximum(probabilities[rows, labels], _TINY))
+    means = np.stack([loss, (p - positive) ** 2], axis=1).astype(np.float32)
+    gaps = np.zeros((len(labels), BINS), dtype=np.float32)
+    gaps[rows, _bin(p, BINS)] = p - positive
+
+    def statistic(weights: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        error = np.abs(weights @ gaps).sum(axis=1, keepdims=True)
+        return np.concatenate([weights @ means, error], axis=1).astype(np.float64) / len(labels)
+
+    return row_intervals(len(labels), statistic)
+
+
+def _bin(probability: Floats, bins: int) -> Ints:
+    return np.minimum((probability * bins).astype(int), bins - 1)
+
+
+def _logits(probabilities: Floats) -> Floats:
+    return np.log(np.maximum(probabilities, _TINY))
+
+
+def _derivatives(logits: Floats, inverse: float) -> tuple[float, float]:
+    """First and second derivative by 1/temperature of the mean loss, from logits less the true label's."""
+    weights = np.exp(inverse * logits - (inverse * logits).max(axis=1, keepdims=True))
+    weights /= weights.sum(axis=1, keepdims=True)
+    mean = (weights * logits).sum(axis=1)
+    return float(mean.mean()), float(((weights * logits**2).sum(axis=1) - mean**2).mean())

@@ -1,0 +1,92 @@
+"""An evaluation as files for machines: metrics.json and predictions-<split>.csv.
+
+Neither holds a tweet's text: predictions are row numbers and probabilities, and whoever has the data can
+check every number with `recompute`.
+"""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from datasets import DatasetDict
+
+from tweetelm.evaluation.evaluate import Evaluation, SplitResult, measure
+from tweetelm.tasks import TASKS, Task
+
+METRICS = "metrics.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """What a model said of a split's rows, in their order: label ids (N,) and probabilities (N, K)."""
+
+    predicted: npt.NDArray[np.int64]
+    probabilities: npt.NDArray[np.float64]
+
+
+def write_records(evaluation: Evaluation, folder: Path, data_md5: str, notices: Sequence[str]) -> None:
+    """Write both into an existing folder."""
+    facts = {
+        "task": evaluation.task.name,
+        "version": evaluation.version,
+        "notices": list(notices),
+        "data_md5": data_md5,
+        "temperature": evaluation.temperature,
+        "threshold": evaluation.threshold,
+        "splits": evaluation.metrics,
+    }
+    (folder / METRICS).write_text(json.dumps(facts, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    for name, split in evaluation.splits.items():
+        _write_predictions(split, evaluation.task, folder / f"predictions-{name}.csv")
+
+
+def recompute(folder: Path, dataset: DatasetDict) -> dict[str, dict[str, Any]]:
+    """Metrics by split from predictions-*.csv and the data alone; equal to `splits` in metrics.json.
+
+    Raises:
+        ValueError: the predictions are not of this dataset's rows.
+    """
+    task = TASKS[json.loads((folder / METRICS).read_text(encoding="utf-8"))["task"]]
+    names = sorted(path.stem.removeprefix("predictions-") for path in folder.glob("predictions-*.csv"))
+    metrics = {}
+    for name in names:
+        stored = read_predictions(folder, name, task, len(dataset[name]))
+        metrics[name] = measure(dataset[name], task, stored.probabilities, stored.predicted)
+    return metrics
+
+
+def read_predictions(folder: Path, split: str, task: Task, rows: int) -> Predictions:
+    """What `write_records` wrote of a split of `rows` tweets.
+
+    Raises:
+        FileNotFoundError: it wrote nothing of it.
+        ValueError: the predictions are of another number of rows.
+    """
+    path = folder / f"predictions-{split}.csv"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not there; expected a prediction for each row of {split}")
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    if [int(line["row"]) for line in lines] != list(range(rows)):
+        raise ValueError(
+            f"{path} has {len(lines)} predictions, but the split has {rows} rows; expected one "
+            "prediction for each row, in order: it was made from other data"
+        )
+    return Predictions(
+        predicted=np.asarray([task.labels.index(line["predicted"]) for line in lines], dtype=np.int64),
+        probabilities=np.asarray([[float(line[label]) for label in task.labels] for line in lines]),
+    )
+
+
+def _write_predictions(split: SplitResult, task: Task, path: Path) -> None:
+    """Floats are written in full, so that they read back bit for bit."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["row", *task.labels, "predicted"])
+        for row, values, label in zip(split.rows, split.probabilities, split.predicted, strict=True):
+            writer.writerow([int(row), *(repr(float(value)) for value in values), task.labels[label]])
