@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from tweetelm.config import (
-    SCRATCH,
     DataConfig,
     LoopConfig,
     ModelConfig,
@@ -21,6 +20,7 @@ from tweetelm.config import (
 )
 from tweetelm.openelm.presets import PRESETS
 from tweetelm.overrides import difference, override
+from tweetelm.settings import SCRATCH
 
 BASE = TrainConfig(task="hate")
 LEARNT = {
@@ -146,8 +146,8 @@ def test_override_replaces_what_is_named_and_leaves_the_rest_and_the_original() 
 def test_override_checks_values_as_the_command_line_does() -> None:
     with pytest.raises(ValueError, match=r"optim\.schedule is 'cosin'"):
         override(BASE, {"optim.schedule": "cosin"})
-    with pytest.raises(ValueError, match=r"loop\.micro_tokens \(4096\) is less than model\.max_tokens"):
-        override(BASE, {"model.max_tokens": 5000})
+    with pytest.raises(ValueError, match=r"loop\.micro_tokens \(256\) is less than model\.max_tokens"):
+        override(BASE, {"loop.micro_tokens": 256, "model.max_tokens": 300})
 
 
 def test_equal_configurations_have_no_difference() -> None:

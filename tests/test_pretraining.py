@@ -36,8 +36,8 @@ def test_the_loss_is_the_causal_language_models_own() -> None:
     theirs = 0.0
     for ids in data.sequences(range(6)):
         row = torch.tensor([ids])
-        theirs += float(causal(input_ids=row, labels=row).loss) * (len(ids) - 1)
-    assert float(ours) == pytest.approx(theirs, rel=1e-5)
+        theirs += causal(input_ids=row, labels=row).loss.item() * (len(ids) - 1)
+    assert ours.item() == pytest.approx(theirs, rel=1e-5)
 
 
 def test_many_tokens_give_the_same_gradient_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:

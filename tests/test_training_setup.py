@@ -15,6 +15,7 @@ from tweetelm.openelm.hub import Checkpoint
 from tweetelm.openelm.tokenizer import save_tokenizer, train_tokenizer
 from tweetelm.overrides import override
 from tweetelm.tasks import DEEPFAKE, HATE
+from tweetelm.training.phases import plan
 from tweetelm.training.setup import (
     Prepared,
     architecture,
@@ -105,8 +106,10 @@ def test_the_model_is_a_classifier_of_the_task(prepared: Prepared) -> None:
 
 def test_activation_checkpointing_and_head_mode_are_set_up(prepared: Prepared) -> None:
     config = configuration(**{"model.activation_checkpointing": True, "optim.mode": "head"})
-    model = build_state(config, prepared, CPU).model
+    state = build_state(config, prepared, CPU)
+    model = state.model
     assert all(layer.gradient_checkpointing for layer in model.transformer.layers)
+    state.enter(plan(prepared.train.lengths, config).phases[0], config.optim)
     assert [name for name, weight in model.named_parameters() if weight.requires_grad] == ["score.weight"]
 
 

@@ -43,6 +43,6 @@ def merged_weights(model: OpenELMForSequenceClassification) -> dict[str, Tensor]
     }
     for name, module in model.named_modules():
         if isinstance(module, LoraLayer):
-            key = f"{name}.weight"
-            weights[key] = weights[key] + module.get_delta_weight(_NAME)
+            update: Tensor = getattr(module, "get_delta_weight")(_NAME)  # noqa: B009  # of its subclasses
+            weights[f"{name}.weight"] = weights[f"{name}.weight"] + update
     return weights

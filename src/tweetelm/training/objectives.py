@@ -116,7 +116,7 @@ class NextToken(nn.Module):
         before = predicts.nonzero()[:, 0]
         states, targets = states[before], ids[before + 1]
         table = self.transformer.token_embeddings.weight
-        total = states.sum() * 0.0 + table.sum() * 0.0 if not len(targets) else states.new_zeros(())
+        total: Tensor = (states.sum() + table.sum()) * 0.0 if not len(targets) else states.new_zeros(())
         for some, wanted in zip(states.split(_CHUNK), targets.split(_CHUNK), strict=True):
             total = total + checkpoint(_summed_loss, some, table, wanted, use_reentrant=False)
         return total
