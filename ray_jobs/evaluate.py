@@ -134,7 +134,7 @@ def _rival(arguments: Arguments, task: Task, md5: str, rows: int) -> "Rival | No
     learnt = read_card(task.name, registry=arguments.registry, version=version).data["md5"]
     if learnt != md5:
         raise ValueError(
-            f"{task.name}/{version} was evaluated on data with md5 {learnt}, {arguments.data} has {md5}: "
+            f"{task.name}/{version} was evaluated on data with md5 {learnt}, {arguments.data} has md5 {md5}: "
             "their rows cannot be compared; name with --data the folder that it learnt from, or another "
             "version"
         )

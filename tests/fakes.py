@@ -28,6 +28,7 @@ class ShoutPredictor:
     def __init__(self, task: Task, threshold: float | None = None, version: str = "") -> None:
         self.task, self.labels, self.threshold, self.version = task, task.labels, threshold, version
         self.card: dict[str, Any] | None = None
+        self.temperature = 1.0
 
     def predict(self, texts: Sequence[str]) -> list[FakePrediction]:
         return [self._predict(text.split()) for text in texts]

@@ -9,7 +9,8 @@ from tests.fakes import FakeProvenance, ShoutPredictor, dataset
 from tweetelm.config import ModelConfig, TrainConfig
 from tweetelm.evaluation import report
 from tweetelm.evaluation.evaluate import Evaluation, evaluate
-from tweetelm.evaluation.plots import reliability
+from tweetelm.evaluation.evidence import Evidence
+from tweetelm.evaluation.records import recompute
 from tweetelm.registry import Base, Card, make_card
 from tweetelm.tasks import DEEPFAKE, HATE, SYNTHETIC_NOTICE
 
@@ -27,6 +28,11 @@ DEEPFAKE_ROWS = dataset(
 
 def evaluation(threshold: float | None = None) -> Evaluation:
     return evaluate(ShoutPredictor(HATE, threshold), HATE_ROWS)
+
+
+def write(folder: Path, made: Evaluation, *, synthetic: bool = False, known: Card | None = None) -> None:
+    provenance = FakeProvenance(synthetic=synthetic)
+    report.write(Evidence(evaluation=made, dataset=HATE_ROWS, provenance=provenance, card=known), folder)
 
 
 def card(init: str = "pretrained", synthetic: bool = False) -> Card:
@@ -85,63 +91,64 @@ def test_a_dataset_that_numbers_its_labels_otherwise_is_refused() -> None:
 
 
 def test_whoever_has_the_data_recomputes_every_number_from_the_files(tmp_path: Path) -> None:
-    report.write(evaluation(threshold=0.7), tmp_path, FakeProvenance(), card())
+    write(tmp_path, evaluation(threshold=0.7), known=card())
     written = json.loads((tmp_path / "metrics.json").read_text())
-    assert report.recompute(tmp_path, HATE_ROWS) == written["splits"]
+    assert recompute(tmp_path, HATE_ROWS) == written["splits"]
 
 
 def test_a_changed_prediction_changes_the_recomputed_numbers(tmp_path: Path) -> None:
-    report.write(evaluation(), tmp_path, FakeProvenance())
+    write(tmp_path, evaluation())
     file = tmp_path / "predictions-test.csv"
     assert "3,0.0,1.0,hate\n" in file.read_text()
     file.write_text(file.read_text().replace("3,0.0,1.0,hate\n", "3,1.0,0.0,not-hate\n"))
     written = json.loads((tmp_path / "metrics.json").read_text())
-    again = report.recompute(tmp_path, HATE_ROWS)
+    again = recompute(tmp_path, HATE_ROWS)
     assert again["test"]["accuracy"] == written["splits"]["test"]["accuracy"] + 1 / 4
     assert again["validation"] == written["splits"]["validation"]
 
 
 def test_predictions_of_other_data_are_not_recomputed(tmp_path: Path) -> None:
-    report.write(evaluation(), tmp_path, FakeProvenance())
+    write(tmp_path, evaluation())
     shorter = dataset(HATE, validation=[("peace", 0)], test=[("WAR", 1)])
     with pytest.raises(ValueError, match=r"4 predictions, but the split has 1 rows"):
-        report.recompute(tmp_path, shorter)
+        recompute(tmp_path, shorter)
 
 
 def test_no_file_of_a_report_holds_a_tweet(tmp_path: Path) -> None:
-    report.write(evaluation(), tmp_path, FakeProvenance(), card())
+    write(tmp_path, evaluation(), known=card())
     files = [path for path in tmp_path.iterdir() if path.is_file()]
     assert {path.name for path in files} == {
         "metrics.json",
-        "report.md",
+        *(f"report.{ending}" for ending in ("html", "md", "json")),
         "predictions-test.csv",
         "predictions-validation.csv",
-        *(f"{kind}-{split}.svg" for kind in ("confusion", "roc", "reliability") for split in HATE_ROWS),
+        *(f"{name}.svg" for name in ("confusion", "curves", "reliability")),
     }
     assert [path.name for path in files if "secret phrase" in path.read_text()] == []
 
 
 def test_the_same_evaluation_writes_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        report.write(evaluation(), tmp_path / name, FakeProvenance(), card())
+        write(tmp_path / name, evaluation(), known=card())
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
 
 
 def test_the_report_shows_the_headline_among_published_results_on_test(tmp_path: Path) -> None:
-    report.write(evaluation(), tmp_path, FakeProvenance(), card())
+    write(tmp_path, evaluation(), known=card())
     lines = (tmp_path / "report.md").read_text().splitlines()
-    assert lines[0] == "# hate"
-    assert lines.index("| BERTweet | 0.564 | TweetEval README |") + 2 == lines.index(
-        "| **this model** (test) | 0.500 | here |"
+    assert lines[0] == "# hate: evaluation"
+    ours = next(
+        i for i, line in enumerate(lines) if line.startswith("| → this model | 0.500 [0.000, 1.000] |")
     )
-    assert not [line for line in lines if "(validation) |" in line]
+    assert lines[ours - 1] == "| FastText | 0.506 | TweetEval README |"
+    assert lines[ours + 1] == "| RoBERTa, from scratch on tweets | 0.499 | TweetEval README |"
 
 
 def test_a_report_on_the_synthetic_sample_says_so_first_and_compares_with_nobody(tmp_path: Path) -> None:
-    report.write(evaluation(), tmp_path, FakeProvenance(synthetic=True))
+    write(tmp_path, evaluation(), synthetic=True)
     text = (tmp_path / "report.md").read_text()
-    assert text.startswith(SYNTHETIC_NOTICE + "\n")
+    assert text.startswith(f"> **{SYNTHETIC_NOTICE}**\n")
     assert "BERTweet" not in text
 
 
@@ -150,25 +157,19 @@ def test_a_report_on_the_synthetic_sample_says_so_first_and_compares_with_nobody
     [("random", "random weights: nothing of Apple's pretraining"), ("scratch", "trained from scratch")],
 )
 def test_a_report_says_which_weights_training_started_from(tmp_path: Path, init: str, notice: str) -> None:
-    report.write(evaluation(), tmp_path / "real", FakeProvenance(), card(init))
-    assert (tmp_path / "real" / "report.md").read_text().startswith(notice + "\n")
-    report.write(
-        evaluation(), tmp_path / "sample", FakeProvenance(synthetic=True), card(init, synthetic=True)
-    )
+    write(tmp_path / "real", evaluation(), known=card(init))
+    assert (tmp_path / "real" / "report.md").read_text().startswith(f"> **{notice}**\n")
+    write(tmp_path / "sample", evaluation(), synthetic=True, known=card(init, synthetic=True))
     text = (tmp_path / "sample" / "report.md").read_text()
-    assert text.startswith(f"{SYNTHETIC_NOTICE}\n\n{notice}\n")
-    report.write(evaluation(), tmp_path / "apple", FakeProvenance(), card("pretrained"))
+    assert text.startswith(f"> **{SYNTHETIC_NOTICE}**\n\n> **{notice}**\n")
+    write(tmp_path / "apple", evaluation(), known=card("pretrained"))
     assert notice not in (tmp_path / "apple" / "report.md").read_text()
 
 
-def test_a_split_of_one_label_is_reported_without_a_roc_curve(tmp_path: Path) -> None:
+def test_a_split_of_one_label_is_reported_without_curves(tmp_path: Path) -> None:
     rows = dataset(HATE, test=[("a", 0), ("B", 0)])
-    report.write(evaluate(ShoutPredictor(HATE), rows, ["test"]), tmp_path, FakeProvenance())
-    assert not (tmp_path / "roc-test.svg").exists()
-    assert "AUROC undefined: every tweet is labelled not-hate" in (tmp_path / "report.md").read_text()
-
-
-def test_reliability_bins_hold_mean_probability_and_observed_share() -> None:
-    split = evaluation().splits["test"]
-    points = reliability(split.labels == 1, split.probabilities[:, 1], bins=2)
-    assert points == [(0.125, 0.5, 2), (0.875, 0.5, 2)]
+    made = evaluate(ShoutPredictor(HATE), rows, ["test"])
+    report.write(Evidence(evaluation=made, dataset=rows, provenance=FakeProvenance()), tmp_path)
+    assert not (tmp_path / "curves.svg").exists()
+    text = (tmp_path / "report.md").read_text()
+    assert "AUROC on test is undefined: every tweet is labelled not-hate" in text

@@ -23,10 +23,9 @@ class Task:
     """A binary classification of tweets.
 
     `labels` are in the order of their ids; the last one is the positive class. `metric` is the headline
-    metric,
-    a key of `tweetelm.evaluation.metrics.score`. `licence_name` is the data's licence as a model card's header
-    names it, `hub_dataset` their id on the Hugging Face hub. `group_column` names the dataset column whose values
-    the evaluation is broken down by, if any.
+    metric, a key of `tweetelm.evaluation.metrics.score`. `licence_name` is the data's licence as a model
+    card's header names it, `hub_dataset` their id on the Hugging Face hub. `group_column` names the dataset
+    column whose values the evaluation is broken down by, if any.
     """
 
     name: TaskName

@@ -14,7 +14,7 @@ def training_rows(
 
     Args:
         dataset: the splits as `load` gives them.
-        drop_overlap: also leave out rows whose normalised text stands in validation, test or what else there is.
+        drop_overlap: also leave out rows whose normalised text stands in another split.
         text: the normalisation in force; under it a text is empty or equal to another.
 
     Returns:
@@ -23,11 +23,8 @@ def training_rows(
     Raises:
         ValueError: nothing is left.
     """
-    held_out = (
-        set(_normalised(dataset, [name for name in dataset if name != "train"], text))
-        if drop_overlap
-        else set()
-    )
+    others = [name for name in dataset if name != "train"] if drop_overlap else []
+    held_out = set(_normalised(dataset, others, text))
     kept: list[int] = []
     left_out = {"empty": 0, "overlap": 0}
     for row, words in enumerate(_normalised(dataset, ("train",), text)):

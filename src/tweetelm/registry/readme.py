@@ -1,19 +1,15 @@
 """README.md of a version: the model card that Hugging Face and people read."""
 
-import json
-import re
 import shlex
 from typing import Any
 
 from tweetelm.config import TrainConfig, to_dict
 from tweetelm.registry.card import Card
+from tweetelm.registry.hub_header import NAMES, header
 from tweetelm.tasks import TASKS, Task
 
 PLACEMENT = ("name", "run", "tracking")
-HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 
-NAMES = {"macro_f1": "macro-F1", "accuracy": "accuracy", "auroc": "AUROC"}
-METRIC_TYPES = {"accuracy": "accuracy", "macro_f1": "f1", "auroc": "roc_auc"}
 
 CARD_TEXT = """\
 {header}
@@ -24,9 +20,8 @@ CARD_TEXT = """\
 ## Results
 
 {results}
-{threshold} Probabilities are calibrated with temperature {temperature} (fitted on validation). In brackets: 95 %
-intervals by the bootstrap over tweets. Model selection used validation only. The whole report is in
-`evaluation/report.html`.
+{threshold} Logits are divided by the temperature {temperature}, chosen on validation as the model was. In
+brackets: 95 % intervals by the bootstrap over tweets. The whole report is `evaluation/report.html`.
 
 ## On whom errors fall
 
@@ -73,7 +68,7 @@ def render(card: Card) -> str:
     """The model card as Markdown with Hugging Face's metadata header; a pure function of the card."""
     task = TASKS[card.task]
     return CARD_TEXT.format(
-        header=_header(card, task),
+        header=header(card, task),
         notices="".join(f"> **{notice}**\n\n" for notice in card.notices),
         task=card.task,
         version=card.version,
@@ -115,92 +110,21 @@ def _flag(section: str, key: str, value: Any) -> str:
     return f"--{section}.{name} {shlex.quote(str(value))}"
 
 
-def _header(card: Card, task: Task) -> str:
-    """YAML that Hugging Face reads; JSON strings are valid YAML."""
-    lines = [
-        "---",
-        "pipeline_tag: text-classification",
-        "library_name: transformers",
-        "license: other",
-        f"license_name: {json.dumps(_licence(card, task))}",
-        "language: en",
-        *_list("tags", ["openelm", "tweets", "tweetelm", card.task] + ["synthetic"] * card.data["synthetic"]),
-        *_list("metrics", ["accuracy", "f1"]),
-    ]
-    if task.hub_dataset and not card.data["synthetic"]:
-        lines += _list("datasets", [task.hub_dataset])
-    if not card.data["synthetic"]:
-        lines.append(f"model-index: {json.dumps([_index(card, task)])}")
-    if card.base["init"] == "pretrained" and card.base["revision"] and HUB_ID.fullmatch(card.base["source"]):
-        lines.append(f"base_model: {json.dumps(card.base['source'])}")
-    return "\n".join([*lines, "---", ""])
-
-
-def _licence(card: Card, task: Task) -> str:
-    """Names of the terms that hold: of Apple's weights, if it started from them, and of the data."""
-    apple = card.base["init"] == "pretrained" and card.base["source"].startswith("apple/")
-    return "-and-".join(
-        ["apple-sample-code-license"] * apple
-        + ["apache-2.0" if card.data["synthetic"] else task.licence_name]
-    )
-
-
-def _index(card: Card, task: Task) -> dict[str, Any]:
-    """Results as the hub's model-index takes them; intervals as an argument of the metric."""
-    results = [
-        {
-            "task": {"type": "text-classification", "name": task.question},
-            "dataset": {
-                "name": task.dataset,
-                "type": task.hub_dataset or task.name,
-                "split": split,
-                "revision": card.data["md5"],
-            },
-            "metrics": [
-                {
-                    "type": kind,
-                    "name": NAMES[name],
-                    "value": metrics[name],
-                    **_interval_argument(metrics, name),
-                }
-                for name, kind in METRIC_TYPES.items()
-                if metrics.get(name) is not None
-            ],
-        }
-        for split, metrics in card.metrics.items()
-    ]
-    return {"name": f"openelm-{card.task}-{card.version}", "results": results}
-
-
-def _interval_argument(metrics: dict[str, Any], name: str) -> dict[str, Any]:
-    ends = metrics.get("intervals", {}).get(name)
-    return {"args": {"interval_95": ends}} if ends else {}
-
-
 def _bias(card: Card) -> str:
-    """The error rates of test by group, worst first."""
+    """The error rates of test, overall and by group, worst first."""
     rates = card.metrics.get("test", {}).get("error_rates", [])
-    groups = [found for found in rates if found["group"]]
-    if not groups:
+    if not any(found["group"] for found in rates):
         return "Not measured: no group of people is named in, or wrote, enough tweets of test."
-    overall = {found["label"]: found for found in rates if not found["group"]}
-    head = ["| group | true label | tweets | mistaken |", "|---|---|---|---|"]
-    rows = [*overall.values(), *sorted(groups, key=lambda found: -found["rate"])]
-    return (
-        "The share of test tweets whose true label is denied, by the people they name or imitate.\n\n"
-        + "\n".join(
-            head
-            + [
-                f"| {found['group'] or 'all'} | {found['label']} | {found['tweets']} | "
-                f"{found['rate']:.3f} [{found['low']:.3f}, {found['high']:.3f}] |"
-                for found in rows
-            ]
-        )
-    )
-
-
-def _list(key: str, values: list[str]) -> list[str]:
-    return [f"{key}:", *(f"- {json.dumps(value)}" for value in values)]
+    lines = [
+        "The share of test tweets whose true label is denied, by the people they name or imitate.",
+        "",
+        "| group | true label | tweets | mistaken |",
+        "|---|---|---|---|",
+    ]
+    for found in sorted(rates, key=lambda found: (found["group"] != "", -found["rate"])):
+        rate = f"{found['rate']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
+        lines.append(f"| {found['group'] or 'all'} | {found['label']} | {found['tweets']} | {rate} |")
+    return "\n".join(lines)
 
 
 def _init(card: Card) -> str:
@@ -211,10 +135,8 @@ def _init(card: Card) -> str:
 def _results(card: Card) -> str:
     """A row per split: the headline metric first."""
     names = [card.metric, *(name for name in ("accuracy", "macro_f1", "auroc") if name != card.metric)]
-    rows = [
-        f"| split | tweets | {' | '.join(NAMES[name] for name in names)} |",
-        "|---" * (len(names) + 2) + "|",
-    ]
+    titles = " | ".join(NAMES[name] for name in names)
+    rows = [f"| split | tweets | {titles} |", "|---" * (len(names) + 2) + "|"]
     for split, metrics in card.metrics.items():
         values = (_value(metrics, name) for name in names)
         rows.append(f"| {split} | {metrics.get('n', '–')} | {' | '.join(values)} |")

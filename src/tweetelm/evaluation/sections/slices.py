@@ -64,8 +64,8 @@ def parts(evidence: Evidence) -> Section:
     if evidence.task.group_column:
         tables.insert(0, _generators(evidence))
     text = (
-        "Accuracy with Wilson's 95 % interval, macro-F1 with the bootstrap's. A part that holds one label only "
-        "has no macro-F1; its accuracy is the recall of that label.",
+        "Accuracy with Wilson's 95 % interval, macro-F1 with the bootstrap's. A part of one label only has "
+        "no macro-F1; its accuracy is the recall of that label.",
     )
     return Section(title="In parts", text=text, tables=tuple(tables))
 

@@ -51,8 +51,8 @@ def held_out(evidence: Evidence) -> Section | None:
     tables = (_recalls("generator", names, split), _recalls("persona", people, split))
     rule = evidence.card.config["data"]["hold_out"] if evidence.card else "rows"
     text = (
-        f"`{rule}` was kept from training and validation. Rows of all three published splits count here, for the "
-        "model has seen none of them; those of test stand in test, too.",
+        f"`{rule}` was kept from training and validation. Rows of all three published splits count here, for "
+        "the model has seen none of them; those of test stand in test, too.",
     )
     return Section(title="Held out", text=text, tables=tables)
 

@@ -1,0 +1,71 @@
+"""The header of a version's README.md, as Hugging Face reads it: YAML, in which JSON strings are valid."""
+
+import json
+import re
+from typing import Any
+
+from tweetelm.registry.card import Card
+from tweetelm.tasks import Task
+
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
+NAMES = {"macro_f1": "macro-F1", "accuracy": "accuracy", "auroc": "AUROC"}
+TYPES = {"accuracy": "accuracy", "macro_f1": "f1", "auroc": "roc_auc"}
+
+
+def header(card: Card, task: Task) -> str:
+    """YAML that Hugging Face reads; JSON strings are valid YAML."""
+    lines = [
+        "---",
+        "pipeline_tag: text-classification",
+        "library_name: transformers",
+        "license: other",
+        f"license_name: {json.dumps(_licence(card, task))}",
+        "language: en",
+        *_list("tags", ["openelm", "tweets", "tweetelm", card.task] + ["synthetic"] * card.data["synthetic"]),
+        *_list("metrics", ["accuracy", "f1"]),
+    ]
+    if task.hub_dataset and not card.data["synthetic"]:
+        lines += _list("datasets", [task.hub_dataset])
+    if not card.data["synthetic"]:
+        lines.append(f"model-index: {json.dumps([_index(card, task)])}")
+    if card.base["init"] == "pretrained" and card.base["revision"] and HUB_ID.fullmatch(card.base["source"]):
+        lines.append(f"base_model: {json.dumps(card.base['source'])}")
+    return "\n".join([*lines, "---", ""])
+
+
+def _licence(card: Card, task: Task) -> str:
+    """Names of the terms that hold: of Apple's weights, if it started from them, and of the data."""
+    apple = card.base["init"] == "pretrained" and card.base["source"].startswith("apple/")
+    return "-and-".join(
+        ["apple-sample-code-license"] * apple
+        + ["apache-2.0" if card.data["synthetic"] else task.licence_name]
+    )
+
+
+def _index(card: Card, task: Task) -> dict[str, Any]:
+    """Results as the hub's model-index takes them; intervals as an argument of the metric."""
+    results = [
+        {
+            "task": {"type": "text-classification", "name": task.question},
+            "dataset": {
+                "name": task.dataset,
+                "type": task.hub_dataset or task.name,
+                "split": split,
+                "revision": card.data["md5"],
+            },
+            "metrics": [_metric(metrics, name) for name in TYPES if metrics.get(name) is not None],
+        }
+        for split, metrics in card.metrics.items()
+    ]
+    return {"name": f"openelm-{card.task}-{card.version}", "results": results}
+
+
+def _metric(metrics: dict[str, Any], name: str) -> dict[str, Any]:
+    """A metric, with its interval where the hub leaves room: among the arguments."""
+    ends = metrics.get("intervals", {}).get(name)
+    value = {"type": TYPES[name], "name": NAMES[name], "value": metrics[name]}
+    return value | ({"args": {"interval_95": ends}} if ends else {})
+
+
+def _list(key: str, values: list[str]) -> list[str]:
+    return [f"{key}:", *(f"- {json.dumps(value)}" for value in values)]

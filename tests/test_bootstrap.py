@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score, roc_auc_score
+
+from tweetelm.evaluation import bootstrap
+from tweetelm.evaluation.bootstrap import auroc, confusion, interval, paired_difference, row_intervals, share
+
+GENERATOR = np.random.default_rng(7)
+LABELS = GENERATOR.integers(0, 2, 400)
+SCORES = np.round(np.clip(LABELS * 0.25 + GENERATOR.random(400) * 0.75, 0, 1), 2)  # rounded: with ties
+TOLD = (SCORES > 0.5).astype(np.int64)
+OTHER = np.where(GENERATOR.random(400) < 0.1, 1 - LABELS, TOLD)
+
+
+def macro(labels: np.ndarray, told: np.ndarray) -> float:
+    return float(f1_score(labels, told, average="macro", zero_division=0))
+
+
+@pytest.mark.parametrize(
+    ("statistic", "theirs"),
+    [
+        (bootstrap.accuracy, accuracy_score),
+        (bootstrap.macro_f1, macro),
+        (bootstrap.precision(1), precision_score),
+        (bootstrap.recall(1), recall_score),
+        (bootstrap.f1(1), f1_score),
+    ],
+)
+def test_an_interval_of_confusion_counts_is_scipys_percentile_bootstrap(statistic, theirs) -> None:  # type: ignore[no-untyped-def]
+    ours = interval(confusion(LABELS, TOLD), statistic, resamples=20_000)
+    found = stats.bootstrap(
+        (LABELS, TOLD), theirs, paired=True, vectorized=False, method="percentile", n_resamples=600, rng=1
+    )
+    assert ours is not None
+    assert ours.value == pytest.approx(theirs(LABELS, TOLD))
+    assert (ours.low, ours.high) == pytest.approx(tuple(found.confidence_interval), abs=0.012)
+
+
+def test_an_interval_of_rows_is_scipys_percentile_bootstrap() -> None:
+    ours = row_intervals(400, auroc(LABELS == 1, SCORES), resamples=4000)[0]
+    found = stats.bootstrap(
+        (LABELS, SCORES), roc_auc_score, paired=True, vectorized=False, method="percentile", n_resamples=600,
+        rng=1,
+    )  # fmt: skip
+    assert ours.value == pytest.approx(roc_auc_score(LABELS, SCORES))
+    assert (ours.low, ours.high) == pytest.approx(tuple(found.confidence_interval), abs=0.012)
+
+
+def test_the_area_under_weighted_rows_is_that_of_the_rows_repeated() -> None:
+    weights = np.random.default_rng(3).integers(0, 4, (2, 400)).astype(np.float32)
+    ours = auroc(LABELS == 1, SCORES)(weights)[:, 0]
+    repeated = [roc_auc_score(LABELS.repeat(w.astype(int)), SCORES.repeat(w.astype(int))) for w in weights]
+    assert ours == pytest.approx(repeated)
+
+
+@pytest.mark.parametrize(("hits", "rows"), [(0, 20), (20, 20), (7, 19), (90, 231)])
+def test_the_interval_of_a_share_is_wilsons(hits: int, rows: int) -> None:
+    ours, theirs = share(hits, rows), stats.binomtest(hits, rows).proportion_ci(method="wilson")
+    assert ours is not None
+    assert (ours.value, ours.low, ours.high) == pytest.approx((hits / rows, theirs.low, theirs.high))
+
+
+def test_what_is_undefined_has_no_interval() -> None:
+    never_predicted = confusion(LABELS, np.zeros(400, dtype=np.int64))
+    assert interval(never_predicted, bootstrap.precision(1)) is None
+    assert share(0, 0) is None
+
+
+def test_a_label_that_stands_nowhere_does_not_count_into_macro_f1() -> None:
+    labels, told = np.array([0, 0, 0]), np.array([0, 0, 0])
+    assert bootstrap.macro_f1(confusion(labels, told)) == macro(labels, told) == 1
+
+
+def test_a_paired_difference_is_scipys_percentile_bootstrap() -> None:
+    def difference(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> float:
+        return macro(labels, first) - macro(labels, second)
+
+    ours = paired_difference(LABELS, TOLD, OTHER, bootstrap.macro_f1)
+    found = stats.bootstrap(
+        (LABELS, TOLD, OTHER), difference, paired=True, vectorized=False, method="percentile",
+        n_resamples=600, rng=1,
+    )  # fmt: skip
+    assert ours.interval.value == pytest.approx(difference(LABELS, TOLD, OTHER))
+    ends = (ours.interval.low, ours.interval.high)
+    assert ends == pytest.approx(tuple(found.confidence_interval), abs=0.012)
+
+
+def test_pairing_tells_apart_what_two_intervals_cannot() -> None:
+    better = TOLD.copy()
+    better[np.flatnonzero(TOLD != LABELS)[:8]] ^= 1  # eight more tweets right, none lost
+    alone = [interval(confusion(LABELS, told), bootstrap.accuracy) for told in (TOLD, better)]
+    assert alone[0] is not None
+    assert alone[1] is not None
+    assert alone[0].high > alone[1].low
+    found = paired_difference(LABELS, better, TOLD, bootstrap.accuracy)
+    assert found.interval.value == pytest.approx(8 / 400)
+    assert found.interval.low > 0
+    assert found.p < 0.01
+
+
+def test_a_model_does_not_differ_from_itself() -> None:
+    found = paired_difference(LABELS, TOLD, TOLD, bootstrap.accuracy)
+    assert (found.interval.value, found.interval.low, found.interval.high, found.p) == (0, 0, 0, 1)
+
+
+def test_95_percent_intervals_cover_the_truth_about_95_times_in_100() -> None:
+    generator, hit = np.random.default_rng(0), 0
+    for _ in range(300):
+        labels = generator.integers(0, 2, 300)
+        told = np.where(generator.random(300) < 0.7, labels, 1 - labels)
+        found = interval(confusion(labels, told), bootstrap.accuracy, resamples=400)
+        assert found is not None
+        hit += found.low <= 0.7 <= found.high
+    assert 0.90 <= hit / 300 <= 0.985

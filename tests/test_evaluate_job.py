@@ -1,0 +1,132 @@
+"""`python -m ray_jobs.evaluate` on small models and the embedded sample."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ray_jobs.evaluate import Arguments, evaluate, gather
+from tests.checkpoints import checkpoint
+from tests.fakes import card
+from tweetelm.data import SAMPLE, hold_out, load, provenance
+from tweetelm.evaluation.evaluate import calibrated
+from tweetelm.evaluation.evaluate import evaluate as score
+from tweetelm.evaluation.evidence import Evidence
+from tweetelm.evaluation.report import write
+from tweetelm.predictor import Predictor
+from tweetelm.registry import publish, resolve
+from tweetelm.tasks import DEEPFAKE, HATE, Task
+
+
+def published(place: Path, registry: str, task: Task = HATE, seed: int = 0, md5: str = "") -> str:
+    """As after training: evaluated, calibrated, published with its report."""
+    folder = checkpoint(place / f"{task.name}-{seed}", task, seed=seed)
+    rows, source = load(task, SAMPLE), provenance(task, SAMPLE)
+    found = calibrated(score(Predictor.load(folder, precision="float32"), rows), rows)
+    data = {"root": SAMPLE, "md5": md5 or source.md5, "synthetic": True, "rows": source.rows}
+    made = card(
+        task=task.name, labels=task.labels, metric=task.metric, metrics=found.metrics, data=data,
+        temperature=found.temperature,
+    )  # fmt: skip
+    report = place / f"report-{task.name}-{seed}"
+    write(Evidence(evaluation=found, dataset=rows, provenance=source, card=made), report)
+    return publish(folder, made, registry=registry, evaluation=report).version
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("evaluate")
+
+
+@pytest.fixture(scope="module")
+def registry(place: Path) -> str:
+    return str(place / "models")
+
+
+@pytest.fixture(scope="module")
+def versions(place: Path, registry: str) -> list[str]:
+    return [published(place, registry, seed=seed) for seed in (0, 1)]
+
+
+def test_evaluating_a_version_gives_the_numbers_that_were_published(
+    versions: list[str], registry: str, tmp_path: Path
+) -> None:
+    arguments = Arguments(
+        task="hate", version=versions[0], registry=registry, data=SAMPLE, out=tmp_path, probes=False
+    )
+    assert evaluate(arguments) == 0
+    stored = resolve("hate", registry=registry, version=versions[0]) / "evaluation"
+    ours, theirs = (json.loads((folder / "metrics.json").read_text()) for folder in (tmp_path, stored))
+    assert theirs["temperature"] != 1.0
+    for split in ("validation", "test"):
+        assert ours["splits"][split]["confusion"] == theirs["splits"][split]["confusion"]
+        assert ours["splits"][split]["auroc"] == pytest.approx(theirs["splits"][split]["auroc"], abs=1e-5)
+    lines = [(folder / "predictions-test.csv").read_text().splitlines()[5] for folder in (tmp_path, stored)]
+    told = [list(map(float, line.split(",")[1:3])) for line in lines]
+    assert told[0] == pytest.approx(told[1], abs=1e-5)
+
+
+def test_another_version_is_compared_tweet_by_tweet(
+    versions: list[str], registry: str, tmp_path: Path
+) -> None:
+    arguments = Arguments(
+        task="hate", version=versions[0], against=versions[1], registry=registry, data=SAMPLE, out=tmp_path,
+        probes=False,
+    )  # fmt: skip
+    evaluate(arguments)
+    content = json.loads((tmp_path / "report.json").read_text())
+    section = next(s for s in content["sections"] if s["title"] == f"Against {versions[1]}")
+    counts = dict(section["tables"][1]["rows"])
+    assert sum(counts.values()) == len(load(HATE, SAMPLE)["test"])
+    difference = section["tables"][0]["rows"][1][3]["value"]
+    only = counts["only this model"] - counts[f"only {versions[1]}"]
+    assert difference == pytest.approx(only / sum(counts.values()))
+
+
+def test_a_version_of_other_data_or_another_task_is_not_compared(
+    versions: list[str], registry: str, place: Path
+) -> None:
+    other = published(place, registry, seed=2, md5="f" * 32 + ".dir")
+    bot = published(place, registry, DEEPFAKE)
+    folder = resolve("hate", registry=registry, version=versions[0])
+    for version, error, message in (
+        (other, ValueError, f"md5 {'f' * 32}.dir, sample has md5"),
+        (bot, FileNotFoundError, f"hate has no version '{bot}'"),
+    ):
+        arguments = Arguments(task="hate", against=version, registry=registry, data=SAMPLE)
+        with pytest.raises(error, match=message):
+            gather(HATE, folder, arguments)
+
+
+def test_tweets_are_printed_when_asked_for_and_written_nowhere(
+    versions: list[str], registry: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("captum", reason="captum is an extra: pip install captum")
+    arguments = Arguments(
+        task="hate", version=versions[0], registry=registry, data=SAMPLE, out=tmp_path, show_text=True
+    )
+    evaluate(arguments)
+    printed = capsys.readouterr().out
+    tweets = [text for text in load(HATE, SAMPLE)["test"]["text"] if f"    {text}\n" in printed]
+    assert len(tweets) >= 10
+    for path in tmp_path.iterdir():
+        content = path.read_text()
+        assert not [text for text in tweets if text in content], path.name
+    titles = [s["title"] for s in json.loads((tmp_path / "report.json").read_text())["sections"]]
+    assert "Tokens behind the worst errors" in titles
+
+
+def test_a_version_with_rows_held_out_is_evaluated_on_them_again(
+    place: Path, registry: str, tmp_path: Path
+) -> None:
+    folder = checkpoint(tmp_path / "checkpoint", DEEPFAKE, seed=3)
+    config = {"task": "deepfake", "data": {"root": SAMPLE, "hold_out": "generator:rnn"}}
+    made = card(task="deepfake", labels=DEEPFAKE.labels, metric="accuracy", config=config)
+    version = publish(folder, made, registry=registry).version
+    arguments = Arguments(
+        task="deepfake", version=version, registry=registry, data=SAMPLE, out=tmp_path / "out", probes=False
+    )
+    evaluate(arguments)
+    lines = (tmp_path / "out" / "predictions-held-out.csv").read_text().splitlines()
+    assert len(lines) - 1 == len(hold_out(load(DEEPFAKE, SAMPLE), "generator:rnn")["held-out"])
+    assert "## Held out" in (tmp_path / "out" / "report.md").read_text()
