@@ -214,7 +214,7 @@ def _trial(base: TrainConfig, result: Any, pruned: dict[str, Pruned]) -> Trial:
         status, why = "failed", str(result.error).strip().splitlines()[-1]
     elif number in pruned and status == "pruned":
         reason = pruned[number]
-        why = f"{reason.score:.4f} after epoch {reason.epoch:.1f}, the trials before it: {reason.cutoff:.4f}"
+        why = f"{reason.score:.4f} < {reason.cutoff:.4f} at epoch {reason.epoch:g}"
     return Trial(
         run=config.run_name,
         sample=sample,

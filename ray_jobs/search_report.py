@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import fsspec
-from tweetelm.evaluation.markdown import render_markdown
-from tweetelm.evaluation.page import render_html
 
 from ray_jobs.search import Search
-from ray_jobs.trials import SearchResult, Trial
+from ray_jobs.trials import SearchResult, Trial, show
 from tweetelm.evaluation.document import Cell, Document, Figure, Section, Table
+from tweetelm.evaluation.markdown import render_markdown
+from tweetelm.evaluation.page import render_html
 from tweetelm.tasks import TASKS
 
 
@@ -40,6 +40,8 @@ def write_report(plan: Search, result: SearchResult, notices: list[str]) -> str:
     stem = local.removesuffix(".html")
     filesystem.pipe_file(f"{stem}.html", render_html(document).encode())
     filesystem.pipe_file(f"{stem}.md", render_markdown(document).encode())
+    for figure in (figure for section in document.sections for figure in section.figures):
+        filesystem.pipe_file(f"{local.rpartition('/')[0]}/{figure.name}.svg", figure.svg.encode())
     filesystem.pipe_file(f"{stem}.json", (json.dumps(document.to_dict(), indent=2) + "\n").encode())
     return report_path(plan)
 
@@ -52,7 +54,7 @@ def _choice(plan: Search, result: SearchResult, metric: str) -> Section:
         "quality": f"the highest validation {metric}; among equals the cheapest size",
         "cost": f"the cheapest size within {plan.tolerance:g} of the highest validation {metric}",
     }[plan.prefer]
-    settings = tuple((key, _cell(value)) for key, value in best.sample.items())
+    settings = tuple((key, show(value)) for key, value in best.sample.items())
     told = (
         f"{count} trials, proposed by {plan.propose}: {count - pruned - failed} went to their end, {pruned} "
         f"were pruned by successive halving, {failed} failed.",
@@ -66,20 +68,16 @@ def _choice(plan: Search, result: SearchResult, metric: str) -> Section:
 
 def _trials(result: SearchResult, metric: str) -> Section:
     keys = tuple(result.trials[0].sample)
-    columns = ("", "trial", *keys, "epochs", f"validation {metric}", "seconds", "status", "why")
+    columns = ("", "trial", *keys, "epochs", f"validation {metric}", "seconds", "status", "pruned because")
     ranked = sorted(result.trials, key=lambda trial: -(trial.score or 0.0))
     rows = tuple(_row(trial, keys, trial.run == result.winner) for trial in ranked)
     return Section(title="Every trial", tables=(Table(columns=columns, rows=rows),))
 
 
 def _row(trial: Trial, keys: tuple[str, ...], chosen: bool) -> tuple[Cell, ...]:
-    sample = tuple(_cell(trial.sample[key]) for key in keys)
-    end = (trial.epochs, trial.score, round(trial.seconds, 1), trial.status, trial.why)
+    sample = tuple(show(trial.sample[key]) for key in keys)
+    end = (trial.epochs, trial.score, round(trial.seconds), trial.status, trial.why)
     return ("chosen" if chosen else "", trial.number, *sample, *end)
-
-
-def _cell(value: Any) -> Cell:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
 def _curves(result: SearchResult, metric: str) -> Section:
@@ -120,7 +118,7 @@ def _sizes(result: SearchResult, metric: str) -> Section:
             axes.annotate(size, (result.speeds[size], trial.score), textcoords="offset points", xytext=(6, 4))
         axes.set_xlabel("tweets a second")
         axes.set_ylabel(f"validation {metric}")
-        axes.margins(x=0.25)
+        axes.margins(x=0.25, y=0.15)
 
     caption = "Each trial at the measured speed of its size; blue: the best of a size."
     return Section(

@@ -11,10 +11,12 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+
+import psutil
 
 from tests.ray.reaper import MARKER, reaped
 
@@ -175,3 +177,14 @@ def running(cpus: int = 2) -> Iterator[Cluster]:
         address = start(home, ports, cpus, env)
         wait_for("the head accepts jobs", lambda: accepts_jobs(address, dashboard, agent, token))
         yield Cluster(address=address, dashboard=dashboard, env=env, token=token, logs=home / "ray")
+
+
+def train_workers(cluster: Cluster) -> list[psutil.Process]:
+    """The Ray Train workers that are alive in this cluster, and in no other on this machine."""
+    own = {"RAY_AUTH_TOKEN_PATH": cluster.env["RAY_AUTH_TOKEN_PATH"]}.items()
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            if "RayTrainWorker" in " ".join(process.cmdline()) and own <= process.environ().items():
+                found.append(process)
+    return found

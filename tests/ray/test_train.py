@@ -12,7 +12,6 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import ray.train
 import torch
@@ -20,7 +19,7 @@ from safetensors.torch import load_file
 
 from ray_jobs.cluster import Resources
 from ray_jobs.launch import Outcome, check_space, claim, run, run_folder, scaling
-from tests.ray.head import Cluster, wait_for
+from tests.ray.head import Cluster, train_workers, wait_for
 from tweetelm.config import (
     DataConfig,
     LoopConfig,
@@ -115,7 +114,7 @@ def test_one_worker_with_accumulation_learns_the_same_as_two_workers(
 
 
 def test_workers_killed_at_random_steps_leave_the_same_bits(
-    undisturbed: tuple[TrainConfig, Outcome], folder: Path
+    undisturbed: tuple[TrainConfig, Outcome], folder: Path, driver: Cluster
 ) -> None:
     config, _ = undisturbed
     killed = configuration(folder, "workers-killed")
@@ -126,8 +125,7 @@ def test_workers_killed_at_random_steps_leave_the_same_bits(
     victims = []
     for step in steps:
         wait_for(f"step {step}", lambda step=step: seen(killed, step))  # type: ignore[misc]
-        workers = [p for p in psutil.process_iter(["cmdline"]) if is_worker(p) and p.pid not in victims]
-        victim = random.choice(workers)
+        victim = random.choice([p for p in train_workers(driver) if p.pid not in victims])
         victims.append(victim.pid)
         victim.send_signal(signal.SIGKILL)
         victim.wait(30)
@@ -135,22 +133,6 @@ def test_workers_killed_at_random_steps_leave_the_same_bits(
     assert done, f"killed at steps {steps}, the run did not end"
     assert same_bits(final(killed), final(config)), f"killed at steps {steps}"
     assert progress(killed) == progress(config)
-
-
-def is_worker(process: psutil.Process) -> bool:
-    """Whether a process is a Ray Train worker of this test's own cluster."""
-    try:
-        return "RayTrainWorker" in " ".join(process.cmdline()) and OWN.items() <= process.environ().items()
-    except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-        return False
-
-
-OWN: dict[str, str] = {}
-
-
-@pytest.fixture(autouse=True)
-def _own(driver: Cluster) -> None:
-    OWN["RAY_AUTH_TOKEN_PATH"] = driver.env["RAY_AUTH_TOKEN_PATH"]
 
 
 def command(config: TrainConfig) -> list[str]:
@@ -175,7 +157,7 @@ def test_a_driver_killed_twice_and_run_again_leaves_the_same_bits(
         wait_for(f"step {step}", lambda step=step: seen(killed, step))  # type: ignore[misc]
         process.kill()
         process.wait(30)
-        wait_for("its workers end", lambda: not any(map(is_worker, psutil.process_iter(["cmdline"]))))
+        wait_for("its workers end", lambda: not train_workers(cluster))
     last = subprocess.run(
         command(killed), env=environment, cwd=ROOT, text=True, capture_output=True, timeout=300, check=False
     )

@@ -2,26 +2,34 @@
 
 import json
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.ray.head import Cluster
+from tests.ray.head import Cluster, train_workers, wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
 
 
-def search(cluster: Cluster, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+def command(folder: Path, *more: str) -> list[str]:
     line = [sys.executable, "-m", "ray_jobs.tune", "--task", "hate", "--name", "small", "--space", "tiny"]
     line += ["--trials", "3", "--data.root", "sample", "--data.limit", "200", "--loop.epochs", "2"]
     line += ["--model.max-tokens", "64", "--loop.batch-tokens", "1024", "--loop.micro-tokens", "1024"]
     line += ["--run.workers", "2", "--run.storage", str(folder / "runs"), "--tracking.wandb", "off"]
-    line += ["--run.registry", str(folder / "models"), *more]
+    return [*line, "--run.registry", str(folder / "models"), *more]
+
+
+def surroundings(cluster: Cluster) -> dict[str, str]:
     path = f"{ROOT}:{ROOT / 'src'}"
-    environment = {**os.environ, **cluster.env, "RAY_ADDRESS": cluster.address, "PYTHONPATH": path}
+    return {**os.environ, **cluster.env, "RAY_ADDRESS": cluster.address, "PYTHONPATH": path}
+
+
+def search(cluster: Cluster, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    line, environment = command(folder, *more), surroundings(cluster)
     return subprocess.run(
         line, env=environment, cwd=ROOT, text=True, capture_output=True, timeout=540, check=False
     )
@@ -48,3 +56,44 @@ def test_a_search_on_two_cpus_ends_publishes_its_best_and_knows_itself_done(
     assert again.returncode == 0, again.stdout + again.stderr
     assert "finished already" in again.stdout
     assert current["version"] in again.stdout
+
+
+def histories(folder: Path) -> dict[str, bytes]:
+    """The history of every trial that has ended, by its run."""
+    found = (folder / "runs").glob("small-*/history.jsonl")
+    return {p.parent.name: p.read_bytes() for p in found if b'"summary"' in p.read_bytes()}
+
+
+def steps_logged(folder: Path) -> int:
+    found = (folder / "runs").glob("small-*/history.jsonl")
+    return sum(p.read_bytes().count(b'"step"') for p in found)
+
+
+def samples(folder: Path) -> set[str]:
+    result = json.loads((folder / "runs" / "small" / "result.json").read_text(encoding="utf-8"))
+    return {json.dumps(trial["sample"], sort_keys=True) for trial in result["trials"]}
+
+
+def test_a_search_whose_driver_and_workers_are_killed_ends_with_the_same_trials_and_repeats_none(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    line = command(tmp_path, "--run.workers", "1", "--trials", "4", "--concurrent", "2")
+    line += ["--loop.checkpoint-every", "1"]
+    ended: dict[str, bytes] = {}
+    seed = random.randrange(1000)
+    chance = random.Random(seed)
+    for victim in ("driver", "driver", "worker"):
+        process = subprocess.Popen(line, env=surroundings(cluster), cwd=ROOT, stdout=subprocess.DEVNULL)
+        goal = steps_logged(tmp_path) + chance.randint(1, 4)
+        wait_for("the search to go on", lambda goal=goal: steps_logged(tmp_path) >= goal)  # type: ignore[misc]
+        ended |= histories(tmp_path)
+        if victim == "driver":
+            process.kill()
+            process.wait(30)
+            wait_for("its workers end", lambda: not train_workers(cluster))
+        else:
+            chance.choice(train_workers(cluster)).kill()
+            assert process.wait(400) == 0, f"chance {seed}"
+    after = histories(tmp_path)
+    assert {run: after[run] for run in ended} == ended, f"a finished trial ran again, chance {seed}"
+    assert len(samples(tmp_path)) == 4
