@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,10 +22,11 @@ from tweetelm.openelm.hub import WEIGHTS, Checkpoint
 from tweetelm.precision import use_fast_float32
 from tweetelm.predictor import Predictor
 from tweetelm.registry import make_card, publish
-from tweetelm.registry.card import Base, Git
+from tweetelm.registry.card import Base, Card, Git
 from tweetelm.tasks import TASKS
+from tweetelm.tracking import open_wandb
 
-FINISHED_FILE = "finished.json"
+FINISHED_FILE, EVALUATION = "finished.json", "evaluation"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,12 +99,37 @@ def _evaluate_and_publish(
         names = ("macro_f1", "accuracy", "auroc")
         scores = {split: {k: m[k] for k in names} for split, m in evaluation.metrics.items()}
         finished = Finished(run=config.run_name, scores=scores, notices=card.notices)
-        if not config.run.publish:
-            return finished
-        published = publish(
-            folder, card, registry=config.run.registry, evaluation=report, replace=config.run.replace
-        )
-        return Finished(**{**asdict(finished), **asdict(published)})
+        _keep(report, f"{run_folder(config)}/{EVALUATION}")
+        if config.run.publish:
+            published = publish(
+                folder, card, registry=config.run.registry, evaluation=report, replace=config.run.replace
+            )
+            finished = Finished(**{**asdict(finished), **asdict(published)})
+        _track(config, finished, card, folder)
+        return finished
+
+
+def _keep(report: Path, where: str) -> None:
+    """The report in the run's folder too: a run that is not published has results all the same."""
+    filesystem, local = fsspec.core.url_to_fs(where)
+    if filesystem.exists(local):
+        filesystem.rm(local, recursive=True)
+    filesystem.put(str(report), local, recursive=True)
+
+
+def _track(config: TrainConfig, finished: Finished, card: Card, checkpoint: Path) -> None:
+    """Test scores, the published version and the data's hash, in the run's place in Weights & Biases."""
+    storage = run_folder(config)
+    home = Path(storage) if "://" not in storage else Path.cwd()
+    tracker = open_wandb(config, home, api_key_present="WANDB_API_KEY" in os.environ)
+    if tracker is None:
+        return
+    if finished.version:
+        version = Path(finished.path or "")
+        files = version if version.is_dir() else checkpoint
+        tracker.publish(files, finished.version, config.task, asdict(card), finished.promoted)
+    values = {f"{split}_{key}": v for split, scores in finished.scores.items() for key, v in scores.items()}
+    tracker.finish(values)
 
 
 def _base(config: TrainConfig, base: Checkpoint | None, tokenizer: str) -> Base:

@@ -32,13 +32,31 @@ if how == "finish":
 """
 
 
+PUBLISH = """
+import sys
+from pathlib import Path
+from tweetelm.config import TrainConfig
+from tweetelm.tracking import open_wandb
+
+run, version = Path(sys.argv[1]), Path(sys.argv[2])
+tracker = open_wandb(TrainConfig(task="hate", name="my/run"), run, api_key_present=False)
+card = {"data": {"md5": "0123abcd", "root": "data"}, "metrics": {"test": {"macro_f1": 0.5}}}
+tracker.publish(version, "20261122-aa", "hate", card, True)
+tracker.finish({"test_macro_f1": 0.5})
+"""
+
+
 def train(folder: Path, begin: int, end: int, how: str) -> None:
     """A run's process, from step `begin` to `end`; without "finish" it goes away as a failed run does."""
+    python(folder, TRAIN, str(folder / "run"), str(begin), str(end), how)
+
+
+def python(folder: Path, script: str, *arguments: str) -> None:
     source = Path(__file__).parent.parent / "src"
     hidden = ("WANDB_API_KEY", "WANDB_MODE", "WANDB_DIR", "WANDB_RUN_ID", "WANDB_PROJECT")
     environment = {key: value for key, value in os.environ.items() if key not in hidden}
     environment |= {"HOME": str(folder), "PYTHONPATH": str(source), "WANDB_ERROR_REPORTING": "false"}
-    command = [sys.executable, "-c", TRAIN, str(folder / "run"), str(begin), str(end), how]
+    command = [sys.executable, "-c", script, *arguments]
     subprocess.run(command, check=True, env=environment, capture_output=True)
 
 
@@ -76,6 +94,7 @@ def wandb_files(folder: Path) -> list[dict[str, Any]]:
                 "run": run,
                 "config": {item.key: json.loads(item.value_json) for item in run.config.update},
                 "loss": {row.step.num: _value(row, "loss") for row in rows},
+                "artifacts": {r.artifact.type: r.artifact for r in records if r.HasField("artifact")},
                 "summary": {u.key or u.nested_key[0]: json.loads(u.value_json) for u in summaries},
             }
         )
@@ -110,6 +129,26 @@ def test_a_second_process_with_the_same_name_continues_the_same_wandb_run(resume
     first, second = wandb_files(resumed)
     assert first["run"].run_id == second["run"].run_id == wandb_id("my/run")
     assert sorted(first["loss"]) == [1, 2, 3, 4, 5]
+
+
+def test_a_published_version_is_a_model_artifact_and_its_data_a_hash_alone(tmp_path: Path) -> None:
+    train(tmp_path, 0, 2, "finish")
+    version = tmp_path / "version"
+    (version / "evaluation").mkdir(parents=True)
+    (version / "model.safetensors").write_bytes(b"weights")
+    (version / "evaluation" / "metrics.json").write_text("{}")
+    python(tmp_path, PUBLISH, str(tmp_path / "run"), str(version))
+    first, second = wandb_files(tmp_path)
+    assert first["run"].run_id == second["run"].run_id
+    model, data = second["artifacts"]["model"], second["artifacts"]["dataset"]
+    assert {entry.path for entry in model.manifest.contents} == {
+        "model.safetensors",
+        "evaluation/metrics.json",
+    }
+    assert {"20261122-aa", "served"} <= set(model.aliases)
+    assert [entry.ref for entry in data.manifest.contents] == ["dvc://hate/0123abcd"]
+    assert not any(entry.local_path for entry in data.manifest.contents)
+    assert second["summary"]["test_macro_f1"] == 0.5
 
 
 def test_the_history_of_a_resumed_run_is_that_of_an_uninterrupted_one(resumed: Path, tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ class WandB:
 
             data = wandb.Artifact(f"{task}-data", type="dataset", metadata=card["data"])
             data.add_reference(f"dvc://{task}/{card['data']['md5']}", name="md5", checksum=False)
-            self._run.use_artifact(data)
+            self._run.log_artifact(data)  # use_artifact would refuse an offline run
             model = wandb.Artifact(
                 f"{task}-classifier", type="model", metadata={"version": version, **card["metrics"]}
             )
