@@ -46,6 +46,8 @@ class Arguments:
     """Of each winner."""
     tokenizer: str | None = None
     """A file, a folder or a hub id in place of the checkpoints' own tokenizer."""
+    max_tokens: int = 256
+    """Longer tweets are cut."""
     out: Path = Path("docs/results.md")
     """The table."""
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
@@ -123,7 +125,9 @@ def _base(arguments: Arguments, task: TaskName) -> TrainConfig:
         name=f"{arguments.name}-{task}",
         data=arguments.data,
         text=arguments.text,
-        model=ModelConfig(name=arguments.sizes[0], tokenizer=arguments.tokenizer),
+        model=ModelConfig(
+            name=arguments.sizes[0], tokenizer=arguments.tokenizer, max_tokens=arguments.max_tokens
+        ),
         loop=arguments.loop,
         run=arguments.run,
         tracking=arguments.tracking,

@@ -96,7 +96,10 @@ def search(plan: Search, resources: Resources) -> tuple[SearchResult, TrainConfi
     prepared = _prepare_once(plan)
     grid = _tuner(plan, resources, prepared).fit()
     pruned = pruned_trials(f"{plan.folder}/{PRUNED_FILE}")
-    trials = tuple(_trial(plan.base, grid[index], pruned) for index in range(len(grid)))
+    started = grid._experiment_analysis.trials  # a trial that failed at once has no result to name it
+    trials = tuple(
+        _trial(plan.base, one.config, one.trial_id, grid[index], pruned) for index, one in enumerate(started)
+    )
     speeds = _speeds(plan, trials, resources)
     winner = choose(trials, speeds, plan.prefer, plan.tolerance)
     result = SearchResult(trials=trials, winner=winner.run, speeds=speeds)
@@ -200,10 +203,11 @@ def share(plan: Search, concurrent: int, resources: Resources) -> Search:
     return dataclasses.replace(plan, base=base, concurrent=concurrent)
 
 
-def _trial(base: TrainConfig, result: Any, pruned: dict[str, Pruned]) -> Trial:
+def _trial(
+    base: TrainConfig, proposed: dict[str, Any], number: str, result: Any, pruned: dict[str, Pruned]
+) -> Trial:
     """A trial as its reports and its run's folder tell: what Tune remembers may be stale after a restart."""
-    sample, metric = plain(result.config), score_name(base)
-    number = str((result.metrics or {}).get("trial_id", ""))
+    sample, metric = plain(proposed), score_name(base)
     config = trial_config(base, sample, number)
     curve = _curve(result.metrics_dataframe, metric)
     scores = [score for _, score in curve] + [m[metric] for _, m in scored_checkpoints(config)]

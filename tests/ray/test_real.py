@@ -1,0 +1,55 @@
+"""The whole way on checkpoints in Apple's layout from a stand-in hub: check, search, seeds, results page."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.hub import Hub
+from tests.ray.head import Cluster
+from tests.test_hub import official, tensors, tokenizer
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+ROOT = Path(__file__).parents[2]
+SIZES = ("tiny/OpenELM-A", "tiny/OpenELM-B")
+
+
+def real(cluster: Cluster, hub: Hub, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    (folder / "tokenizer.json").write_bytes(tokenizer())
+    line = [sys.executable, "-m", "ray_jobs.real", "--tasks", "hate", "--sizes", *SIZES, *more]
+    line += ["--tokenizer", str(folder / "tokenizer.json"), "--trials", "2", "--seeds", "2"]
+    line += ["--data.root", "sample", "--data.limit", "100", "--max-tokens", "64", "--tracking.wandb", "off"]
+    line += ["--run.storage", str(folder / "runs"), "--run.registry", str(folder / "models")]
+    line += ["--out", str(folder / "results.md")]
+    path = f"{ROOT}:{ROOT / 'src'}"
+    environment = {**os.environ, **cluster.env, "RAY_ADDRESS": cluster.address, "PYTHONPATH": path}
+    environment |= {"HF_ENDPOINT": hub.url, "HF_HOME": str(folder / "hub"), "HF_HUB_DISABLE_TELEMETRY": "1"}
+    return subprocess.run(
+        line, env=environment, cwd=ROOT, text=True, capture_output=True, timeout=540, check=False
+    )
+
+
+def test_the_whole_way_from_checkpoints_on_a_hub_to_a_table_of_results(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    hub = Hub()
+    commits = [hub.commit(SIZES[0], official()), hub.commit(SIZES[1], official(tensors(0.5)))]
+    try:
+        first = real(cluster, hub, tmp_path)
+        assert first.returncode == 0, first.stdout + first.stderr
+        for size, commit in zip(SIZES, commits, strict=True):
+            assert f"{size} at {commit}" in first.stdout
+        page = (tmp_path / "results.md").read_text(encoding="utf-8")
+        assert all(size in page for size in SIZES)
+        assert "BERTweet" in page
+        assert "synthetic sample: says nothing about tweets" in page
+        again = real(cluster, hub, tmp_path)
+        assert "finished already" in again.stdout, again.stdout + again.stderr
+        assert (tmp_path / "results.md").read_text(encoding="utf-8") == page
+        wrong = real(cluster, hub, tmp_path, "--name", "wrong", "--sizes", "tiny/none")
+        assert wrong.returncode == 2
+        assert "tiny/none" in wrong.stderr
+    finally:
+        hub.close()
