@@ -1,15 +1,21 @@
-"""What Ray Train costs over the bare loop: the same run both ways, in seconds."""
+"""What Ray Train costs over the bare loop, and Ray Tune over that: the same runs, in seconds.
+
+A run has started when its first worker opens the history, and is trained when the last line is written.
+"""
 
 import argparse
 import tempfile
+import threading
 import time
 from pathlib import Path
 
 import torch
+from ray import tune
 
 from benchmarks.timing import machine, publish
-from ray_jobs.cluster import connect
+from ray_jobs.cluster import Resources, connect
 from ray_jobs.launch import run
+from ray_jobs.search import Search, search, share
 from tweetelm.config import DataConfig, LoopConfig, ModelConfig, RunConfig, TrackingConfig, TrainConfig
 from tweetelm.evaluation.metrics import quick_score
 from tweetelm.predictor import classify_packed
@@ -50,30 +56,82 @@ def bare(config: TrainConfig) -> None:
                 state.save(Path(folder), {})
 
 
+class Watch(threading.Thread):
+    """Notes when the histories under a folder appear and when they were last written."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(daemon=True)
+        self.folder, self.over = Path(folder), threading.Event()
+        self.opened: dict[str, float] = {}
+        self.written: dict[str, float] = {}
+
+    def run(self) -> None:
+        while not self.over.wait(0.05):
+            for path in self.folder.glob("*/history.jsonl"):
+                self.opened.setdefault(path.parent.name, time.time())
+                self.written[path.parent.name] = path.stat().st_mtime
+
+    def trained(self, run: str) -> float:
+        """Seconds from the first worker's start to its last line."""
+        return self.written[run] - self.opened[run]
+
+
+def one_run(folder: str, name: str, resources: Resources, watch: Watch) -> str:
+    """A run both ways, and what the difference is made of."""
+    start = time.time()
+    bare(configuration(folder, f"bare-{name}"))
+    alone = time.time() - start
+    start = time.time()
+    run(configuration(folder, f"ray-{name}"), resources)
+    with_ray, opened, written = time.time() - start, watch.opened[f"ray-{name}"], watch.written[f"ray-{name}"]
+    return (
+        f"- run {name}: bare loop {alone:.1f} s, under Ray Train {with_ray:.1f} s: {with_ray - alone:.1f} s "
+        f"more. Until the worker trains {opened - start:.1f} s, training {written - opened:.1f} s, until the "
+        f"call returns {start + with_ray - written:.1f} s"
+    )
+
+
+def one_search(folder: str, trials: int, resources: Resources, watch: Watch) -> str:
+    """Trials one after the other, and the seconds of each that are not training."""
+    base = configuration(folder, "search")
+    space = {"optim.lr": tune.loguniform(1e-3, 1.1e-3)}
+    plan = share(Search(base=base, space=space, count=trials, concurrent=1), 1, resources)
+    start = time.time()
+    result, _, _ = search(plan, resources)
+    total = time.time() - start
+    trained = sum(watch.trained(trial.run) for trial in result.trials)
+    first, last = (
+        min(watch.opened[t.run] for t in result.trials),
+        max(watch.written[t.run] for t in result.trials),
+    )
+    between = (last - first - trained) / max(1, trials - 1)
+    return (
+        f"- search of {trials} trials, one at a time: {total:.1f} s, of which {trained:.1f} s training: "
+        f"{(total - trained) / trials:.1f} s more for each trial. Until the first one trains "
+        f"{first - start:.1f} s, from one trial's last line to the next one's first {between:.1f} s, from "
+        f"the last line to the result {start + total - last:.1f} s"
+    )
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--trials", type=int, default=4)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     lines = [machine(), ""]
     start = time.perf_counter()
     resources = connect()
-    lines.append(f"starting a local cluster: {time.perf_counter() - start:.1f} s")
+    lines.append(f"- starting a local cluster: {time.perf_counter() - start:.1f} s")
     with tempfile.TemporaryDirectory() as folder:
+        watch = Watch(folder)
+        watch.start()
         bare(configuration(folder, "warm-up"))
-        for number in range(arguments.rounds):
-            start = time.perf_counter()
-            bare(configuration(folder, f"bare-{number}"))
-            alone = time.perf_counter() - start
-            start = time.perf_counter()
-            run(configuration(folder, f"ray-{number}"), resources)
-            with_ray = time.perf_counter() - start
-            lines.append(
-                f"round {number + 1}: bare loop {alone:.1f} s, under Ray Train {with_ray:.1f} s, "
-                f"{with_ray - alone:.1f} s more"
-            )
-    publish("Ray Train's overhead", lines, arguments.out)
+        lines += [one_run(folder, str(number), resources, watch) for number in range(arguments.rounds)]
+        lines.append(one_search(folder, arguments.trials, resources, watch))
+        watch.over.set()
+    publish("Ray's overhead", lines, arguments.out)
 
 
 if __name__ == "__main__":
