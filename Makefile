@@ -8,7 +8,7 @@ TASK ?= hate
 CLUSTER ?= cluster.yaml
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: help setup demo data check test fmt train tune evaluate serve up submit dashboard deploy down bench clean
+.PHONY: help setup demo real seeds data check test fmt train tune evaluate serve up submit dashboard deploy down bench clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -30,6 +30,10 @@ demo: setup ## fine-tune, search, publish, serve and ask, on the embedded sample
 	@$(RUN) -m serve --registry $(REGISTRY) \
 		--ask "seriously, a Vorn moved in next door and brought cake" \
 		--ask "face it, Zorblaxians are vermin and ruin the harbour"
+
+real: setup ## everything with Apple's checkpoints on the real data (internet; hours without a GPU)
+	$(RUN) -m ray_jobs.real --run.registry $(REGISTRY) $(ARGS)
+	$(RUN) -m serve --registry $(REGISTRY)
 
 data: setup ## fetch both datasets from their authors (CACHE=DIR: from a seeded cache, offline)
 	@$(RUN) -m tweetelm.data pull $(if $(CACHE),--cache $(CACHE))
@@ -55,6 +59,9 @@ SAMPLE := --task hate --name sample --data.root sample --space tiny --trials 8 -
 	--loop.batch-tokens 512 --loop.micro-tokens 512
 tune: setup ## search, by default the embedded sample: make tune ARGS="--task hate --trials 16"
 	$(RUN) -m ray_jobs.tune --run.registry $(REGISTRY) $(or $(ARGS),$(SAMPLE))
+
+seeds: setup ## one run with several seeds: make seeds TASK=hate ARGS="--model.name scratch-4m"
+	$(RUN) -m ray_jobs.seeds --task $(TASK) $(ARGS)
 
 evaluate: setup ## score the published model: make evaluate TASK=hate
 	$(RUN) -m ray_jobs.evaluate --task $(TASK) --registry $(REGISTRY) $(ARGS)
