@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from scipy import stats
-from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score, roc_auc_score
+from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
 from tweetelm.evaluation import bootstrap
 from tweetelm.evaluation.bootstrap import auroc, confusion, interval, paired_difference, row_intervals, share
@@ -14,37 +14,55 @@ OTHER = np.where(GENERATOR.random(400) < 0.1, 1 - LABELS, TOLD)
 
 
 def macro(labels: np.ndarray, told: np.ndarray) -> float:
-    return float(f1_score(labels, told, average="macro", zero_division=0))
+    """Quicker than scikit-learn's, with which it agrees below."""
+    hits = [((labels == i) & (told == i)).sum() for i in (0, 1)]
+    return float(np.mean([2 * hits[i] / ((labels == i).sum() + (told == i).sum()) for i in (0, 1)]))
+
+
+def positive_precision(labels: np.ndarray, told: np.ndarray) -> float:
+    return float(labels[told == 1].mean())
+
+
+def positive_recall(labels: np.ndarray, told: np.ndarray) -> float:
+    return float(told[labels == 1].mean())
 
 
 @pytest.mark.parametrize(
     ("statistic", "theirs"),
     [
-        (bootstrap.accuracy, accuracy_score),
+        (bootstrap.accuracy, lambda labels, told: (labels == told).mean()),
         (bootstrap.macro_f1, macro),
-        (bootstrap.precision(1), precision_score),
-        (bootstrap.recall(1), recall_score),
-        (bootstrap.f1(1), f1_score),
+        (bootstrap.precision(1), positive_precision),
+        (bootstrap.recall(1), positive_recall),
     ],
 )
 def test_an_interval_of_confusion_counts_is_scipys_percentile_bootstrap(statistic, theirs) -> None:  # type: ignore[no-untyped-def]
     ours = interval(confusion(LABELS, TOLD), statistic, resamples=20_000)
     found = stats.bootstrap(
-        (LABELS, TOLD), theirs, paired=True, vectorized=False, method="percentile", n_resamples=600, rng=1
+        (LABELS, TOLD), theirs, paired=True, vectorized=False, method="percentile", n_resamples=2000, rng=1
     )
     assert ours is not None
     assert ours.value == pytest.approx(theirs(LABELS, TOLD))
     assert (ours.low, ours.high) == pytest.approx(tuple(found.confidence_interval), abs=0.012)
 
 
+def test_statistics_of_confusion_counts_are_sklearns() -> None:
+    table = confusion(LABELS, TOLD)
+    assert bootstrap.macro_f1(table) == pytest.approx(f1_score(LABELS, TOLD, average="macro"))
+    assert bootstrap.f1(0)(table) == pytest.approx(f1_score(LABELS, TOLD, pos_label=0))
+    assert bootstrap.precision(0)(table) == pytest.approx(precision_score(LABELS, TOLD, pos_label=0))
+    assert bootstrap.recall(0)(table) == pytest.approx(recall_score(LABELS, TOLD, pos_label=0))
+    assert bootstrap.predicted_share(1)(table) == pytest.approx(TOLD.mean())
+
+
 def test_an_interval_of_rows_is_scipys_percentile_bootstrap() -> None:
     ours = row_intervals(400, auroc(LABELS == 1, SCORES), resamples=4000)[0]
     found = stats.bootstrap(
-        (LABELS, SCORES), roc_auc_score, paired=True, vectorized=False, method="percentile", n_resamples=600,
+        (LABELS, SCORES), roc_auc_score, paired=True, vectorized=False, method="percentile", n_resamples=300,
         rng=1,
     )  # fmt: skip
     assert ours.value == pytest.approx(roc_auc_score(LABELS, SCORES))
-    assert (ours.low, ours.high) == pytest.approx(tuple(found.confidence_interval), abs=0.012)
+    assert (ours.low, ours.high) == pytest.approx(tuple(found.confidence_interval), abs=0.02)
 
 
 def test_the_area_under_weighted_rows_is_that_of_the_rows_repeated() -> None:
@@ -69,7 +87,7 @@ def test_what_is_undefined_has_no_interval() -> None:
 
 def test_a_label_that_stands_nowhere_does_not_count_into_macro_f1() -> None:
     labels, told = np.array([0, 0, 0]), np.array([0, 0, 0])
-    assert bootstrap.macro_f1(confusion(labels, told)) == macro(labels, told) == 1
+    assert bootstrap.macro_f1(confusion(labels, told)) == 1
 
 
 def test_a_paired_difference_is_scipys_percentile_bootstrap() -> None:
@@ -79,7 +97,7 @@ def test_a_paired_difference_is_scipys_percentile_bootstrap() -> None:
     ours = paired_difference(LABELS, TOLD, OTHER, bootstrap.macro_f1)
     found = stats.bootstrap(
         (LABELS, TOLD, OTHER), difference, paired=True, vectorized=False, method="percentile",
-        n_resamples=600, rng=1,
+        n_resamples=2000, rng=1,
     )  # fmt: skip
     assert ours.interval.value == pytest.approx(difference(LABELS, TOLD, OTHER))
     ends = (ours.interval.low, ours.interval.high)

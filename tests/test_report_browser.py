@@ -80,8 +80,10 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def seen(address: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     profile = tmp_path_factory.mktemp("profile")
-    command = [str(BROWSER), "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}",
-               "--virtual-time-budget=20000", "--dump-dom", f"{address}/ask.html"]  # fmt: skip
+    command = [
+        str(BROWSER), "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+        f"--user-data-dir={profile}", "--virtual-time-budget=20000", "--dump-dom", f"{address}/ask.html",
+    ]  # fmt: skip
     answer = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True).stdout
     found = re.search(r'<pre id="answer">(.+?)</pre>', answer, re.DOTALL)
     assert found, answer[:2000]

@@ -50,7 +50,7 @@ def attribute(model: OpenELMForSequenceClassification, ids: Sequence[int], steps
         raise ValueError("token attributions need captum: `pip install captum`") from error
 
     def log_odds(tokens: Tensor) -> Tensor:
-        logits = model(input_ids=tokens, use_cache=False).logits
+        logits: Tensor = model(input_ids=tokens, use_cache=False).logits
         return logits[:, -1] - logits[:, 0]
 
     device = next(model.parameters()).device
@@ -78,7 +78,7 @@ class Attributed:
 def load_differentiable(folder: Path) -> tuple[OpenELMForSequenceClassification, Encoder]:
     """A checkpoint in float32, laid out as trained: what `Predictor` loads may be for inference alone."""
     model = load_weights(OpenELMForSequenceClassification, folder)
-    model.eval()
+    model.train(False)
     return model, Encoder.load(folder)[0]
 
 
@@ -91,7 +91,7 @@ def attributed(
     return [
         Attributed(
             row=row,
-            pieces=tuple(encoder.tokenizer.id_to_token(i) for i in one.ids),
+            pieces=tuple(encoder.tokenizer.id_to_token(i) or "" for i in one.ids),
             attribution=attribute(model, one.ids),
         )
         for row, one in zip(rows, encoded, strict=True)

@@ -173,4 +173,5 @@ def _percentiles(value: float, draws: Floats) -> Interval:
 
 def _ratio(above: Any, below: Any) -> Floats:
     above, below = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
-    return np.divide(above, below, out=np.full(below.shape, np.nan), where=below > 0)
+    found: Floats = np.divide(above, below, out=np.full(below.shape, np.nan), where=below > 0)
+    return found

@@ -98,7 +98,8 @@ def calibration_intervals(labels: Ints, probabilities: Floats) -> list[Interval]
 
 
 def _bin(probability: Floats, bins: int) -> Ints:
-    return np.minimum((probability * bins).astype(int), bins - 1)
+    index: Ints = np.minimum((probability * bins).astype(int), bins - 1)
+    return index
 
 
 def _logits(probabilities: Floats) -> Floats:

@@ -82,8 +82,7 @@ class Evaluation:
             probabilities = rescale(split.probabilities, factor)
             predicted = decide(probabilities, threshold)
             metrics = measure(dataset[name], self.task, probabilities, predicted)
-            changed = {"probabilities": probabilities, "predicted": predicted, "metrics": metrics}
-            splits[name] = replace(split, **changed)
+            splits[name] = replace(split, probabilities=probabilities, predicted=predicted, metrics=metrics)
         return replace(self, temperature=temperature, threshold=threshold, splits=splits)
 
     def summary(self) -> str:
@@ -165,7 +164,8 @@ def _evaluate_split(predictor: Classifier, split: Dataset, name: str) -> SplitRe
 def decide(probabilities: npt.NDArray[np.float64], threshold: float | None) -> npt.NDArray[np.int64]:
     """Label ids (N,) as `Predictor` tells them: the likeliest, or the positive one from the threshold on."""
     if threshold is None:
-        return probabilities.argmax(axis=1)
+        likeliest: npt.NDArray[np.int64] = probabilities.argmax(axis=1)
+        return likeliest
     return np.where(probabilities[:, -1] >= threshold, probabilities.shape[1] - 1, 0)
 
 

@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -20,7 +21,7 @@ from tweetelm.tasks import Task
 INK = "#010203"  # stands for `currentColor`, which matplotlib does not know
 COLOURS = ("#3b82c4", "#d9822b", "#4a9d6e", "#a05fb4")  # legible on white and on near-black
 QUIET = "#8a8f98"
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
     "svg.fonttype": "none",
     "path.simplify_threshold": 0.5,
