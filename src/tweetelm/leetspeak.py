@@ -20,10 +20,10 @@ _INSIDE = re.compile(
 )
 _EDGES = re.compile(r"^[013-9$€]{1,2}(?=[A-Za-z])|(?<=[A-Za-z])[013-9$€]{1,2}(?=!*$)")
 _UNITS = "year|hour|minute|second|month|week|mill|bill|trill|people|times|star|some"
-_LONE_START = re.compile(rf"^[1357](?!{_UNITS})(?=[a-z]{{4,}}!*$)|^0(?=[a-wyz][a-z]+!*$)|^\$(?=[a-z]{{3,}})")
+_LONE_START = re.compile(rf"^[1357](?!{_UNITS})(?=[a-z]{{4,}}!*$)|^0(?=[a-wyz][a-z]*!*$)|^\$(?=[a-z]{{3,}})")
 _LONE_END = re.compile(r"(?<=[A-Za-z]{3})\$(?=!*$)")
 _HANDLE = re.compile(r"^@|[A-Za-z]{4}@|@[A-Za-z]{6}|@.*@")
-_ADDRESS = re.compile(r"://|^www\.|&#|@\w+\.\w", re.IGNORECASE)
+_ADDRESS = re.compile(r"://|^www\.|&#|@\w+\.\w|\b0x[0-9a-f]", re.IGNORECASE)
 
 
 def fold(text: str) -> str:

@@ -66,10 +66,10 @@ def normalise(text: str, config: TextConfig = _DEFAULT) -> str:
 
     The repetition ends: every pass that does more than compose (NFC) lowers a positive whole number. Weigh a
     text by the sum over the characters of its NFD: an ``@`` that does not begin ``@user`` 6; a surrogate 4;
-    one that is folded to others 1 more than they; ``&``, a digit or a sign of leetspeak 2; any other 1. NFC
-    keeps the weight, and once is enough. Everything else lowers it: a mask of a mention adds three letters
-    at most, and takes 4 from the ``@``; a reference or an escape is heavier than what it stands for (see
-    tests/test_text.py).
+    one that is folded to others 1 more than they; ``&``, a digit, a sign of leetspeak and white space other
+    than a plain space 2; any other 1. NFC keeps the weight, and once is enough. Everything else lowers it: a
+    mask of a mention adds three letters at most, and takes 4 from the ``@``; a reference or an escape is
+    heavier than what it stands for (see tests/test_text.py).
 
     It ends soon: from the ninth pass on, reached only by references that are hidden in one another on
     purpose, an ``&`` or ``<`` is dropped rather than decoded.
