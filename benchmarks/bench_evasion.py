@@ -1,4 +1,4 @@
-"""Evasion and behaviour of published versions and of a TF-IDF classifier: `python -m benchmarks.bench_evasion`.
+"""Evasion and behaviour of published versions and of TF-IDF: `python -m benchmarks.bench_evasion`.
 
 For every version: attack success and clean metric without and with `text.defend`, then the behavioural suite.
 For TF-IDF, which is trained in a second: what training with `text.defend` costs on clean tweets.

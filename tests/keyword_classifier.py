@@ -14,7 +14,7 @@ OFF = TextConfig()
 
 @dataclass(frozen=True)
 class KeywordClassifier:
-    """Looks at normalised text. A word counts from letter to letter: `hat` is not in `hate`. No words: nothing is positive."""
+    """Reads normalised text. A word counts from letter to letter: `hat` is not in `hate`."""
 
     task: Task
     words: tuple[str, ...] = ()

