@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Literal
 
@@ -41,6 +41,18 @@ class TextConfig:
     def __post_init__(self) -> None:
         if self.form not in ("tweet", "raw"):
             raise ValueError(f"text.form is {self.form!r}; expected 'tweet' or 'raw'")
+
+    def undefended(self) -> "TextConfig":
+        """The same with every defence off."""
+        return replace(
+            self,
+            defend=False,
+            strip_invisible=False,
+            fold_lookalikes=False,
+            strip_marks=False,
+            fold_leetspeak=False,
+            shorten_stretches=False,
+        )
 
 
 _DEFAULT = TextConfig()

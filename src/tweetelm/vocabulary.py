@@ -129,7 +129,7 @@ def is_everyday(word: str, known: frozenset[str] = EVERYDAY) -> bool:
 
 
 def _stems(rest: str, ending: str) -> list[str]:
-    """What a word may have been before its ending: the rest, or it with an e, a y for i, one letter of two."""
+    """What a word may have been before its ending: the rest, or with an e, a y for i, one letter of two."""
     if len(rest) < 3 or (ending in ("d", "r") and not rest.endswith("e")):
         return []
     stems = [rest] if ending == "s" else [rest, rest + "e"]
