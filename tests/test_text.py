@@ -99,6 +99,11 @@ def test_defend_switches_every_defence_on(tweet: str) -> None:
     assert normalise(tweet, EVERYTHING) == normalise(tweet, TextConfig(**dict.fromkeys(DEFENCES, True)))
 
 
+def test_undefended_switches_every_defence_off_and_nothing_else() -> None:
+    switched_on = dict.fromkeys(("defend", *DEFENCES), True)
+    assert TextConfig(mask_links=False, **switched_on).undefended() == TextConfig(mask_links=False)
+
+
 def test_joined_emoji_survive_stripping_and_other_joiners_do_not() -> None:
     family, burning = "👩\u200d👩\u200d👧", "❤\ufe0f\u200d🔥"
     stripped = normalise(f"{family} {burning} a\u200db \u200d😀\u200d", TextConfig(strip_invisible=True))

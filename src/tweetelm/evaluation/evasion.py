@@ -77,11 +77,8 @@ def attack(
 
 def views(classifier: Defensible) -> tuple[Defensible, Defensible]:
     """The same weights reading texts with no defence, and with every defence."""
-    off = {field.name: field.default for field in dataclasses.fields(TextConfig) if field.default is False}
-    undefended = dataclasses.replace(classifier.text, **off)
-    return classifier.with_text(undefended), classifier.with_text(
-        dataclasses.replace(undefended, defend=True)
-    )
+    off = classifier.text.undefended()
+    return classifier.with_text(off), classifier.with_text(dataclasses.replace(off, defend=True))
 
 
 def evasion(
