@@ -115,8 +115,8 @@ def print_training_cost(task: Task, dataset: DatasetDict) -> None:
 def print_sections(model: Any, dataset: DatasetDict, split: str) -> None:
     """Evasion on the split and the behavioural suite."""
     texts, labels = list(dataset[split]["text"]), labels_of(dataset[split], model.task)
-    show(evasion(model, texts, np.asarray(labels)))
-    tweets = texts[:500] if model.task.name == "deepfake" else []
+    show(evasion(model, texts, np.asarray(labels), most=300))
+    tweets = texts[:200] if model.task.name == "deepfake" else []
     show(behaviour(model, tweets))
 
 

@@ -20,6 +20,12 @@ def test_only_tweets_that_were_caught_are_attacked() -> None:
     assert [a.name for a in resistance.attacks] == list(DISGUISES)
 
 
+def test_no_more_tweets_are_attacked_than_asked_for_the_same_ones_each_time() -> None:
+    few = [attack(MODEL, TEXTS * 20, np.tile(LABELS, 20), most=7) for _ in range(2)]
+    assert {a.cases for a in few[0].attacks} == {7}
+    assert few[0] == few[1]
+
+
 def test_a_keyword_model_misses_every_disguise_unless_it_defends_itself() -> None:
     bare, defended = (attack(view, TEXTS, LABELS) for view in views(MODEL))
     assert {a.name: a.escaped for a in bare.attacks} == dict.fromkeys(DISGUISES, 2)

@@ -1,6 +1,7 @@
 """How often a disguise makes a model miss what it would have caught, without and with `text.defend`."""
 
 import dataclasses
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
@@ -17,6 +18,7 @@ from tweetelm.text import TextConfig
 
 LARGEST_SHARE = 1 / 3
 LARGEST_LOSS = 0.5  # points
+MOST = 500
 Bools = npt.NDArray[np.bool_]
 
 
@@ -51,7 +53,12 @@ class Resistance:
 
 
 def attack(
-    classifier: Classifier, texts: Sequence[str], labels: npt.NDArray[np.int64], seed: int = 0
+    classifier: Classifier,
+    texts: Sequence[str],
+    labels: npt.NDArray[np.int64],
+    *,
+    seed: int = 0,
+    most: int = MOST,
 ) -> Resistance:
     """Disguise the tweets of the positive class in every way and classify them again.
 
@@ -59,7 +66,8 @@ def attack(
         classifier: a model.
         texts: N clean tweets.
         labels: (N,) true label ids.
-        seed: of the disguises, together with a tweet's row.
+        seed: of the disguises, together with a tweet's row, and of the choice of tweets.
+        most: as many of the caught tweets are attacked at most.
     """
     task = classifier.task
     predictions = classifier.predict(texts)
@@ -67,6 +75,7 @@ def attack(
     told = np.eye(len(task.labels))[predicted]  # the metric of what a user is told
     positive = len(task.labels) - 1
     caught = np.flatnonzero((labels == positive) & (predicted == positive)).tolist()
+    caught = sorted(random.Random(seed).sample(caught, min(most, len(caught))))
     attacks = []
     for name in DISGUISES:
         disguised = [disguise(name, texts[row], row, seed) for row in caught]
@@ -82,10 +91,18 @@ def views(classifier: Defensible) -> tuple[Defensible, Defensible]:
 
 
 def evasion(
-    classifier: Defensible, texts: Sequence[str], labels: npt.NDArray[np.int64], seed: int = 0
+    classifier: Defensible,
+    texts: Sequence[str],
+    labels: npt.NDArray[np.int64],
+    *,
+    seed: int = 0,
+    most: int = MOST,
 ) -> Section:
-    """A section of the report: the success of every attack without and with the defences, and their price."""
-    bare, defended = (attack(view, texts, labels, seed) for view in views(classifier))
+    """A section of the report: the success of every attack without and with the defences, and their price.
+
+    Takes two passes over the texts and, for each of seven attacks, two over at most `most` of them.
+    """
+    bare, defended = (attack(view, texts, labels, seed=seed, most=most) for view in views(classifier))
     task = classifier.task
     loss = 100 * (bare.metric - defended.metric)
     trained = "with" if classifier.text.defend else "without"
@@ -94,8 +111,8 @@ def evasion(
         text=(
             f"Success of an attack: share of the {task.positive} tweets caught clean that are told "
             f"{task.labels[0]} once every word is disguised. The model was trained {trained} `text.defend`; "
-            "here it reads with it off and on. Rewordings, misspellings and spaced-out letters have no "
-            "defence.",
+            "here it reads with it off and on. Look-alikes and signs are drawn from those that the defences "
+            "know; rewordings, misspellings and spaced-out letters have no defence.",
             f"On clean tweets the defences cost {loss:+.2f} points of {task.metric} "
             f"(at most {LARGEST_LOSS} wanted: {_verdict(loss <= LARGEST_LOSS)}).",
         ),
@@ -110,7 +127,7 @@ def _attacks(bare: Resistance, defended: Resistance) -> Table:
     return Table(
         columns=("attack", "success without", "success with", f"at most {LARGEST_SHARE:.0%} of it"),
         rows=tuple(rows),
-        caption=f"Caught clean: {bare.attacks[0].cases:,} tweets, with defences "
+        caption=f"Attacked: {bare.attacks[0].cases:,} tweets caught clean, with defences "
         f"{defended.attacks[0].cases:,}.",
     )
 
