@@ -57,6 +57,13 @@ def test_a_texts_tokens_do_not_depend_on_its_neighbours() -> None:
     assert [encoder().encode([text])[0] for text in TWEETS] == together
 
 
+def test_the_same_encoder_can_read_texts_in_another_way() -> None:
+    off = encoder(17)
+    on = off.with_text(TextConfig(defend=True))
+    assert (on.tokenizer, on.max_tokens, on.text.defend, off.text.defend) == (off.tokenizer, 17, True, False)
+    assert on.encode(["h\u200bаte"]) == off.encode(["hate"]) != off.encode(["h\u200bаte"])
+
+
 def test_settings_travel_with_the_folder(tmp_path: Path) -> None:
     saved = encoder(17, mask_links=False, shorten_stretches=True)
     saved.save(tmp_path, DEEPFAKE)

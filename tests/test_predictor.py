@@ -127,6 +127,16 @@ def test_a_model_is_loaded_for_inference(predictor: Predictor) -> None:
     assert not predictor.logits([Encoded((1, 5), False)]).requires_grad
 
 
+def test_the_same_weights_can_read_texts_in_another_way(
+    predictor: Predictor, alone: list[Prediction]
+) -> None:
+    disguised = TWEETS[2].replace("e", "e\u200b")
+    defended = predictor.with_text(dataclasses.replace(predictor.text, defend=True))
+    assert defended.model is predictor.model
+    assert same(defended.predict([disguised]), [alone[2]])
+    assert abs(predictor.predict([disguised])[0].probabilities[1] - alone[2].probabilities[1]) > 1e-3
+
+
 def test_no_texts_give_no_predictions(predictor: Predictor) -> None:
     assert predictor.predict([]) == []
     assert predictor.classify([]) == []

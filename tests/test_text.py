@@ -1,5 +1,6 @@
 """normalise: what it does to tweets, that it is idempotent on any string, and that its repetition ends."""
 
+import functools
 import html
 import html.entities
 import sys
@@ -10,11 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tweetelm import leetspeak, lookalikes, references
 from tweetelm import text as module
 from tweetelm.text import TextConfig, normalise
 
 RAW = TextConfig(form="raw")
-EVERYTHING = TextConfig(strip_invisible=True, fold_lookalikes=True, shorten_stretches=True)
+DEFENCES = ("strip_invisible", "fold_lookalikes", "strip_marks", "fold_leetspeak", "shorten_stretches")
+EVERYTHING = TextConfig(defend=True)
 
 # Pieces that complete, break or uncover one another; by NFC, U+037E becomes `;` and U+212A `K`.
 PIECES = [
@@ -24,7 +27,9 @@ PIECES = [
     ">", "0040", ";", "@", "@x", "@user", "\uff20", "\uff06", "r\u0301", "\u0301", "\u0327", "http",
     "https://", "http://t.co/x", "://", "www.", "www", "w", ".x", "аpple", "\u1e9b\u0323", "\uac00",
     "\u11a8", "\u0958", "\ud83d", "\ude00", "\ufffd", " ", "\n", "\u2028", "\u00a0", "\x1f",
-    "\u200b", "\u200d", "\ufeff", "oooo", "e", "\U0001d41a", "\U0001d6fc", "\x00",
+    "\u200b", "\u200d", "\ufeff", "oooo", "e", "\U0001d41a", "\U0001d6fc", "\x00", "@us", "er", "use",
+    "&acy;", "cy;", "асу;", "\ufb01", "Ⓐ", "ⅷ", "\u210e\ufe0f", "😀", "\u200d😀", "u5e", "4", "1", "!", "$",
+    "h4", "4te", "@ss", "&#48", "&dollar;", "&excl;", "&commat;", "&Zero", "WidthSpace;", "&DownBreve;",
 ]  # fmt: skip
 any_string = st.text(st.characters(exclude_categories=[]), max_size=60)
 nasty = st.lists(st.sampled_from(PIECES) | st.characters(exclude_categories=[]), max_size=14).map("".join)
@@ -34,9 +39,8 @@ configs = st.builds(
     form=st.sampled_from(["tweet", "raw"]),
     mask_links=st.booleans(),
     mask_mentions=st.booleans(),
-    strip_invisible=st.booleans(),
-    fold_lookalikes=st.booleans(),
-    shorten_stretches=st.booleans(),
+    defend=st.booleans(),
+    **{name: st.booleans() for name in DEFENCES},
 )
 
 
@@ -76,16 +80,39 @@ def test_tweet_form_rewrites_as_documented(tweet: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("tweet", "option", "expected"),
     [
-        ("z\u200be\u00adr\u2060o", "strip_invisible", "zero"),
+        ("z\u200be\u00adr\u2060o \u202etxt\u202c b\x00e\x9dl", "strip_invisible", "zero txt bel"),
         ("&#8203;a\u200b&am\u200bp;", "strip_invisible", "a&"),
         ("hаte (with a Cyrillic а) но не это", "fold_lookalikes", "hate (with a Cyrillic а) но не это"),
         ("ｗｉｄｅ 𝐛𝐨𝐥𝐝 ＆ａｍｐ；", "fold_lookalikes", "wide bold &"),
-        ("sooooooo goood 1000000", "shorten_stretches", "sooo goood 1000000"),
+        ("h\u0336a\u0336t\u0336e café", "strip_marks", "hate cafe"),
+        ("h4te w0men #2018", "fold_leetspeak", "hate women #2018"),
+        ("sooooooo goood 1000000", "shorten_stretches", "so good 1000000"),
     ],
 )
-def test_each_option_does_its_part_and_is_off_by_default(tweet: str, option: str, expected: str) -> None:
+def test_each_defence_does_its_part_and_is_off_by_default(tweet: str, option: str, expected: str) -> None:
     assert normalise(tweet, TextConfig(**{option: True})) == expected
     assert normalise(tweet) != expected
+
+
+@given(strings)
+def test_defend_switches_every_defence_on(tweet: str) -> None:
+    assert normalise(tweet, EVERYTHING) == normalise(tweet, TextConfig(**dict.fromkeys(DEFENCES, True)))
+
+
+def test_undefended_switches_every_defence_off_and_nothing_else() -> None:
+    switched_on = dict.fromkeys(("defend", *DEFENCES), True)
+    assert TextConfig(mask_links=False, **switched_on).undefended() == TextConfig(mask_links=False)
+
+
+def test_joined_emoji_survive_stripping_and_other_joiners_do_not() -> None:
+    family, burning = "👩\u200d👩\u200d👧", "❤\ufe0f\u200d🔥"
+    stripped = normalise(f"{family} {burning} a\u200db \u200d😀\u200d", TextConfig(strip_invisible=True))
+    assert stripped == f"{family} ❤\u200d🔥 ab 😀"
+
+
+def test_disguises_on_top_of_each_other_come_off() -> None:
+    assert normalise("h\u200b4\u0301\u202eａаａ&#116;е", EVERYTHING) == "hate"
+    assert normalise("b&#33;t\u0336ｃｃｃh", EVERYTHING) == "bitch"
 
 
 def test_masks_can_be_switched_off() -> None:
@@ -123,24 +150,29 @@ def test_nothing_is_left_to_decode_to_compose_or_to_mask(tweet: str) -> None:
 
 
 def weight(text: str) -> int:
-    """The quantity of `normalise`'s proof: what every pass but the first lowers."""
-    return sum(map(character_weight, unicodedata.normalize("NFD", text)))
+    """The quantity of `normalise`'s proof: what every pass lowers that does more than compose."""
+    plain = unicodedata.normalize("NFD", text)
+    return sum(map(character_weight, plain)) - 4 * plain.count("@user")
 
 
+@functools.cache
 def character_weight(character: str) -> int:
-    if 0xD800 <= ord(character) <= 0xDFFF or module._WIDE.match(character):
+    if "\ud800" <= character <= "\udfff":
         return 4
-    if ord(character) in module._LOOKALIKES:
-        return 3
-    return 2 if character == "&" else 1
+    if (plain := lookalikes.compatible(character)) != character and lookalikes._COMPATIBLE.match(character):
+        return 1 + sum(map(character_weight, plain))
+    if (letter := lookalikes.MIXED.get(ord(character))) is not None:
+        return 1 + character_weight(letter)
+    if character == "@":
+        return 6
+    spacing = character.isspace() and character != " "
+    return 2 if character in leetspeak.LETTERS or character in "&2" or spacing else 1
 
 
 @settings(max_examples=1000)
 @given(strings, configs)
-def test_after_the_first_pass_every_pass_lowers_the_weight_or_only_composes(
-    tweet: str, config: TextConfig
-) -> None:
-    before = module._rewrite(module._repair_surrogates(tweet), config)
+def test_every_pass_lowers_the_weight_or_only_composes(tweet: str, config: TextConfig) -> None:
+    before = module._repair_surrogates(tweet)
     while (after := module._rewrite(before, config)) != before:
         assert weight(after) < weight(before) or after == unicodedata.normalize("NFC", before)
         before = after
@@ -148,30 +180,34 @@ def test_after_the_first_pass_every_pass_lowers_the_weight_or_only_composes(
 
 def test_every_named_entity_weighs_more_than_what_it_stands_for() -> None:
     assert all(weight("&" + name) > weight(value) for name, value in html.entities.html5.items())
-    assert max(map(len, html.entities.html5)) < module._REFERENCE_REACH
+    assert max(map(len, html.entities.html5)) < references.REACH
 
 
 def test_every_numeric_reference_and_escape_weighs_more_than_its_character() -> None:
-    for code in range(sys.maxunicode + 1):
-        heaviest = max(weight(html.unescape(f"&#{code}")), weight(chr(code)))
-        if heaviest > 4 or code < 256:  # the shortest reference above 255 weighs 5, and every escape 8
-            assert weight(f"&#{code}") > weight(html.unescape(f"&#{code}"))
-            assert weight(f"&#x{code:x}") > weight(html.unescape(f"&#x{code:x}"))
-            assert weight(f"<U+{code:04x}>") > weight(chr(code))
+    special = [*range(256), *lookalikes.MIXED, *range(0x2000, 0x2300), *range(0xFB00, 0x10000)]
+    for code in {*special, *range(0x1D400, 0x1D800), *range(0x1F100, 0x1F200), sys.maxunicode}:
+        for reference in (f"&#{code}", f"&#x{code:x}"):
+            assert weight(reference) > weight(html.unescape(reference))
+        assert weight(f"<U+{code:04x}>") > weight(chr(code))
+
+
+def test_no_character_weighs_more_than_the_shortest_reference_to_one_that_is_not_ascii() -> None:
+    decomposed = (unicodedata.normalize("NFD", chr(code)) for code in range(128, sys.maxunicode + 1))
+    assert max(max(map(len, decomposed)), *map(character_weight, map(chr, lookalikes.MIXED))) <= 4 < 7
+    assert weight("&#128") == 9
 
 
 def test_folding_lowers_the_weight() -> None:
-    for code in [*range(0xFF01, 0xFF5F), *range(0x1D400, 0x1D800)]:
-        folded = unicodedata.normalize("NFKC", chr(code))
-        assert folded == chr(code) or weight(folded) < weight(chr(code))
-    assert all(weight(chr(new)) < weight(chr(old)) for old, new in module._LOOKALIKES.items())
+    for code in (*lookalikes.MIXED, *range(0x80, 0x3100), *range(0xF900, 0x10000), *range(0x1D400, 0x1F200)):
+        text = unicodedata.normalize("NFC", f"a{chr(code)}")
+        assert (folded := lookalikes.fold(text)) == text or weight(folded) < weight(text)
 
 
 @pytest.mark.parametrize(
     "tweet",
     [
         "&" + "amp;" * 60_000,
-        "&amp;" * 60_000,
+        "&amp;" * 30_000,
         "<U+003C>" + "U+003C>" * 30_000,
         "&#" + "9" * 9_000 + ";",
         "&#" + "0" * 9_000 + "64;",
@@ -180,6 +216,19 @@ def test_folding_lowers_the_weight() -> None:
         "9" * 200_000,
         "o" * 200_000,
         "\u0301" * 100_000,
+        "a\u0336" * 100_000,
+        "h4" * 100_000 + "te",
+        "4" * 200_000 + "te",
+        "a@" * 100_000,
+        "$" * 200_000 + "a",
+        "aaabbb" * 30_000,
+        "аb" * 100_000,
+        "а" * 200_000,
+        "&#65286;" + "#65286;" * 15_000,
+        "&" * 20_000 + "аcy;" + "cy;" * 20_000,
+        "&Zero" * 5_000 + "\u200b" + "WidthSpace;" * 5_000,
+        "&Down" * 5_000 + "\u0311" + "Breve;" * 5_000,
+        "&" * 15_000 + "ℯ" + "ѕсг;" * 15_000,
     ],
     ids=lambda tweet: tweet[:9],
 )
@@ -194,6 +243,14 @@ def test_thousands_of_tweets_take_less_than_a_second() -> None:
     started = time.process_time()
     assert {normalise(tweet) for tweet in tweets} == {"RT @user: it & that 🎉 http"}
     assert time.process_time() - started < 1
+
+
+def test_a_text_of_references_within_references_is_idempotent_at_the_cap() -> None:
+    for depth in range(module.DECODING_PASSES - 3, module.DECODING_PASSES + 3):
+        nested = "&Zero" * depth + "\u200b" + "WidthSpace;" * depth + " a & b <3"
+        once = normalise(nested, EVERYTHING)
+        assert normalise(once, EVERYTHING) == once
+        assert ("&" in once) == (depth < module.DECODING_PASSES - 1)
 
 
 def test_an_unknown_form_is_refused_with_the_choices() -> None:

@@ -39,6 +39,10 @@ class Encoder:
         limit = self.max_tokens
         return [Encoded(tuple(row.ids[:limit]), len(row.ids) > limit) for row in rows]
 
+    def with_text(self, text: TextConfig) -> "Encoder":
+        """The same tokenizer and limit, reading texts in another way."""
+        return dataclasses.replace(self, text=text)
+
     def save(self, folder: Path, task: Task) -> None:
         """Write tokenizer.json, tokenizer_config.json and encoding.json."""
         save_tokenizer(self.tokenizer, folder, self.max_tokens)

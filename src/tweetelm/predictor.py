@@ -1,5 +1,6 @@
 """The one inference path: a checkpoint or a published version, and texts in, predictions out."""
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from tweetelm.openelm.loading import load_weights
 from tweetelm.openelm.packing import pack
 from tweetelm.openelm.prepacked import can_prepack, prepack
 from tweetelm.tasks import Task
+from tweetelm.text import TextConfig
 
 CARD_FILE = "card.json"
 _SMALL = 50_000_000  # parameters below which bfloat16 gains nothing
@@ -90,6 +92,15 @@ class Predictor:
     def temperature(self) -> float:
         """What logits are divided by; 1.0 until fitted."""
         return float(self.card["temperature"]) if self.card else 1.0
+
+    @property
+    def text(self) -> TextConfig:
+        """How texts are rewritten before they are tokenised."""
+        return self.encoder.text
+
+    def with_text(self, text: TextConfig) -> "Predictor":
+        """The same model, reading texts in another way; the weights are shared."""
+        return dataclasses.replace(self, encoder=self.encoder.with_text(text))
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
         """Texts to token ids."""

@@ -1,0 +1,137 @@
+"""Evasion and behaviour of published versions and of TF-IDF: `python -m benchmarks.bench_evasion`.
+
+For every version: attack success and clean metric without and with `text.defend`, then the behavioural suite.
+For TF-IDF, which is trained in a second: what training with `text.defend` costs on clean tweets.
+"""
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import DatasetDict
+
+from tweetelm.data import load
+from tweetelm.evaluation.behaviour import behaviour
+from tweetelm.evaluation.document import Cell, Interval, Section
+from tweetelm.evaluation.evaluate import labels_of
+from tweetelm.evaluation.evasion import evasion
+from tweetelm.evaluation.metrics import quick_score
+from tweetelm.predictor import Predictor
+from tweetelm.tasks import TASKS, Task
+from tweetelm.text import TextConfig, normalise
+
+OPTIONS = (
+    "strip_invisible",
+    "fold_lookalikes",
+    "strip_marks",
+    "fold_leetspeak",
+    "shorten_stretches",
+    "defend",
+)
+
+
+@dataclass(frozen=True)
+class Told:
+    label: str
+    probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Tfidf:
+    """Words and characters, logistic regression, behind the project's own text normalisation."""
+
+    task: Task
+    text: TextConfig
+    vectoriser: Any
+    model: Any
+    version: str = "tf-idf"
+    threshold: float | None = None
+
+    @classmethod
+    def fit(cls, task: Task, texts: Sequence[str], labels: Any, text: TextConfig) -> "Tfidf":
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.linear_model import LogisticRegression
+
+        vectoriser = TfidfVectorizer(
+            ngram_range=(1, 2), sublinear_tf=True, min_df=2, token_pattern=r"(?u)\b\w+\b|[^\w\s]"
+        )
+        features = vectoriser.fit_transform([normalise(t, text) for t in texts])
+        return cls(task, text, vectoriser, LogisticRegression(C=4, max_iter=1000).fit(features, labels))
+
+    def with_text(self, text: TextConfig) -> "Tfidf":
+        return dataclasses.replace(self, text=text)
+
+    def probabilities(self, texts: Sequence[str]) -> Any:
+        return self.model.predict_proba(self.vectoriser.transform([normalise(t, self.text) for t in texts]))
+
+    def predict(self, texts: Sequence[str]) -> list[Told]:
+        if not texts:
+            return []
+        rows = self.probabilities(texts)
+        return [Told(self.task.labels[int(row.argmax())], tuple(map(float, row))) for row in rows]
+
+
+def main() -> None:
+    """Print Markdown."""
+    parser = argparse.ArgumentParser(description="Evasion and behaviour, without and with the defences.")
+    parser.add_argument("versions", nargs="*", type=Path, help="folders of published versions")
+    parser.add_argument("--data", default="data", help="default: %(default)s")
+    parser.add_argument("--split", default="validation", help="default: %(default)s")
+    parser.add_argument(
+        "--tfidf", nargs="*", default=[], choices=list(TASKS), help="tasks to train TF-IDF on"
+    )
+    options = parser.parse_args()
+    for name in options.tfidf:
+        task = TASKS[name]
+        dataset = load(task, options.data)
+        print(f"## TF-IDF, {name}\n")
+        print_training_cost(task, dataset)
+        model = Tfidf.fit(task, dataset["train"]["text"], labels_of(dataset["train"], task), TextConfig())
+        print_sections(model, dataset, options.split)
+    for folder in options.versions:
+        predictor = Predictor.load(folder)
+        print(f"## {folder.name}, {predictor.task.name}\n")
+        print_sections(predictor, load(predictor.task, options.data), options.split)
+
+
+def print_training_cost(task: Task, dataset: DatasetDict) -> None:
+    """The headline metric where training and reading both use an option."""
+    print("| trained with | validation | test |\n|---|---|---|")
+    texts, labels = dataset["train"]["text"], labels_of(dataset["train"], task)
+    for option in (None, *OPTIONS):
+        model = Tfidf.fit(task, texts, labels, TextConfig(**({option: True} if option else {})))
+        values = (
+            quick_score(labels_of(dataset[split], task), model.probabilities(dataset[split]["text"]), task)
+            for split in ("validation", "test")
+        )
+        print(f"| {option or 'no defence'} | {' | '.join(f'{value[task.metric]:.4f}' for value in values)} |")
+    print()
+
+
+def print_sections(model: Any, dataset: DatasetDict, split: str) -> None:
+    """Evasion on the split and the behavioural suite."""
+    texts, labels = list(dataset[split]["text"]), labels_of(dataset[split], model.task)
+    show(evasion(model, texts, np.asarray(labels), most=300))
+    tweets = texts[:200] if model.task.name == "deepfake" else []
+    show(behaviour(model, tweets))
+
+
+def show(section: Section) -> None:
+    print("\n\n".join([f"### {section.title}", *section.text]), "\n")
+    for table in section.tables:
+        lines = [table.columns, ["---"] * len(table.columns), *table.rows]
+        print("\n".join(f"| {' | '.join(map(cell, line))} |" for line in lines), f"\n\n{table.caption}\n")
+
+
+def cell(value: Cell) -> str:
+    if isinstance(value, Interval):
+        return f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    main()
