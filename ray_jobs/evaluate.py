@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tweetelm.evaluation.attribution import Attributed
     from tweetelm.evaluation.document import Section
     from tweetelm.evaluation.evidence import Evidence, Rival
+    from tweetelm.predictor import Predictor
     from tweetelm.registry.card import Card
 
 
@@ -40,7 +41,8 @@ class Arguments:
     precision: Literal["auto", "bf16", "float32"] = "float32"
     """float32 gives the numbers that publishing recorded."""
     probes: bool = True
-    """Also ask the model itself, which takes longer: the tokens behind its worst errors."""
+    """Also ask the model itself, which takes longer: behaviour on cases of ours, disguised tweets, the tokens
+    behind its worst errors."""
     show_text: bool = False
     """Print the worst errors' tweets to the terminal. They are written nowhere."""
 
@@ -60,11 +62,12 @@ def evaluate(arguments: Arguments) -> int:
 
     disable_progress_bar()
     task, folder = TASKS[arguments.task], _folder(arguments)
-    evidence = gather(task, folder, arguments)
+    predictor = _predictor(task, folder, arguments)
+    evidence = gather(predictor, folder, arguments)
     print(evidence.evaluation.summary(), flush=True)
     attributed = _attributed(folder, evidence) if arguments.probes else []
     out = arguments.out or Path(f"evaluation-{evidence.evaluation.version or folder.name}")
-    write(evidence, out, _probes(attributed, evidence))
+    write(evidence, out, _probes(predictor, attributed, evidence) if arguments.probes else ())
     if arguments.show_text:
         _print_worst(evidence, attributed)
     print(
@@ -74,16 +77,7 @@ def evaluate(arguments: Arguments) -> int:
     return 0
 
 
-def gather(task: Task, folder: Path, arguments: Arguments) -> "Evidence":
-    """Predict the splits with the model in `folder`, and read what the report says beside that.
-
-    Raises:
-        FileNotFoundError: data or the version to compare with are not there.
-        ValueError: the model answers another task, or the other version learnt from other data.
-    """
-    from tweetelm.data import hold_out, load, provenance
-    from tweetelm.evaluation import evaluate as evaluation
-    from tweetelm.evaluation.evidence import Evidence
+def _predictor(task: Task, folder: Path, arguments: Arguments) -> "Predictor":
     from tweetelm.precision import use_fast_float32
     from tweetelm.predictor import Predictor
 
@@ -93,7 +87,21 @@ def gather(task: Task, folder: Path, arguments: Arguments) -> "Evidence":
             f"{folder} answers {predictor.task.name!r}, not {task.name!r}; use --task {predictor.task.name}"
         )
     use_fast_float32(next(predictor.model.parameters()).device)
-    card = _card(folder)
+    return predictor
+
+
+def gather(predictor: "Predictor", folder: Path, arguments: Arguments) -> "Evidence":
+    """Predict the splits with the model of `folder`, and read what the report says beside that.
+
+    Raises:
+        FileNotFoundError: data or the version to compare with are not there.
+        ValueError: the other version learnt from other data.
+    """
+    from tweetelm.data import hold_out, load, provenance
+    from tweetelm.evaluation import evaluate as evaluation
+    from tweetelm.evaluation.evidence import Evidence
+
+    task, card = predictor.task, _card(folder)
     rule = card.config.get("data", {}).get("hold_out") if card else None
     dataset, source = hold_out(load(task, arguments.data), rule), provenance(task, arguments.data)
     rival = _rival(arguments, task, source.md5, len(dataset["test"]))  # refuses before anything is predicted
@@ -149,11 +157,15 @@ def _attributed(folder: Path, evidence: "Evidence") -> "list[Attributed]":
     return attributed(model, encoder, evidence)
 
 
-def _probes(found: "list[Attributed]", evidence: "Evidence") -> "list[Section]":
-    """Sections that need the model itself, in their order: attributions, then behaviour and evasion."""
+def _probes(predictor: "Predictor", found: "list[Attributed]", evidence: "Evidence") -> "list[Section]":
+    """Sections that need the model itself."""
     from tweetelm.evaluation.attribution import attributions
+    from tweetelm.evaluation.behaviour import behaviour
+    from tweetelm.evaluation.evasion import evasion
 
-    return [attributions(found, evidence)] if found else []
+    texts = list(evidence.dataset[evidence.final]["text"])
+    sections = [behaviour(predictor, texts), evasion(predictor, texts, evidence.result.labels)]
+    return [*sections, attributions(found, evidence)] if found else sections
 
 
 def _print_worst(evidence: "Evidence", found: "list[Attributed]") -> None:

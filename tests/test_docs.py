@@ -37,7 +37,9 @@ def commands(module: str) -> list[str]:
     return re.findall(rf"python -m {re.escape(module)} ([^\n`]*)", TEXT)
 
 
-@pytest.mark.parametrize("module", ["ray_jobs.train", "ray_jobs.tune", "ray_jobs.seeds", "ray_jobs.evaluate", "serve"])
+@pytest.mark.parametrize(
+    "module", ["ray_jobs.train", "ray_jobs.tune", "ray_jobs.seeds", "ray_jobs.evaluate", "serve"]
+)
 def test_every_flag_exists(module: str) -> None:
     answer = subprocess.run(
         [sys.executable, "-m", module, "--help"],
