@@ -18,7 +18,7 @@ from ray_jobs.cluster import Resources
 from ray_jobs.worker import Setup, train_worker
 from tweetelm.config import TrainConfig, identity
 from tweetelm.openelm.accounting import Cost
-from tweetelm.overrides import difference
+from tweetelm.overrides import completed, difference
 from tweetelm.tasks import TASKS
 from tweetelm.training.phases import learns_everything
 from tweetelm.training.setup import Prepared, prepare
@@ -174,7 +174,10 @@ def claim(config: TrainConfig, **more: Any) -> None:
     filesystem, local = fsspec.core.url_to_fs(path)
     if filesystem.exists(local):
         stored = json.loads(filesystem.cat_file(local))
-        changes = difference(stored["identity"], json.loads(json.dumps(mine)))
+        today = identity(
+            TrainConfig(task=config.task)
+        )  # a setting that is newer than the run had its default
+        changes = difference(completed(stored["identity"], today), json.loads(json.dumps(mine)))
         if changes:
             raise ValueError(
                 f"a run called {config.run_name!r} exists with another configuration:\n  "

@@ -19,7 +19,7 @@ from tweetelm.config import (
     identity,
 )
 from tweetelm.openelm.presets import PRESETS
-from tweetelm.overrides import difference, override
+from tweetelm.overrides import completed, difference, override
 from tweetelm.settings import SCRATCH
 
 BASE = TrainConfig(task="hate")
@@ -148,6 +148,14 @@ def test_override_checks_values_as_the_command_line_does() -> None:
         override(BASE, {"optim.schedule": "cosin"})
     with pytest.raises(ValueError, match=r"loop\.micro_tokens \(256\) is less than model\.max_tokens"):
         override(BASE, {"loop.micro_tokens": 256, "model.max_tokens": 300})
+
+
+def test_a_setting_newer_than_a_stored_identity_counts_as_its_default() -> None:
+    stored = identity(BASE)
+    del stored["optim"]["clip"], stored["pretrain"]
+    assert difference(completed(stored, identity(BASE)), identity(BASE)) == []
+    changed = identity(override(BASE, {"pretrain.epochs": 2}))
+    assert difference(completed(stored, identity(BASE)), changed) == ["pretrain.epochs: 0 -> 2"]
 
 
 def test_equal_configurations_have_no_difference() -> None:

@@ -19,6 +19,17 @@ def difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> li
     return lines
 
 
+def completed(stored: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """A stored identity with the settings that it does not know at their defaults."""
+    known = {key: value for key, value in defaults.items() if key not in stored}
+    parts = {
+        key: completed(value, defaults[key])
+        for key, value in stored.items()
+        if isinstance(value, dict) and isinstance(defaults.get(key), dict)
+    }
+    return {**stored, **parts, **known}
+
+
 def override(config: TrainConfig, values: dict[str, Any]) -> TrainConfig:
     """A copy of `config` with dotted keys replaced, e.g. ``{"optim.lr": 1e-4, "model.name": "scratch-1m"}``.
 
