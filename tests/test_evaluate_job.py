@@ -97,7 +97,7 @@ def test_a_version_of_other_data_or_another_task_is_not_compared(
     ):
         arguments = Arguments(task="hate", against=version, registry=registry, data=SAMPLE)
         with pytest.raises(error, match=message):
-            gather(HATE, folder, arguments)
+            gather(Predictor.load(folder, precision="float32"), folder, arguments)
 
 
 def test_tweets_are_printed_when_asked_for_and_written_nowhere(
