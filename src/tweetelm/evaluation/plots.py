@@ -62,7 +62,9 @@ def confusion_figure(splits: Splits, task: Task) -> Figure:
             _paint_confusion(one, split, task)
             one.set_title(name)
 
-    caption = "Tweets by true and predicted label; the darker, the larger the share of the true label."
+    caption = (
+        "Tweets by true and predicted label; the fuller the colour, the larger the share of the true label."
+    )
     return draw("confusion", caption, paint, panels=len(splits), height=3.2)
 
 

@@ -1,5 +1,7 @@
 """Whether probabilities can be taken at their word, and what a threshold would change."""
 
+from math import isclose
+
 from tweetelm.evaluation import bootstrap
 from tweetelm.evaluation.calibration import (
     best_threshold,
@@ -42,16 +44,22 @@ def calibration(evidence: Evidence) -> Section:
 def _scores(evidence: Evidence) -> Table:
     """Per split, with the card's temperature and without any."""
     told, splits = evidence.evaluation.temperature, evidence.evaluation.splits
-    temperatures = {"none": 1.0, "as told": told}
+    temperatures = {"none": 1.0}
+    if not isclose(told, 1.0):
+        temperatures["the card's"] = told
     if "validation" in splits:
         found = splits["validation"]
-        temperatures["fitted on validation"] = told * fit_temperature(found.labels, found.probabilities)
+        factor = fit_temperature(found.labels, found.probabilities)
+        if not isclose(factor, 1.0, rel_tol=1e-3):
+            temperatures["fitted on validation"] = told * factor
     rows: list[tuple[Cell, ...]] = []
     for name, split in splits.items():
         for rule, value in temperatures.items():
             probabilities = rescale(split.probabilities, value / told)
             rows.append((name, rule, value, *calibration_intervals(split.labels, probabilities)))
-    caption = "Without a temperature, with the model's own, and with the one that validation asks for."
+    caption = (
+        "Without a temperature, with the card's, and with the one that validation asks for if it differs."
+    )
     return Table(columns=("split", "temperature", "value", *SCORES), rows=tuple(rows), caption=caption)
 
 

@@ -13,6 +13,7 @@ from tweetelm.evaluation.document import Cell, Interval, Section, Table
 from tweetelm.evaluation.evidence import Evidence
 
 Mask = npt.NDArray[np.bool_]
+FEWEST = 20  # tweets of each label below which macro-F1 is noise
 COLUMNS = ("part", "tweets", "true share of {positive}", "accuracy", "macro-F1")
 _LINK = re.compile(r"\bhttp\b")
 _MENTION = re.compile(r"@user\b")
@@ -64,8 +65,8 @@ def parts(evidence: Evidence) -> Section:
     if evidence.task.group_column:
         tables.insert(0, _generators(evidence))
     text = (
-        "Accuracy with Wilson's 95 % interval, macro-F1 with the bootstrap's. A part of one label only has "
-        "no macro-F1; its accuracy is the recall of that label.",
+        "Accuracy with Wilson's 95 % interval, macro-F1 with the bootstrap's. A part with fewer "
+        f"than {FEWEST} tweets of a label has no macro-F1; with one label alone, accuracy is its recall.",
     )
     return Section(title="In parts", text=text, tables=tuple(tables))
 
@@ -91,8 +92,8 @@ def _row(name: str, mask: Mask, evidence: Evidence) -> tuple[Cell, ...]:
     labels, told = evidence.result.labels[mask], evidence.result.predicted[mask]
     if not len(labels):
         return (name, 0, None, None, None)
-    both = len(np.unique(labels)) > 1
-    f1: Interval | None = interval(confusion(labels, told), macro_f1) if both else None
+    table = confusion(labels, told)
+    f1: Interval | None = interval(table, macro_f1) if table.sum(axis=1).min() >= FEWEST else None
     right = share(int((labels == told).sum()), len(labels))
     return (name, len(labels), float((labels == len(evidence.task.labels) - 1).mean()), right, f1)
 
