@@ -1,9 +1,9 @@
 """Publishers and promoters killed at random moments: does the registry ever lose or half show a version?
 
-Rounds of two processes that publish small models as fast as they can, in half of the rounds with promotions and
-roll-backs in between; both get SIGKILL after a random time. Then all that was acknowledged must be listed and
-whole, what is current must resolve and (without promotions) be the best. In a folder, and in a local stand-in
-for S3.
+Rounds of two processes that publish small models as fast as they can, in half of the rounds with promotions
+and roll-backs in between; both get SIGKILL after a random time. Then all that was acknowledged must be listed
+and whole, what is current must resolve and (without promotions) be the best. In a folder, and in a local
+stand-in for S3.
 """
 
 import argparse

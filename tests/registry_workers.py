@@ -22,6 +22,7 @@ from tweetelm import registry
 from tweetelm.registry import verification
 from tweetelm.registry.card import Card
 from tweetelm.registry.store import open_store
+from tweetelm.registry.versions import version_names
 
 ROOT = Path(__file__).parent.parent
 TASK = "hate"
@@ -140,6 +141,8 @@ class Campaign:
         listed = {card.version: card for card in registry.list_versions(TASK, registry=self.place)}
         lost = self.acknowledged.keys() - listed.keys()
         assert not lost, f"lost: {lost}"
+        half = {*version_names(store, TASK)} - listed.keys() - {*verification.unfinished(store, TASK)}
+        assert not half, f"half there: {half}"
         for version in listed.keys() - self.verified:
             faults = verification.verify(store, TASK, version)
             assert not faults, f"{version} is damaged: {faults}"

@@ -21,8 +21,14 @@ def test_settings_that_differ_stand_side_by_side_by_their_dotted_names() -> None
     assert "base.source" not in rows
 
 
+def _validation(value: float) -> dict[str, float]:
+    return {"accuracy": 0.1, "macro_f1": value}
+
+
 def test_metrics_stand_side_by_side_the_headline_first() -> None:
-    a, b = card(0.7), card(0.75)
+    a, b = (
+        card(metrics={"test": {"n": 4, "macro_f1": 0.5}, "validation": _validation(v)}) for v in (0.7, 0.75)
+    )
     b.metrics["test"]["groups"] = {"gpt2": {"accuracy": 0.25}}
     rows = measures(a, b)
     assert rows[0] == ("validation.macro_f1", "0.7", "0.75", "+0.05")

@@ -74,6 +74,24 @@ def test_a_mistake_on_the_command_line_is_one_line_and_a_failure(tmp_path: Path)
     assert len(result.stderr.splitlines()) == 1
 
 
+def test_list_shows_what_there_is_when_a_card_or_the_pointer_is_damaged(
+    registry: str,
+    source: Path,
+    another: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bad = publish(source, card(0.6), registry=registry).version
+    good = publish(another, card(0.7), registry=registry).version
+    overwrite(registry, f"hate/versions/{bad}/card.json", b"{")
+    overwrite(registry, "hate/current.json", b"{")
+    run_main(monkeypatch, "list", "--registry", registry)
+    out = capsys.readouterr().out
+    assert re.search(rf"^ +hate/{good} +macro_f1 +0\.7000", out, re.M)
+    assert re.search(rf"^hate/{bad}: its card is damaged", out, re.M)
+    assert re.search(r"current.json is damaged .*registry promote hate VERSION", out)
+
+
 def test_diff_shows_what_differs_and_the_metrics_side_by_side(
     registry: str,
     source: Path,

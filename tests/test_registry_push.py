@@ -35,6 +35,7 @@ def push(hub: Uploads, home: Path, *arguments: str, token: str = TOKEN) -> "subp
     )
 
 
+@pytest.mark.slow
 def test_a_pushed_version_is_private_one_commit_and_byte_for_byte_the_same(
     hub: Uploads, source: Path, tmp_path: Path
 ) -> None:

@@ -177,6 +177,11 @@ def test_a_registry_in_the_home_folder_or_at_a_file_url_is_a_folder(tmp_path: Pa
     assert open_store("~/models").address("hate") == str(Path.home() / "models" / "hate")
 
 
+def test_a_bucket_that_does_not_exist_cannot_be_written(remote: str) -> None:
+    with pytest.raises(FileNotFoundError, match="no such bucket"):
+        open_store("s3://nobody/models").swap("hate/current.json", None, b"1")
+
+
 def test_an_address_of_an_unknown_kind_is_refused() -> None:
     with pytest.raises(OSError, match=r"ftp://x/models cannot be reached"):
         open_store("ftp://x/models")

@@ -14,7 +14,6 @@ from tweetelm.registry.local import export
 from tweetelm.registry.store import Store, open_store
 from tweetelm.registry.versions import (
     DEFAULT_REGISTRY,
-    current_version,
     list_versions,
     promote,
     read_card,
@@ -33,9 +32,12 @@ COLUMNS = ("", "version", "metric", "validation", "test", "model", "data", "crea
 def list_(registry: Registry = DEFAULT_REGISTRY) -> None:
     """All versions of all tasks, newest first; * marks the one that is served."""
     rows = [row for task in TASKS for row in _rows(task, registry)]
+    faults = [fault for task in TASKS for fault in _faults(task, registry)]
     if rows:
         print(table([COLUMNS, *rows]))
-    else:
+    if faults:
+        print("\n".join(faults))
+    if not rows and not faults:
         print(
             f"nothing is published in {registry}; train a model with `python -m ray_jobs.train --task hate`"
         )
@@ -148,8 +150,18 @@ def table(rows: list[tuple[str, ...]]) -> str:
 
 
 def _rows(task: str, registry: str) -> list[tuple[str, ...]]:
-    current = current_version(task, registry=registry)
+    current = verification.served(open_store(registry), task)
     return [_row(card, card.version == current) for card in list_versions(task, registry=registry)]
+
+
+def _faults(task: str, registry: str) -> list[str]:
+    """A line for each thing of a task that `list` cannot show."""
+    store = open_store(registry)
+    shown = {card.version for card in list_versions(task, registry=registry)}
+    hidden = set(version_names(store, task)) - shown - set(verification.unfinished(store, task))
+    lines = [f"{task}/{name}: its card is damaged or missing; see verify --all" for name in sorted(hidden)]
+    fault = verification.pointer_fault(store, task)
+    return [*lines, fault] if fault else lines
 
 
 def _row(card: Card, current: bool) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,13 +29,8 @@ class ObjectStore:
     """The names under a URL. Credentials come from the environment or the machine's role."""
 
     def __init__(self, url: str) -> None:
-        try:
-            from obstore.store import from_url
-        except ImportError as error:
-            raise ValueError(f"a registry at {url} needs obstore: pip install obstore") from error
         self.url = url
-        with _explained(url):
-            self.objects: Objects = from_url(url)
+        self.objects = _connect(url)
 
     def place(self, name: str) -> None:
         return None
@@ -135,6 +131,17 @@ class ObjectStore:
         with _explained(self.address(name)):
             for chunk in obstore.get(self.objects, name).stream():
                 yield bytes(chunk)
+
+
+@lru_cache(maxsize=16)
+def _connect(url: str) -> "Objects":
+    """obstore's client, which keeps its connections and renews a role's credentials."""
+    try:
+        from obstore.store import from_url
+    except ImportError as error:
+        raise ValueError(f"a registry at {url} needs obstore: pip install obstore") from error
+    with _explained(url):
+        return from_url(url)
 
 
 @contextmanager
