@@ -1,21 +1,42 @@
 """Fixtures that several modules' tests share."""
 
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from tests.fakes import checkpoint
+from tests.s3 import BUCKET, object_storage
 
 # A busy machine is no failure, and a red run must be red again.
 settings.register_profile("tweetelm", deadline=None, derandomize=True)
 settings.load_profile("tweetelm")
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(scope="session")
+def storage() -> Iterator[dict[str, str]]:
+    """Environment variables with which clients find a local stand-in for S3."""
+    with object_storage() as environment:
+        yield environment
+
+
+@pytest.fixture
+def remote(storage: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """URL of an empty registry in object storage."""
+    for name, value in storage.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{BUCKET}/{uuid.uuid4().hex}/models"
+
+
+@pytest.fixture(params=["folder", "objects"])
 def registry(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return str(tmp_path / "models") if request.param == "local" else f"memory://{uuid.uuid4().hex}/models"
+    """Folder or URL of an empty registry."""
+    if request.param == "folder":
+        return str(tmp_path / "models")
+    url: str = request.getfixturevalue("remote")
+    return url
 
 
 @pytest.fixture

@@ -2,13 +2,12 @@ import dataclasses
 import hashlib
 import json
 import re
-import uuid
 from pathlib import Path
 
-import fsspec
 import pytest
 
 from tests.fakes import card, synthetic
+from tests.registry_damage import overwrite, remove
 from tweetelm.config import TrainConfig
 from tweetelm.overrides import override
 from tweetelm.registry import (
@@ -20,7 +19,9 @@ from tweetelm.registry import (
     resolve,
     rollback,
 )
-from tweetelm.registry.store import Store
+from tweetelm.registry.card import content_of
+from tweetelm.registry.folder import FolderStore
+from tweetelm.registry.store import open_store
 
 
 def test_a_published_checkpoint_resolves_to_a_folder_with_its_files(
@@ -98,8 +99,9 @@ def test_a_better_or_equal_model_replaces_the_incumbent(registry: str, source: P
     first = publish(source, card(0.7), registry=registry)
     second = publish(another, card(0.7), registry=registry)
     assert second.promoted
-    pointer = Store.open(registry).read_text("hate/current.json")
-    assert json.loads(pointer or "") == {"version": second.version, "previous": first.version, "metric": 0.7}
+    pointer = open_store(registry).read("hate/current.json")
+    assert pointer is not None
+    assert json.loads(pointer.data) == {"version": second.version, "previous": first.version, "metric": 0.7}
 
 
 def test_models_of_different_data_do_not_compete_by_metric(
@@ -180,8 +182,7 @@ def test_an_unknown_version_is_answered_with_those_there_are(
 
 def test_stored_versions_of_which_none_was_promoted_are_named(registry: str, source: Path) -> None:
     version = publish(source, card(), registry=registry).version
-    store = Store.open(registry)
-    store.fs.rm_file(store.path("hate/current.json"))
+    remove(registry, "hate/current.json")
     with pytest.raises(FileNotFoundError, match=f"choose one of {version} with"):
         resolve("hate", registry=registry)
 
@@ -197,19 +198,7 @@ def test_a_folder_that_is_no_checkpoint_is_refused_and_nothing_is_written(
     (source / "tokenizer.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"no checkpoint: it lacks tokenizer.json"):
         publish(source, card(), registry=registry)
-    assert Store.open(registry).folders("hate") == []
-
-
-def test_what_a_crash_left_of_a_version_is_none_and_is_published_over(registry: str, source: Path) -> None:
-    store = Store.open(registry)
-    version = publish(source, card(), registry=registry).version
-    store.fs.rm_file(store.path(f"hate/versions/{version}/card.json"))
-    store.fs.rm_file(store.path("hate/current.json"))
-    if store.local:
-        Path(store.path(f"hate/versions/{version}")).rename(store.path(f"hate/versions/.{version}.0123abcd"))
-    assert list_versions("hate", registry=registry) == []
-    assert publish(source, card(), registry=registry).version == version
-    assert [c.version for c in list_versions("hate", registry=registry)] == [version]
+    assert open_store(registry).folders("hate") == []
 
 
 def test_a_version_is_a_name_and_not_a_path(source: Path, tmp_path: Path) -> None:
@@ -220,20 +209,122 @@ def test_a_version_is_a_name_and_not_a_path(source: Path, tmp_path: Path) -> Non
         resolve("hate", registry=str(tmp_path / "models"), version="..")
 
 
-def test_a_remote_version_is_downloaded_once(source: Path, tmp_path: Path) -> None:
-    registry = f"memory://{uuid.uuid4().hex}"
-    publish(source, card(), registry=registry)
-    folder = resolve("hate", registry=registry, cache=tmp_path / "cache")
-    before = (folder / "model.safetensors").stat().st_mtime_ns
-    assert resolve("hate", registry=registry, cache=tmp_path / "cache") == folder
-    assert (folder / "model.safetensors").stat().st_mtime_ns == before
+def test_a_remote_version_is_downloaded_once(remote: str, source: Path, tmp_path: Path) -> None:
+    version = publish(source, card(), registry=remote).version
+    folder = resolve("hate", registry=remote, cache=tmp_path / "cache")
+    remove(remote, f"hate/versions/{version}/model.safetensors")
+    assert resolve("hate", registry=remote, cache=tmp_path / "cache") == folder
+    assert (folder / "model.safetensors").read_bytes() == b"weights"
 
 
-def test_a_remote_version_that_was_damaged_is_refused(source: Path, tmp_path: Path) -> None:
-    registry = f"memory://{uuid.uuid4().hex}"
-    published = publish(source, card(), registry=registry)
-    with fsspec.open(f"{published.path}/model.safetensors", "wb") as file:
-        file.write(b"weightz")
-    with pytest.raises(ValueError, match=r"model.safetensors has sha256 .* damaged"):
+@pytest.mark.parametrize("file", ["model.safetensors", "card.json"])
+def test_a_download_that_was_damaged_since_is_downloaded_again(
+    remote: str, source: Path, tmp_path: Path, file: str
+) -> None:
+    publish(source, card(), registry=remote)
+    good = (resolve("hate", registry=remote, cache=tmp_path / "cache") / file).read_bytes()
+    (resolve("hate", registry=remote, cache=tmp_path / "cache") / file).write_bytes(b"{}")
+    assert (resolve("hate", registry=remote, cache=tmp_path / "cache") / file).read_bytes() == good
+
+
+def test_a_changed_file_is_refused_by_name(registry: str, source: Path, tmp_path: Path) -> None:
+    version = publish(source, card(), registry=registry).version
+    overwrite(registry, f"hate/versions/{version}/model.safetensors", b"weightz")
+    with pytest.raises(ValueError, match=r"model.safetensors has sha256 .* damaged.*registry promote hate"):
         resolve("hate", registry=registry, cache=tmp_path / "cache")
-    assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
+    assert list((tmp_path / "cache").rglob("*.safetensors")) == []
+
+
+def test_a_missing_file_is_refused_by_name(registry: str, source: Path, tmp_path: Path) -> None:
+    version = publish(source, card(), registry=registry).version
+    remove(registry, f"hate/versions/{version}/encoding.json")
+    with pytest.raises(ValueError, match=r"encoding.json is missing.* damaged"):
+        resolve("hate", registry=registry, cache=tmp_path / "cache")
+
+
+def test_an_edited_card_is_refused(registry: str, source: Path, tmp_path: Path) -> None:
+    published = publish(source, card(threshold=0.5), registry=registry)
+    name = f"hate/versions/{published.version}/card.json"
+    held = open_store(registry).read(name)
+    assert held is not None
+    overwrite(registry, name, held.data.replace(b'"threshold": 0.5', b'"threshold": 0.9'))
+    with pytest.raises(ValueError, match=r"card.json was edited"):
+        resolve("hate", registry=registry, cache=tmp_path / "cache")
+    overwrite(registry, name, b"{")
+    with pytest.raises(ValueError, match=r"card.json is damaged"):
+        resolve("hate", registry=registry, cache=tmp_path / "cache")
+
+
+def test_a_version_is_hashed_once_and_again_when_a_file_was_touched(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed = []
+
+    class Counting(FolderStore):
+        def digest(self, name: str) -> str | None:
+            hashed.append(name)
+            return super().digest(name)
+
+    monkeypatch.setattr("tweetelm.registry.integrity.FolderStore", Counting)
+    place = str(tmp_path / "models")
+    publish(source, card(), registry=place)
+    folders = {resolve("hate", registry=place) for _ in range(3)}
+    assert len(hashed) == len(set(hashed)) == 6
+    (folders.pop() / "model.safetensors").write_bytes(b"weightz")  # as long as before
+    with pytest.raises(ValueError, match="damaged"):
+        resolve("hate", registry=place)
+
+
+def test_a_damaged_version_does_not_stop_the_others(registry: str, source: Path, another: Path) -> None:
+    first = publish(source, card(0.6), registry=registry).version
+    overwrite(registry, f"hate/versions/{first}/card.json", b"{")
+    second = publish(another, card(0.7), registry=registry)
+    assert not second.promoted
+    assert "cannot be compared with" in second.reason
+    assert [each.version for each in list_versions("hate", registry=registry)] == [second.version]
+    promote("hate", second.version, registry=registry)
+    assert current_version("hate", registry=registry) == second.version
+
+
+def test_publishing_a_model_again_whose_version_lost_a_file_makes_another_whole_one(
+    registry: str, source: Path, tmp_path: Path
+) -> None:
+    lost = publish(source, card(), registry=registry).version
+    remove(registry, f"hate/versions/{lost}/tokenizer.json")
+    again = publish(source, card(), registry=registry).version
+    assert again.startswith(lost)
+    assert resolve("hate", registry=registry, version=again, cache=tmp_path / "cache").name == again
+
+
+def test_a_damaged_pointer_says_how_to_mend_it(registry: str, source: Path) -> None:
+    version = publish(source, card(), registry=registry).version
+    overwrite(registry, "hate/current.json", b"{}")
+    for read in (current_version, resolve, rollback):
+        with pytest.raises(ValueError, match=r"current.json is damaged .*registry promote hate VERSION"):
+            read("hate", registry=registry)
+    promote("hate", version, registry=registry)
+    assert current_version("hate", registry=registry) == version
+
+
+def test_a_card_that_names_files_outside_its_version_is_refused(remote: str, tmp_path: Path) -> None:
+    bad = card(files={"../../escaped": "0" * 64})
+    bad = dataclasses.replace(bad, version=f"20261121-{bad.content[:6]}")
+    overwrite(remote, f"hate/versions/{bad.version}/card.json", bad.to_json().encode())
+    with pytest.raises(ValueError, match=r"names files outside the version: \.\./\.\./escaped"):
+        resolve("hate", registry=remote, version=bad.version, cache=tmp_path / "cache")
+
+
+def test_a_bucket_that_does_not_exist_is_named(remote: str, source: Path) -> None:
+    with pytest.raises(OSError, match=r"s3://nobody/models/hate/.*bucket"):
+        publish(source, card(), registry="s3://nobody/models")
+
+
+def test_what_goes_into_a_versions_name_never_changes() -> None:
+    """Otherwise every version that was ever published would be refused as edited."""
+    written = {"version": "x", "created": "y", "files": {"README.md": "0", "a": "1"}, "metrics": {"k": 0.5}}
+    written["a field of later years"] = {2: "a", 10: "b"}
+    content = content_of(written)
+    assert content == "a56d7cbe74794be7a02b858352c5b5448c9e6c3eb7ac81e2be26f59828e04f3b"
+    assert content == content_of(json.loads(json.dumps(written)))
+    assert content == content_of({**written, "version": "", "created": "", "files": {"a": "1"}})
+    assert content != content_of({**written, "metrics": {"k": 0.6}})

@@ -8,12 +8,11 @@ Whoever trains calls `publish`, whoever predicts calls `resolve`; people type `p
 """
 
 from tweetelm.registry.card import Base, Card, Git, Provenance, git_state, make_card
+from tweetelm.registry.publishing import Published, publish
 from tweetelm.registry.versions import (
-    Published,
     current_version,
     list_versions,
     promote,
-    publish,
     read_card,
     resolve,
     rollback,

@@ -1,36 +1,46 @@
-"""See and choose which published version is served: list, show, promote, rollback."""
+"""See, choose, check and hand on published versions."""
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
+from tweetelm.registry import verification
 from tweetelm.registry.card import Card
+from tweetelm.registry.compare import differences, measures
+from tweetelm.registry.local import export
+from tweetelm.registry.store import Store, open_store
 from tweetelm.registry.versions import (
     DEFAULT_REGISTRY,
-    current_version,
     list_versions,
     promote,
     read_card,
+    resolve,
     rollback,
+    version_names,
 )
 from tweetelm.tasks import TASKS, TaskName
 
-Registry = Annotated[str, tyro.conf.arg(help="Folder or URL (s3://…) of published models.")]
+Registry = Annotated[str, tyro.conf.arg(help="Folder or URL (s3://…, gs://…, az://…) of published models.")]
 Task = Annotated[TaskName, tyro.conf.Positional]
+Version = Annotated[str, tyro.conf.Positional]
 COLUMNS = ("", "version", "metric", "validation", "test", "model", "data", "created")
 
 
 def list_(registry: Registry = DEFAULT_REGISTRY) -> None:
     """All versions of all tasks, newest first; * marks the one that is served."""
     rows = [row for task in TASKS for row in _rows(task, registry)]
-    if not rows:
+    faults = [fault for task in TASKS for fault in _faults(task, registry)]
+    if rows:
+        print(table([COLUMNS, *rows]))
+    if faults:
+        print("\n".join(faults))
+    if not rows and not faults:
         print(
             f"nothing is published in {registry}; train a model with `python -m ray_jobs.train --task hate`"
         )
-        return
-    print(table([COLUMNS, *rows]))
 
 
 def show(
@@ -42,9 +52,23 @@ def show(
     print(read_card(task, registry=registry, version=version).to_json(), end="")
 
 
-def promote_(
-    task: Task, version: Annotated[str, tyro.conf.Positional], registry: Registry = DEFAULT_REGISTRY
-) -> None:
+def diff(a: Version, b: Version, registry: Registry = DEFAULT_REGISTRY) -> None:
+    """What two versions differ in, and their metrics side by side.
+
+    Args:
+        a: hate/20261121-abc123 as `list` shows it, or hate for the one that is served.
+        b: likewise.
+        registry: folder or URL of published models.
+    """
+    left, right = _named(a, registry), _named(b, registry)
+    names = [f"{card.task}/{card.version}" for card in (left, right)]
+    settings = differences(left, right)
+    print(table([("setting", *names), *settings]) if settings else "the settings are the same")
+    print()
+    print(table([("measure", *names, "difference"), *measures(left, right)]))
+
+
+def promote_(task: Task, version: Version, registry: Registry = DEFAULT_REGISTRY) -> None:
     """Serve a version, whatever its metric."""
     promote(task, version, registry=registry)
     print(f"{task}: {version} is current")
@@ -55,6 +79,69 @@ def rollback_(task: Task, registry: Registry = DEFAULT_REGISTRY) -> None:
     print(f"{task}: {rollback(task, registry=registry)} is current")
 
 
+def verify(
+    task: Annotated[TaskName | None, tyro.conf.Positional] = None,
+    version: Annotated[str | None, tyro.conf.Positional] = None,
+    all: bool = False,
+    registry: Registry = DEFAULT_REGISTRY,
+) -> None:
+    """Compare every file with the sha256 in its version's card; exit status 1 if one differs, is missing or
+    should not be there.
+
+    Args:
+        task: by default every task.
+        version: by default the one that is served.
+        all: every version, not only what is served.
+        registry: folder or URL of published models.
+    """
+    if all and version:
+        raise ValueError(f"--all and the version {version} exclude each other; leave out one of them")
+    store, tasks = open_store(registry), [task] if task else list(TASKS)
+    bad = [fault for each in tasks if (fault := verification.pointer_fault(store, each))]
+    print("\n".join(bad), end="\n" if bad else "")
+    checked = [(each, name) for each in tasks for name in _to_verify(store, each, version, all)]
+    if not checked and not bad:
+        raise FileNotFoundError(f"nothing is published in {registry}: there is nothing to verify")
+    damaged = [name for name in checked if not _verified(store, *name)]
+    if bad or damaged:
+        sys.exit(f"{len(damaged)} of {len(checked)} versions are damaged")
+
+
+def export_(
+    task: Task,
+    version: Version,
+    folder: Annotated[Path, tyro.conf.Positional],
+    registry: Registry = DEFAULT_REGISTRY,
+) -> None:
+    """Copy a version to a new folder that loads with transformers and with Predictor."""
+    store, card = open_store(registry), read_card(task, registry=registry, version=version)
+    export(store, f"{task}/versions/{version}", card, folder)
+    print(f"{task}/{version} is in {folder}, {len(card.files) + 1} files, checked")
+
+
+def push_(
+    task: Task,
+    version: Version,
+    hub_id: Annotated[str, tyro.conf.Positional],
+    public: bool = False,
+    registry: Registry = DEFAULT_REGISTRY,
+) -> None:
+    """Upload a version to a repository on the model hub.
+
+    Args:
+        task: hate or deepfake.
+        version: as `list` shows it.
+        hub_id: owner/name; made if there is none.
+        public: let everybody see it. Read the licences in the version's README.md first. The card names the
+            run's storage and settings.
+        registry: folder or URL of published models.
+    """
+    from tweetelm.registry.push import push
+
+    card = read_card(task, registry=registry, version=version)
+    print(push(resolve(task, registry=registry, version=version), card, hub_id, public=public))
+
+
 def table(rows: list[tuple[str, ...]]) -> str:
     """Rows as aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -63,8 +150,18 @@ def table(rows: list[tuple[str, ...]]) -> str:
 
 
 def _rows(task: str, registry: str) -> list[tuple[str, ...]]:
-    current = current_version(task, registry=registry)
+    current = verification.served(open_store(registry), task)
     return [_row(card, card.version == current) for card in list_versions(task, registry=registry)]
+
+
+def _faults(task: str, registry: str) -> list[str]:
+    """A line for each thing of a task that `list` cannot show."""
+    store = open_store(registry)
+    shown = {card.version for card in list_versions(task, registry=registry)}
+    hidden = set(version_names(store, task)) - shown - set(verification.unfinished(store, task))
+    lines = [f"{task}/{name}: its card is damaged or missing; see verify --all" for name in sorted(hidden)]
+    fault = verification.pointer_fault(store, task)
+    return [*lines, fault] if fault else lines
 
 
 def _row(card: Card, current: bool) -> tuple[str, ...]:
@@ -83,17 +180,51 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
 
 
+def _named(name: str, registry: str) -> Card:
+    """The card of hate/VERSION, or of what is served as hate."""
+    task, _, version = name.partition("/")
+    if task not in TASKS:
+        raise ValueError(f"{name!r} is no version; expected TASK/VERSION as `list` shows it, or a task")
+    return read_card(task, registry=registry, version=version or None)
+
+
+def _to_verify(store: Store, task: str, version: str | None, every: bool) -> list[str]:
+    if version:
+        return [version]
+    names = version_names(store, task)
+    if every:
+        open_ends = verification.unfinished(store, task)
+        for name in open_ends:
+            print(f"{task}/{name}: unfinished, and no version; publishing the same model again finishes it")
+        return [name for name in names if name not in open_ends]
+    served = verification.served(store, task)
+    return [served] if served in names else []
+
+
+def _verified(store: Store, task: str, version: str) -> bool:
+    found = verification.verify(store, task, version)
+    for file, what in found.items():
+        print(f"{task}/{version}: {file} {what}")
+    if not found:
+        print(f"{task}/{version}: whole")
+    return not found
+
+
 def main() -> None:
     """Run one verb from the command line; a mistake of the user's is one line, not a traceback."""
     verbs: dict[str, Callable[..., Any]] = {
         "list": list_,
         "show": show,
+        "diff": diff,
         "promote": promote_,
         "rollback": rollback_,
+        "verify": verify,
+        "export": export_,
+        "push": push_,
     }
     try:
         tyro.extras.subcommand_cli_from_dict(verbs, prog="python -m tweetelm.registry", description=__doc__)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(str(error))
 
 

@@ -105,11 +105,8 @@ class Card:
 
     @property
     def content(self) -> str:
-        """sha256 of all but the version's own name, its date and the README, which both are made from."""
-        values = dataclasses.asdict(self)
-        del values["version"], values["created"]
-        values["files"] = {name: digest for name, digest in self.files.items() if name != README}
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+        """Digest by which two cards are of the same version; see `content_of`."""
+        return content_of(dataclasses.asdict(self))
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -129,6 +126,16 @@ class Card:
             raise ValueError(f"this is no model card: it lacks {', '.join(sorted(absent))}")
         kept = {name: value for name, value in values.items() if name in known}
         return cls(**kept | {"labels": tuple(kept["labels"])})
+
+
+def content_of(values: Mapping[str, Any]) -> str:
+    """sha256 of what card.json says, but for the version's own name, its date and the README, which both are
+    made from. A version's name begins with it, so that an edited card is noticed: never change what goes in.
+    """
+    plain = json.loads(json.dumps(values))  # a key that is a number sorts otherwise before it is JSON
+    kept = {name: value for name, value in plain.items() if name not in ("version", "created")}
+    kept["files"] = {name: digest for name, digest in plain["files"].items() if name != README}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
 def make_card(
