@@ -25,7 +25,8 @@ from tweetelm.tasks import TASKS, TaskName
 
 Registry = Annotated[str, tyro.conf.arg(help="Folder or URL (s3://…, gs://…, az://…) of published models.")]
 Task = Annotated[TaskName, tyro.conf.Positional]
-Version = Annotated[str, tyro.conf.Positional]
+Version = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="VERSION")]
+OptionalVersion = Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[VERSION]")]
 COLUMNS = ("", "version", "metric", "validation", "test", "model", "data", "created")
 
 
@@ -45,7 +46,7 @@ def list_(registry: Registry = DEFAULT_REGISTRY) -> None:
 
 def show(
     task: Task,
-    version: Annotated[str | None, tyro.conf.Positional] = None,
+    version: OptionalVersion = None,
     registry: Registry = DEFAULT_REGISTRY,
 ) -> None:
     """The card of a version, by default the one that is served."""
@@ -81,7 +82,7 @@ def rollback_(task: Task, registry: Registry = DEFAULT_REGISTRY) -> None:
 
 def verify(
     task: Annotated[TaskName | None, tyro.conf.Positional] = None,
-    version: Annotated[str | None, tyro.conf.Positional] = None,
+    version: OptionalVersion = None,
     all: bool = False,
     registry: Registry = DEFAULT_REGISTRY,
 ) -> None:
@@ -110,7 +111,7 @@ def verify(
 def export_(
     task: Task,
     version: Version,
-    folder: Annotated[Path, tyro.conf.Positional],
+    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")],
     registry: Registry = DEFAULT_REGISTRY,
 ) -> None:
     """Copy a version to a new folder that loads with transformers and with Predictor."""
@@ -122,7 +123,7 @@ def export_(
 def push_(
     task: Task,
     version: Version,
-    hub_id: Annotated[str, tyro.conf.Positional],
+    hub_id: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="HUB_ID")],
     public: bool = False,
     registry: Registry = DEFAULT_REGISTRY,
 ) -> None:
