@@ -6,7 +6,7 @@ from tests.keyword_classifier import KeywordClassifier
 from tweetelm.evaluation.behaviour import behaviour, run, suite
 from tweetelm.evaluation.document import Interval
 from tweetelm.evaluation.functionality import Case, Functionality, Group, about, changed
-from tweetelm.tasks import DEEPFAKE, HATE, TASKS
+from tweetelm.tasks import DEEPFAKE, HATE, TASKS, Task
 from tweetelm.text import TextConfig, normalise
 
 MARTIANS = Group("Martians", "a Martian", "Martians")
@@ -34,7 +34,7 @@ def test_a_functionality_without_cases_or_originals_is_refused() -> None:
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
-def test_functionalities_have_names_of_their_own_and_enough_different_cases(task) -> None:  # type: ignore[no-untyped-def]
+def test_functionalities_have_names_of_their_own_and_enough_different_cases(task: Task) -> None:
     functionalities = suite(task)
     assert len(functionalities) >= (29 if task is HATE else 10)
     assert max(Counter(f.name for f in functionalities).values()) == 1
@@ -110,7 +110,10 @@ def test_the_section_holds_rates_with_intervals_and_no_case() -> None:
     assert isinstance(rate, Interval)
     assert (rate.value, rate.low < 1 / 3 < rate.high) == (1 / 3, True)
     assert [row[0] for row in groups.rows][:3] == ["women", "immigrants", "refugees"]
-    assert len(groups.columns) == len(groups.rows[0]) == 3
+    harmless, hateful = groups.rows[0][1:]
+    assert isinstance(harmless, Interval)
+    assert isinstance(hateful, Interval)
+    assert (harmless.value, hateful.value) == (1.0, 2 / 75)  # as it is, and in capitals
     assert "vermin, plain" not in repr(section)
 
 

@@ -32,7 +32,7 @@ def test_signs_inside_a_word_are_spelt_out(text: str, plain: str) -> None:
         "PS4 mp3 F150 covid19 MS13 iPhone7 R2D2",
         "JimJordan4Speaker DueProcess4All",
         "wall!We NOW!America hello! !no",
-        "@b0b @us3r @women bob@user refugees@someone hi@b0b.com a@b@c",
+        "@b0b @us3r @women @way @round bob@user refugees@someone hi@b0b.com a@b@c",
         "https://t.co/h4te www.h4te.com &#116; 0x1f",
         "15 70 1337",
     ],
