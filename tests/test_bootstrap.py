@@ -19,6 +19,13 @@ def macro(labels: np.ndarray, told: np.ndarray) -> float:
     return float(np.mean([2 * hits[i] / ((labels == i).sum() + (told == i).sum()) for i in (0, 1)]))
 
 
+def area(labels: np.ndarray, scores: np.ndarray) -> float:
+    """By ranks; quicker than scikit-learn's, with which it agrees below."""
+    ranks, up = stats.rankdata(scores), labels == 1
+    pairs = up.sum() * (~up).sum()
+    return float((ranks[up].sum() - up.sum() * (up.sum() + 1) / 2) / pairs)
+
+
 def positive_precision(labels: np.ndarray, told: np.ndarray) -> float:
     return float(labels[told == 1].mean())
 
@@ -58,7 +65,7 @@ def test_statistics_of_confusion_counts_are_sklearns() -> None:
 def test_an_interval_of_rows_is_scipys_percentile_bootstrap() -> None:
     ours = row_intervals(400, auroc(LABELS == 1, SCORES), resamples=4000)[0]
     found = stats.bootstrap(
-        (LABELS, SCORES), roc_auc_score, paired=True, vectorized=False, method="percentile", n_resamples=300,
+        (LABELS, SCORES), area, paired=True, vectorized=False, method="percentile", n_resamples=300,
         rng=1,
     )  # fmt: skip
     assert ours.value == pytest.approx(roc_auc_score(LABELS, SCORES))

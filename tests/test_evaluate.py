@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import json
 from pathlib import Path
 
@@ -26,6 +27,7 @@ DEEPFAKE_ROWS = dataset(
 )
 
 
+@functools.cache
 def evaluation(threshold: float | None = None) -> Evaluation:
     return evaluate(ShoutPredictor(HATE, threshold), HATE_ROWS)
 

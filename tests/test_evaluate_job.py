@@ -48,35 +48,34 @@ def versions(place: Path, registry: str) -> list[str]:
     return [published(place, registry, seed=seed) for seed in (0, 1)]
 
 
-def test_evaluating_a_version_gives_the_numbers_that_were_published(
-    versions: list[str], registry: str, tmp_path: Path
-) -> None:
+@pytest.fixture(scope="module")
+def evaluated(versions: list[str], registry: str, place: Path) -> Path:
+    """The report of the first version, against the second."""
     arguments = Arguments(
-        task="hate", version=versions[0], registry=registry, data=SAMPLE, out=tmp_path, probes=False
-    )
+        task="hate", version=versions[0], against=versions[1], registry=registry, data=SAMPLE,
+        out=place / "evaluated", probes=False,
+    )  # fmt: skip
     assert evaluate(arguments) == 0
+    return place / "evaluated"
+
+
+def test_evaluating_a_version_gives_the_numbers_that_were_published(
+    evaluated: Path, versions: list[str], registry: str
+) -> None:
     stored = resolve("hate", registry=registry, version=versions[0]) / "evaluation"
-    ours, theirs = (json.loads((folder / "metrics.json").read_text()) for folder in (tmp_path, stored))
+    ours, theirs = (json.loads((folder / "metrics.json").read_text()) for folder in (evaluated, stored))
     assert theirs["temperature"] != 1.0
     for split in ("validation", "test"):
         assert ours["splits"][split]["confusion"] == theirs["splits"][split]["confusion"]
-        assert ours["splits"][split]["auroc"] == pytest.approx(
-            theirs["splits"][split]["auroc"], abs=1e-3
-        )  # a tie more or less, in float32
-    lines = [(folder / "predictions-test.csv").read_text().splitlines()[5] for folder in (tmp_path, stored)]
+        areas = [content["splits"][split]["auroc"] for content in (ours, theirs)]
+        assert areas[0] == pytest.approx(areas[1], abs=1e-3)  # a tie more or less, in float32
+    lines = [(folder / "predictions-test.csv").read_text().splitlines()[5] for folder in (evaluated, stored)]
     told = [list(map(float, line.split(",")[1:3])) for line in lines]
     assert told[0] == pytest.approx(told[1], abs=1e-5)
 
 
-def test_another_version_is_compared_tweet_by_tweet(
-    versions: list[str], registry: str, tmp_path: Path
-) -> None:
-    arguments = Arguments(
-        task="hate", version=versions[0], against=versions[1], registry=registry, data=SAMPLE, out=tmp_path,
-        probes=False,
-    )  # fmt: skip
-    evaluate(arguments)
-    content = json.loads((tmp_path / "report.json").read_text())
+def test_another_version_is_compared_tweet_by_tweet(evaluated: Path, versions: list[str]) -> None:
+    content = json.loads((evaluated / "report.json").read_text())
     section = next(s for s in content["sections"] if s["title"] == f"Against {versions[1]}")
     counts = dict(section["tables"][1]["rows"])
     assert sum(counts.values()) == len(load(HATE, SAMPLE)["test"])

@@ -19,7 +19,7 @@ from tweetelm.evaluation.sections.calibrated import calibration
 from tweetelm.evaluation.sections.errors import bias, worst, worst_errors
 from tweetelm.evaluation.sections.headline import comparison, headline
 from tweetelm.evaluation.sections.shift import domain_auroc, shift
-from tweetelm.evaluation.sections.slices import overlap, parts
+from tweetelm.evaluation.sections.slices import find_twins, overlap, parts
 from tweetelm.evaluation.sections.splits import held_out, side_by_side
 from tweetelm.tasks import DEEPFAKE, HATE, Task
 
@@ -60,6 +60,13 @@ def test_tweets_that_stand_in_train_are_told_apart_by_their_twins_label() -> Non
     assert identical["twin of the opposite label"] == (1, 0.0, 1.0, None)  # GO home: hate in train
     assert normalised["with a twin"][:1] == (3,)  # the link is masked
     assert identical["without a twin"][0] + identical["with a twin"][0] == 6
+
+
+def test_a_twin_is_opposite_if_train_calls_it_anything_else() -> None:
+    labels, seen = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    twin, opposite = find_twins(["a", "b", "b", "new"], labels, ["a", "b", "b", "c"], seen)
+    assert twin.tolist() == [True, True, True, False]
+    assert opposite.tolist() == [False, True, True, False]
 
 
 def test_whether_the_model_has_seen_the_twins_is_said() -> None:
@@ -166,10 +173,18 @@ def test_splits_of_other_words_are_told_apart_and_shuffled_ones_are_not() -> Non
 
 
 def test_calibration_is_told_without_with_and_by_validations_temperature() -> None:
-    section = calibration(evidence())
-    names = [row[:2] for row in section.tables[0].rows]
-    assert ("test", "none") in names
-    assert ("validation", "fitted on validation") in names
+    rows = dataset(
+        HATE,
+        validation=[("so SO sad", 0), ("so SO SAD", 1), ("so sad SO", 1), ("SO so SAD", 1), ("WAR is ON", 0)],
+        test=[("peace NOW", 0), ("WAR", 1)],
+    )
+    section = calibration(evidence(rows))
+    by_name = {row[:2]: row[2:] for row in section.tables[0].rows}
+    assert list(by_name) == [
+        (split, rule) for split in ("validation", "test") for rule in ("none", "fitted on validation")
+    ]
+    losses = [by_name["validation", rule][1].value for rule in ("none", "fitted on validation")]
+    assert losses[1] < losses[0]
     assert [figure.name for figure in section.figures] == ["reliability", "curves"]
     rules = rows_of(section.tables[-1])
     assert rules["even odds"][0] == 0.5
