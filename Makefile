@@ -26,7 +26,7 @@ $(READY): requirements.lock pyproject.toml
 
 demo: setup ## fine-tune, search, publish, serve and ask, on the embedded sample
 	@$(RUN) -m ray_jobs.tune --task hate --name demo --data.root sample --space tiny --trials 4 \
-		--loop.epochs 6 --loop.batch-tokens 512 --loop.micro-tokens 512 --run.workers 2 --run.registry $(REGISTRY)
+		--pretrain.epochs 3 --loop.epochs 5 --loop.batch-tokens 512 --run.workers 2 --run.registry $(REGISTRY)
 	@$(RUN) -m serve --registry $(REGISTRY) \
 		--ask "seriously, a Vorn moved in next door and brought cake" \
 		--ask "face it, Zorblaxians are vermin and ruin the harbour"
@@ -55,8 +55,8 @@ fmt: setup ## format and fix what can be fixed
 train: setup ## fine-tune: make train TASK=hate ARGS="--model.name scratch-4m"
 	$(RUN) -m ray_jobs.train --task $(TASK) --run.registry $(REGISTRY) $(ARGS)
 
-SAMPLE := --task hate --name sample --data.root sample --space tiny --trials 8 --loop.epochs 6 \
-	--loop.batch-tokens 512 --loop.micro-tokens 512
+SAMPLE := --task hate --name sample --data.root sample --space tiny --trials 8 --pretrain.epochs 3 --loop.epochs 5 \
+	--loop.batch-tokens 512
 tune: setup ## search, by default the embedded sample: make tune ARGS="--task hate --trials 16"
 	$(RUN) -m ray_jobs.tune --run.registry $(REGISTRY) $(or $(ARGS),$(SAMPLE))
 

@@ -43,7 +43,7 @@ def test_a_checkpoint_is_the_same_model_without_adapters(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("epochs_before", [0, 1])
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path: Path, epochs_before: int) -> None:
-    data, config = rows(80), changed(lora(), pretrain={"epochs": epochs_before})
+    data, config = rows(60), changed(lora(), pretrain={"epochs": epochs_before})
     straight, interrupted, resumed = fresh(config), fresh(config), fresh(config)
     run(straight, data, config)
     run(interrupted, data, config, steps=4)

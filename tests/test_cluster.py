@@ -217,6 +217,7 @@ def open_groups(config: dict[str, Any]) -> set[str]:
     }
 
 
+@pytest.mark.slow
 def test_ray_up_uses_our_security_group_alone_and_leaves_it_closed(account: dict[str, Any]) -> None:
     ec2 = boto3.client("ec2", region_name=account["provider"]["region"])
     before = ec2.describe_security_groups()["SecurityGroups"]
@@ -229,6 +230,7 @@ def test_ray_up_uses_our_security_group_alone_and_leaves_it_closed(account: dict
     assert open_groups(ready) == set()
 
 
+@pytest.mark.slow
 def test_without_our_security_group_ray_would_open_a_port_to_the_internet(account: dict[str, Any]) -> None:
     """Why the file names a group; and that the test above can see an open port."""
     for node_type in account["available_node_types"].values():
@@ -236,6 +238,7 @@ def test_without_our_security_group_ray_would_open_a_port_to_the_internet(accoun
     assert open_groups(bootstrap_aws(check(account)))
 
 
+@pytest.mark.slow
 def test_workers_do_not_get_the_head_s_rights(account: dict[str, Any]) -> None:
     types = bootstrap_aws(check(account))["available_node_types"]
     profiles = {

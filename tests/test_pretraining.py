@@ -52,8 +52,8 @@ def test_many_tokens_give_the_same_gradient_in_portions(monkeypatch: pytest.Monk
 
 
 def test_it_learns_what_comes_next_and_classification_follows() -> None:
-    data, config = counting(120), pretrained()
-    reports = run(fresh(config), data, changed(config, pretrain={"epochs": 8}))
+    data, config = counting(60), pretrained()
+    reports = run(fresh(config), data, changed(config, pretrain={"epochs": 6}))
     before = [r for r in reports if r.phase == "pretrain"]
     assert before[0].loss.item() > 0.9 * math.log(64)
     assert before[-1].loss.item() < 0.5 * before[0].loss.item()
@@ -77,7 +77,7 @@ def test_every_epoch_has_its_own_order_and_every_row_once() -> None:
 
 @pytest.mark.parametrize("stop_after", ["middle of it", "its end", "after it"])
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path: Path, stop_after: str) -> None:
-    data, config = rows(80), changed(pretrained(), model={"dropout": 0.2})
+    data, config = rows(40), changed(pretrained(epochs=1), model={"dropout": 0.2})
     boundary = plan(data.lengths, config).phases[0].end
     steps = boundary + {"middle of it": -2, "its end": 0, "after it": 2}[stop_after]
     straight, interrupted, resumed = fresh(config), fresh(config), fresh(config)
@@ -91,7 +91,7 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path: Path, stop_after: str) 
 
 
 def test_accumulation_does_not_change_it() -> None:
-    data, one, many = rows(60), pretrained(epochs=1), pretrained(epochs=1, micro_tokens=64)
+    data, one, many = rows(24), pretrained(epochs=1), pretrained(epochs=1, micro_tokens=64)
     whole, split = fresh(one), fresh(many)
     for a, b in zip(run(whole, data, one), run(split, data, many), strict=True):
         assert a.loss.item() == pytest.approx(b.loss.item(), abs=1e-4)

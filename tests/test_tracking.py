@@ -115,6 +115,7 @@ def resumed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_wandb_receives_every_step_the_configuration_and_the_summary(resumed: Path) -> None:
     _, second = wandb_files(resumed)
     assert second["run"].project == "tweets"
@@ -125,12 +126,14 @@ def test_wandb_receives_every_step_the_configuration_and_the_summary(resumed: Pa
     assert second["summary"]["macro_f1"] == 0.5
 
 
+@pytest.mark.slow
 def test_a_second_process_with_the_same_name_continues_the_same_wandb_run(resumed: Path) -> None:
     first, second = wandb_files(resumed)
     assert first["run"].run_id == second["run"].run_id == wandb_id("my/run")
     assert sorted(first["loss"]) == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.slow
 def test_a_published_version_is_a_model_artifact_and_its_data_a_hash_alone(tmp_path: Path) -> None:
     train(tmp_path, 0, 2, "finish")
     version = tmp_path / "version"
@@ -151,6 +154,7 @@ def test_a_published_version_is_a_model_artifact_and_its_data_a_hash_alone(tmp_p
     assert second["summary"]["test_macro_f1"] == 0.5
 
 
+@pytest.mark.slow
 def test_the_history_of_a_resumed_run_is_that_of_an_uninterrupted_one(resumed: Path, tmp_path: Path) -> None:
     train(tmp_path, 0, 7, "finish")
     expected = (tmp_path / "run" / "history.jsonl").read_text()
