@@ -63,7 +63,6 @@ HARMLESS: Grammar = {
 
 
 def hate_rows(count: int, rng: random.Random) -> list[tuple[str, int]]:
-    ""
     """That many different tweets with their label (1 is hate), 42 % of them hateful, as in the real data."""
     rows: dict[str, tuple[str, int]] = {}
     while len(rows) < count:
