@@ -42,7 +42,7 @@ def survey() -> Resources:
 
 
 def connect() -> Resources:
-    """Join the cluster this process belongs to, or start one here.
+    """Join the cluster this process belongs to, or start one here; once joined, stay.
 
     Raises:
         ConnectionError: RAY_ADDRESS names a cluster that cannot be reached.
@@ -53,7 +53,9 @@ def connect() -> Resources:
 
     local = "RAY_ADDRESS" not in os.environ
     try:
-        if local:
+        if ray.is_initialized():
+            pass
+        elif local:
             _start_here()
         else:
             ray.init(logging_level=logging.ERROR)
