@@ -46,7 +46,8 @@ check: setup ## lint, types, import rules, fast tests: under two minutes
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not ray and not slow and not gpu and not network"
 
 test: setup ## every test that this machine can run
-	@$(BIN)/pytest -q -m "not gpu and not network"
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not ray and not gpu and not network"
+	@$(BIN)/pytest -q -m "ray and not gpu and not network"
 
 fmt: setup ## format and fix what can be fixed
 	@$(BIN)/ruff format --quiet .

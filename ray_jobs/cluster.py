@@ -18,6 +18,7 @@ _SETTINGS = {
     "RAY_DEDUP_LOGS": "0",
     "RAY_COLOR_PREFIX": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a checkpoint between validations reports no score
     "TOKENIZERS_PARALLELISM": "false",
 }
 _GIB = 2**30

@@ -1,6 +1,7 @@
 """A search: many runs of `launch.run`, the poor ones pruned, one chosen by validation."""
 
 import dataclasses
+import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -209,7 +210,7 @@ def _trial(
     """A trial as its reports and its run's folder tell: what Tune remembers may be stale after a restart."""
     sample, metric = plain(proposed), score_name(base)
     config = trial_config(base, sample, number)
-    curve = _curve(result.metrics_dataframe, metric)
+    curve = _curve(_reports(result), metric)
     scores = [score for _, score in curve] + [m[metric] for _, m in scored_checkpoints(config)]
     epochs = max((epoch for epoch, _ in curve), default=0.0)
     status: Literal["done", "pruned", "failed"] = "pruned" if epochs < config.loop.epochs else "done"
@@ -231,13 +232,20 @@ def _trial(
     )
 
 
-def _curve(reports: Any, metric: str) -> tuple[tuple[float, float], ...]:
+def _curve(reports: list[dict[str, Any]], metric: str) -> tuple[tuple[float, float], ...]:
     """(epoch, score) of each validation, in order; a step that was repeated after an interruption counts
     once."""
-    if reports is None or metric not in reports:
-        return ()
-    validated = reports.dropna(subset=[metric]).drop_duplicates("step", keep="last").sort_values("step")
-    return tuple((float(e), float(s)) for e, s in zip(validated["epoch"], validated[metric], strict=True))
+    validated = {report["step"]: report for report in reports if metric in report}
+    return tuple((float(validated[s]["epoch"]), float(validated[s][metric])) for s in sorted(validated))
+
+
+def _reports(result: Any) -> list[dict[str, Any]]:
+    """All that a trial reported. (Tune's table of it has the first report's columns only.)"""
+    path = f"{result.path}/result.json"
+    if not result.filesystem.get_file_info(path).is_file:
+        return []
+    with result.filesystem.open_input_stream(path) as file:
+        return [json.loads(line) for line in file.readall().splitlines()]
 
 
 def _speeds(plan: Search, trials: tuple[Trial, ...], resources: Resources) -> dict[str, float]:
