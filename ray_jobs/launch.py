@@ -15,7 +15,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2.api.config import LoggingConfig
 
 from ray_jobs.cluster import Resources
-from ray_jobs.worker import Setup, train_worker
+from ray_jobs.worker import SCORE, Setup, train_worker
 from tweetelm.config import TrainConfig, identity
 from tweetelm.openelm.accounting import Cost
 from tweetelm.overrides import completed, difference
@@ -84,7 +84,7 @@ def run(
                 max_failures=config.run.retries, controller_failure_limit=3
             ),
             checkpoint_config=ray.train.CheckpointConfig(
-                num_to_keep=2, checkpoint_score_attribute=score_name(config), checkpoint_score_order="max"
+                num_to_keep=2, checkpoint_score_attribute=SCORE, checkpoint_score_order="max"
             ),
             callbacks=list(callbacks),
             logging_config=LoggingConfig(log_level="ERROR"),

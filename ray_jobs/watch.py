@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.table import Table
 
 from ray_jobs.trials import show
+from tweetelm.training.phases import PRETRAIN
 
 
 class Watch(tune.Callback):
@@ -29,7 +30,9 @@ class Watch(tune.Callback):
     ) -> None:
         score = result.get(f"validation_{self.metric}")
         said = f"epoch {result.get('epoch', 0):.2f} of {self._wanted(trial)}"
-        if score is None:
+        if result.get("phase") == PRETRAIN:
+            said = f"language modelling, step {result.get('step')}  loss {result.get('loss', 0.0):.4f}"
+        elif score is None:
             said += f"  step {result.get('step')}  loss {result.get('loss', float('nan')):.4f}"
         else:
             said += f"  validation {self.metric} {score:.4f}"

@@ -28,6 +28,8 @@ from tweetelm.training.setup import Prepared, build_state
 from tweetelm.training.state import TrainingState
 from tweetelm.training.strategy import DataParallel
 
+SCORE = "score"  # by which Ray Train keeps checkpoints: those that validation has not scored go first
+
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
@@ -73,7 +75,14 @@ def _report(report: Report, state: TrainingState, setup: Setup, leads: bool) -> 
     """Hand a checkpoint to Ray. Every worker takes part; the first one's files and metrics count."""
     scores = {f"validation_{key}": value for key, value in (report.scores or {}).items()}
     epoch = report.epoch if report.phase == CLASSIFY else 0.0  # a search prunes by epochs of classification
-    metrics = {"step": report.step, "epoch": epoch, "loss": report.loss.item(), **scores}
+    metrics = {
+        "step": report.step,
+        "phase": report.phase,
+        "epoch": epoch,
+        "loss": report.loss.item(),
+        **scores,
+    }
+    metrics[RANK] = scores.get(f"validation_{TASKS[setup.config.task].metric}", -1.0)
     checkpoint = _save(state, setup) if leads else None
     ray.train.report(metrics, checkpoint=checkpoint, checkpoint_upload_mode=CheckpointUploadMode.ASYNC)
 

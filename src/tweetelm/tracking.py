@@ -109,6 +109,7 @@ class WandB:
             )
             return
         folder.mkdir(parents=True, exist_ok=True)
+        wandb.setup(settings=wandb.Settings(silent=True))  # init's own setting leaves its warnings
         self._run = self._attempt(
             "start",
             lambda: wandb.init(
