@@ -82,7 +82,7 @@ def _report(report: Report, state: TrainingState, setup: Setup, leads: bool) -> 
         "loss": report.loss.item(),
         **scores,
     }
-    metrics[RANK] = scores.get(f"validation_{TASKS[setup.config.task].metric}", -1.0)
+    metrics[SCORE] = scores.get(f"validation_{TASKS[setup.config.task].metric}", -1.0)
     checkpoint = _save(state, setup) if leads else None
     ray.train.report(metrics, checkpoint=checkpoint, checkpoint_upload_mode=CheckpointUploadMode.ASYNC)
 
