@@ -80,7 +80,7 @@ DEEPFAKE = Task(
     licence="no licence stated by the TweepFake repository: fetch it from its authors, do not "
     "redistribute it",
     licence_name="tweepfake-without-licence",
-    limits="17 personas and 23 bots with generators up to 2020 (GPT-2, RNN, Markov chains). 16 formatting "
+    limits="17 people and 23 bots with generators up to 2020 (GPT-2, RNN, Markov chains). 16 formatting "
     "counts alone reach .852 accuracy; recall on an unseen generator is .18 to .31. A bot verdict is no "
     "evidence about an author.",
     group_column="class_type",
