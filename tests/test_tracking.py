@@ -265,7 +265,7 @@ class BrokenRun:
 def test_when_wandb_fails_later_the_run_goes_on_and_says_so_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    broken = SimpleNamespace(init=lambda **_: BrokenRun(), Settings=lambda **_: None)
+    broken = SimpleNamespace(init=lambda **_: BrokenRun(), Settings=lambda **_: None, setup=lambda **_: None)
     monkeypatch.setitem(sys.modules, "wandb", broken)
     track(tmp_path)
     assert len(read_history(tmp_path / "history.jsonl")) == 3
