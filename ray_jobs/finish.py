@@ -11,6 +11,7 @@ import fsspec
 import ray
 
 from ray_jobs.cluster import Resources
+from ray_jobs.journal import home
 from ray_jobs.launch import Outcome, run_folder
 from ray_jobs.tasks import local_copy, task_options
 from tweetelm.config import TrainConfig
@@ -119,9 +120,7 @@ def _keep(report: Path, where: str) -> None:
 
 def _track(config: TrainConfig, finished: Finished, card: Card, checkpoint: Path) -> None:
     """Test scores, the published version and the data's hash, in the run's place in Weights & Biases."""
-    storage = run_folder(config)
-    home = Path(storage) if "://" not in storage else Path.cwd()
-    tracker = open_wandb(config, home, api_key_present="WANDB_API_KEY" in os.environ)
+    tracker = open_wandb(config, home(run_folder(config)), api_key_present="WANDB_API_KEY" in os.environ)
     if tracker is None:
         return
     if finished.version:

@@ -85,15 +85,19 @@ class Journal:
             self.bar.close()
 
 
+def home(folder: str) -> Path:
+    """Where files of a run are written that only local disks take: its folder, or this process's if that is
+    elsewhere."""
+    return Path(folder) if "://" not in folder else Path.cwd()
+
+
 def open_journal(setup: "Setup", step: int) -> Journal:
     """Open a run's trackers, and a bar if somebody watches.
 
-    History goes to the run's folder if it is a local one, else to the worker's own. `step`: that training
-    goes on from.
+    `step`: that training goes on from.
     """
-    config, folder = setup.config, setup.folder
-    home = Path(folder) if "://" not in folder else Path.cwd()
-    tracker = open_trackers(config, home, step, api_key_present=setup.api_key_present)
+    config = setup.config
+    tracker = open_trackers(config, home(setup.folder), step, api_key_present=setup.api_key_present)
     if step and not setup.quiet:
         print(f"resuming {config.run_name} at step {step}", flush=True)
     bar = None

@@ -69,7 +69,7 @@ def real(arguments: Arguments) -> int:
     _fetch(arguments)
     results = [_one_task(arguments, task) for task in arguments.tasks]
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(results_page(arguments, results), encoding="utf-8")
+    arguments.out.write_text(results_page(results), encoding="utf-8")
     print(
         f"\nresults are in {arguments.out}; serve them: python -m serve --registry {arguments.run.registry}"
     )
@@ -143,22 +143,22 @@ def _space(arguments: Arguments) -> "Space":
     return {**find_space(arguments.space), "model.name": tune.choice(list(arguments.sizes))}
 
 
-def results_page(arguments: Arguments, results: list[TaskResult]) -> str:
+def results_page(results: list[TaskResult]) -> str:
     """The table as Markdown: winners beside published results, and the best of each size."""
     from tweetelm.evaluation.document import Document, Section
+    from tweetelm.evaluation.markdown import render_markdown
 
     sections = tuple(
         Section(title=result.task, text=_told(result), tables=_tables(result)) for result in results
     )
-    from tweetelm.evaluation.markdown import render_markdown
-
     notices = tuple(dict.fromkeys(notice for result in results for notice in result.notices))
     return render_markdown(Document(title="Results", notices=notices, sections=sections))
 
 
 def _told(result: TaskResult) -> tuple[str, ...]:
-    settings = ", ".join(f"{key} {value:.2g}" if isinstance(value, float) else f"{key} {value}"
-                         for key, value in result.search.best.sample.items())  # fmt: skip
+    from ray_jobs.trials import show
+
+    settings = ", ".join(f"{key} {show(value)}" for key, value in result.search.best.sample.items())
     count = len(result.spread["test"][TASKS[result.task].metric]["values"])
     return (
         f"{TASKS[result.task].question} Chosen by validation among {len(result.search.trials)} trials: "

@@ -24,7 +24,7 @@ from ray_jobs.launch import (
 from ray_jobs.pruning import PRUNED_FILE, Pruned, Pruner, pruned_trials
 from ray_jobs.spaces import Space, as_grid, grid_size, most_epochs, plain
 from ray_jobs.speed import measure_speeds
-from ray_jobs.trials import Prefer, SearchResult, Trial, choose
+from ray_jobs.trials import Prefer, Propose, SearchResult, Trial, choose
 from ray_jobs.watch import Watch
 from tweetelm.config import TrainConfig
 from tweetelm.overrides import override
@@ -33,7 +33,6 @@ from tweetelm.training.setup import Prepared, preparation_key, prepare
 
 RESULT_FILE = "result.json"
 Store = dict[str, "ray.ObjectRef[Prepared]"]  # by `preparation_key`
-Propose = Literal["random", "grid", "optuna"]
 _TRIAL_MEMORY = 64 * 2**20  # a token, not a measure: a trial holds no CPU, so its workers cannot starve
 
 
@@ -78,6 +77,11 @@ class Search:
     def epochs(self) -> int:
         """Of the longest trial."""
         return most_epochs(self.space, self.base)
+
+    @property
+    def grace(self) -> int:
+        """Epochs that every trial is given before the first may be pruned."""
+        return max(1, self.epochs // 3)
 
 
 def search_name(base: TrainConfig) -> str:
@@ -158,14 +162,13 @@ def _tune_config(plan: Search) -> tune.TuneConfig:
         proposer: Any = OptunaSearch(seed=seed)
     else:
         proposer = BasicVariantGenerator(random_state=seed, max_concurrent=plan.concurrent)
-    grace = max(1, plan.epochs // 3)
     return tune.TuneConfig(
         metric=score_name(plan.base),
         mode="max",
         num_samples=1 if plan.propose == "grid" else plan.count,
         max_concurrent_trials=plan.concurrent if plan.propose == "optuna" else None,
         search_alg=proposer,
-        scheduler=Pruner(f"{plan.folder}/{PRUNED_FILE}", grace=grace, epochs=plan.epochs),
+        scheduler=Pruner(f"{plan.folder}/{PRUNED_FILE}", grace=plan.grace, epochs=plan.epochs),
     )
 
 

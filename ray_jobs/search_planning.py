@@ -83,8 +83,8 @@ def _speed(base: TrainConfig, resources: Resources, price: Price) -> tuple[float
 
 def _share_run(plan: Search) -> float:
     """Share of all epochs that is run when each rung ends half of the trials."""
-    grace, epochs = max(1, plan.epochs // 3), plan.epochs
-    run, alive, reached, rung = 0.0, 1.0, 0, grace
+    epochs = plan.epochs
+    run, alive, reached, rung = 0.0, 1.0, 0, plan.grace
     while rung < epochs:
         run, reached, alive, rung = run + alive * (rung - reached), rung, alive / 2, rung * 2
     return (run + alive * (epochs - reached)) / epochs

@@ -1,17 +1,15 @@
 """The report of a search: every trial, why the pruned ones were, what mattered, quality against cost."""
 
-import io
-import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
 
 import fsspec
+from matplotlib.axes import Axes
 
 from ray_jobs.search import Search
-from ray_jobs.trials import SearchResult, Trial, show
-from tweetelm.evaluation.document import Cell, Document, Figure, Section, Table
-from tweetelm.evaluation.markdown import render_markdown
-from tweetelm.evaluation.page import render_html
+from ray_jobs.trials import SearchResult, Trial, best_first, show
+from tweetelm.evaluation.document import Cell, Document, Section, Table
+from tweetelm.evaluation.plots import draw
+from tweetelm.evaluation.report import document_files
 from tweetelm.tasks import TASKS
 
 
@@ -35,14 +33,9 @@ def report_path(plan: Search) -> str:
 
 def write_report(plan: Search, result: SearchResult, notices: list[str]) -> str:
     """Write the report as HTML, Markdown and JSON beside the search; returns the path of the HTML."""
-    document = search_document(plan, result, notices)
-    filesystem, local = fsspec.core.url_to_fs(report_path(plan))
-    stem = local.removesuffix(".html")
-    filesystem.pipe_file(f"{stem}.html", render_html(document).encode())
-    filesystem.pipe_file(f"{stem}.md", render_markdown(document).encode())
-    for figure in (figure for section in document.sections for figure in section.figures):
-        filesystem.pipe_file(f"{local.rpartition('/')[0]}/{figure.name}.svg", figure.svg.encode())
-    filesystem.pipe_file(f"{stem}.json", (json.dumps(document.to_dict(), indent=2) + "\n").encode())
+    filesystem, folder = fsspec.core.url_to_fs(plan.folder)
+    for name, text in document_files(search_document(plan, result, notices)).items():
+        filesystem.pipe_file(f"{folder}/{name}", text.encode())
     return report_path(plan)
 
 
@@ -69,8 +62,7 @@ def _choice(plan: Search, result: SearchResult, metric: str) -> Section:
 def _trials(result: SearchResult, metric: str) -> Section:
     keys = tuple(result.trials[0].sample)
     columns = ("", "trial", *keys, "epochs", f"validation {metric}", "seconds", "status", "pruned because")
-    ranked = sorted(result.trials, key=lambda trial: -(trial.score or 0.0))
-    rows = tuple(_row(trial, keys, trial.run == result.winner) for trial in ranked)
+    rows = tuple(_row(trial, keys, trial.run == result.winner) for trial in best_first(result.trials))
     return Section(title="Every trial", tables=(Table(columns=columns, rows=rows),))
 
 
@@ -81,7 +73,8 @@ def _row(trial: Trial, keys: tuple[str, ...], chosen: bool) -> tuple[Cell, ...]:
 
 
 def _curves(result: SearchResult, metric: str) -> Section:
-    def draw(axes: Any) -> None:
+    def paint(panels: Sequence[Axes]) -> None:
+        (axes,) = panels
         for trial in result.trials:
             if trial.curve:
                 epochs, scores = zip(*trial.curve, strict=True)
@@ -95,7 +88,7 @@ def _curves(result: SearchResult, metric: str) -> Section:
 
     columns = ("trial", "epoch", f"validation {metric}")
     rows = tuple((t.number, epoch, score) for t in result.trials for epoch, score in t.curve)
-    figure = Figure(name="curves", caption="Dashed: pruned. Thick: chosen.", svg=_draw(draw))
+    figure = draw("curves", "Dashed: pruned. Thick: chosen.", paint)
     return Section(title="Curves", tables=(Table(columns=columns, rows=rows),), figures=(figure,))
 
 
@@ -103,19 +96,19 @@ def _sizes(result: SearchResult, metric: str) -> Section:
     """The best of each size, and what each costs."""
     if not result.speeds:
         return Section(title="Quality against cost", text=("The search had one size only.",))
-    best = {
-        size: max((t for t in result.trials if t.size == size and t.score is not None), key=_score)
-        for size in result.speeds
-    }
+    best = {size: next(t for t in best_first(result.trials) if t.size == size) for size in result.speeds}
     rows = tuple((size, t.number, t.score, result.speeds[size]) for size, t in best.items())
 
-    def draw(axes: Any) -> None:
+    def paint(panels: Sequence[Axes]) -> None:
+        (axes,) = panels
         for trial in result.trials:
             if trial.score is not None:
                 axes.plot(result.speeds[trial.size], trial.score, "o", color="tab:gray", alpha=0.6)
         for size, trial in best.items():
-            axes.plot(result.speeds[size], trial.score, "o", color="tab:blue")
-            axes.annotate(size, (result.speeds[size], trial.score), textcoords="offset points", xytext=(6, 4))
+            axes.plot(result.speeds[size], trial.score or 0.0, "o", color="tab:blue")
+            axes.annotate(
+                size, (result.speeds[size], trial.score or 0.0), textcoords="offset points", xytext=(6, 4)
+            )
         axes.set_xlabel("tweets a second")
         axes.set_ylabel(f"validation {metric}")
         axes.margins(x=0.25, y=0.15)
@@ -125,12 +118,8 @@ def _sizes(result: SearchResult, metric: str) -> Section:
         title="Quality against cost",
         text=("Tweets a second were measured one size after the other on the machine of the search.",),
         tables=(Table(columns=("size", "best trial", f"validation {metric}", "tweets a second"), rows=rows),),
-        figures=(Figure(name="quality-cost", caption=caption, svg=_draw(draw)),),
+        figures=(draw("quality-cost", caption, paint),),
     )
-
-
-def _score(trial: Trial) -> float:
-    return trial.score or 0.0
 
 
 def _importance(result: SearchResult, metric: str) -> Section:
@@ -174,15 +163,3 @@ def importances(result: SearchResult) -> dict[str, float]:
         )
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
     return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
-
-
-def _draw(draw: Callable[[Any], None]) -> str:
-    import matplotlib as mpl
-    from matplotlib.figure import Figure as Canvas
-
-    with mpl.rc_context({"svg.hashsalt": "tweetelm", "svg.fonttype": "none"}):
-        canvas = Canvas(figsize=(7, 4), layout="constrained")
-        draw(canvas.subplots())
-        text = io.StringIO()
-        canvas.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()

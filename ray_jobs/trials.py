@@ -9,6 +9,7 @@ from typing import Any, Literal
 import fsspec
 
 Prefer = Literal["quality", "cost"]
+Propose = Literal["random", "grid", "optuna"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,13 +106,18 @@ def table(trials: Sequence[Trial], metric: str, winner: str) -> str:
     keys = list(trials[0].sample)
     head = ["", "trial", *keys, "epochs", f"validation {metric}", "status"]
     lines = [head]
-    for trial in sorted(trials, key=lambda t: -(t.score or 0.0)):
+    for trial in best_first(trials):
         values = [show(value) for value in trial.sample.values()]
         score = "-" if trial.score is None else f"{trial.score:.4f}"
         mark = "*" if trial.run == winner else ""
         lines.append([mark, trial.number, *values, f"{trial.epochs:.1f}", score, trial.status])
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) for line in lines)
+
+
+def best_first(trials: Sequence[Trial]) -> list[Trial]:
+    """By score; those without one last."""
+    return sorted(trials, key=lambda trial: -(trial.score or 0.0))
 
 
 def show(value: Any) -> str:

@@ -6,11 +6,12 @@ The same command again resumes an interrupted search, or says that it is done.
 import dataclasses
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from ray_jobs.console import refuse
+from ray_jobs.trials import Prefer, Propose
 from tweetelm.config import TrainConfig
 from tweetelm.tasks import TASKS
 
@@ -36,11 +37,11 @@ class Arguments:
     scratch: the two scratch sizes. tiny: the same in a few minutes."""
     trials: int = 8
     """How many configurations to try; a grid tries all."""
-    propose: Literal["random", "grid", "optuna"] = "random"
+    propose: Propose = "random"
     """Who proposes them. optuna: by a model of what came out so far (TPE)."""
     concurrent: int | None = None
     """Trials at once; by default as many as fit."""
-    prefer: Literal["quality", "cost"] = "quality"
+    prefer: Prefer = "quality"
     """quality: publish the best by validation, among equals the cheapest size. cost: the cheapest size that
     is nearly as good."""
     tolerance: float = 0.01

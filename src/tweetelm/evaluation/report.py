@@ -56,16 +56,15 @@ def write(evidence: Evidence, folder: Path, probes: Sequence[Section] = ()) -> D
     folder.mkdir(parents=True, exist_ok=True)
     write_records(evidence.evaluation, folder, evidence.provenance.md5, evidence.notices)
     document = report(evidence, probes)
-    write_document(document, folder)
+    for name, text in document_files(document).items():
+        (folder / name).write_text(text, encoding="utf-8")
     return document
 
 
-def write_document(document: Document, folder: Path, name: str = "report") -> None:
-    """Write `<name>.json`, `.md` and `.html`, and the figures that the Markdown refers to."""
+def document_files(document: Document) -> dict[str, str]:
+    """`report.json`, `.md` and `.html`, and the figures that the Markdown refers to: texts by file name."""
     content = json.dumps(document.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     pages = {"json": content, "md": render_markdown(document), "html": render_html(document)}
-    for ending, text in pages.items():
-        (folder / f"{name}.{ending}").write_text(text, encoding="utf-8")
-    for section in document.sections:
-        for figure in section.figures:
-            (folder / f"{figure.name}.svg").write_text(figure.svg, encoding="utf-8")
+    figures = [figure for section in document.sections for figure in section.figures]
+    drawings = {f"{figure.name}.svg": figure.svg for figure in figures}
+    return {f"report.{ending}": text for ending, text in pages.items()} | drawings
