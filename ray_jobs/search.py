@@ -8,7 +8,6 @@ from typing import Any, Literal
 import ray
 from ray import tune
 from ray.tune.integration.ray_train import TuneReportCallback
-from ray.tune.search.basic_variant import BasicVariantGenerator
 
 from ray_jobs.cluster import Resources
 from ray_jobs.launch import (
@@ -21,6 +20,7 @@ from ray_jobs.launch import (
     scored_checkpoints,
     storage_path,
 )
+from ray_jobs.proposing import proposer
 from ray_jobs.pruning import PRUNED_FILE, Pruned, Pruner, pruned_trials
 from ray_jobs.spaces import Space, as_grid, grid_size, most_epochs, plain
 from ray_jobs.speed import measure_speeds
@@ -155,19 +155,12 @@ def _tuner(plan: Search, resources: Resources, prepared: Store) -> tune.Tuner:
 
 
 def _tune_config(plan: Search) -> tune.TuneConfig:
-    seed = plan.base.loop.seed
-    if plan.propose == "optuna":
-        from ray.tune.search.optuna import OptunaSearch
-
-        proposer: Any = OptunaSearch(seed=seed)
-    else:
-        proposer = BasicVariantGenerator(random_state=seed, max_concurrent=plan.concurrent)
     return tune.TuneConfig(
         metric=score_name(plan.base),
         mode="max",
         num_samples=1 if plan.propose == "grid" else plan.count,
         max_concurrent_trials=plan.concurrent if plan.propose == "optuna" else None,
-        search_alg=proposer,
+        search_alg=proposer(plan.propose, plan.base.loop.seed, plan.concurrent),
         scheduler=Pruner(f"{plan.folder}/{PRUNED_FILE}", grace=plan.grace, epochs=plan.epochs),
     )
 
