@@ -1,5 +1,6 @@
 """Connecting to Ray: the cluster that RAY_ADDRESS or a job names, or a private one on this machine."""
 
+import json
 import logging
 import os
 import socket
@@ -9,6 +10,7 @@ from pathlib import Path
 # Ray reads these when it is imported or when a cluster starts; a value that is set wins.
 _SETTINGS = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # seconds between polls; each report waits for one
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "86400",  # a trial may wait for the ones before it
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # else every line of a worker appears twice
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # of use where nodes are taken back; a cluster sets it
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -59,7 +61,7 @@ def connect() -> Resources:
         elif local:
             _start_here()
         else:
-            ray.init(logging_level=logging.ERROR)
+            _join(os.environ["RAY_ADDRESS"])
     except ConnectionError as error:
         raise ConnectionError(
             f"no Ray cluster answers at {os.environ['RAY_ADDRESS']}: {error}\nCheck the address, and that "
@@ -70,23 +72,39 @@ def connect() -> Resources:
     return Resources(cpus=int(have.get("CPU", 0)), gpus=int(have.get("GPU", 0)), local=local)
 
 
+def _join(address: str) -> None:
+    """Join a cluster. Its processes get what a job's own environment does not set already, which Ray would
+    refuse to set twice."""
+    import ray
+
+    job = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}"))
+    given = ((job.get("runtime_env") or {}).get("env_vars")) or {}
+    wanted = _environment(address)
+    missing = {key: value for key, value in wanted.items() if key not in given}
+    ray.init(logging_level=logging.ERROR, runtime_env={"env_vars": missing})
+
+
+def _environment(address: str) -> dict[str, str]:
+    """What the processes of a run find in their environment: Ray's settings, where to import from, and the
+    cluster's address. Ray's state API, which cleans up after a trial, gives up when it finds several clusters
+    on one machine and is not told which is its own."""
+    found = {key: os.environ[key] for key in (*_SETTINGS, "PYTHONPATH") if key in os.environ}
+    return found | ({"RAY_ADDRESS": address} if ":" in address and "://" not in address else {})
+
+
 def _start_here() -> None:
-    """A cluster of this machine alone, known to its own processes by address: Ray's state API, which cleans
-    up after a trial, gives up when it finds several clusters on one machine and is not told which is its own.
-    """
+    """A cluster of this machine alone."""
     import ray
 
     with socket.socket() as free:
         free.bind(("", 0))
         port = free.getsockname()[1]
     os.environ["RAY_GCS_SERVER_PORT"] = str(port)
-    forwarded = {key: os.environ[key] for key in (*_SETTINGS, "PYTHONPATH") if key in os.environ}
-    forwarded["RAY_ADDRESS"] = f"{ray.util.get_node_ip_address()}:{port}"
     ray.init(
         address="local",
         object_store_memory=_GIB // 2,
         logging_level=logging.ERROR,
-        runtime_env={"env_vars": forwarded},
+        runtime_env={"env_vars": _environment(f"{ray.util.get_node_ip_address()}:{port}")},
     )
     _protect_token()
 

@@ -12,7 +12,7 @@ from tweetelm.training.phases import CLASSIFY
 from tweetelm.training.state import Progress
 
 if TYPE_CHECKING:
-    from ray_jobs.worker import Setup
+    from ray_jobs.handover import Setup
 
 _SPEAK_EVERY_S = 5.0
 

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fsspec
 import ray.train
@@ -15,13 +15,16 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2.api.config import LoggingConfig
 
 from ray_jobs.cluster import Resources
-from ray_jobs.worker import SCORE, Setup, train_worker
+from ray_jobs.handover import SCORE, Setup, start_worker
+from ray_jobs.placement import cpus_each, must_wait, scaling
 from tweetelm.config import TrainConfig, identity
-from tweetelm.openelm.accounting import Cost
 from tweetelm.overrides import completed, difference
 from tweetelm.tasks import TASKS
 from tweetelm.training.phases import learns_everything
-from tweetelm.training.setup import Prepared, prepare
+
+if TYPE_CHECKING:
+    from tweetelm.openelm.accounting import Cost
+    from tweetelm.training.setup import Prepared
 
 RUN_FILE = "run.json"
 _COLLECTIVE_TIMEOUT_S = 300
@@ -34,7 +37,7 @@ class Outcome:
     folder: str
     checkpoint: str
     metrics: dict[str, Any]
-    prepared: Prepared
+    prepared: "Prepared"
 
 
 def score_name(config: TrainConfig) -> str:
@@ -54,28 +57,39 @@ def run_folder(config: TrainConfig) -> str:
     return f"{storage_path(config)}/{config.run_name}"
 
 
-def run(
-    config: TrainConfig,
-    resources: Resources,
-    callbacks: Sequence[Any] = (),
-    prepared: Prepared | None = None,
-    quiet: bool = False,
-) -> Outcome:
+def run(config: TrainConfig, resources: Resources, prepared: "Prepared | None" = None) -> Outcome:
     """Train, or resume what was interrupted, and find the best checkpoint.
 
-    `prepared` saves preparing again. `quiet`: somebody else tells of the progress.
+    `prepared` saves preparing again.
 
     Raises:
         ValueError: the name belongs to a run with another configuration, or the cluster is too small.
         OSError: the storage cannot be written or is too full.
     """
-    logging.getLogger("ray.train").setLevel(logging.WARNING)
+    from tweetelm.training.setup import prepare
+
     prepared = prepared or prepare(config)
+    train(config, resources, ray.put(prepared))
+    return outcome(config, prepared)
+
+
+def train(
+    config: TrainConfig,
+    resources: Resources,
+    prepared: "ray.ObjectRef[Prepared]",
+    *,
+    callbacks: Sequence[Any] = (),
+    quiet: bool = False,
+) -> None:
+    """Run Ray Train to the end. `quiet`: somebody else tells of the progress. Raises what `run` does."""
+    logging.getLogger("ray.train").setLevel(logging.WARNING)
     claim(config)
-    folder = run_folder(config)
+    waiting = must_wait(config, resources)
+    if waiting and not quiet:
+        print(waiting, flush=True)
     trainer = TorchTrainer(
-        train_worker,
-        train_loop_config={"setup": _setup(config, prepared, folder, quiet)},
+        start_worker,
+        train_loop_config={"setup": _setup(config, prepared, quiet)},
         scaling_config=scaling(config, resources),
         run_config=ray.train.RunConfig(  # type: ignore[call-arg]  # typed as V1, is V2
             name=config.run_name,
@@ -93,10 +107,9 @@ def run(
         torch_config=TorchConfig(timeout_s=_COLLECTIVE_TIMEOUT_S),
     )
     trainer.fit()
-    return outcome(config, prepared)
 
 
-def outcome(config: TrainConfig, prepared: Prepared) -> Outcome:
+def outcome(config: TrainConfig, prepared: "Prepared") -> Outcome:
     """What a run that has ended came to."""
     checkpoint, metrics = best_checkpoint(config)
     return Outcome(folder=run_folder(config), checkpoint=checkpoint, metrics=metrics, prepared=prepared)
@@ -119,48 +132,15 @@ def scored_checkpoints(config: TrainConfig) -> list[tuple[str, dict[str, Any]]]:
     return [(path, metrics) for path, metrics in pairs if score_name(config) in metrics]
 
 
-def _setup(config: TrainConfig, prepared: Prepared, folder: str, quiet: bool) -> Setup:
+def _setup(config: TrainConfig, prepared: "ray.ObjectRef[Prepared]", quiet: bool) -> Setup:
     return Setup(
         config=config,
         prepared=prepared,
-        folder=folder,
+        folder=run_folder(config),
         api_key_present="WANDB_API_KEY" in os.environ,
         live=os.isatty(1),
         quiet=quiet,
     )
-
-
-def cpus_each(config: TrainConfig, resources: Resources) -> int:
-    """CPUs of one worker: an equal share on this machine, one elsewhere or beside a GPU."""
-    if config.run.cpus is not None:
-        return config.run.cpus
-    if not resources.local or on_gpu(config, resources):
-        return 1
-    return max(1, resources.cpus // config.run.workers)
-
-
-def on_gpu(config: TrainConfig, resources: Resources) -> bool:
-    """Whether workers get a GPU each."""
-    return config.run.gpu == "yes" or (config.run.gpu == "auto" and resources.gpus > 0)
-
-
-def scaling(config: TrainConfig, resources: Resources) -> ray.train.ScalingConfig:
-    """How many workers with what.
-
-    Raises:
-        ValueError: this machine cannot hold them. (A cluster may grow, so there nothing is refused.)
-    """
-    gpu, workers = on_gpu(config, resources), config.run.workers
-    kind, have = ("GPU", resources.gpus) if gpu else ("CPU", resources.cpus)
-    if workers < 1:
-        raise ValueError(f"run.workers is {workers}; expected at least 1")
-    if resources.local and workers > have:
-        raise ValueError(
-            f"{workers} workers x 1 {kind} = {workers} {kind}s, but this machine has {have}; "
-            f"use --run.workers {max(have, 1)} or a larger cluster (RAY_ADDRESS)"
-        )
-    each = {"CPU": cpus_each(config, resources)} | ({"GPU": 1} if gpu else {})
-    return ray.train.ScalingConfig(num_workers=workers, use_gpu=gpu, resources_per_worker=each)
 
 
 def claim(config: TrainConfig, **more: Any) -> None:
@@ -195,7 +175,7 @@ def claim(config: TrainConfig, **more: Any) -> None:
         ) from error
 
 
-def check_space(config: TrainConfig, size: Cost) -> None:
+def check_space(config: TrainConfig, size: "Cost") -> None:
     """See that local storage has room for the checkpoints that a run keeps.
 
     Raises:

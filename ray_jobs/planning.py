@@ -7,7 +7,7 @@ import torch
 from tokenizers import Tokenizer
 
 from ray_jobs.cluster import Resources
-from ray_jobs.launch import cpus_each, on_gpu
+from ray_jobs.placement import cpus_each, on_gpu
 from tweetelm.config import TrainConfig
 from tweetelm.encoding import pass_tokens
 from tweetelm.openelm import OpenELMConfig

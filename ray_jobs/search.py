@@ -1,9 +1,8 @@
 """A search: many runs of `launch.run`, the poor ones pruned, one chosen by validation."""
 
 import dataclasses
-import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import tune
@@ -13,23 +12,24 @@ from ray_jobs.cluster import Resources
 from ray_jobs.launch import (
     Outcome,
     best_checkpoint,
-    on_gpu,
     outcome,
-    run,
     score_name,
-    scored_checkpoints,
     storage_path,
+    train,
 )
-from ray_jobs.proposing import proposer
-from ray_jobs.pruning import PRUNED_FILE, Pruned, Pruner, pruned_trials
+from ray_jobs.placement import share_cpus, slots
+from ray_jobs.pruning import PRUNED_FILE, Pruner, pruned_trials
 from ray_jobs.spaces import Space, as_grid, grid_size, most_epochs, plain
 from ray_jobs.speed import measure_speeds
+from ray_jobs.trial_runs import read_trials, search_name, trial_config
 from ray_jobs.trials import Prefer, Propose, SearchResult, Trial, choose
 from ray_jobs.watch import Watch
-from tweetelm.config import TrainConfig
+from tweetelm.config import TrainConfig, preparation_key
 from tweetelm.overrides import override
 from tweetelm.tasks import TASKS
-from tweetelm.training.setup import Prepared, preparation_key, prepare
+
+if TYPE_CHECKING:
+    from tweetelm.training.setup import Prepared
 
 RESULT_FILE = "result.json"
 Store = dict[str, "ray.ObjectRef[Prepared]"]  # by `preparation_key`
@@ -44,7 +44,9 @@ class Search:
         base: the settings that trials share.
         space: what they differ in.
         count: trials, where the space does not say it (a grid does).
-        concurrent: trials at once.
+        concurrent: trials that train at once.
+        ahead: trials beyond these that start already: their processes come up, and their workers wait for
+            the first place that is free.
         propose: who proposes the samples.
         prefer: see `choose`.
         tolerance: see `choose`.
@@ -54,6 +56,7 @@ class Search:
     space: Space
     count: int
     concurrent: int
+    ahead: int = 0
     propose: Propose = "random"
     prefer: Prefer = "quality"
     tolerance: float = 0.01
@@ -74,6 +77,11 @@ class Search:
         return grid_size(self.space) if self.propose == "grid" else self.count
 
     @property
+    def started(self) -> int:
+        """How many Tune has running at once."""
+        return self.concurrent + self.ahead
+
+    @property
     def epochs(self) -> int:
         """Of the longest trial."""
         return most_epochs(self.space, self.base)
@@ -82,11 +90,6 @@ class Search:
     def grace(self) -> int:
         """Epochs that every trial is given before the first may be pruned."""
         return max(1, self.epochs // 3)
-
-
-def search_name(base: TrainConfig) -> str:
-    """A search's own name."""
-    return base.name or f"search-{base.run_name}"
 
 
 def search(plan: Search, resources: Resources) -> tuple[SearchResult, TrainConfig, Outcome]:
@@ -100,30 +103,31 @@ def search(plan: Search, resources: Resources) -> tuple[SearchResult, TrainConfi
     """
     prepared = _prepare_once(plan)
     grid = _tuner(plan, resources, prepared).fit()
-    pruned = pruned_trials(f"{plan.folder}/{PRUNED_FILE}")
-    started = grid._experiment_analysis.trials  # a trial that failed at once has no result to name it
-    trials = tuple(
-        _trial(plan.base, one.config, one.trial_id, grid[index], pruned) for index, one in enumerate(started)
-    )
+    trials = read_trials(plan.base, grid, pruned_trials(f"{plan.folder}/{PRUNED_FILE}"))
     speeds = _speeds(plan, trials, resources)
     winner = choose(trials, speeds, plan.prefer, plan.tolerance)
     result = SearchResult(trials=trials, winner=winner.run, speeds=speeds)
     config = trial_config(plan.base, winner.sample, winner.number)
-    return result, config, outcome(config, _look_up(prepared, config))
+    return result, config, outcome(config, ray.get(_look_up(prepared, config)))
 
 
 def _prepare_once(plan: Search) -> Store:
     """Rows and tokenizer for each size of the space, where trials can fetch them."""
+    from tweetelm.training.setup import prepare
+
     sizes = getattr(plan.space.get("model.name"), "categories", [plan.base.model.name])
     configs = [override(plan.base, {"model.name": size}) for size in sizes]
     return {preparation_key(config): ray.put(prepare(config)) for config in configs}
 
 
-def _look_up(prepared: Store, config: TrainConfig) -> Prepared:
+def _look_up(prepared: Store, config: TrainConfig) -> "ray.ObjectRef[Prepared]":
     """What was prepared for such a trial, or prepared now if the space varies the data or the text too."""
     stored = prepared.get(preparation_key(config))
-    found: Prepared = prepare(config) if stored is None else ray.get(stored)
-    return found
+    if stored is None:
+        from tweetelm.training.setup import prepare
+
+        stored = ray.put(prepare(config))
+    return stored
 
 
 def _tuner(plan: Search, resources: Resources, prepared: Store) -> tune.Tuner:
@@ -132,7 +136,7 @@ def _tuner(plan: Search, resources: Resources, prepared: Store) -> tune.Tuner:
     def one_trial(sample: dict[str, Any]) -> None:
         config = trial_config(base, plain(sample), tune.get_context().get_trial_id())
         callbacks = [TuneReportCallback()]
-        run(config, resources, callbacks=callbacks, prepared=_look_up(prepared, config), quiet=True)
+        train(config, resources, _look_up(prepared, config), callbacks=callbacks, quiet=True)
 
     trainable = tune.with_resources(one_trial, {"memory": _TRIAL_MEMORY})
     space = as_grid(plan.space) if plan.propose == "grid" else plan.space
@@ -155,93 +159,24 @@ def _tuner(plan: Search, resources: Resources, prepared: Store) -> tune.Tuner:
 
 
 def _tune_config(plan: Search) -> tune.TuneConfig:
+    from ray_jobs.proposing import proposer  # here: it brings optuna, which a trial's process can do without
+
     return tune.TuneConfig(
         metric=score_name(plan.base),
         mode="max",
         num_samples=1 if plan.propose == "grid" else plan.count,
-        max_concurrent_trials=plan.concurrent if plan.propose == "optuna" else None,
-        search_alg=proposer(plan.propose, plan.base.loop.seed, plan.concurrent),
+        max_concurrent_trials=plan.started if plan.propose == "optuna" else None,
+        search_alg=proposer(plan.propose, plan.base.loop.seed, plan.started),
         scheduler=Pruner(f"{plan.folder}/{PRUNED_FILE}", grace=plan.grace, epochs=plan.epochs),
     )
 
 
-def trial_config(base: TrainConfig, sample: dict[str, Any], trial: str) -> TrainConfig:
-    """The configuration of one trial: the base with the sample's values, and a name that stays on
-    resuming.
-    """
-    tracking = dataclasses.replace(base.tracking, group=search_name(base))
-    name = f"{search_name(base)}-{trial}"
-    return dataclasses.replace(override(base, sample), name=name, tracking=tracking)
-
-
-def slots(base: TrainConfig, resources: Resources) -> int:
-    """How many trials fit at once.
-
-    Raises:
-        ValueError: not even one does.
-    """
-    kind, have = ("GPU", resources.gpus) if on_gpu(base, resources) else ("CPU", resources.cpus)
-    each = base.run.workers * (1 if kind == "GPU" else base.run.cpus or 1)
-    if have < each and resources.local:
-        raise ValueError(
-            f"one trial takes {base.run.workers} workers x {each // base.run.workers} {kind} = {each} "
-            f"{kind}s, but this machine has {have}; use --run.workers {max(have, 1)} --run.cpus 1, or a "
-            "larger cluster (RAY_ADDRESS)"
-        )
-    return max(have // each, 1)
-
-
 def share(plan: Search, concurrent: int, resources: Resources) -> Search:
-    """The search with so many trials at once, this machine's CPUs shared among their workers."""
-    base = plan.base
-    if resources.local and base.run.cpus is None and not on_gpu(base, resources):
-        cpus = max(1, resources.cpus // (concurrent * base.run.workers))
-        base = dataclasses.replace(base, run=dataclasses.replace(base.run, cpus=cpus))
-    return dataclasses.replace(plan, base=base, concurrent=concurrent)
-
-
-def _trial(
-    base: TrainConfig, proposed: dict[str, Any], number: str, result: Any, pruned: dict[str, Pruned]
-) -> Trial:
-    """A trial as its reports and its run's folder tell: what Tune remembers may be stale after a restart."""
-    sample, metric = plain(proposed), score_name(base)
-    config = trial_config(base, sample, number)
-    curve = _curve(_reports(result), metric)
-    scores = [score for _, score in curve] + [m[metric] for _, m in scored_checkpoints(config)]
-    epochs = max((epoch for epoch, _ in curve), default=0.0)
-    status: Literal["done", "pruned", "failed"] = "pruned" if epochs < config.loop.epochs else "done"
-    why = ""
-    if result.error:
-        status, why = "failed", str(result.error).strip().splitlines()[-1]
-    elif number in pruned and status == "pruned":
-        reason = pruned[number]
-        why = f"{reason.score:.4f} < {reason.cutoff:.4f} at epoch {reason.epoch:g}"
-    return Trial(
-        run=config.run_name,
-        sample=sample,
-        score=max(scores, default=None),
-        epochs=epochs,
-        status=status,
-        why=why,
-        seconds=float((result.metrics or {}).get("time_total_s", 0.0)),
-        curve=curve,
-    )
-
-
-def _curve(reports: list[dict[str, Any]], metric: str) -> tuple[tuple[float, float], ...]:
-    """(epoch, score) of each validation, in order; a step that was repeated after an interruption counts
-    once."""
-    validated = {report["step"]: report for report in reports if metric in report}
-    return tuple((float(validated[s]["epoch"]), float(validated[s][metric])) for s in sorted(validated))
-
-
-def _reports(result: Any) -> list[dict[str, Any]]:
-    """All that a trial reported. (Tune's table of it has the first report's columns only.)"""
-    path = f"{result.path}/result.json"
-    if not result.filesystem.get_file_info(path).is_file:
-        return []
-    with result.filesystem.open_input_stream(path) as file:
-        return [json.loads(line) for line in file.readall().splitlines()]
+    """The search with so many trials at once, this machine's CPUs shared among their workers; where these
+    take every place there is, one more trial gets ready meanwhile."""
+    base = share_cpus(plan.base, concurrent, resources)
+    ahead = int(concurrent == slots(base, resources) and concurrent < plan.trials)
+    return dataclasses.replace(plan, base=base, concurrent=concurrent, ahead=ahead)
 
 
 def _speeds(plan: Search, trials: tuple[Trial, ...], resources: Resources) -> dict[str, float]:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import torch
 
 from ray_jobs.cluster import Resources
-from ray_jobs.launch import on_gpu
+from ray_jobs.placement import on_gpu
 from ray_jobs.planning import GIB, USE, duration, estimate, measure_matmul
-from ray_jobs.search import Search, trial_config
+from ray_jobs.search import Search
 from ray_jobs.spaces import samples
-from tweetelm.config import TrainConfig
-from tweetelm.training.setup import Prepared, preparation_key, prepare
+from ray_jobs.trial_runs import trial_config
+from tweetelm.config import TrainConfig, preparation_key
+from tweetelm.training.setup import Prepared, prepare
 
 _ASSUMED_TFLOPS = 150.0  # of a data-centre GPU under bf16, where none is at hand to be timed
 

@@ -8,13 +8,17 @@ import json
 import math
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from ray_jobs.console import refuse
 from tweetelm.config import TrainConfig
+
+if TYPE_CHECKING:
+    from ray_jobs.cluster import Resources
 
 _COLUMNS = {"macro_f1": "macro-F1", "accuracy": "accuracy", "auroc": "AUROC"}
 
@@ -64,23 +68,35 @@ def train_seeds(config: TrainConfig, count: int) -> tuple[dict[str, Any], list[s
         ValueError: fewer than two seeds, or a seed's name belongs to another run.
     """
     from ray_jobs.cluster import connect  # first: it sets what Ray reads when it is imported
-    from ray_jobs.finish import already_finished, evaluate_and_publish
-    from ray_jobs.launch import claim, run
+    from ray_jobs.finish import already_finished
+    from ray_jobs.launch import claim
 
     if count < 2:
         raise ValueError(f"--seeds is {count}; a spread needs at least 2")
-    resources, results = None, []
-    for seed in range(count):
-        one = with_seed(config, seed)
-        finished = already_finished(one)
-        if finished:
-            claim(one)  # refuses another configuration under this name
-        else:
-            resources = resources or connect()
-            print(f"seed {seed}: {one.run_name}", flush=True)
-            finished = evaluate_and_publish(one, run(one, resources), resources, None)
-        results.append(finished)
+    runs = [with_seed(config, seed) for seed in range(count)]
+    for one in runs:
+        claim(one)  # refuses another configuration under this name
+    missing = [one for one in runs if already_finished(one) is None]
+    if missing:
+        _train(missing, connect())
+    results = [finished for one in runs if (finished := already_finished(one))]
     return spreads([finished.scores for finished in results]), results[0].notices
+
+
+def _train(runs: list[TrainConfig], resources: "Resources") -> None:
+    """Train as many at once as fit, then evaluate each where the accelerator is."""
+    from ray_jobs.finish import evaluate_and_publish
+    from ray_jobs.launch import run
+    from ray_jobs.placement import share_cpus, slots
+
+    together = min(slots(runs[0], resources), len(runs))
+    print(f"{len(runs)} seeds to train, {together} at a time", flush=True)
+    runs = [share_cpus(one, together, resources) for one in runs]
+    with ThreadPoolExecutor(together) as pool:
+        outcomes = list(pool.map(lambda one: run(one, resources), runs))
+    for one, outcome in zip(runs, outcomes, strict=True):
+        evaluate_and_publish(one, outcome, resources, None)
+        print(f"{one.run_name} is trained and evaluated", flush=True)
 
 
 def seeds_name(config: TrainConfig) -> str:

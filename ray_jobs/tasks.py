@@ -9,7 +9,7 @@ from typing import Any
 import fsspec
 
 from ray_jobs.cluster import Resources
-from ray_jobs.launch import on_gpu
+from ray_jobs.placement import on_gpu
 from tweetelm.config import TrainConfig
 
 

@@ -41,7 +41,8 @@ def train(config: TrainConfig, *, plan_only: bool = False) -> int:
     """Train, evaluate, publish and say what came out. Returns the exit status."""
     from ray_jobs.cluster import connect, survey  # here, so that --help and a misspelt flag answer at once
     from ray_jobs.finish import already_finished, evaluate_and_publish
-    from ray_jobs.launch import check_space, claim, run, run_folder, scaling
+    from ray_jobs.launch import check_space, claim, run, run_folder
+    from ray_jobs.placement import scaling
     from ray_jobs.planning import describe_plan
     from tweetelm.openelm.accounting import cost
     from tweetelm.openelm.presets import PRESETS, preset_config

@@ -23,7 +23,7 @@ class Trial:
         epochs: of classification, how far it came.
         status: done, pruned or failed.
         why: of a pruned or failed one.
-        seconds: from its start to its last report, start-up of its workers included.
+        seconds: of training, validation and checkpoints included, the start-up of its processes not.
         curve: (epoch, validation score) at each validation.
     """
 

@@ -67,7 +67,8 @@ def tune(arguments: Arguments, space: "Space | None" = None) -> int:
     """Search, evaluate and publish the winner, and say what came out. Returns the exit status. `space`: in
     place of the one that is named."""
     from ray_jobs.cluster import Resources, connect, survey  # here, so that --help answers at once
-    from ray_jobs.search import Search, share, slots
+    from ray_jobs.placement import slots
+    from ray_jobs.search import Search, share
     from ray_jobs.search_planning import Price, describe_search
     from ray_jobs.spaces import check, find_space
 
@@ -138,8 +139,9 @@ def _told_before(plan: "Search") -> bool:
     """Whether the search was carried to its end before; if so, its result is printed again."""
     from ray_jobs.finish import already_finished
     from ray_jobs.launch import claim
-    from ray_jobs.search import RESULT_FILE, trial_config
+    from ray_jobs.search import RESULT_FILE
     from ray_jobs.search_report import report_path
+    from ray_jobs.trial_runs import trial_config
     from ray_jobs.trials import load_result
 
     result = load_result(f"{plan.folder}/{RESULT_FILE}")

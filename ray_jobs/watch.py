@@ -23,7 +23,7 @@ class Watch(tune.Callback):
         return {**self.__dict__, "_live": None}  # Tune pickles its callbacks; a screen is not for keeping
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._tell(trials, trial, "started: " + ", ".join(f"{k} {show(v)}" for k, v in trial.config.items()))
+        self._tell(trials, trial, "starting: " + ", ".join(f"{k} {show(v)}" for k, v in trial.config.items()))
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any

@@ -2,9 +2,11 @@
 
 import logging
 import tempfile
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import ray
 import ray.train
 import ray.train.torch
 import torch
@@ -12,6 +14,7 @@ from ray.train import Checkpoint, CheckpointUploadMode
 from torch import nn
 from transformers.utils.logging import disable_progress_bar
 
+from ray_jobs.handover import SCORE, Setup
 from ray_jobs.journal import open_journal
 from tweetelm.config import TrainConfig, identity
 from tweetelm.encoding import Encoder
@@ -28,75 +31,69 @@ from tweetelm.training.setup import Prepared, build_state
 from tweetelm.training.state import TrainingState
 from tweetelm.training.strategy import DataParallel
 
-SCORE = "score"  # by which Ray Train keeps checkpoints: those that validation has not scored go first
 
-
-@dataclass(frozen=True, kw_only=True)
-class Setup:
-    """What the driver hands to every worker. `live`: somebody watches a terminal. `quiet`: somebody else
-    tells of the progress."""
-
-    config: TrainConfig
-    prepared: Prepared
-    folder: str
-    api_key_present: bool
-    live: bool
-    quiet: bool
-
-
-def train_worker(values: dict[str, Setup]) -> None:
-    """The `train_loop_per_worker` of Ray Train."""
-    setup = values["setup"]
+def work(setup: Setup) -> None:
+    """Train, or go on from the last checkpoint."""
     config, context = setup.config, ray.train.get_context()
+    prepared: Prepared = ray.get(setup.prepared)
     device = ray.train.torch.get_device()
     assert isinstance(device, torch.device)
     use_fast_float32(device)
     logging.getLogger().setLevel(logging.WARNING)  # Ray Train tells of every report it passes on
     disable_progress_bar()  # transformers' own, for each file it reads or writes
     strategy = DataParallel(device=device, rank=context.get_world_rank(), world=context.get_world_size())
-    state = build_state(config, setup.prepared, device)
+    state = build_state(config, prepared, device)
     checkpoint = ray.train.get_checkpoint()
     if checkpoint:
         with checkpoint.as_directory() as folder:
             state.restore(Path(folder))
     journal = open_journal(setup, state.progress.step) if strategy.leads else None
-    scorer = Scorer(setup.prepared.validation, config, strategy)
+    scorer = Scorer(prepared.validation, config, strategy)
+    hand_over = Reporter(config=config, prepared=prepared, state=state, leads=strategy.leads)
     metric = TASKS[config.task].metric
-    for report in fit(state, setup.prepared.train, config, strategy=strategy, scorer=scorer, metric=metric):
+    for report in fit(state, prepared.train, config, strategy=strategy, scorer=scorer, metric=metric):
         if journal:
             journal.note(report)
         if report.checkpoint:
-            _report(report, state, setup, strategy.leads)
+            hand_over(report)
     if journal:
         journal.close(state.progress)
 
 
-def _report(report: Report, state: TrainingState, setup: Setup, leads: bool) -> None:
-    """Hand a checkpoint to Ray. Every worker takes part; the first one's files and metrics count."""
-    scores = {f"validation_{key}": value for key, value in (report.scores or {}).items()}
-    epoch = report.epoch if report.phase == CLASSIFY else 0.0  # a search prunes by epochs of classification
-    metrics = {
-        "step": report.step,
-        "phase": report.phase,
-        "epoch": epoch,
-        "loss": report.loss.item(),
-        **scores,
-    }
-    metrics[SCORE] = scores.get(f"validation_{TASKS[setup.config.task].metric}", -1.0)
-    checkpoint = _save(state, setup) if leads else None
-    ray.train.report(metrics, checkpoint=checkpoint, checkpoint_upload_mode=CheckpointUploadMode.ASYNC)
+@dataclass(frozen=True, kw_only=True)
+class Reporter:
+    """Hands checkpoints to Ray. Every worker takes part; the first one's files and metrics count."""
 
+    config: TrainConfig
+    prepared: Prepared
+    state: TrainingState
+    leads: bool
+    started: float = field(default_factory=time.perf_counter)
 
-def _save(state: TrainingState, setup: Setup) -> Checkpoint:
-    folder = Path(tempfile.mkdtemp(prefix="tweetelm-"))  # Ray deletes it when it is uploaded
-    config = setup.config
-    state.save(folder, {"identity": identity(config), "data": setup.prepared.provenance.md5})
-    tokenizer_file = folder / "tokenizer.json"
-    tokenizer_file.write_text(setup.prepared.tokenizer, encoding="utf-8")
-    tokenizer = load_tokenizer(tokenizer_file)
-    encoder = Encoder(tokenizer=tokenizer, text=config.text, max_tokens=config.model.max_tokens)
-    encoder.save(folder, TASKS[config.task])
-    return Checkpoint.from_directory(folder)
+    def __call__(self, report: Report) -> None:
+        scores = {f"validation_{key}": value for key, value in (report.scores or {}).items()}
+        metrics = {
+            "step": report.step,
+            "phase": report.phase,
+            "epoch": report.epoch if report.phase == CLASSIFY else 0.0,  # a search prunes by these
+            "loss": report.loss.item(),
+            "seconds": time.perf_counter() - self.started,
+            **scores,
+        }
+        metrics[SCORE] = scores.get(f"validation_{TASKS[self.config.task].metric}", -1.0)
+        checkpoint = self._save() if self.leads else None
+        ray.train.report(metrics, checkpoint=checkpoint, checkpoint_upload_mode=CheckpointUploadMode.ASYNC)
+
+    def _save(self) -> Checkpoint:
+        folder = Path(tempfile.mkdtemp(prefix="tweetelm-"))  # Ray deletes it when it is uploaded
+        config = self.config
+        self.state.save(folder, {"identity": identity(config), "data": self.prepared.provenance.md5})
+        tokenizer_file = folder / "tokenizer.json"
+        tokenizer_file.write_text(self.prepared.tokenizer, encoding="utf-8")
+        tokenizer = load_tokenizer(tokenizer_file)
+        encoder = Encoder(tokenizer=tokenizer, text=config.text, max_tokens=config.model.max_tokens)
+        encoder.save(folder, TASKS[config.task])
+        return Checkpoint.from_directory(folder)
 
 
 @dataclass(frozen=True, kw_only=False)

@@ -7,7 +7,8 @@ import pytest
 from ray import tune
 
 from ray_jobs.cluster import Resources
-from ray_jobs.search import Search, share, slots
+from ray_jobs.placement import must_wait, scaling, slots
+from ray_jobs.search import Search, share
 from ray_jobs.search_planning import Price, describe_search
 from ray_jobs.spaces import as_grid, check, find_space, grid_size, most_epochs, samples
 from tweetelm.config import DataConfig, ModelConfig, RunConfig, TrainConfig
@@ -50,6 +51,24 @@ def test_as_many_trials_run_at_once_as_their_workers_fit(
 def test_what_cannot_fit_is_refused_with_the_arithmetic() -> None:
     with pytest.raises(ValueError, match=r"3 workers x 1 CPU = 3 CPUs, but this machine has 2"):
         slots(base(workers=3), LAPTOP)
+
+
+def test_cpus_of_each_worker_count_in_what_cannot_fit() -> None:
+    with pytest.raises(ValueError, match=r"2 workers x 2 CPU = 4 CPUs, but this machine has 2"):
+        scaling(base(workers=2, cpus=2), LAPTOP)
+
+
+def test_a_run_on_a_cluster_says_what_it_waits_for() -> None:
+    cluster = Resources(cpus=8, gpus=2, local=False)
+    assert must_wait(base(workers=4), cluster).startswith("waiting for 4 GPUs; the cluster has 2 now")
+    assert must_wait(base(workers=2), cluster) == ""
+
+
+def test_one_trial_gets_ready_where_the_others_leave_no_place() -> None:
+    assert share(plan(), 2, LAPTOP).ahead == 1
+    assert share(plan(), 1, LAPTOP).ahead == 1  # one trial at a time gets both CPUs
+    assert share(plan(count=2), 2, LAPTOP).ahead == 0
+    assert share(plan(), 2, EIGHT_GPUS).ahead == 0, "it would not wait, but train"
 
 
 def test_trials_at_once_share_the_cpus_among_their_workers() -> None:

@@ -30,6 +30,7 @@ __all__ = [
     "TrackingConfig",
     "TrainConfig",
     "identity",
+    "preparation_key",
     "to_dict",
 ]
 
@@ -98,6 +99,14 @@ def identity(config: TrainConfig) -> dict[str, Any]:
     """The part of a configuration that decides what is learnt, as plain JSON data; placement and tracking
     are not."""
     return {key: value for key, value in dataclasses.asdict(config).items() if key not in _PLACEMENT}
+
+
+def preparation_key(config: TrainConfig) -> str:
+    """Equal for configurations that `training.setup.prepare` makes the same of."""
+    names = ("name", "init", "revision", "tokenizer", "max_tokens")
+    model = {name: getattr(config.model, name) for name in names}
+    parts = [config.task, dataclasses.asdict(config.data), dataclasses.asdict(config.text), model]
+    return json.dumps([*parts, config.loop.seed], sort_keys=True)
 
 
 def to_dict(config: TrainConfig) -> dict[str, Any]:

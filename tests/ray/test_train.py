@@ -18,7 +18,8 @@ import torch
 from safetensors.torch import load_file
 
 from ray_jobs.cluster import Resources
-from ray_jobs.launch import Outcome, check_space, claim, run, run_folder, scaling
+from ray_jobs.launch import Outcome, check_space, claim, run, run_folder
+from ray_jobs.placement import scaling
 from tests.ray.head import Cluster, train_workers, wait_for
 from tweetelm.config import (
     DataConfig,

@@ -1,7 +1,6 @@
 """From a configuration to something that can be trained: rows, tokenizer, model."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +40,6 @@ class Prepared:
     provenance: Provenance
     left_out: dict[str, int]
     base: Checkpoint | None
-
-
-def preparation_key(config: TrainConfig) -> str:
-    """Equal for configurations that `prepare` makes the same of."""
-    names = ("name", "init", "revision", "tokenizer", "max_tokens")
-    model = {name: getattr(config.model, name) for name in names}
-    parts = [config.task, asdict(config.data), asdict(config.text), model, config.loop.seed]
-    return json.dumps(parts, sort_keys=True)
 
 
 def prepare(config: TrainConfig, *, weights: bool = True) -> Prepared:
