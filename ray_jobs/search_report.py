@@ -53,7 +53,7 @@ def _choice(plan: Search, result: SearchResult, metric: str) -> Section:
         f"were pruned by successive halving, {failed} failed.",
         f"Chosen: trial {best.number}, by the rule: {rule}. Test data took no part in the choice.",
     )
-    rows = ((f"validation {metric}", best.score), ("epochs", best.epochs), *settings)
+    rows = ((f"validation {metric}", best.score), ("epochs", f"{best.epochs:g}"), *settings)
     return Section(
         title="What was chosen", text=told, tables=(Table(columns=("setting", "value"), rows=rows),)
     )
@@ -61,15 +61,16 @@ def _choice(plan: Search, result: SearchResult, metric: str) -> Section:
 
 def _trials(result: SearchResult, metric: str) -> Section:
     keys = tuple(result.trials[0].sample)
-    columns = ("", "trial", *keys, "epochs", f"validation {metric}", "seconds", "status", "pruned because")
+    columns = ("", "trial", f"validation {metric}", "status", "epochs", "seconds", *keys, "pruned because")
     rows = tuple(_row(trial, keys, trial.run == result.winner) for trial in best_first(result.trials))
     return Section(title="Every trial", tables=(Table(columns=columns, rows=rows),))
 
 
 def _row(trial: Trial, keys: tuple[str, ...], chosen: bool) -> tuple[Cell, ...]:
     sample = tuple(show(trial.sample[key]) for key in keys)
-    end = (trial.epochs, trial.score, round(trial.seconds), trial.status, trial.why)
-    return ("chosen" if chosen else "", trial.number, *sample, *end)
+    mark = "chosen" if chosen else ""
+    end = (trial.score, trial.status, f"{trial.epochs:g}", round(trial.seconds))
+    return (mark, trial.number, *end, *sample, trial.why.replace(" ", "\u00a0"))
 
 
 def _curves(result: SearchResult, metric: str) -> Section:
@@ -80,16 +81,18 @@ def _curves(result: SearchResult, metric: str) -> Section:
                 epochs, scores = zip(*trial.curve, strict=True)
                 style = "--" if trial.status == "pruned" else "-"
                 width = 2.5 if trial.run == result.winner else 1.2
-                axes.plot(epochs, scores, style, marker="o", ms=3, lw=width, label=trial.number)
+                axes.plot(epochs, scores, style, marker="o", ms=3, lw=width)
         axes.set_xlabel("epoch")
         axes.set_ylabel(f"validation {metric}")
-        if len(result.trials) <= 12:
-            axes.legend(fontsize="small")
 
-    columns = ("trial", "epoch", f"validation {metric}")
-    rows = tuple((t.number, epoch, score) for t in result.trials for epoch, score in t.curve)
-    figure = draw("curves", "Dashed: pruned. Thick: chosen.", paint)
+    columns = ("trial", f"validation {metric}, one after the other")
+    rows = tuple((t.number, _course(t)) for t in best_first(result.trials) if t.curve)
+    figure = draw("curves", "A line for each trial. Dashed: pruned. Thick: chosen.", paint)
     return Section(title="Curves", tables=(Table(columns=columns, rows=rows),), figures=(figure,))
+
+
+def _course(trial: Trial) -> str:
+    return " → ".join(f"{score:.3f}" for _, score in trial.curve)
 
 
 def _sizes(result: SearchResult, metric: str) -> Section:
