@@ -51,7 +51,7 @@ class Watch(tune.Callback):
 
     def _tell(self, trials: list[Any], trial: Any, said: str) -> None:
         if not sys.stdout.isatty():
-            number = trials.index(trial) + 1 if trial in trials else len(trials)
+            number = 1 + sum(_order(other) < _order(trial) for other in trials)
             print(f"trial {number}/{self.count}  {trial.trial_id}  {said}", flush=True)
             return
         if self._live is None:
@@ -64,7 +64,7 @@ class Watch(tune.Callback):
         table = Table(title=f"{len(trials)} of {self.count} trials", title_justify="left")
         for column in ("trial", *keys, "epoch", f"validation {self.metric}", "status"):
             table.add_column(column)
-        for trial in trials:
+        for trial in sorted(trials, key=_order):
             last = trial.last_result or {}
             score = last.get(f"validation_{self.metric}")
             epoch = f"{last.get('epoch', 0.0):.1f}/{self._wanted(trial)}"
@@ -74,12 +74,22 @@ class Watch(tune.Callback):
                 *cells,
                 epoch,
                 "-" if score is None else f"{score:.4f}",
-                self._end(trial) if trial.status == "TERMINATED" else trial.status.lower(),
+                self._status(trial, last),
             )
         return table
+
+    def _status(self, trial: Any, last: dict[str, Any]) -> str:
+        if trial.status == "TERMINATED":
+            return self._end(trial)
+        return "starting" if trial.status == "RUNNING" and not last else str(trial.status).lower()
 
     def _end(self, trial: Any) -> str:
         return "pruned" if (trial.last_result or {}).get("epoch", 0.0) < self._wanted(trial) else "done"
 
     def _wanted(self, trial: Any) -> int:
         return int(trial.config.get("loop.epochs", self.epochs))
+
+
+def _order(trial: Any) -> int:
+    """The place in which a trial was proposed: a restored search lists them in another order."""
+    return int(trial.experiment_tag.partition("_")[0])

@@ -12,7 +12,7 @@ from tweetelm.config import TrainConfig
 from tweetelm.encoding import Encoded
 from tweetelm.openelm import OpenELMForCausalLM
 from tweetelm.openelm.packing import pack
-from tweetelm.training.objectives import LanguageModelling, NextToken
+from tweetelm.training.objectives import LanguageModelling, NextToken, next_tokens
 from tweetelm.training.phases import plan
 from tweetelm.training.rows import Rows
 
@@ -28,13 +28,15 @@ def counting(count: int) -> Rows:
 
 
 def test_the_loss_is_the_causal_language_models_own() -> None:
-    state, data = fresh(configuration()), rows(6)
+    state, data = fresh(configuration()), rows(40)
     causal = OpenELMForCausalLM._from_config(state.model.config, attn_implementation="varlen")
     causal.transformer.load_state_dict(state.model.transformer.state_dict())
     causal.tie_weights()
-    ours = NextToken(state.model.transformer)(**pack(data.sequences(range(6))).inputs())
+    batch = pack(data.sequences(range(40)), fill=True)
+    assert batch.fillers
+    ours = NextToken(state.model.transformer)(next_tokens(batch, 40), **batch.inputs())
     theirs = 0.0
-    for ids in data.sequences(range(6)):
+    for ids in data.sequences(range(40)):
         row = torch.tensor([ids])
         theirs += causal(input_ids=row, labels=row).loss.item() * (len(ids) - 1)
     assert ours.item() == pytest.approx(theirs, rel=1e-5)
@@ -46,7 +48,8 @@ def test_many_tokens_give_the_same_gradient_in_portions(monkeypatch: pytest.Monk
     for chunk in (1024, 7):
         monkeypatch.setattr("tweetelm.training.objectives._CHUNK", chunk)
         module.zero_grad()
-        module(**pack(data.sequences(range(6))).inputs()).backward()
+        batch = pack(data.sequences(range(6)))
+        module(next_tokens(batch, 6), **batch.inputs()).backward()
         gradients.append(torch.cat([p.grad.flatten() for p in module.parameters() if p.grad is not None]))
     assert torch.allclose(gradients[0], gradients[1], rtol=1e-3, atol=1e-4)
 

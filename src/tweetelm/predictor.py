@@ -194,6 +194,6 @@ def classify_packed(
     out = torch.empty(len(sequences), model.num_labels)
     with torch.inference_mode():
         for rows in token_batches([len(s) for s in sequences], pass_tokens(device, batch_tokens)):
-            batch = pack([sequences[row] for row in rows]).to(device)
-            out[rows] = model(**batch.inputs()).logits.float().cpu()
+            batch = pack([sequences[row] for row in rows], fill=device.type == "cpu").to(device)
+            out[rows] = model(**batch.inputs()).logits[: len(rows)].float().cpu()
     return out

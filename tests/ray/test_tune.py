@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import ray
 
 from tests.ray.head import Cluster, train_workers, wait_for
 
@@ -74,26 +75,28 @@ def samples(folder: Path) -> set[str]:
     return {json.dumps(trial["sample"], sort_keys=True) for trial in result["trials"]}
 
 
-def test_a_search_whose_driver_and_workers_are_killed_ends_with_the_same_trials_and_repeats_none(
-    cluster: Cluster, tmp_path: Path
+def test_a_search_killed_five_times_ends_with_all_its_trials_repeats_none_and_leaves_no_place_taken(
+    driver: Cluster, tmp_path: Path
 ) -> None:
     line = command(tmp_path, "--run.workers", "1", "--trials", "4", "--concurrent", "2")
-    line += ["--loop.checkpoint-every", "1"]
-    ended: dict[str, bytes] = {}
+    line += ["--propose", "optuna", "--loop.checkpoint-every", "1"]
     seed = random.randrange(1000)
-    chance = random.Random(seed)
-    for victim in ("driver", "driver", "worker"):
-        process = subprocess.Popen(line, env=surroundings(cluster), cwd=ROOT, stdout=subprocess.DEVNULL)
-        goal = steps_logged(tmp_path) + chance.randint(1, 4)
+    chance, ended = random.Random(seed), {}
+    victims = chance.sample(["driver", "driver", "driver", "worker", "worker"], 5)
+    process = subprocess.Popen(line, env=surroundings(driver), cwd=ROOT, stdout=subprocess.DEVNULL)
+    for victim in victims:
+        goal = steps_logged(tmp_path) + chance.randint(1, 2)
         wait_for("the search to go on", lambda goal=goal: steps_logged(tmp_path) >= goal)  # type: ignore[misc]
         ended |= histories(tmp_path)
-        if victim == "driver":
-            process.kill()
-            process.wait(30)
-            wait_for("its workers end", lambda: not train_workers(cluster))
-        else:
-            chance.choice(train_workers(cluster)).kill()
-            assert process.wait(400) == 0, f"chance {seed}"
+        if victim == "worker" and (workers := train_workers(driver)):
+            chance.choice(workers).kill()
+            continue
+        process.kill()
+        process.wait(30)
+        wait_for("its workers end", lambda: not train_workers(driver))
+        process = subprocess.Popen(line, env=surroundings(driver), cwd=ROOT, stdout=subprocess.DEVNULL)
+    assert process.wait(400) == 0, f"chance {seed}: {victims}"
     after = histories(tmp_path)
     assert {run: after[run] for run in ended} == ended, f"a finished trial ran again, chance {seed}"
     assert len(samples(tmp_path)) == 4
+    wait_for("every CPU is free again", lambda: ray.available_resources().get("CPU") == 2, 60)

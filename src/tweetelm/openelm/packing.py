@@ -14,19 +14,21 @@ from transformers.utils.import_utils import is_tracing
 
 @dataclass(frozen=True)
 class PackedBatch:
-    """B tweets end to end.
+    """B tweets end to end, fillers at the end included.
 
     Attributes:
         input_ids: (1, N) token ids.
         position_ids: (1, N) positions, from 0 again at each tweet.
         cu_seq_lens: (B + 1,) int32, where each tweet starts, and N.
         max_length: T.
+        fillers: how many of the B tweets, the last ones, are there for the row's size only.
     """
 
     input_ids: Tensor
     position_ids: Tensor
     cu_seq_lens: Tensor
     max_length: int
+    fillers: int = 0
 
     def to(self, device: torch.device | str) -> "PackedBatch":
         """The same batch on `device`."""
@@ -35,6 +37,7 @@ class PackedBatch:
             self.position_ids.to(device),
             self.cu_seq_lens.to(device),
             self.max_length,
+            self.fillers,
         )
 
     def inputs(self) -> dict[str, Any]:
@@ -50,20 +53,44 @@ class PackedBatch:
         }
 
 
-def pack(sequences: Sequence[Sequence[int]]) -> PackedBatch:
+def pack(sequences: Sequence[Sequence[int]], *, fill: bool = False) -> PackedBatch:
     """Lay token sequences end to end. Fastest on a CPU when sequences of one length stand next to each other.
+
+    Args:
+        sequences: token ids of each tweet.
+        fill: add fillers, at most a sixteenth of the row and commonly a fortieth, that make its tokens and
+            its tweets round numbers. A CPU's matrix library compiles its kernels anew for each size, which
+            can take as long as the products themselves.
 
     Raises:
         ValueError: there is no sequence, or one is empty.
     """
-    lengths = torch.tensor([len(s) for s in sequences], dtype=torch.int32)
-    if not len(lengths) or int(lengths.min()) == 0:
-        raise ValueError(f"pack needs at least one sequence and no empty one; got lengths {lengths.tolist()}")
+    counts = [len(s) for s in sequences]
+    if not counts or min(counts) == 0:
+        raise ValueError(f"pack needs at least one sequence and no empty one; got lengths {counts}")
+    fillers = _fillers(len(counts), sum(counts)) if fill else []
+    lengths = torch.tensor(counts + fillers, dtype=torch.int32)
     ends = lengths.cumsum(0, dtype=torch.int32)
     total = int(ends[-1])
-    ids = torch.tensor([i for s in sequences for i in s], dtype=torch.long)
+    filling = [sequences[0][0]] * sum(fillers)
+    ids = torch.tensor([*(i for s in sequences for i in s), *filling], dtype=torch.long)
     cu = torch.cat([torch.zeros(1, dtype=torch.int32), ends])
-    return PackedBatch(ids[None], packed_positions(cu, total), cu, int(lengths.max()))
+    return PackedBatch(ids[None], packed_positions(cu, total), cu, int(lengths.max()), len(fillers))
+
+
+def _fillers(tweets: int, tokens: int) -> list[int]:
+    """Lengths of the fillers that make a row round: tweets of one token, the last one of what is missing."""
+    if _round_up(tweets) == tweets and _round_up(tokens) == tokens:
+        return []
+    count = _round_up(tweets + 1) - tweets
+    missing = _round_up(tokens + count) - tokens
+    return [1] * (count - 1) + [missing - count + 1]
+
+
+def _round_up(number: int) -> int:
+    """To five binary digits, or to a multiple of 64 beyond 2,048."""
+    step = 2 ** max(0, min(number.bit_length() - 6, 6))
+    return -(-number // step) * step
 
 
 def packed_positions(starts: Tensor, total: int) -> Tensor:

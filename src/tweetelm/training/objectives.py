@@ -14,12 +14,13 @@ from torch.utils.checkpoint import checkpoint
 
 from tweetelm.config import TrainConfig
 from tweetelm.openelm import OpenELMForSequenceClassification, OpenELMModel
-from tweetelm.openelm.packing import pack
+from tweetelm.openelm.packing import PackedBatch, pack
 from tweetelm.precision import autocast
 from tweetelm.training.phases import PRETRAIN, Phase
 from tweetelm.training.rows import Rows
 
 _CHUNK = 1024  # tokens whose logits over the vocabulary are held at once
+_NOTHING = -100  # PyTorch's own sign for a target that does not count
 
 
 class Objective(Protocol):
@@ -59,9 +60,12 @@ class Classification:
         return len(members)
 
     def loss(self, module: nn.Module, share: Sequence[int]) -> Tensor:
-        logits = _call(module, self.rows, share, self.config, self.device).logits.float()
+        batch = _pack(self.rows, share, self.device)
+        with autocast(self.config.loop.precision, self.device):
+            logits = module(**batch.inputs()).logits.float()
         if not share:
             return torch.zeros_like(logits).mul(logits).sum()
+        logits = logits[: len(share)]
         labels = torch.tensor(self.rows.labels[list(share)], device=self.device)
         weight = self._class_weights(logits.shape[1])
         smoothing = self.config.optim.label_smoothing
@@ -88,16 +92,23 @@ class LanguageModelling:
         return max(1, sum(self.rows.lengths[row] - 1 for row in members))
 
     def loss(self, module: nn.Module, share: Sequence[int]) -> Tensor:
-        total: Tensor = _call(module, self.rows, share, self.config, self.device)
+        batch = _pack(self.rows, share, self.device)
+        with autocast(self.config.loop.precision, self.device):
+            total: Tensor = module(next_tokens(batch, len(share)), **batch.inputs())
         return total
 
 
-def _call(
-    module: nn.Module, rows: Rows, share: Sequence[int], config: TrainConfig, device: torch.device
-) -> Any:
-    batch = pack(rows.sequences(share) if share else [[1]]).to(device)
-    with autocast(config.loop.precision, device):
-        return module(**batch.inputs())
+def _pack(rows: Rows, share: Sequence[int], device: torch.device) -> PackedBatch:
+    return pack(rows.sequences(share) if share else [[1]], fill=device.type == "cpu").to(device)
+
+
+def next_tokens(batch: PackedBatch, tweets: int) -> Tensor:
+    """(N,) what each token of a row's first `tweets` tweets is followed by; `_NOTHING` for a tweet's last."""
+    ids, starts = batch.input_ids[0], batch.cu_seq_lens.long()
+    targets = ids.roll(-1)
+    targets[starts[1:] - 1] = _NOTHING
+    targets[starts[tweets] :] = _NOTHING
+    return targets
 
 
 class NextToken(nn.Module):
@@ -107,16 +118,14 @@ class NextToken(nn.Module):
         super().__init__()
         self.transformer = transformer
 
-    def forward(self, **inputs: Any) -> Tensor:
-        """The summed negative log-likelihood, in nats, of a packed row's tokens (1, N), each tweet's first
-        one left out."""
-        states, ids = self.transformer(**inputs).last_hidden_state[0], inputs["input_ids"][0]
-        predicts = torch.ones(len(ids), dtype=torch.bool, device=ids.device)
-        predicts[inputs["cu_seq_lens_q"][1:].long() - 1] = False  # the last token of a tweet has no next one
-        before = predicts.nonzero()[:, 0]
-        states, targets = states[before], ids[before + 1]
-        table = self.transformer.token_embeddings.weight
-        total: Tensor = (states.sum() + table.sum()) * 0.0 if not len(targets) else states.new_zeros(())
+    def forward(self, targets: Tensor, **inputs: Any) -> Tensor:
+        """The summed negative log-likelihood, in nats, of `targets` (N,) after each token of a packed row
+        (1, N)."""
+        states, table = (
+            self.transformer(**inputs).last_hidden_state[0],
+            self.transformer.token_embeddings.weight,
+        )
+        total: Tensor = states.new_zeros((), dtype=torch.float32)
         for some, wanted in zip(states.split(_CHUNK), targets.split(_CHUNK), strict=True):
             total = total + checkpoint(_summed_loss, some, table, wanted, use_reentrant=False)
         return total
@@ -124,4 +133,5 @@ class NextToken(nn.Module):
 
 def _summed_loss(states: Tensor, table: Tensor, targets: Tensor) -> Tensor:
     """Logits (n, V) are float32 for the softmax, and computed again in the backward pass."""
-    return F.cross_entropy(F.linear(states, table).float(), targets, reduction="sum")
+    logits = F.linear(states, table).float()
+    return F.cross_entropy(logits, targets, ignore_index=_NOTHING, reduction="sum")
