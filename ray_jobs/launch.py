@@ -16,6 +16,7 @@ from ray.train.v2.api.config import LoggingConfig
 
 from ray_jobs.cluster import Resources
 from ray_jobs.handover import SCORE, Setup, start_worker
+from ray_jobs.orphans import EndWithTheJob
 from ray_jobs.placement import cpus_each, must_wait, scaling
 from tweetelm.config import TrainConfig, identity
 from tweetelm.overrides import completed, difference
@@ -87,6 +88,7 @@ def train(
     waiting = must_wait(config, resources)
     if waiting and not quiet:
         print(waiting, flush=True)
+    watchers: list[Any] = [EndWithTheJob(), *callbacks]
     trainer = TorchTrainer(
         start_worker,
         train_loop_config={"setup": _setup(config, prepared, quiet)},
@@ -100,7 +102,7 @@ def train(
             checkpoint_config=ray.train.CheckpointConfig(
                 num_to_keep=2, checkpoint_score_attribute=SCORE, checkpoint_score_order="max"
             ),
-            callbacks=list(callbacks),
+            callbacks=watchers,
             logging_config=LoggingConfig(log_level="ERROR"),
             worker_runtime_env={"env_vars": {"OMP_NUM_THREADS": str(cpus_each(config, resources))}},
         ),

@@ -11,7 +11,7 @@ from ray_jobs.planning import GIB, USE, duration, estimate, measure_matmul
 from ray_jobs.search import Search
 from ray_jobs.spaces import samples
 from ray_jobs.trial_runs import trial_config
-from tweetelm.config import TrainConfig, preparation_key
+from tweetelm.config import preparation_key
 from tweetelm.training.setup import Prepared, prepare
 
 _ASSUMED_TFLOPS = 150.0  # of a data-centre GPU under bf16, where none is at hand to be timed
@@ -34,7 +34,7 @@ def describe_search(plan: Search, resources: Resources, price: Price) -> str:
     """What a search would take at most, and with the pruning that halves its trials at each rung."""
     tried = [trial_config(plan.base, s, "plan") for s in samples(plan.space, plan.trials, 0)]
     prepared: dict[str, Prepared] = {}
-    speed, how = _speed(plan.base, resources, price)
+    speed, how = _speed(plan, resources, price)
     device = torch.device("cuda" if on_gpu(plan.base, resources) else "cpu")
     needs = []
     for config in tried:
@@ -68,17 +68,18 @@ def _range(most: float, kept: float, say: Callable[[float], str]) -> str:
     return f"about {say(most * kept)} with pruning, at most {say(most)}"
 
 
-def _speed(base: TrainConfig, resources: Resources, price: Price) -> tuple[float, str]:
-    """FLOP per second of one trial's workers together, and where the figure is from."""
-    gpu = on_gpu(base, resources)
+def _speed(plan: Search, resources: Resources, price: Price) -> tuple[float, str]:
+    """FLOP per second of one trial's workers together, and where the figure is from. Without GPUs, the
+    trials of a moment share the machine."""
+    base, gpu = plan.base, on_gpu(plan.base, resources)
     workers = base.run.workers if gpu else 1
     if price.tflops is not None:
         return price.tflops * 1e12 * workers, f"{price.tflops:g} TFLOP/s for each worker, as told"
     if gpu and not torch.cuda.is_available():
         told = f"{_ASSUMED_TFLOPS:g} TFLOP/s for each GPU, assumed; say --tflops if you know better"
         return _ASSUMED_TFLOPS * 1e12 * workers, told
-    device = torch.device("cuda" if gpu else "cpu")
-    speed = measure_matmul(device, base) * USE * workers
+    device, trials = torch.device("cuda" if gpu else "cpu"), 1 if gpu else plan.concurrent
+    speed = measure_matmul(device, base) * USE * workers / trials
     return speed, f"{speed / 1e12:.2f} TFLOP/s for each trial, from a matrix product timed here"
 
 
