@@ -86,7 +86,7 @@ def _predictor(task: Task, folder: Path, arguments: Arguments) -> "Predictor":
         raise ValueError(
             f"{folder} answers {predictor.task.name!r}, not {task.name!r}; use --task {predictor.task.name}"
         )
-    use_fast_float32(next(predictor.model.parameters()).device)
+    use_fast_float32(predictor.model)
     return predictor
 
 

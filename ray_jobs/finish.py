@@ -82,7 +82,7 @@ def _evaluate_and_publish(
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as scratch, local_copy(checkpoint) as folder:
         predictor = Predictor.load(folder, precision="float32")
-        use_fast_float32(next(predictor.model.parameters()).device)
+        use_fast_float32(predictor.model)
         dataset = hold_out(load(TASKS[config.task], config.data.root), config.data.hold_out)
         splits = [name for name in dataset if name != "train"]
         evaluation = calibrated(evaluate(predictor, dataset, splits), dataset, config.run.threshold)

@@ -21,7 +21,7 @@ from tweetelm.encoding import Encoder
 from tweetelm.evaluation.metrics import quick_score
 from tweetelm.openelm import OpenELMForSequenceClassification
 from tweetelm.openelm.tokenizer import load_tokenizer
-from tweetelm.precision import autocast, use_fast_float32
+from tweetelm.precision import autocast, choose, use_fast_float32
 from tweetelm.predictor import classify_packed
 from tweetelm.tasks import TASKS
 from tweetelm.training.loop import Report, fit
@@ -38,11 +38,12 @@ def work(setup: Setup) -> None:
     prepared: Prepared = ray.get(setup.prepared)
     device = ray.train.torch.get_device()
     assert isinstance(device, torch.device)
-    use_fast_float32(device)
     logging.getLogger().setLevel(logging.WARNING)  # Ray Train tells of every report it passes on
     disable_progress_bar()  # transformers' own, for each file it reads or writes
     strategy = DataParallel(device=device, rank=context.get_world_rank(), world=context.get_world_size())
     state = build_state(config, prepared, device)
+    if choose(config.loop.precision, device) == "float32":
+        use_fast_float32(state.model)
     checkpoint = ray.train.get_checkpoint()
     if checkpoint:
         with checkpoint.as_directory() as folder:

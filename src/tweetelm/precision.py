@@ -4,8 +4,10 @@ import contextlib
 from typing import Literal
 
 import torch
+from torch import nn
 
 Precision = Literal["auto", "bf16", "float32"]
+LARGE = 50_000_000  # parameters from which on matrix products are what takes the time
 
 
 def has_bf16(device: torch.device) -> bool:
@@ -31,13 +33,15 @@ def autocast(precision: Precision, device: torch.device) -> contextlib.AbstractC
     return contextlib.nullcontext()
 
 
-def use_fast_float32(device: torch.device) -> None:
-    """Route float32 matrix products on a CPU through oneDNN: exact there, and about twice as fast on AMD.
+def use_fast_float32(model: nn.Module) -> None:
+    """Route float32 matrix products of a large model on a CPU through oneDNN: exact there, and faster on AMD.
 
-    Left alone where AMX would make the same setting round to bfloat16. Process-wide: for programs, not the
-    library.
+    Left alone for a small model, which the many tiny products of attention then slow down by half, and where
+    AMX would make the same setting round to bfloat16. Process-wide: for programs, not the library.
     """
-    if device.type == "cpu" and not torch.cpu._is_amx_tile_supported():
+    parameters = list(model.parameters())
+    large = sum(p.numel() for p in parameters) >= LARGE
+    if large and parameters[0].device.type == "cpu" and not torch.cpu._is_amx_tile_supported():
         torch.set_float32_matmul_precision("medium")
 
 

@@ -20,7 +20,6 @@ from tweetelm.tasks import Task
 from tweetelm.text import TextConfig
 
 CARD_FILE = "card.json"
-_SMALL = 50_000_000  # parameters below which bfloat16 gains nothing
 
 
 @dataclass(frozen=True)
@@ -172,7 +171,7 @@ def ready(
     A large one computes in bfloat16 if `precision` is "auto" and the hardware can. On a CPU its weights are
     laid out for the processor: it can then be neither trained nor saved.
     """
-    large = model.num_parameters() >= _SMALL
+    large = model.num_parameters() >= arithmetic.LARGE
     if precision == "bf16" or (precision == "auto" and large and arithmetic.has_bf16(device)):
         model.bfloat16()
         model.score.float()
