@@ -9,10 +9,11 @@ from pathlib import Path
 
 import fsspec
 import ray
+from datasets import DatasetDict
 
 from ray_jobs.cluster import Resources
 from ray_jobs.journal import home
-from ray_jobs.launch import Outcome, run_folder
+from ray_jobs.launch import Outcome, located, run_folder
 from ray_jobs.tasks import local_copy, task_options
 from tweetelm.config import TrainConfig
 from tweetelm.data import Provenance, hold_out, load
@@ -43,16 +44,27 @@ class Finished:
     reason: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Origins:
+    """Where a model comes from, as its card tells."""
+
+    provenance: Provenance
+    base: Base
+    git: Git | None
+
+
 def evaluate_and_publish(
     config: TrainConfig, outcome: Outcome, resources: Resources, git: Git | None
 ) -> Finished:
     """Do both where the accelerator is, as a Ray task, and note the result in the run's folder."""
     options, cpus = task_options(config, resources)
     task = ray.remote(**options)(_evaluate_and_publish)
-    where = outcome.prepared
-    finished: Finished = ray.get(
-        task.remote(config, outcome.checkpoint, where.base, where.tokenizer, where.provenance, git, cpus)
-    )
+    dataset = hold_out(load(TASKS[config.task], config.data.root), config.data.hold_out)
+    start = outcome.prepared
+    base = _base(config, start.base, start.tokenizer)
+    origins = Origins(provenance=start.provenance, base=base, git=git)
+    registry = located(config.run.registry)
+    finished: Finished = ray.get(task.remote(config, outcome.checkpoint, dataset, origins, registry, cpus))
     filesystem, local = fsspec.core.url_to_fs(f"{run_folder(config)}/{FINISHED_FILE}")
     filesystem.pipe_file(local, (json.dumps(asdict(finished), indent=2) + "\n").encode())
     return finished
@@ -69,12 +81,12 @@ def already_finished(config: TrainConfig) -> Finished | None:
 def _evaluate_and_publish(
     config: TrainConfig,
     checkpoint: str,
-    base: Checkpoint | None,
-    tokenizer: str,
-    provenance: Provenance,
-    git: Git | None,
+    dataset: DatasetDict,
+    origins: Origins,
+    registry: str,
     threads: int,
 ) -> Finished:
+    """Data and base weights were read where the command runs: this may be another machine."""
     import torch
     from transformers.utils.logging import disable_progress_bar
 
@@ -83,27 +95,28 @@ def _evaluate_and_publish(
     with tempfile.TemporaryDirectory() as scratch, local_copy(checkpoint) as folder:
         predictor = Predictor.load(folder, precision="float32")
         use_fast_float32(predictor.model)
-        dataset = hold_out(load(TASKS[config.task], config.data.root), config.data.hold_out)
         splits = [name for name in dataset if name != "train"]
         evaluation = calibrated(evaluate(predictor, dataset, splits), dataset, config.run.threshold)
         card = make_card(
             config,
-            provenance=provenance,
-            base=_base(config, base, tokenizer),
+            provenance=origins.provenance,
+            base=origins.base,
             metrics=evaluation.metrics,
-            git=git,
+            git=origins.git,
             threshold=evaluation.threshold,
             temperature=evaluation.temperature,
         )
         report = Path(scratch) / "evaluation"
-        write(Evidence(evaluation=evaluation, dataset=dataset, provenance=provenance, card=card), report)
+        write(
+            Evidence(evaluation=evaluation, dataset=dataset, provenance=origins.provenance, card=card), report
+        )
         names = ("macro_f1", "accuracy", "auroc")
         scores = {split: {k: m[k] for k in names} for split, m in evaluation.metrics.items()}
         finished = Finished(run=config.run_name, scores=scores, notices=card.notices)
         _keep(report, f"{run_folder(config)}/{EVALUATION}")
         if config.run.publish:
             published = publish(
-                folder, card, registry=config.run.registry, evaluation=report, replace=config.run.replace
+                folder, card, registry=registry, evaluation=report, replace=config.run.replace
             )
             finished = Finished(**{**asdict(finished), **asdict(published)})
         _track(config, finished, card, folder)

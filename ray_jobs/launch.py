@@ -46,11 +46,14 @@ def score_name(config: TrainConfig) -> str:
     return f"validation_{TASKS[config.task].metric}"
 
 
+def located(place: str) -> str:
+    """A URL as it is, a folder made absolute: other processes may have another working directory."""
+    return place if "://" in place else str(Path(place).resolve())
+
+
 def storage_path(config: TrainConfig) -> str:
-    """Where runs are kept: a URL as it is, a folder made absolute (workers have another working
-    directory)."""
-    storage = config.run.storage
-    return storage if "://" in storage else str(Path(storage).resolve())
+    """Where runs are kept."""
+    return located(config.run.storage)
 
 
 def run_folder(config: TrainConfig) -> str:

@@ -110,7 +110,11 @@ def _sizes(result: SearchResult, metric: str) -> Section:
         for size, trial in best.items():
             axes.plot(result.speeds[size], trial.score or 0.0, "o", color="tab:blue")
             axes.annotate(
-                size, (result.speeds[size], trial.score or 0.0), textcoords="offset points", xytext=(6, 4)
+                size,
+                (result.speeds[size], trial.score or 0.0),
+                ha="center",
+                textcoords="offset points",
+                xytext=(0, 7),
             )
         axes.set_xlabel("tweets a second")
         axes.set_ylabel(f"validation {metric}")

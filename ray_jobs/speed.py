@@ -9,6 +9,7 @@ import ray
 from ray_jobs.cluster import Resources
 from ray_jobs.tasks import local_copy, task_options
 from tweetelm.config import TrainConfig
+from tweetelm.tasks import TASKS
 
 _TWEETS, _ROUNDS = 256, 3
 
@@ -22,27 +23,28 @@ def measure_speeds(
         checkpoints: by size, a trial's configuration and its checkpoint.
         resources: the cluster's.
     """
+    from tweetelm.data import load
+
     any_config = next(iter(checkpoints.values()))[0]
     options, threads = task_options(any_config, resources)
-    measured: dict[str, float] = ray.get(ray.remote(**options)(_measure).remote(dict(checkpoints), threads))
+    texts = load(TASKS[any_config.task], any_config.data.root)["validation"]["text"][:_TWEETS]
+    folders = {size: checkpoint for size, (_, checkpoint) in checkpoints.items()}
+    measured: dict[str, float] = ray.get(ray.remote(**options)(_measure).remote(folders, texts, threads))
     return measured
 
 
-def _measure(checkpoints: dict[str, tuple[TrainConfig, str]], threads: int) -> dict[str, float]:
+def _measure(checkpoints: dict[str, str], texts: list[str], threads: int) -> dict[str, float]:
     import torch
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
     torch.set_num_threads(threads)
-    return {size: _tweets_per_second(*checkpoint) for size, checkpoint in checkpoints.items()}
+    return {size: _tweets_per_second(checkpoint, texts) for size, checkpoint in checkpoints.items()}
 
 
-def _tweets_per_second(config: TrainConfig, checkpoint: str) -> float:
-    from tweetelm.data import load
+def _tweets_per_second(checkpoint: str, texts: list[str]) -> float:
     from tweetelm.predictor import Predictor
-    from tweetelm.tasks import TASKS
 
-    texts = load(TASKS[config.task], config.data.root)["validation"]["text"][:_TWEETS]
     with local_copy(checkpoint) as folder:
         predictor = Predictor.load(folder)
     predictor.predict(texts)

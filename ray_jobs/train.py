@@ -80,7 +80,8 @@ def summary(config: TrainConfig, finished: "Finished") -> str:
         lines.append(f"{split:<12} " + " ".join(f"{'-' if v is None else f'{v:.4f}':>9}" for v in values))
     if finished.version:
         state = "now served" if finished.promoted else f"stored, not promoted: {finished.reason}"
-        lines += [f"published    {finished.path} ({state})", "next:"]
+        place = f"{config.run.registry}/{task.name}/versions/{finished.version}"
+        lines += [f"published    {place} ({state})", "next:"]
         lines += [
             f"  python -m ray_jobs.evaluate --task {task.name} --version {finished.version}",
             f"  python -m tweetelm.registry show {task.name}",
