@@ -1,8 +1,9 @@
-"""Errors as a person at a terminal, or reading a job's log, wants them."""
+"""Errors and paths as a person at a terminal, or reading a job's log, wants them."""
 
 import contextlib
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 _OURS = (ValueError, FileNotFoundError, FloatingPointError, ConnectionError, OSError)
 
@@ -18,3 +19,8 @@ def refuse() -> Iterator[None]:
     except KeyboardInterrupt:
         print("interrupted; the same command again goes on from the last checkpoint", file=sys.stderr)
         sys.exit(130)
+
+
+def typed(place: str) -> str:
+    """A path as one would type it here."""
+    return place.removeprefix(f"{Path.cwd()}/")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from ray_jobs.console import refuse
+from ray_jobs.console import refuse, typed
 from tweetelm.config import TrainConfig
 from tweetelm.tasks import TASKS
 
@@ -63,7 +63,7 @@ def train(config: TrainConfig, *, plan_only: bool = False) -> int:
         return 0
     resources = connect()
     scaling(config, resources)
-    print(f"run {config.run_name}: checkpoints and history in {run_folder(config)}", flush=True)
+    print(f"run {config.run_name}: checkpoints and history in {typed(run_folder(config))}", flush=True)
     outcome = run(config, resources, prepared=prepared)
     finished = evaluate_and_publish(config, outcome, resources, git_state(Path.cwd()))
     print(summary(config, finished))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from ray_jobs.console import refuse
+from ray_jobs.console import refuse, typed
 from ray_jobs.trials import Prefer, Propose
 from tweetelm.config import TrainConfig
 from tweetelm.tasks import TASKS
@@ -125,7 +125,7 @@ def _told(
     from ray_jobs.trials import table
 
     trials = table(result.trials, TASKS[plan.base.task].metric, result.winner)
-    return f"{trials}\nreport       {report}\n{summary(config, finished)}"
+    return f"{trials}\nreport       {typed(report)}\n{summary(config, finished)}"
 
 
 def search_identity(plan: "Search") -> dict[str, object]:
