@@ -24,8 +24,9 @@ OURS = "round sizes"
 
 def steps(rows: Rows) -> Iterator[Rows]:
     """Steps without end, laid out as training lays them out."""
+    lengths = [len(row) for row in rows]
     for epoch in itertools.count():
-        for members in epoch_steps([len(row) for row in rows], BATCH_TOKENS, seed=0, epoch=epoch):
+        for members in epoch_steps(lengths, batch_tokens=BATCH_TOKENS, seed=0, epoch=epoch):
             yield [rows[row] for row in members]
 
 
