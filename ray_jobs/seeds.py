@@ -137,9 +137,9 @@ def _spread(values: list[float]) -> dict[str, Any]:
 def table(spread: dict[str, dict[str, dict[str, Any]]], notices: Sequence[str]) -> str:
     """Mean ± standard deviation, and the mean's interval."""
     lines = ["", *(f"! {notice}" for notice in notices)]
-    lines.append(f"{'split':<12}" + "".join(f"{title:>34}" for title in _COLUMNS.values()))
+    lines.append(f"{'split':<12}" + "".join(f"{title:>36}" for title in _COLUMNS.values()))
     for split, scores in spread.items():
-        lines.append(f"{split:<12}" + "".join(f"{_cell(scores[key]):>34}" for key in _COLUMNS))
+        lines.append(f"{split:<12}" + "".join(f"{_cell(scores[key]):>36}" for key in _COLUMNS))
     return "\n".join(lines)
 
 
