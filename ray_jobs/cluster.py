@@ -78,7 +78,7 @@ def _join(address: str) -> None:
     import ray
 
     job = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}"))
-    given = ((job.get("runtime_env") or {}).get("env_vars")) or {}
+    given = (job.get("runtime_env") or {}).get("env_vars") or {}
     wanted = _environment(address)
     missing = {key: value for key, value in wanted.items() if key not in given}
     ray.init(logging_level=logging.ERROR, runtime_env={"env_vars": missing})

@@ -46,7 +46,7 @@ def test_fillers_have_no_part_in_the_gradient(monkeypatch: pytest.MonkeyPatch) -
     objective = Classification(rows=MANY, config=config, device=torch.device("cpu"))
     for fill in (True, False):
         monkeypatch.setattr(
-            "tweetelm.training.objectives.pack", lambda rows, fill, choice=fill: pack(rows, fill=choice)
+            "tweetelm.training.objectives.pack_onto", lambda device, rows, fill=fill: pack(rows, fill=fill)
         )
         state.model.zero_grad()
         objective.loss(state.model, range(75)).backward()

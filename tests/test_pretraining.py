@@ -34,7 +34,7 @@ def test_the_loss_is_the_causal_language_models_own() -> None:
     causal.tie_weights()
     batch = pack(data.sequences(range(40)), fill=True)
     assert batch.fillers
-    ours = NextToken(state.model.transformer)(next_tokens(batch, 40), **batch.inputs())
+    ours = NextToken(state.model.transformer)(next_tokens(batch), **batch.inputs())
     theirs = 0.0
     for ids in data.sequences(range(40)):
         row = torch.tensor([ids])
@@ -49,7 +49,7 @@ def test_many_tokens_give_the_same_gradient_in_portions(monkeypatch: pytest.Monk
         monkeypatch.setattr("tweetelm.training.objectives._CHUNK", chunk)
         module.zero_grad()
         batch = pack(data.sequences(range(6)))
-        module(next_tokens(batch, 6), **batch.inputs()).backward()
+        module(next_tokens(batch), **batch.inputs()).backward()
         gradients.append(torch.cat([p.grad.flatten() for p in module.parameters() if p.grad is not None]))
     assert torch.allclose(gradients[0], gradients[1], rtol=1e-3, atol=1e-4)
 

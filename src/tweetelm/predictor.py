@@ -14,7 +14,7 @@ from tweetelm import precision as arithmetic
 from tweetelm.encoding import Encoded, Encoder, pass_tokens, token_batches
 from tweetelm.openelm import OpenELMConfig, OpenELMForSequenceClassification
 from tweetelm.openelm.loading import load_weights
-from tweetelm.openelm.packing import pack
+from tweetelm.openelm.packing import pack_onto
 from tweetelm.openelm.prepacked import can_prepack, prepack
 from tweetelm.tasks import Task
 from tweetelm.text import TextConfig
@@ -193,6 +193,6 @@ def classify_packed(
     out = torch.empty(len(sequences), model.num_labels)
     with torch.inference_mode():
         for rows in token_batches([len(s) for s in sequences], pass_tokens(device, batch_tokens)):
-            batch = pack([sequences[row] for row in rows], fill=device.type == "cpu").to(device)
+            batch = pack_onto(device, [sequences[row] for row in rows])
             out[rows] = model(**batch.inputs()).logits[: len(rows)].float().cpu()
     return out

@@ -78,6 +78,11 @@ def pack(sequences: Sequence[Sequence[int]], *, fill: bool = False) -> PackedBat
     return PackedBatch(ids[None], packed_positions(cu, total), cu, int(lengths.max()), len(fillers))
 
 
+def pack_onto(device: torch.device, sequences: Sequence[Sequence[int]]) -> PackedBatch:
+    """`pack` for a device, with fillers where they pay: on a CPU."""
+    return pack(sequences, fill=device.type == "cpu").to(device)
+
+
 def _fillers(tweets: int, tokens: int) -> list[int]:
     """Lengths of the fillers that make a row round: tweets of one token, the last one of what is missing."""
     if _round_up(tweets) == tweets and _round_up(tokens) == tokens:

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from tweetelm.config import TrainConfig
 from tweetelm.openelm import OpenELMForSequenceClassification, OpenELMModel
-from tweetelm.openelm.packing import PackedBatch, pack
+from tweetelm.openelm.packing import PackedBatch, pack_onto
 from tweetelm.precision import autocast
 from tweetelm.training.phases import PRETRAIN, Phase
 from tweetelm.training.rows import Rows
@@ -94,20 +94,20 @@ class LanguageModelling:
     def loss(self, module: nn.Module, share: Sequence[int]) -> Tensor:
         batch = _pack(self.rows, share, self.device)
         with autocast(self.config.loop.precision, self.device):
-            total: Tensor = module(next_tokens(batch, len(share)), **batch.inputs())
+            total: Tensor = module(next_tokens(batch), **batch.inputs())
         return total
 
 
 def _pack(rows: Rows, share: Sequence[int], device: torch.device) -> PackedBatch:
-    return pack(rows.sequences(share) if share else [[1]], fill=device.type == "cpu").to(device)
+    return pack_onto(device, rows.sequences(share) if share else [[1]])
 
 
-def next_tokens(batch: PackedBatch, tweets: int) -> Tensor:
-    """(N,) what each token of a row's first `tweets` tweets is followed by; `_NOTHING` for a tweet's last."""
+def next_tokens(batch: PackedBatch) -> Tensor:
+    """(N,) what each token is followed by; `_NOTHING` for a tweet's last, and in fillers."""
     ids, starts = batch.input_ids[0], batch.cu_seq_lens.long()
     targets = ids.roll(-1)
     targets[starts[1:] - 1] = _NOTHING
-    targets[starts[tweets] :] = _NOTHING
+    targets[starts[len(starts) - 1 - batch.fillers] :] = _NOTHING
     return targets
 
 
@@ -121,10 +121,8 @@ class NextToken(nn.Module):
     def forward(self, targets: Tensor, **inputs: Any) -> Tensor:
         """The summed negative log-likelihood, in nats, of `targets` (N,) after each token of a packed row
         (1, N)."""
-        states, table = (
-            self.transformer(**inputs).last_hidden_state[0],
-            self.transformer.token_embeddings.weight,
-        )
+        states = self.transformer(**inputs).last_hidden_state[0]
+        table = self.transformer.token_embeddings.weight
         total: Tensor = states.new_zeros((), dtype=torch.float32)
         for some, wanted in zip(states.split(_CHUNK), targets.split(_CHUNK), strict=True):
             total = total + checkpoint(_summed_loss, some, table, wanted, use_reentrant=False)
