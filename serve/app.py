@@ -24,19 +24,8 @@ NAME = "tweetelm"
 STUCK_AFTER_S = 60.0
 
 
-@serve.deployment(
-    max_ongoing_requests=64,
-    max_queued_requests=128,
-    backpressure_config=BackpressureConfig(status_code=429, retry_after_s=1),
-    health_check_period_s=5,
-    health_check_timeout_s=10,
-    graceful_shutdown_wait_loop_s=0.5,
-    graceful_shutdown_timeout_s=20,
-    max_surge_percent=100,
-)
-@serve.ingress()
 class TweetClassifier:
-    """Engine and routes in one replica: a call from one to another would cost more than the routes do."""
+    """A replica: engine and routes in one, for a call from one to another would cost more than the routes do."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -110,9 +99,8 @@ class TweetClassifier:
             raise RuntimeError("no model is loaded: the deployment needs a user_config, {} at least")
 
 
-def build(args: dict[str, Any]) -> Application:
-    """The application that `args`, the values of a `Settings`, describe."""
-    settings = read(args)
+def deployment(settings: Settings, replica: type[TweetClassifier] = TweetClassifier) -> Deployment:
+    """How replicas are run, watched and scaled."""
     autoscaling = AutoscalingConfig(
         min_replicas=settings.min_replicas,
         max_replicas=settings.max_replicas,
@@ -121,9 +109,24 @@ def build(args: dict[str, Any]) -> Application:
         downscale_delay_s=120,
         look_back_period_s=15,
     )
-    deployment = cast("Deployment", TweetClassifier).options(
+    made = serve.deployment(
+        name=TweetClassifier.__name__,
         autoscaling_config=autoscaling,
+        max_ongoing_requests=64,
+        max_queued_requests=128,
+        backpressure_config=BackpressureConfig(status_code=429, retry_after_s=1),
+        health_check_period_s=5,
+        health_check_timeout_s=10,
+        graceful_shutdown_wait_loop_s=0.5,
+        graceful_shutdown_timeout_s=20,
+        max_surge_percent=100,
         ray_actor_options={"num_cpus": settings.cpus, "num_gpus": settings.gpus},
         user_config={},
-    )
-    return deployment.bind(settings)
+    )(serve.ingress()(replica))
+    return cast("Deployment", made)
+
+
+def build(args: dict[str, Any]) -> Application:
+    """The application that `args`, the values of a `Settings`, describe."""
+    settings = read(args)
+    return deployment(settings).bind(settings)

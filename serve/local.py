@@ -1,5 +1,6 @@
 """Ray and Ray Serve on this machine for `python -m serve`: on loopback, behind a token, gone when it ends."""
 
+import contextlib
 import errno
 import logging
 import os
@@ -41,8 +42,39 @@ def _is_free(port: int) -> bool:
         return True
 
 
-def environment(given: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """What to add to the environment before Ray is imported: its token, in `folder` unless there is one."""
+def environment(given: Mapping[str, str], folder: Path, *, haproxy: bool = False) -> dict[str, str]:
+    """What to add to the environment before Ray is imported: its token, in `folder` unless there is one, and
+    for HAProxy in front of the replicas its switch, and ports of our own."""
+    return _token(given, folder) | (_haproxy() if haproxy else {})
+
+
+def _haproxy() -> dict[str, str]:
+    metrics, stats, *fallback = _free_ports(4)
+    first = _free_ports(1)[0]
+    ports = {
+        "HAPROXY_METRICS_PORT": metrics,
+        "HAPROXY_STATS_PORT": stats,
+        "FALLBACK_PROXY_HTTP_PORT": fallback[0],
+        "FALLBACK_PROXY_GRPC_PORT": fallback[1],
+        "DIRECT_INGRESS_MIN_HTTP_PORT": first,
+        "DIRECT_INGRESS_MAX_HTTP_PORT": first + 200,
+        "DIRECT_INGRESS_MIN_GRPC_PORT": first + 201,
+        "DIRECT_INGRESS_MAX_GRPC_PORT": first + 400,
+    }
+    switches = {"RAY_SERVE_ENABLE_HA_PROXY": "1", "RAY_SERVE_HAPROXY_NBTHREAD": "1"}
+    return switches | {f"RAY_SERVE_{key}": str(port) for key, port in ports.items()}
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that nothing listens on now."""
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind((HOST, 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
+def _token(given: Mapping[str, str], folder: Path) -> dict[str, str]:
     extra = {"RAY_USAGE_STATS_ENABLED": "0"} if "RAY_USAGE_STATS_ENABLED" not in given else {}
     if given.get("RAY_AUTH_MODE", "token") != "token":
         return extra
