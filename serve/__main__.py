@@ -30,8 +30,8 @@ class Options:
     ask: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """A text to classify once the service is up; may be given several times."""
     haproxy: bool = False
-    """Put HAProxy in front of the replicas, as in production, in place of Ray Serve's own proxy: a fifth of its
-    cost per request."""
+    """Put HAProxy in front of the replicas, as in production: a fifth of the cost of Ray Serve's own proxy
+    for each request."""
     stay: bool = field(default_factory=sys.stdin.isatty)
     """Go on serving until Ctrl-C; by default on a terminal only."""
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from ray import serve
@@ -25,7 +25,7 @@ STUCK_AFTER_S = 60.0
 
 
 class TweetClassifier:
-    """A replica: engine and routes in one, for a call from one to another would cost more than the routes do."""
+    """A replica: engine and routes in one; a call between them would cost more than the routes do."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -109,7 +109,7 @@ def deployment(settings: Settings, replica: type[TweetClassifier] = TweetClassif
         downscale_delay_s=120,
         look_back_period_s=15,
     )
-    made = serve.deployment(
+    return serve.deployment(
         name=TweetClassifier.__name__,
         autoscaling_config=autoscaling,
         max_ongoing_requests=64,
@@ -123,7 +123,6 @@ def deployment(settings: Settings, replica: type[TweetClassifier] = TweetClassif
         ray_actor_options={"num_cpus": settings.cpus, "num_gpus": settings.gpus},
         user_config={},
     )(serve.ingress()(replica))
-    return cast("Deployment", made)
 
 
 def build(args: dict[str, Any]) -> Application:
