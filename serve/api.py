@@ -5,42 +5,55 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 
 import tweetelm
 from serve import errors
-from serve.engine import Engine, Limits
-from serve.gate import Gate
-from serve.routes import classify, operations, page
+from serve.engine import Engine
+from serve.gate import Gate, Policy
+from serve.metrics import Meters
+from serve.rates import Rates
+from serve.routes import classify, file, huggingface, moderations, operations, page, tei
 from serve.schemas import ErrorResponse
 
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorResponse} for status in (400, 404, 413, 500, 503, 504)
-}
+_STATUSES = (400, 401, 404, 408, 413, 415, 429, 500, 503, 504)
+_OURS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorResponse} for status in _STATUSES}
+_OTHERS: dict[int | str, dict[str, Any]] = {status: {"model": dict[str, str]} for status in (*_STATUSES, 422)}
 
 
-def create_api(engine: Engine, *, limits: Limits | None = None, answer_request_id: bool = True) -> FastAPI:
+def create_api(engine: Engine, *, policy: Policy | None = None, meters: Meters | None = None) -> FastAPI:
     """Every route over `engine`.
 
     Args:
-        engine: Holds the models and runs them.
-        limits: What one request may ask for.
-        answer_request_id: Write X-Request-Id; not behind Ray Serve, whose proxy writes it itself.
+        engine: holds the models and runs them.
+        policy: who may ask, and for how much.
+        meters: what the metrics are given to; the engine's, if it keeps any.
     """
-    limits = limits or Limits()
-    api = FastAPI(title="tweetelm", version=tweetelm.__version__, redoc_url=None)
-    api.state.engine, api.state.limits = engine, limits
-    api.include_router(classify.router, responses=_ERRORS)
-    api.include_router(operations.router)
-    api.include_router(page.router)
+    policy, meters = policy or Policy(), meters or Meters()
+    api = FastAPI(title="tweetelm", version=tweetelm.__version__, redoc_url=None, docs_url=None)
+    state = api.state
+    state.engine, state.policy, state.meters = engine, policy, meters
+    state.rates, state.files = Rates(policy.limits.texts_per_minute), 0
+    for ours in (classify, file, moderations):
+        api.include_router(ours.router, responses=_OURS)
+    for theirs in (huggingface, tei):
+        api.include_router(theirs.router, responses=_OTHERS)
+    for other in (operations, page):
+        api.include_router(other.router)
     api.add_exception_handler(HTTPException, errors.on_http_error)
     api.add_exception_handler(RequestValidationError, errors.on_invalid_request)
-    api.add_middleware(Gate, body_bytes=limits.body_bytes, answer_request_id=answer_request_id)
+    api.add_middleware(Gate, engine=engine, policy=policy, meters=meters)
+    if policy.cors_origins:
+        api.add_middleware(CORSMiddleware, allow_origins=policy.cors_origins, allow_headers=["*"])
     _describe(api)
     return api
 
 
 def _describe(api: FastAPI) -> None:
-    """Takes FastAPI's 422 out of the description: what it stands for is answered with 400 here."""
+    """Takes FastAPI's own 422 out of the description: what it stands for is answered with 400 here, or with
+    422 in another shape."""
     for path in api.openapi()["paths"].values():
         for operation in path.values():
-            operation["responses"].pop("422", None)
+            found = operation["responses"].get("422", {})
+            if "HTTPValidationError" in str(found):
+                del operation["responses"]["422"]

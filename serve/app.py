@@ -1,7 +1,9 @@
 """The service on Ray Serve: `serve deploy serve/config.yaml` and `python -m serve` both run `build(args)`."""
 
 import asyncio
+import contextlib
 import logging
+import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,16 +14,23 @@ from ray.serve import Application, Deployment
 from ray.serve.config import AutoscalingConfig, BackpressureConfig
 
 from serve.api import create_api
-from serve.batch import Item, classify_each, predictions, token_count
+from serve.backlog import Backlog
+from serve.batch import Item, Outcome, classify_each, token_count
+from serve.exposure import ensure_guarded
+from serve.gate import Policy
+from serve.keys import Keys
+from serve.metrics import Meters
+from serve.ray_metrics import RaySink
 from serve.settings import Settings, UserConfig, read
 
 if TYPE_CHECKING:  # the process that only deploys imports no torch
     from serve.models import Loaded
-    from tweetelm.predictor import Prediction, Predictor
+    from tweetelm.predictor import Predictor
 
 logger = logging.getLogger("ray.serve")
 NAME = "tweetelm"
 STUCK_AFTER_S = 60.0
+SHORT = 4000  # characters that are encoded at once, without another thread, which would take longer
 
 
 class TweetClassifier:
@@ -30,35 +39,89 @@ class TweetClassifier:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.reload_error: str | None = None
+        self.meters = Meters(RaySink(serve.get_replica_context().replica_id.unique_id))
+        self._keys = Keys.of(os.environ)
+        self._backlog = Backlog()
+        self._wanted = UserConfig.model_validate({})
         self._loaded: dict[str, Loaded] = {}
         self._running_since: float | None = None
+        self._watcher: asyncio.Task[None] | None = None
         batch: Any = self._batch  # Ray Serve adds the setters
         batch.set_max_batch_size(settings.batch_tokens)
         batch.set_batch_wait_timeout_s(settings.batch_wait_s)
+        _log_as_ray_serve()
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        return create_api(self, limits=self.settings.limits, answer_request_id=False)
+        policy = Policy(
+            limits=self.settings.limits,
+            keys=self._keys,
+            answer_request_id=False,
+            log_texts=self.settings.log_texts,
+            cors_origins=self.settings.cors_origins,
+        )
+        return create_api(self, policy=policy, meters=self.meters)
 
     @property
     def models(self) -> "Mapping[str, Predictor]":
         return {task: loaded.predictor for task, loaded in self._loaded.items()}
 
+    @property
+    def wait_s(self) -> float:
+        return self._backlog.wait_s
+
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Loads the models in a thread, then swaps all of them at once.
 
-        The first load may raise, and the replica does not start. Later an error only shows in the log and in
-        /info: Ray Serve takes down every replica whose `reconfigure` raises.
+        The first load may raise, and the replica does not start. Later an error only shows in the log, the
+        metrics and /info: Ray Serve takes down every replica whose `reconfigure` raises.
         """
         try:
-            self._loaded = await asyncio.to_thread(self._load, user_config)
-            self.reload_error = None
+            wanted = UserConfig(**user_config)
+            await self._swap(wanted)
+            self._wanted = wanted
         except Exception as error:
             if not self._loaded:
                 raise
-            logger.exception("the models of the new configuration could not be loaded; the old ones go on")
-            self.reload_error = f"{type(error).__name__} while loading the new configuration; see the log"
+            self._refuse(error)
+        if self._watcher is None and self.settings.watch_s:
+            self._watcher = asyncio.create_task(self._watch(self.settings.watch_s))
 
-    def _load(self, user_config: dict[str, Any]) -> "dict[str, Loaded]":
+    async def _swap(self, wanted: UserConfig) -> None:
+        """Loads what is wanted; what is in flight ends with the models that it began with."""
+        before = {(task, model.version) for task, model in self.models.items()}
+        self._loaded = await asyncio.to_thread(self._load, wanted)
+        self.reload_error = None
+        self.meters.set("tweetelm_reload_failed", 0)
+        now = {(task, model.version) for task, model in self.models.items()}
+        for task, version in before | now:
+            self.meters.set("tweetelm_serving", float((task, version) in now), task, version)
+
+    def _refuse(self, error: Exception) -> None:
+        logger.exception("the models asked for could not be loaded; the last good ones go on", exc_info=error)
+        self.reload_error = f"{type(error).__name__} while loading the models asked for; see the log"
+        self.meters.set("tweetelm_reload_failed", 1)
+
+    async def _watch(self, every_s: float) -> None:
+        """Follows the registry: what is promoted or rolled back there is served here, unless it cannot be
+        loaded."""
+        from serve.models import published
+
+        refused: dict[str, str | None] = {}
+        while True:
+            await asyncio.sleep(every_s)
+            tasks = [task for task in self.settings.tasks if task not in self._wanted.versions]
+            with contextlib.suppress(OSError, ValueError):  # the registry is out of reach for now
+                now = await asyncio.to_thread(published, tasks, url=self.settings.registry)
+                serving = {task: self._loaded[task].predictor.version for task in tasks}
+                if now in (serving, refused):
+                    continue
+                try:
+                    await self._swap(self._wanted)
+                except Exception as error:  # noqa: BLE001 — whatever is wrong with it, the last good one goes on
+                    refused = now
+                    self._refuse(error)
+
+    def _load(self, wanted: UserConfig) -> "dict[str, Loaded]":
         import torch
 
         from serve.models import load
@@ -68,27 +131,40 @@ class TweetClassifier:
         return load(
             self.settings.tasks,
             url=self.settings.registry,
-            versions=UserConfig(**user_config).versions,
+            versions=wanted.versions,
             device=self.settings.device,
             precision=self.settings.precision,
             loaded=self._loaded,
         )
 
-    async def classify(self, model: "Predictor", texts: Sequence[str]) -> "list[Prediction]":
+    async def classify(self, model: "Predictor", texts: Sequence[str]) -> list[Outcome]:
         """See `serve.engine.Engine`."""
-        budget = self.settings.batch_tokens
-        encoded = await asyncio.to_thread(model.encode, texts)
-        items = [Item.of(model, one, budget=budget) for one in encoded]
-        return predictions(await asyncio.gather(*(self._batch(item) for item in items)))
+        short = sum(map(len, texts)) <= SHORT
+        encoded = model.encode(texts) if short else await asyncio.to_thread(model.encode, texts)
+        items = [Item.of(model, one, budget=self.settings.batch_tokens) for one in encoded]
+        tokens = token_count(items)
+        self._backlog.tokens += tokens
+        try:
+            return list(await asyncio.gather(*map(self._batch, items), return_exceptions=True))  # type: ignore[arg-type]
+        finally:
+            self._backlog.tokens -= tokens
 
     @serve.batch(max_batch_size=4096, batch_wait_timeout_s=0.005, batch_size_fn=token_count)
-    async def _batch(self, items: list[Item]) -> "list[Prediction | Exception]":
+    async def _batch(self, items: list[Item]) -> list[Outcome]:
         """Items of all waiting requests, up to `batch_tokens`; the event loop stays free meanwhile."""
-        self._running_since = time.monotonic()
+        self._running_since = began = time.monotonic()
         try:
             return await asyncio.to_thread(classify_each, items)
         finally:
             self._running_since = None
+            self._tell(token_count(items), len(items), time.monotonic() - began)
+
+    def _tell(self, tokens: int, texts: int, seconds: float) -> None:
+        self._backlog.measured(tokens, seconds)
+        self.meters.observe("tweetelm_batch_tokens", tokens)
+        self.meters.observe("tweetelm_batch_texts", texts)
+        self.meters.observe("tweetelm_batch_seconds", seconds)
+        self.meters.set("tweetelm_waiting_tokens", self._backlog.tokens)
 
     def check_health(self) -> None:
         """Ray Serve replaces a replica whose forward pass never ends; a busy one is not ill."""
@@ -99,33 +175,58 @@ class TweetClassifier:
             raise RuntimeError("no model is loaded: the deployment needs a user_config, {} at least")
 
 
+def _log_as_ray_serve() -> None:
+    """Our log lines go where the replica's go, in its format."""
+    ours = logging.getLogger("tweetelm.serve")
+    ours.handlers, ours.propagate = logging.getLogger("ray.serve").handlers, False
+    ours.setLevel(logging.INFO)
+
+
 def deployment(settings: Settings, replica: type[TweetClassifier] = TweetClassifier) -> Deployment:
-    """How replicas are run, watched and scaled."""
-    autoscaling = AutoscalingConfig(
-        min_replicas=settings.min_replicas,
-        max_replicas=settings.max_replicas,
-        target_ongoing_requests=16,
-        upscale_delay_s=5,
-        downscale_delay_s=120,
-        look_back_period_s=15,
-    )
+    """How replicas are run, watched and scaled. A full replica refuses requests itself, in each route's own
+    words; Ray Serve's bounds are wider, for what gets past that."""
     return serve.deployment(
         name=TweetClassifier.__name__,
-        autoscaling_config=autoscaling,
-        max_ongoing_requests=64,
-        max_queued_requests=128,
+        autoscaling_config=_autoscaling(settings),
+        max_ongoing_requests=2 * settings.limits.concurrent,
+        max_queued_requests=2 * settings.limits.concurrent,
         backpressure_config=BackpressureConfig(status_code=429, retry_after_s=1),
         health_check_period_s=5,
         health_check_timeout_s=10,
         graceful_shutdown_wait_loop_s=0.5,
-        graceful_shutdown_timeout_s=20,
+        graceful_shutdown_timeout_s=settings.limits.deadline_s + 5,
         max_surge_percent=100,
         ray_actor_options={"num_cpus": settings.cpus, "num_gpus": settings.gpus},
         user_config={},
     )(serve.ingress()(replica))
 
 
+def _autoscaling(settings: Settings) -> AutoscalingConfig:
+    return AutoscalingConfig(
+        min_replicas=settings.min_replicas,
+        initial_replicas=max(1, settings.min_replicas),
+        max_replicas=settings.max_replicas,
+        target_ongoing_requests=settings.target_ongoing_requests,
+        upscale_delay_s=settings.upscale_delay_s,
+        downscale_delay_s=settings.downscale_delay_s,
+        look_back_period_s=max(10.5, settings.upscale_delay_s),  # Ray's replicas report every ten seconds
+    )
+
+
 def build(args: dict[str, Any]) -> Application:
-    """The application that `args`, the values of a `Settings`, describe."""
+    """The application that `args`, the values of a `Settings`, describe.
+
+    Raises:
+        ValueError: a value does not fit, or other machines can reach a service without API keys.
+    """
     settings = read(args)
+    ensure_guarded(_host(), Keys.of(os.environ))
     return deployment(settings).bind(settings)
+
+
+def _host() -> str:
+    """Where Ray Serve listens; this machine alone as long as it does not."""
+    from ray.serve.context import _get_global_client
+
+    client = _get_global_client(raise_if_no_controller_running=False)
+    return client.http_config.host if client else "127.0.0.1"

@@ -3,11 +3,13 @@ a text that makes the model raise fails alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from tweetelm.encoding import Encoded
     from tweetelm.predictor import Prediction, Predictor
+
+Outcome: TypeAlias = "Prediction | Exception"  # what becomes of one text
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,19 +32,19 @@ def token_count(items: Sequence[Item]) -> int:
     return sum(item.tokens for item in items)
 
 
-def classify_each(items: Sequence[Item]) -> "list[Prediction | Exception]":
+def classify_each(items: Sequence[Item]) -> list[Outcome]:
     """One prediction, or the exception that its text alone raises, per item and in order."""
     places: dict[int, list[int]] = {}
     for place, item in enumerate(items):
         places.setdefault(id(item.model), []).append(place)
-    outcomes: dict[int, Prediction | Exception] = {}
+    outcomes: dict[int, Outcome] = {}
     for group in places.values():
         encoded = [items[place].encoded for place in group]
         outcomes |= zip(group, _isolated(items[group[0]].model, encoded), strict=True)
     return [outcomes[place] for place in range(len(items))]
 
 
-def _isolated(model: "Predictor", encoded: "Sequence[Encoded]") -> "list[Prediction | Exception]":
+def _isolated(model: "Predictor", encoded: "Sequence[Encoded]") -> list[Outcome]:
     """Halves a failing batch until the texts that fail stand alone; this also helps when memory ran out."""
     try:
         found = model.classify(encoded)
@@ -54,15 +56,3 @@ def _isolated(model: "Predictor", encoded: "Sequence[Encoded]") -> "list[Predict
         half = len(encoded) // 2
         return _isolated(model, encoded[:half]) + _isolated(model, encoded[half:])
     return list(found)
-
-
-def predictions(outcomes: "Sequence[Prediction | Exception]") -> "list[Prediction]":
-    """The predictions of one request.
-
-    Raises:
-        Exception: the first of its texts that failed.
-    """
-    for outcome in outcomes:
-        if isinstance(outcome, Exception):
-            raise outcome
-    return [outcome for outcome in outcomes if not isinstance(outcome, Exception)]

@@ -1,84 +1,169 @@
-"""Every answer that is not a success: one table, one shape, and never a word of the caller's input."""
+"""Every answer that is not a success: one table, worded as each protocol words it, and never a word of the
+caller's input."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
+
+from serve.record import record_of
 
 STATUS = {
     "invalid_json": 400,
     "invalid_type": 400,
+    "unsupported_input_type": 400,
     "empty_input": 400,
     "too_many_inputs": 400,
+    "input_too_long": 400,
+    "invalid_api_key": 401,
     "not_found": 404,
     "model_not_found": 404,
     "method_not_allowed": 405,
+    "body_too_slow": 408,
     "body_too_large": 413,
+    "unsupported_encoding": 415,
+    "overloaded": 429,
+    "rate_limit_exceeded": 429,
     "internal": 500,
     "unhealthy": 503,
     "deadline_exceeded": 504,
 }
-_RETRY_AFTER_S = {"unhealthy": "5", "deadline_exceeded": "1"}
+_HEADERS = {
+    "invalid_api_key": {"WWW-Authenticate": "Bearer"},
+    "body_too_slow": {"Connection": "close"},
+    "overloaded": {"Retry-After": "1"},
+    "unhealthy": {"Retry-After": "5"},
+    "deadline_exceeded": {"Retry-After": "1"},
+}
 _FROM_STATUS = {400: "invalid_json", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 _MESSAGES = {
     "invalid_json": "the body is not valid JSON in UTF-8",
+    "invalid_api_key": "send a valid API key in the header Authorization: Bearer KEY",
     "not_found": "there is nothing at this path; GET /docs lists what there is",
     "method_not_allowed": "this path does not take this method; the Allow header names those it takes",
+    "body_too_slow": "the body did not arrive in time; GET /info names the limit",
     "body_too_large": "the body is too large; GET /info names the limit",
+    "unsupported_encoding": "the body must not be compressed; leave out the header Content-Encoding",
+    "overloaded": "too many requests are waiting; try again after the seconds that Retry-After names",
     "internal": "the server failed on this request; its log has the reason under this answer's X-Request-Id",
 }
 # Pydantic's own sentences for these types say what was expected and nothing of what came.
-_SAFE = frozenset({"string_type", "list_type", "literal_error", "missing"})
+_SAFE = frozenset({"string_type", "list_type", "int_type", "bool_type", "literal_error", "missing"})
 
 
 class ApiError(HTTPException):
     """An error of the table. `message` is for the caller and must hold nothing that came from the caller."""
 
-    def __init__(self, code: str, message: str, param: str | None = None) -> None:
-        retry = _RETRY_AFTER_S.get(code)
-        super().__init__(STATUS[code], detail=message, headers={"Retry-After": retry} if retry else None)
+    def __init__(
+        self, code: str, message: str, param: str | None = None, *, retry_after_s: int | None = None
+    ) -> None:
+        headers = _HEADERS.get(code, {}) | ({"Retry-After": str(retry_after_s)} if retry_after_s else {})
+        super().__init__(STATUS[code], detail=message, headers=headers or None)
         self.code = code
         self.param = param
 
 
-def answer(
-    code: str,
-    message: str | None = None,
-    *,
-    param: str | None = None,
-    status: int | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> JSONResponse:
-    """`code` in the shape that OpenAI and vLLM clients read."""
-    status = status or STATUS[code]
-    kind = "invalid_request_error" if status < 500 else "server_error"
-    error = {"message": message or _MESSAGES[code], "type": kind, "param": param, "code": code}
-    return JSONResponse({"error": error}, status, headers=headers)
+class Wording:
+    """How OpenAI, vLLM and we ourselves word an error, and with which status."""
+
+    statuses: Mapping[str, int] = {}
+
+    def body(self, code: str, message: str, status: int, param: str | None) -> dict[str, Any]:
+        kind = "invalid_request_error" if status < 500 else "server_error"
+        return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
-async def on_http_error(_: Request, error: Exception) -> JSONResponse:
+_UNPROCESSABLE = dict.fromkeys(
+    ("invalid_json", "invalid_type", "unsupported_input_type", "too_many_inputs", "input_too_long"), 422
+)
+
+
+class HuggingFaceWording(Wording):
+    statuses = _UNPROCESSABLE
+
+    def body(self, code: str, message: str, status: int, param: str | None) -> dict[str, Any]:
+        return {"error": message}
+
+
+class TeiWording(Wording):
+    """text-embeddings-inference, by its code, from which its own description differs."""
+
+    statuses = _UNPROCESSABLE
+    _types: Mapping[str, str] = {
+        "empty_input": "Empty",
+        "overloaded": "Overloaded",
+        "rate_limit_exceeded": "Overloaded",
+        "internal": "Backend",
+        "unhealthy": "Unhealthy",
+        "deadline_exceeded": "Unhealthy",
+    }
+
+    def body(self, code: str, message: str, status: int, param: str | None) -> dict[str, Any]:
+        return {"error": message, "error_type": self._types.get(code, "Validation")}
+
+
+_OPENAI, _HUGGING_FACE, _TEI = Wording(), HuggingFaceWording(), TeiWording()
+
+
+def wording_of(path: str) -> Wording:
+    """How errors at this path are worded."""
+    if path == "/predict":
+        return _TEI
+    return _HUGGING_FACE if path == "/" or path.startswith("/models/") else _OPENAI
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """An error before it is worded. `status` is for those of the framework that have none in the table."""
+
+    code: str
+    message: str | None = None
+    param: str | None = None
+    status: int | None = None
+    headers: Mapping[str, str] | None = None
+
+    def answer(self, scope: Scope) -> JSONResponse:
+        """In the words of the route that was asked; the request's record gets the code."""
+        record_of(scope).code = self.code
+        wording = wording_of(scope["path"])
+        status = self.status or wording.statuses.get(self.code) or STATUS[self.code]
+        message = self.message or _MESSAGES.get(self.code, "the request cannot be answered")
+        headers = self.headers or _HEADERS.get(self.code)
+        return JSONResponse(wording.body(self.code, message, status, self.param), status, headers=headers)
+
+
+def failure_of(error: HTTPException) -> Failure:
     """Ours as they are; the framework's own by their status, with our words."""
-    assert isinstance(error, HTTPException)
     if isinstance(error, ApiError):
-        return answer(error.code, error.detail, param=error.param, headers=error.headers)
+        return Failure(code=error.code, message=error.detail, param=error.param, headers=error.headers)
     code = _FROM_STATUS.get(error.status_code, "internal" if error.status_code >= 500 else "invalid_type")
-    message = _MESSAGES.get(code, "the request cannot be answered")
-    return answer(code, message, status=error.status_code, headers=error.headers)
+    status = None if code == "invalid_json" else error.status_code
+    return Failure(code=code, status=status, headers=error.headers)
 
 
-async def on_invalid_request(_: Request, error: Exception) -> JSONResponse:
+async def on_http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    return failure_of(error).answer(request.scope)
+
+
+async def on_invalid_request(request: Request, error: Exception) -> JSONResponse:
     """What pydantic found, by the place in the body and the expected type."""
     assert isinstance(error, RequestValidationError)
-    found = error.errors()
+    return _invalid(error.errors()).answer(request.scope)
+
+
+def _invalid(found: Sequence[Mapping[str, Any]]) -> Failure:
     if any(item["type"] == "json_invalid" for item in found):
-        return answer("invalid_json")
+        return Failure(code="invalid_json")
     depth = max(len(item["loc"]) for item in found)
     deepest = [item for item in found if len(item["loc"]) == depth]
     param = _param(deepest[0]["loc"])
-    return answer("invalid_type", f"{param or 'the body'}: {_expected(deepest)}", param=param)
+    return Failure(code="invalid_type", message=f"{param or 'the body'}: {_expected(deepest)}", param=param)
 
 
 def _param(loc: Sequence[Any]) -> str | None:

@@ -1,76 +1,184 @@
-"""The outermost layer of the API: names each request, bounds its body, answers when all else has failed."""
+"""The outermost layer of the API: names each request, asks for its key, refuses what is too much, bounds its
+body, answers when all else has failed, and says what became of it."""
 
+import asyncio
 import logging
+import math
 import re
+import time
 import traceback
 import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve.errors import answer
+from serve.engine import Engine, Limits
+from serve.errors import ApiError, Failure
+from serve.keys import Keys
+from serve.metrics import Meters
+from serve.record import Record, attach
 
 logger = logging.getLogger("tweetelm.serve")
+FILE_PATH = "/v1/classify/file"
+_OPEN = frozenset({"/", "/page.css", "/page.js", "/health", "/ready", "/openapi.json"})
+_PROBES = frozenset({"/health", "/ready", "/metrics"})  # asked every few seconds; logged only if they fail
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+_CLIENT_LEFT = 499
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """Who may ask, for how much, and what is told of it.
+
+    Attributes:
+        answer_request_id: write X-Request-Id; not behind Ray Serve, which names requests and writes it
+        itself. log_texts: write the texts themselves into the log. cors_origins: pages of other origins that
+        may ask; none by default.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    keys: Keys = field(default_factory=Keys)
+    answer_request_id: bool = True
+    log_texts: bool = False
+    cors_origins: tuple[str, ...] = ()
 
 
 class Gate:
-    """ASGI middleware.
+    """ASGI middleware."""
 
-    `answer_request_id`: write the X-Request-Id header; not behind Ray Serve, whose proxy writes it itself.
-    """
-
-    def __init__(self, app: ASGIApp, *, body_bytes: int, answer_request_id: bool) -> None:
+    def __init__(self, app: ASGIApp, *, engine: Engine, policy: Policy, meters: Meters) -> None:
         self.app = app
-        self.body_bytes = body_bytes
-        self.answer_request_id = answer_request_id
+        self.engine = engine
+        self.policy = policy
+        self.meters = meters
+        self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        request_id = _request_id(scope)
-        started = False
+        record = Record(_request_id(scope, ours=self.policy.answer_request_id))
+        attach(scope, record)
+        began, status = time.perf_counter(), 0
 
         async def send_named(message: Message) -> None:
-            nonlocal started
+            nonlocal status
             if message["type"] == "http.response.start":
-                started = True
-                if self.answer_request_id:
-                    MutableHeaders(scope=message)["X-Request-Id"] = request_id
+                status = message["status"]
+                self._add_headers(message, record)
             await send(message)
 
-        if _announced(scope) > self.body_bytes:
-            return await answer("body_too_large")(scope, receive, send_named)
+        work = int(scope["method"] == "POST")
+        self._count(work)
         try:
-            await self.app(scope, _bounded(receive, self.body_bytes), send_named)
+            await self._pass(scope, receive, send_named, record, lambda: bool(status))
+        finally:
+            self._count(-work)
+            self._tell(scope, record, status or _CLIENT_LEFT, time.perf_counter() - began)
+
+    async def _pass(
+        self, scope: Scope, receive: Receive, send: Send, record: Record, started: Callable[[], bool]
+    ) -> None:
+        refused = self._refusal(scope, record)
+        if refused is not None:
+            return await refused.answer(scope)(scope, receive, send)
+        try:
+            await self.app(scope, _bounded(receive, self.policy.limits, scope["path"]), send)
         except Exception as error:
-            log_failure(f"request {request_id}", error)
-            if started:
+            log_failure(f"request {record.request_id}", error)
+            if started():
                 raise
-            await answer("internal")(scope, receive, send_named)
+            await Failure(code="internal").answer(scope)(scope, receive, send)
+
+    def _refusal(self, scope: Scope, record: Record) -> Failure | None:
+        """What can be refused before the body is read, so that refusing costs little when there is too
+        much."""
+        headers, limits = Headers(scope=scope), self.policy.limits
+        if self.policy.keys.needed and not _is_open(scope):
+            name = self.policy.keys.name_of(headers.get("authorization", ""))
+            if name is None:
+                return Failure(code="invalid_api_key")
+            record.key = name
+        if scope["method"] != "POST":
+            return None
+        wait_s = self.engine.wait_s
+        if self._in_flight > limits.concurrent or wait_s > limits.wait_s:
+            return Failure(code="overloaded", headers={"Retry-After": str(max(1, math.ceil(wait_s)))})
+        if headers.get("content-encoding", "identity") != "identity":
+            return Failure(code="unsupported_encoding")
+        too_large = scope["path"] != FILE_PATH and _announced(headers) > limits.body_bytes
+        return Failure(code="body_too_large") if too_large else None
+
+    def _add_headers(self, message: Message, record: Record) -> None:
+        headers = MutableHeaders(scope=message)
+        for name, value in _HEADERS.items():
+            headers.setdefault(name, value)
+        if self.policy.answer_request_id:
+            headers["X-Request-Id"] = record.request_id
+
+    def _count(self, change: int) -> None:
+        self._in_flight += change
+        self.meters.set("tweetelm_in_flight", self._in_flight)
+
+    def _tell(self, scope: Scope, record: Record, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "other")
+        self.meters.add("tweetelm_requests_total", 1, route, str(status))
+        self.meters.observe("tweetelm_request_seconds", seconds, route)
+        if route in _PROBES and status < 400:
+            return
+        fields = {"method": scope["method"], "path": route, "status": status, "ms": round(1000 * seconds, 1)}
+        about = {"request_id": record.request_id} | fields | record.about()
+        logger.info("%s %s %s", scope["method"], route, status, extra=about)
 
 
-def _request_id(scope: Scope) -> str:
-    """The caller's own if it is fit for a header and a log line, else a new one."""
+def _is_open(scope: Scope) -> bool:
+    """Whether a path needs no key: the page, its files, the description, and what a load balancer asks."""
+    path = scope["path"]
+    return scope["method"] in ("GET", "HEAD") and (path in _OPEN or path.startswith("/docs"))
+
+
+def _request_id(scope: Scope, *, ours: bool) -> str:
+    """The caller's own if it is fit for a header and a log line, else a new one; behind a server that names
+    requests, its name."""
     given = Headers(scope=scope).get("x-request-id", "")
-    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    if _REQUEST_ID.fullmatch(given) or (given and not ours):
+        return given[:128]
+    return uuid.uuid4().hex
 
 
-def _announced(scope: Scope) -> int:
-    length = Headers(scope=scope).get("content-length", "")
+def _announced(headers: Headers) -> int:
+    length = headers.get("content-length", "")
     return int(length) if length.isdecimal() and len(length) < 20 else 0
 
 
-def _bounded(receive: Receive, limit: int) -> Receive:
-    """`receive` that refuses what is past the limit in a body sent in chunks, or longer than announced."""
-    seen = 0
+def _bounded(receive: Receive, limits: Limits, path: str) -> Receive:
+    """`receive` that refuses what is past the limit in a body sent in chunks, or longer than announced, and
+    does not wait for ever. A file may have any length, and its time starts again with each part."""
+    seen, is_file, deadline = 0, path == FILE_PATH, time.monotonic() + limits.body_s
+    whole = False
 
     async def receive_bounded() -> Message:
-        nonlocal seen
-        message = await receive()
+        nonlocal seen, deadline, whole
+        if whole:  # what comes now is that the client leaves, whenever that is
+            return await receive()
+        if is_file:
+            deadline = time.monotonic() + limits.body_s
+        try:
+            async with asyncio.timeout(deadline - time.monotonic()):
+                message = await receive()
+        except TimeoutError:
+            raise ApiError("body_too_slow", f"the body did not arrive within {limits.body_s:g} s") from None
         seen += len(message.get("body", b""))
-        if seen > limit:
+        whole = not message.get("more_body", False)
+        if seen > limits.body_bytes and not is_file:
             raise HTTPException(413)
         return message
 

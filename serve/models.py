@@ -1,5 +1,6 @@
 """From the registry to models that have shown that they work."""
 
+import logging
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,7 +11,18 @@ from tweetelm.precision import Precision
 from tweetelm.predictor import Predictor
 from tweetelm.tasks import TASKS
 
-WARM_UP = ("a", "a short tweet with a link http and a mention @user", "a longer tweet, word after word, " * 8)
+PROBES = (
+    "a",
+    "a short tweet with a link http and a mention @user",
+    "they should all go back to where they came from",
+    "what a lovely morning, coffee is ready 🙂",
+    "the moon is a kind of window and the window is a kind of song",
+    "a longer tweet, word after word, " * 8,
+)
+
+
+FARTHEST_BF16 = 0.02  # from float32, in probability; the benchmarks see less than 0.01 on trained models
+logger = logging.getLogger("ray.serve")
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,11 @@ def load(
     return found
 
 
+def published(tasks: Iterable[str], *, url: str) -> dict[str, str | None]:
+    """The current version of each task."""
+    return {task: registry.current_version(task, registry=url) for task in tasks}
+
+
 def _load(task: str, path: Path, device: str, precision: Precision) -> Loaded:
     predictor = Predictor.load(path, device=device, precision=precision)
     if (predictor.task.name, predictor.labels) != (task, TASKS[task].labels):
@@ -62,8 +79,25 @@ def _load(task: str, path: Path, device: str, precision: Precision) -> Loaded:
             f"{path} holds a {predictor.task.name} model with labels {predictor.labels}; "
             f"expected {task} with {TASKS[task].labels}"
         )
-    for prediction in predictor.predict(WARM_UP):
+    found = _probe(path, predictor)
+    if predictor.precision == "bf16" and precision == "auto":
+        exact = Predictor.load(path, device=device, precision="float32")
+        distance = max(abs(a - b) for a, b in zip(found, _probe(path, exact), strict=True))
+        if distance > FARTHEST_BF16:
+            logger.warning("%s: bfloat16 is %.3f away from float32, which is served", path, distance)
+            return Loaded(path, exact)
+    return Loaded(path, predictor)
+
+
+def _probe(path: Path, predictor: Predictor) -> list[float]:
+    """Probabilities of the positive label for some fixed texts; also warms the model up.
+
+    Raises:
+        ValueError: they are none.
+    """
+    found = predictor.predict(PROBES)
+    for prediction in found:
         total = sum(prediction.probabilities)
         if not math.isclose(total, 1.0, abs_tol=1e-3):  # false for NaN too
             raise ValueError(f"{path} gives probabilities that sum to {total}; expected 1")
-    return Loaded(path, predictor)
+    return [prediction.probabilities[-1] for prediction in found]

@@ -24,11 +24,19 @@ class Settings(BaseModel):
     threads: int | None = Field(
         None, ge=1, description="Threads of a forward pass; by default one per CPU reserved."
     )
-    min_replicas: int = Field(1, ge=1)
+    min_replicas: int = Field(1, ge=0, description="0: none when idle; the next request waits.")
     max_replicas: int = Field(4, ge=1)
+    target_ongoing_requests: float = Field(16, gt=0, description="Requests in a replica; more start another.")
+    upscale_delay_s: float = Field(3, ge=0)
+    downscale_delay_s: float = Field(60, ge=0)
     batch_tokens: int = Field(2048, ge=1, description="Tokens in one forward pass.")
     batch_wait_s: float = Field(0.005, ge=0, description="How long a batch's first text waits for more.")
     limits: Limits = Limits()
+    watch_s: float = Field(
+        5, ge=0, description="How often the registry is asked for what is published now; 0: never."
+    )
+    log_texts: bool = Field(False, description="Write the texts themselves into the access log.")
+    cors_origins: tuple[str, ...] = Field((), description="Pages of other origins that may ask.")
 
 
 class UserConfig(BaseModel):

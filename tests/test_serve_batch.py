@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from serve.batch import Item, classify_each, predictions, token_count
+from serve.batch import Item, classify_each, token_count
 from tests.fake_predictor import POISON, FakePredictor
 
 
@@ -51,13 +51,6 @@ def test_a_model_that_loses_a_text_is_an_error_and_not_a_shift() -> None:
             return super().classify(encoded)[: max(1, len(encoded) - 1)]
 
     assert labels(classify_each(items(Forgetful("hate"), "a", "!!", "c"))) == ["not-hate", "hate", "not-hate"]
-
-
-def test_a_request_with_a_failed_text_raises_its_error() -> None:
-    outcomes = classify_each(items(FakePredictor("hate"), "a", POISON))
-    with pytest.raises(RuntimeError, match="cannot read"):
-        predictions(outcomes)
-    assert predictions(outcomes[:1]) == outcomes[:1]
 
 
 def test_no_items_are_no_predictions() -> None:

@@ -39,7 +39,7 @@ def test_config_yaml_names_the_builder_and_its_arguments(config: dict[str, Any])
 
 
 @pytest.mark.parametrize(
-    "args", [{"registri": "models"}, {"tasks": ["spam"]}, {"cpus": 0}, {"min_replicas": 0}]
+    "args", [{"registri": "models"}, {"tasks": ["spam"]}, {"cpus": 0}, {"min_replicas": -1}]
 )
 def test_a_misspelt_or_senseless_argument_is_refused(args: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(args))):

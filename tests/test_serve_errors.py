@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 from serve.api import create_api
 from serve.engine import Limits, LocalEngine
 from serve.errors import STATUS
+from serve.gate import Policy
 from tests.fake_predictor import POISON, FakePredictor, classify, two_models
 
 SECRET = "xyzzy"  # stands in what is sent, and must not come back
@@ -21,7 +22,9 @@ def engine() -> LocalEngine:
 
 @pytest.fixture
 def client(engine: LocalEngine) -> Iterator[TestClient]:
-    with TestClient(create_api(engine, limits=Limits(inputs=4, body_bytes=1000, deadline_s=5))) as client:
+    with TestClient(
+        create_api(engine, policy=Policy(limits=Limits(inputs=4, body_bytes=1000, deadline_s=5)))
+    ) as client:
         yield client
 
 
@@ -167,7 +170,7 @@ def test_a_failing_model_is_a_500_without_its_words_in_answer_or_log(
 def test_past_the_deadline_is_a_504(engine: LocalEngine) -> None:
     predictor: Any = engine.models["hate"]
     predictor.hold = threading.Event()
-    with TestClient(create_api(engine, limits=Limits(deadline_s=0.05))) as client:
+    with TestClient(create_api(engine, policy=Policy(limits=Limits(deadline_s=0.05)))) as client:
         response = client.post("/v1/classify", json={"input": SECRET})
         predictor.hold.set()
     refused(response, "deadline_exceeded")

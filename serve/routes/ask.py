@@ -1,4 +1,5 @@
-"""What every protocol's route does with its texts: check them, find the model, run it within the deadline."""
+"""What every protocol's route does with its texts: check them, find the model, run it within the deadline,
+and write down what came out."""
 
 import asyncio
 import re
@@ -7,66 +8,141 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 
+from serve.batch import Outcome
 from serve.engine import Engine, Limits
 from serve.errors import ApiError
+from serve.gate import Policy
+from serve.metrics import Meters
+from serve.rates import Rates
+from serve.record import Record, record_of
 
 if TYPE_CHECKING:
     from tweetelm.predictor import Prediction, Predictor
 
-
-def _engine(request: Request) -> Engine:
-    engine: Engine = request.app.state.engine
-    return engine
-
-
-def _limits(request: Request) -> Limits:
-    limits: Limits = request.app.state.limits
-    return limits
-
-
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-EngineOf = Annotated[Engine, Depends(_engine)]
-LimitsOf = Annotated[Limits, Depends(_limits)]
+
+class Ask:
+    """One request's way to the models."""
+
+    def __init__(self, request: Request) -> None:
+        state = request.app.state
+        self.engine: Engine = state.engine
+        self.policy: Policy = state.policy
+        self.meters: Meters = state.meters
+        self._rates: Rates = state.rates
+        self.record: Record = record_of(request.scope)
+
+    @property
+    def limits(self) -> Limits:
+        return self.policy.limits
+
+    def texts(self, given: str | Sequence[str], param: str = "input") -> list[str]:
+        """`given` as a list of texts, each of whole characters and not empty, and not too many.
+
+        Args:
+            given: what the request holds.
+            param: its name there, for errors.
+
+        Raises:
+            ApiError: they are not fit, or the key has sent too many lately.
+        """
+        texts = [given] if isinstance(given, str) else list(given)
+        if not texts:
+            raise ApiError("empty_input", f"{param} is an empty list; send at least one text", param)
+        if len(texts) > self.limits.inputs:
+            message = f"{param} has {len(texts)} texts; at most {self.limits.inputs} are answered at a time"
+            raise ApiError("too_many_inputs", message, param)
+        for place, text in enumerate(texts):
+            check(text, param if isinstance(given, str) else f"{param}[{place}]")
+        if wait_s := self.wait_s(len(texts)):
+            message = f"this key may send {self.limits.texts_per_minute} texts a minute to one replica"
+            raise ApiError("rate_limit_exceeded", message, retry_after_s=wait_s)
+        return texts
+
+    def wait_s(self, texts: int) -> int:
+        """Counts so many texts against the key's rate, or gives the seconds until it allows them."""
+        return self._rates.wait_s(self.record.key, texts)
+
+    def model(self, name: str | None, param: str = "model") -> "tuple[str, Predictor]":
+        """The model called `name`, or the first one.
+
+        Raises:
+            ApiError: there is none.
+        """
+        models = self.engine.models
+        if not models:
+            raise ApiError("unhealthy", "no model is loaded yet")
+        name = next(iter(models)) if name is None else name
+        if name not in models:
+            raise ApiError("model_not_found", f"no such model here; there is {' and '.join(models)}", param)
+        return name, models[name]
+
+    async def classify(self, name: str, model: "Predictor", texts: Sequence[str]) -> "list[Prediction]":
+        """The predictions.
+
+        Raises:
+            ApiError: they are not there within the deadline.
+            Exception: the first of the texts that failed.
+        """
+        found = []
+        for outcome in await self.outcomes(name, model, texts):
+            if isinstance(outcome, Exception):
+                raise outcome
+            found.append(outcome)
+        return found
+
+    async def outcomes(self, name: str, model: "Predictor", texts: Sequence[str]) -> list[Outcome]:
+        """A prediction or an exception for each text, written down for the log and the metrics."""
+        self._begin(name, model, texts)
+        outcomes = await within(self.limits.deadline_s, self.engine, model, texts)
+        done = [outcome for outcome in outcomes if not isinstance(outcome, Exception)]
+        self._end(name, model, done)
+        return outcomes
+
+    def _begin(self, name: str, model: "Predictor", texts: Sequence[str]) -> None:
+        self.record.model, self.record.version = name, model.version
+        self.record.texts += len(texts)
+        if self.policy.log_texts:
+            self.record.kept.extend(texts)
+
+    def _end(self, name: str, model: "Predictor", done: "Sequence[Prediction]") -> None:
+        tokens, truncated = sum(one.tokens for one in done), sum(one.truncated for one in done)
+        labels: dict[str, int] = {}
+        for one in done:
+            labels[one.label] = labels.get(one.label, 0) + 1
+        self.record.tokens += tokens
+        self.record.truncated += truncated
+        for label, count in labels.items():
+            self.record.labels[label] = self.record.labels.get(label, 0) + count
+            self.meters.add("tweetelm_texts_total", count, name, model.version, label)
+        self.meters.add("tweetelm_tokens_total", tokens, name)
+        if truncated:
+            self.meters.add("tweetelm_truncated_total", truncated, name)
 
 
-def texts_of(given: str | Sequence[str], limits: Limits) -> list[str]:
-    """`given` as a list of texts, each of whole characters and not empty, and not too many."""
-    texts = [given] if isinstance(given, str) else list(given)
-    if not texts:
-        raise ApiError("empty_input", "input is an empty list; send at least one text", "input")
-    if len(texts) > limits.inputs:
-        message = f"input has {len(texts)} texts; at most {limits.inputs} are answered at a time"
-        raise ApiError("too_many_inputs", message, "input")
-    for place, text in enumerate(texts):
-        _check(text, "input" if isinstance(given, str) else f"input[{place}]")
-    return texts
+Asking = Annotated[Ask, Depends(Ask)]
 
 
-def _check(text: str, param: str) -> None:
+def check(text: str, param: str) -> None:
+    """See that a text is one.
+
+    Raises:
+        ApiError: it is empty, or not of whole characters.
+    """
     if not text.strip():
         raise ApiError("empty_input", f"{param} is empty; send some text", param)
     if _SURROGATE.search(text):
-        raise ApiError(
-            "invalid_type", f"{param} holds half of a surrogate pair; send whole characters", param
-        )
+        message = f"{param} holds half of a surrogate pair; send whole characters"
+        raise ApiError("invalid_type", message, param)
 
 
-def model_of(name: str | None, engine: Engine) -> "tuple[str, Predictor]":
-    """The model called `name`, or the first one."""
-    models = engine.models
-    if not models:
-        raise ApiError("unhealthy", "no model is loaded yet")
-    name = next(iter(models)) if name is None else name
-    if name not in models:
-        raise ApiError("model_not_found", f"no such model here; there is {' and '.join(models)}", "model")
-    return name, models[name]
-
-
-async def run(engine: Engine, model: "Predictor", texts: Sequence[str], limits: Limits) -> "list[Prediction]":
-    """The predictions, or 504 when they are not there within the deadline."""
+async def within(
+    deadline_s: float, engine: Engine, model: "Predictor", texts: Sequence[str]
+) -> list[Outcome]:
+    """The engine's answer, or 504 when it is not there within the deadline."""
     try:
-        async with asyncio.timeout(limits.deadline_s):
+        async with asyncio.timeout(deadline_s):
             return await engine.classify(model, texts)
     except TimeoutError:
-        raise ApiError("deadline_exceeded", f"no answer within {limits.deadline_s:g} s; try again") from None
+        raise ApiError("deadline_exceeded", f"no answer within {deadline_s:g} s; try again") from None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 
-from serve.routes.ask import EngineOf, LimitsOf, model_of, run, texts_of
+from serve.routes.ask import Asking
 from serve.schemas import Classification, ClassifyRequest, ClassifyResponse, Usage
 
 if TYPE_CHECKING:
@@ -18,11 +18,10 @@ router = APIRouter(tags=["classify"])
 
 @router.post("/v1/classify")
 @router.post("/classify", include_in_schema=False)
-async def classify(body: ClassifyRequest, engine: EngineOf, limits: LimitsOf) -> ClassifyResponse:
+async def classify(body: ClassifyRequest, ask: Asking) -> ClassifyResponse:
     """Classify one tweet or several."""
-    texts = texts_of(body.input, limits)
-    name, model = model_of(body.model, engine)
-    predictions = await run(engine, model, texts, limits)
+    name, model = ask.model(body.model)
+    predictions = await ask.classify(name, model, ask.texts(body.input))
     tokens = sum(prediction.tokens for prediction in predictions)
     return ClassifyResponse(
         id=f"classify-{uuid.uuid4().hex}",

@@ -4,12 +4,13 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST
 
 import tweetelm
 from serve.errors import ApiError
 from serve.gate import log_failure
-from serve.routes.ask import EngineOf, LimitsOf, run
+from serve.routes.ask import Asking, within
 from serve.schemas import ErrorResponse
 from tweetelm.registry import Card
 
@@ -28,36 +29,47 @@ async def health() -> dict[str, str]:
 
 
 @router.get("/ready", responses={503: {"model": ErrorResponse}})
-async def ready(engine: EngineOf, limits: LimitsOf) -> dict[str, Any]:
+async def ready(ask: Asking) -> dict[str, Any]:
     """Runs every model on a fixed text, by the way that requests take; 503 if one fails."""
-    models = engine.models
+    models = ask.engine.models
     if not models:
         raise ApiError("unhealthy", "no model is loaded yet")
     for name, model in models.items():
         try:
-            await run(engine, model, [PROBE], limits)
+            (outcome,) = await within(ask.limits.deadline_s, ask.engine, model, [PROBE])
+            if isinstance(outcome, Exception):
+                raise outcome
         except Exception as error:
             log_failure(f"/ready of {name}", error)
             raise ApiError("unhealthy", f"the {name} model does not answer") from error
     return {"status": "ready", "models": {name: model.version for name, model in models.items()}}
 
 
+@router.get("/metrics", response_class=Response)
+async def metrics(ask: Asking) -> Response:
+    """The numbers of the replica that answers, for Prometheus; Ray's own metrics have those of all
+    replicas."""
+    return Response(ask.meters.text(), media_type=CONTENT_TYPE_LATEST)
+
+
 @router.get("/info")
-async def info(engine: EngineOf, limits: LimitsOf) -> dict[str, Any]:
+async def info(ask: Asking) -> dict[str, Any]:
     """The served models, where they come from, what they are not for, and the limits of a request."""
     return {
         "name": "tweetelm",
         "version": tweetelm.__version__,
-        "models": {name: _about(model) for name, model in engine.models.items()},
-        "limits": dataclasses.asdict(limits),
-        "reload_error": engine.reload_error,
+        "models": {name: _about(model) for name, model in ask.engine.models.items()},
+        "limits": dataclasses.asdict(ask.limits),
+        "limits_are_for": "one replica",
+        "keys_needed": ask.policy.keys.needed,
+        "reload_error": ask.engine.reload_error,
     }
 
 
 @router.get("/v1/models")
-async def models(engine: EngineOf) -> dict[str, Any]:
+async def models(ask: Asking) -> dict[str, Any]:
     """The names that a request may use; the first one answers requests that name none."""
-    return {"object": "list", "data": [_listed(name, model) for name, model in engine.models.items()]}
+    return {"object": "list", "data": [_listed(name, model) for name, model in ask.engine.models.items()]}
 
 
 def _listed(name: str, model: "Predictor") -> dict[str, Any]:
@@ -72,6 +84,8 @@ def _about(model: "Predictor") -> dict[str, Any]:
         "labels": model.labels,
         "version": model.version,
         "threshold": model.threshold,
+        "precision": model.precision,
+        "max_tokens": model.max_tokens,
         "base": card.base["name"] if card else None,
         "weights": card.base["init"] if card else None,
         "data_md5": card.data["md5"] if card else None,

@@ -1,9 +1,11 @@
-"""The page at `/`: three files, from this server alone."""
+"""The page at `/` and the description at `/docs`: files from this server alone."""
 
+from importlib.resources import files
 from pathlib import Path
 
 from fastapi import APIRouter, Response
 
+_SWAGGER = files("fastapi_swagger") / "resources"
 FOLDER = Path(__file__).parent.parent / "page"
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -33,3 +35,30 @@ async def style() -> Response:
 @router.get("/page.js")
 async def script() -> Response:
     return _file("page.js", "text/javascript")
+
+
+@router.get("/docs")
+async def docs() -> Response:
+    """Swagger UI, from the package that brings it. It writes styles into its elements itself."""
+    response = _file("docs.html", "text/html")
+    response.headers["Content-Security-Policy"] = HEADERS["Content-Security-Policy"].replace(
+        "style-src 'self'", "style-src 'self' 'unsafe-inline'"
+    )
+    return response
+
+
+@router.get("/docs/docs.js")
+async def docs_start() -> Response:
+    return _file("docs.js", "text/javascript")
+
+
+@router.get("/docs/swagger-ui-bundle.js")
+async def docs_script() -> Response:
+    return Response(
+        (_SWAGGER / "swagger-ui-bundle.js").read_bytes(), media_type="text/javascript", headers=HEADERS
+    )
+
+
+@router.get("/docs/swagger-ui.css")
+async def docs_style() -> Response:
+    return Response((_SWAGGER / "swagger-ui.css").read_bytes(), media_type="text/css", headers=HEADERS)

@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -86,6 +86,17 @@ class Predictor:
     def threshold(self) -> float | None:
         """Probability from which the positive label is given; None: the most probable label is."""
         return self.card["threshold"] if self.card else None
+
+    @property
+    def precision(self) -> Literal["bf16", "float32"]:
+        """What the backbone computes in."""
+        weights = self.model.transformer.token_embeddings.weight
+        return "bf16" if weights.dtype == torch.bfloat16 else "float32"
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of a text that are read."""
+        return self.encoder.max_tokens
 
     @property
     def temperature(self) -> float:

@@ -1,0 +1,160 @@
+"""`POST /v1/classify/file`: a file of tweets, answered row by row.
+
+The file is put aside on disk first, for many clients read no answer before they have sent everything. Then
+rows are read, classified and answered a batch at a time: memory does not grow with the file.
+"""
+
+import asyncio
+import csv
+import io
+import json
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, cast
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import StreamingResponse
+
+from serve.batch import Outcome
+from serve.errors import ApiError, failure_of
+from serve.gate import FILE_PATH, log_failure
+from serve.routes.ask import Ask, Asking, check
+from serve.rows import CSV, JSONL, KINDS, Row, read_rows
+
+if TYPE_CHECKING:
+    from tweetelm.predictor import Predictor
+
+ROWS = 64  # about one forward pass, so that others' requests get their turn in between
+IN_MEMORY = 1_000_000  # bytes; a larger file goes to disk
+_STRING = {"schema": {"type": "string"}}
+_BODY = {"content": dict.fromkeys(KINDS, _STRING), "required": True}
+
+router = APIRouter(tags=["classify"])
+
+
+async def put_aside(request: Request, ask: Asking) -> AsyncIterator[BinaryIO]:
+    """The request's body as a file, for as long as the answer takes; only so many at a time."""
+    if request.app.state.files >= ask.limits.files:
+        raise ApiError("overloaded", f"{ask.limits.files} files are being read; try again", retry_after_s=5)
+    request.app.state.files += 1
+    try:
+        with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as file:
+            seen = 0
+            async for part in request.stream():
+                seen += len(part)
+                if seen > ask.limits.file_bytes:
+                    raise HTTPException(413)
+                file.write(part)
+            file.seek(0)
+            yield cast("BinaryIO", file)
+    finally:
+        request.app.state.files -= 1
+
+
+@router.post(
+    FILE_PATH,
+    response_class=StreamingResponse,
+    responses={200: {"content": dict.fromkeys((JSONL, CSV), _STRING)}},
+    openapi_extra={"requestBody": _BODY},
+)
+async def classify_file(
+    request: Request,
+    ask: Asking,
+    file: Annotated[BinaryIO, Depends(put_aside)],
+    model: Annotated[str | None, Query(description="A name from GET /v1/models.")] = None,
+    column: Annotated[str, Query(description="Where the text stands in CSV and in JSON objects.")] = "text",
+) -> StreamingResponse:
+    """Classify a file: one tweet a line (text/plain), CSV, or JSON lines, by its Content-Type.
+
+    Answers with JSON lines, or with CSV to `Accept: text/csv`. A row that cannot be classified has an error
+    in its place. The last of the JSON lines says `"done": true`; without it, the answer is not whole.
+    """
+    name, predictor = ask.model(model)
+    try:
+        rows = read_rows(file, _kind(request), column=column, line_bytes=ask.limits.line_bytes)
+    except ValueError as error:
+        raise ApiError("invalid_type", str(error), "column") from None
+    batches = _answers(ask, name, predictor, rows)
+    as_csv = CSV in request.headers.get("accept", "")
+    headers = {"X-Model": name, "X-Model-Version": predictor.version}
+    lines = _csv_lines(batches) if as_csv else _json_lines(batches, name, predictor.version)
+    return StreamingResponse(lines, media_type=CSV if as_csv else JSONL, headers=headers)
+
+
+def _kind(request: Request) -> str:
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given not in KINDS:
+        raise ApiError("invalid_type", f"send the header Content-Type: one of {', '.join(KINDS)}")
+    return KINDS[given]
+
+
+async def _answers(
+    ask: Ask, name: str, model: "Predictor", rows: Iterator[Row]
+) -> AsyncIterator[list[dict[str, Any]]]:
+    """What is answered for each batch of rows. A key that is too fast is slowed down, not refused."""
+    while batch := list(islice(rows, ROWS)):
+        checked = [_checked(row) for row in batch]
+        texts = [row.text for row in checked if row.text is not None]
+        while wait_s := ask.wait_s(len(texts)):
+            await asyncio.sleep(wait_s)
+        outcomes = iter(await ask.outcomes(name, model, texts) if texts else ())
+        yield [_answer(row, model, next(outcomes) if row.text is not None else None) for row in checked]
+
+
+def _checked(row: Row) -> Row:
+    if row.text is None:
+        return row
+    try:
+        check(row.text, "the row")
+    except ApiError as error:
+        return Row(row.number, None, error.code, error.detail)
+    return row
+
+
+def _answer(row: Row, model: "Predictor", outcome: "Outcome | None") -> dict[str, Any]:
+    if outcome is None:
+        return {"row": row.number, "error": {"code": row.code, "message": row.message}}
+    if isinstance(outcome, Exception):
+        log_failure(f"row {row.number} of a file", outcome)
+        failed = failure_of(outcome if isinstance(outcome, HTTPException) else HTTPException(500))
+        return {"row": row.number, "error": {"code": failed.code, "message": "the model failed on this row"}}
+    return {
+        "row": row.number,
+        "label": outcome.label,
+        "probs": list(outcome.probabilities),
+        "threshold": model.threshold,
+        "truncated": outcome.truncated,
+    }
+
+
+async def _json_lines(
+    batches: AsyncIterator[list[dict[str, Any]]], name: str, version: str
+) -> AsyncIterator[str]:
+    count = failed = 0
+    async for answers in batches:
+        count += len(answers)
+        failed += sum("error" in answer for answer in answers)
+        yield "".join(json.dumps(answer, ensure_ascii=False) + "\n" for answer in answers)
+    yield (
+        json.dumps({"done": True, "rows": count, "failed": failed, "model": name, "version": version}) + "\n"
+    )
+
+
+async def _csv_lines(batches: AsyncIterator[list[dict[str, Any]]]) -> AsyncIterator[str]:
+    yield _csv([("row", "label", "probability", "truncated", "error")])
+    async for answers in batches:
+        yield _csv([_csv_fields(answer) for answer in answers])
+
+
+def _csv_fields(answer: dict[str, Any]) -> tuple[Any, ...]:
+    if "error" in answer:
+        return answer["row"], "", "", "", answer["error"]["code"]
+    return answer["row"], answer["label"], answer["probs"][-1], answer["truncated"], ""
+
+
+def _csv(rows: Sequence[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,46 @@
+"""`POST /` and `POST /models/{task}`, in the shape of Hugging Face's inference: always a list for each
+input."""
+
+from typing import Literal
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
+
+from serve.routes.ask import Ask, Asking
+from serve.routes.scores import Score, describe, scores
+
+router = APIRouter(tags=["hugging face"])
+
+
+class Parameters(BaseModel):
+    function_to_apply: Literal["softmax"] | None = Field(
+        None, description="Probabilities are calibrated: only softmax is served."
+    )
+    top_k: int | None = Field(
+        None, ge=1, description="So many labels, the most probable ones; by default all."
+    )
+
+
+class InferenceRequest(BaseModel):
+    inputs: str | list[str] = Field(description="One tweet, or a list of tweets.")
+    parameters: Parameters | None = None
+
+
+@router.post("/")
+async def first(body: InferenceRequest, ask: Asking, response: Response) -> list[list[Score]]:
+    """Classify by the first model."""
+    return await _infer(body, ask, response, None)
+
+
+@router.post("/models/{task}")
+async def named(task: str, body: InferenceRequest, ask: Asking, response: Response) -> list[list[Score]]:
+    """Classify by the model of that name."""
+    return await _infer(body, ask, response, task)
+
+
+async def _infer(body: InferenceRequest, ask: Ask, response: Response, task: str | None) -> list[list[Score]]:
+    name, model = ask.model(task, "task")
+    predictions = await ask.classify(name, model, ask.texts(body.inputs, "inputs"))
+    describe(response, model, predictions)
+    top_k = body.parameters.top_k if body.parameters else None
+    return [scores(model, prediction)[:top_k] for prediction in predictions]

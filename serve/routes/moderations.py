@@ -1,0 +1,131 @@
+"""`POST /v1/moderations`, in OpenAI's shape: the official clients work unchanged.
+
+All 13 categories are answered. `hate` is what is assessed; the others say false, 0.0 and, by an empty
+`category_applied_input_types`, that nobody looked.
+"""
+
+import uuid
+from typing import TYPE_CHECKING, Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from serve.errors import ApiError
+from serve.routes.ask import Ask, Asking
+
+if TYPE_CHECKING:
+    from tweetelm.predictor import Prediction, Predictor
+
+CATEGORIES = (
+    "harassment",
+    "harassment/threatening",
+    "hate",
+    "hate/threatening",
+    "illicit",
+    "illicit/violent",
+    "self-harm",
+    "self-harm/intent",
+    "self-harm/instructions",
+    "sexual",
+    "sexual/minors",
+    "violence",
+    "violence/graphic",
+)
+HATE = "tweetelm-hate"
+ALL = "tweetelm-all"
+MACHINE = "x-machine-generated"
+_NAMES = {None, HATE, "hate", "omni-moderation-latest", "text-moderation-latest", "text-moderation-stable"}
+
+router = APIRouter(tags=["moderations"])
+
+
+class Part(BaseModel):
+    """A part of one input. Only text is read; an image is refused."""
+
+    type: str
+    text: str | None = None
+
+
+class ModerationRequest(BaseModel):
+    input: str | list[str] | list[Part] = Field(
+        description="One text, a list of texts, or the parts of one text."
+    )
+    model: str | None = Field(
+        None,
+        description=f"{HATE}, or OpenAI's names for its own; {ALL} adds {MACHINE}, which never flags a text.",
+    )
+
+
+class Moderation(BaseModel):
+    flagged: bool
+    categories: dict[str, bool]
+    category_scores: dict[str, float] = Field(description="Calibrated probabilities.")
+    category_applied_input_types: dict[str, list[Literal["text"]]] = Field(
+        description='["text"] where the text was assessed, [] where nobody looked.'
+    )
+    threshold: float | None = Field(
+        description="The category hate holds from this probability on; null: most probable."
+    )
+    truncated: bool
+    version: str
+
+
+class ModerationResponse(BaseModel):
+    id: str
+    model: str
+    results: list[Moderation]
+
+
+@router.post("/v1/moderations")
+async def moderations(body: ModerationRequest, ask: Asking) -> ModerationResponse:
+    """Is it hate speech? In the shape of OpenAI's moderations."""
+    if body.model not in _NAMES | {ALL}:
+        raise ApiError("model_not_found", f"no such model here; there is {HATE} and {ALL}", "model")
+    _, hate = ask.model("hate")
+    texts = ask.texts(_texts(body.input))
+    verdicts = await ask.classify("hate", hate, texts)
+    results = [_moderation(hate, verdict) for verdict in verdicts]
+    if body.model == ALL:
+        await _add_machine(ask, texts, results)
+    return ModerationResponse(
+        id=f"modr-{uuid.uuid4().hex}", model=ALL if body.model == ALL else HATE, results=results
+    )
+
+
+def _texts(given: str | list[str] | list[Part]) -> str | list[str]:
+    if isinstance(given, str) or not given:
+        return given if isinstance(given, str) else []
+    parts: list[str | Part] = [*given]
+    texts = [_text(part, place) for place, part in enumerate(parts)]
+    return ["\n".join(texts)] if isinstance(parts[0], Part) else texts
+
+
+def _text(part: str | Part, place: int) -> str:
+    if isinstance(part, str):
+        return part
+    if part.type != "text" or part.text is None:
+        raise ApiError("unsupported_input_type", "only parts of the type text are read", f"input[{place}]")
+    return part.text
+
+
+def _moderation(model: "Predictor", verdict: "Prediction") -> Moderation:
+    is_hate = verdict.label == model.labels[-1]
+    nothing: dict[str, list[Literal["text"]]] = {category: [] for category in CATEGORIES}
+    return Moderation(
+        flagged=is_hate,
+        categories=dict.fromkeys(CATEGORIES, False) | {"hate": is_hate},
+        category_scores=dict.fromkeys(CATEGORIES, 0.0) | {"hate": verdict.probabilities[-1]},
+        category_applied_input_types=nothing | {"hate": ["text"]},
+        threshold=model.threshold,
+        truncated=verdict.truncated,
+        version=model.version,
+    )
+
+
+async def _add_machine(ask: Ask, texts: list[str], results: list[Moderation]) -> None:
+    name, model = ask.model("deepfake")
+    verdicts = await ask.classify(name, model, texts)
+    for result, verdict in zip(results, verdicts, strict=True):
+        result.categories[MACHINE] = verdict.label == model.labels[-1]
+        result.category_scores[MACHINE] = verdict.probabilities[-1]
+        result.category_applied_input_types[MACHINE] = ["text"]

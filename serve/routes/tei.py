@@ -1,0 +1,60 @@
+"""`POST /predict`, in the shape of text-embeddings-inference.
+
+One difference: there, a flat list of two texts is a pair. Our models read single texts, so it is a batch.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Literal
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
+
+from serve.errors import ApiError
+from serve.routes.ask import Asking
+from serve.routes.scores import Score, describe, scores
+
+router = APIRouter(tags=["text-embeddings-inference"])
+
+
+class PredictRequest(BaseModel):
+    inputs: str | list[str] | list[list[str]] = Field(
+        description='A tweet, a list of tweets, or a list of lists of one tweet: [["a"], ["b"]].'
+    )
+    truncate: bool | None = Field(None, description="false: refuse a tweet that is too long, and cut none.")
+    truncation_direction: Literal["Right", "right"] | None = Field(None, description="Ends are cut.")
+    raw_scores: Literal[False] | None = Field(None, description="Only probabilities are served.")
+
+
+@router.post("/predict")
+async def predict(
+    body: PredictRequest, ask: Asking, response: Response, model: str | None = None
+) -> list[Score] | list[list[Score]]:
+    """Classify, by the first model or by the one that `?model=` names."""
+    began = time.perf_counter()
+    name, predictor = ask.model(model)
+    texts = ask.texts(_texts(body.inputs), "inputs")
+    predictions = await ask.classify(name, predictor, texts)
+    if body.truncate is False and any(prediction.truncated for prediction in predictions):
+        raise ApiError("input_too_long", "a text is too long, and truncate is false", "inputs")
+    describe(response, predictor, predictions)
+    response.headers["X-Compute-Characters"] = str(sum(map(len, texts)))
+    response.headers["X-Compute-Tokens"] = str(sum(prediction.tokens for prediction in predictions))
+    response.headers["X-Total-Time"] = str(round(1000 * (time.perf_counter() - began)))
+    found = [scores(predictor, prediction) for prediction in predictions]
+    return found[0] if isinstance(body.inputs, str) else found
+
+
+def _texts(given: str | list[str] | list[list[str]]) -> str | list[str]:
+    if isinstance(given, str):
+        return given
+    return [one if isinstance(one, str) else _single(one, place) for place, one in enumerate(given)]
+
+
+def _single(inner: Sequence[str], place: int) -> str:
+    if len(inner) != 1:
+        message = (
+            f"inputs[{place}] holds {len(inner)} texts; a single one is expected: pairs are not classified"
+        )
+        raise ApiError("invalid_type", message, f"inputs[{place}]")
+    return inner[0]

@@ -1,0 +1,131 @@
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from serve import keys as module
+from serve.api import create_api
+from serve.engine import Limits
+from serve.exposure import ensure_guarded
+from serve.gate import Policy
+from serve.keys import Keys
+from tests.fake_predictor import two_models
+
+ONE, TWO = "the-first-of-the-keys", "the-second-of-the-keys"
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+@pytest.fixture
+def client() -> Iterator[TestClient]:
+    with TestClient(create_api(two_models(), policy=Policy(keys=Keys(f"{ONE}, partner:{TWO}")))) as client:
+        yield client
+
+
+def test_every_route_that_classifies_or_describes_needs_a_key(client: TestClient) -> None:
+    for path in (
+        "/v1/classify",
+        "/classify",
+        "/v1/classify/file",
+        "/v1/moderations",
+        "/",
+        "/models/hate",
+        "/predict",
+    ):
+        response = client.post(path, json={"input": "a", "inputs": "a"})
+        assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer"), path
+    for path in ("/info", "/v1/models", "/metrics", "/nothing"):
+        assert client.get(path).status_code == 401, path
+
+
+def test_the_page_the_description_and_the_probes_need_none(client: TestClient) -> None:
+    for path in (
+        "/",
+        "/page.js",
+        "/page.css",
+        "/docs",
+        "/docs/docs.js",
+        "/openapi.json",
+        "/health",
+        "/ready",
+    ):
+        assert client.get(path).status_code == 200, path
+
+
+def test_each_key_lets_in_and_nothing_else_does(client: TestClient) -> None:
+    for key in (ONE, TWO):
+        assert client.post("/v1/classify", json={"input": "a"}, headers=bearer(key)).status_code == 200
+    for wrong in ("", ONE[:-1], ONE + "x", f"{ONE},partner:{TWO}", "partner"):
+        assert client.get("/info", headers=bearer(wrong)).status_code == 401
+    assert client.get("/info", headers={"Authorization": f"Basic {ONE}"}).status_code == 401
+    assert client.get(f"/info?key={ONE}").status_code == 401
+
+
+def test_every_key_is_compared_whichever_matches(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = []
+    real = module.hmac.compare_digest
+
+    def counting(a: bytes, b: bytes) -> bool:
+        compared.append(a)
+        return real(a, b)
+
+    monkeypatch.setattr(module.hmac, "compare_digest", counting)
+    keys = Keys(f"{ONE},{TWO}")
+    for key in (ONE, TWO, "no key at all"):
+        keys.name_of(f"Bearer {key}")
+    assert len(compared) == 6
+
+
+def test_keys_in_a_file_change_without_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_AGAIN_S", 0.0)
+    file = tmp_path / "keys"
+    file.write_text(f"# ours\n\nold:{ONE}\n")
+    keys = Keys.of({"TWEETELM_API_KEYS_FILE": str(file)})
+    assert (keys.name_of(f"Bearer {ONE}"), keys.name_of(f"Bearer {TWO}")) == ("old", None)
+    file.write_text(f"new:{TWO}\n")
+    os.utime(file, ns=(time.time_ns(), time.time_ns()))
+    assert (keys.name_of(f"Bearer {ONE}"), keys.name_of(f"Bearer {TWO}")) == (None, "new")
+    file.write_text("short\n")  # spoilt: the last good keys go on
+    assert keys.name_of(f"Bearer {TWO}") == "new"
+    file.unlink()
+    assert keys.name_of(f"Bearer {TWO}") == "new"
+
+
+def test_short_and_missing_keys_are_refused_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="at least 16"):
+        Keys("short")
+    with pytest.raises(ValueError, match="holds no key"):
+        Keys(",")
+    with pytest.raises(FileNotFoundError):
+        Keys.of({"TWEETELM_API_KEYS_FILE": str(tmp_path / "nowhere")})
+    assert not Keys.of({}).needed
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "example.org"])
+def test_an_address_beyond_loopback_needs_keys(host: str) -> None:
+    with pytest.raises(ValueError, match="TWEETELM_API_KEYS"):
+        ensure_guarded(host, Keys())
+    ensure_guarded(host, Keys(ONE))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.8.8.8"])
+def test_loopback_needs_none(host: str) -> None:
+    ensure_guarded(host, Keys())
+
+
+def test_a_key_has_a_rate_of_its_own_and_is_told_when_to_come_back() -> None:
+    policy = Policy(keys=Keys(f"{ONE},{TWO}"), limits=Limits(texts_per_minute=60))
+    with TestClient(create_api(two_models(), policy=policy)) as client:
+        many = {"input": ["a"] * 30}
+        for _ in range(2):
+            assert client.post("/v1/classify", json=many, headers=bearer(ONE)).status_code == 200
+        refused = client.post("/v1/classify", json=many, headers=bearer(ONE))
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "rate_limit_exceeded")
+        assert 25 <= int(refused.headers["retry-after"]) <= 30
+        assert client.post("/predict", json={"inputs": "a"}, headers=bearer(TWO)).status_code == 200
+        assert "one replica" in refused.json()["error"]["message"]
