@@ -10,7 +10,7 @@ import tweetelm
 from serve import errors
 from serve.engine import Engine, Limits
 from serve.gate import Gate
-from serve.routes import classify, operations, page
+from serve.routes import classify, operations, page, words
 from serve.schemas import ErrorResponse
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
@@ -30,6 +30,7 @@ def create_api(engine: Engine, *, limits: Limits | None = None, answer_request_i
     api = FastAPI(title="tweetelm", version=tweetelm.__version__, redoc_url=None)
     api.state.engine, api.state.limits = engine, limits
     api.include_router(classify.router, responses=_ERRORS)
+    api.include_router(words.router, responses=_ERRORS)
     api.include_router(operations.router)
     api.include_router(page.router)
     api.add_exception_handler(HTTPException, errors.on_http_error)
