@@ -44,6 +44,7 @@ class Keyed:
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """The browser that this machine has; nothing is downloaded."""
+    expect.set_options(timeout=30_000)  # a busy machine is no failure
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
         yield browser
