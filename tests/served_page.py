@@ -116,6 +116,21 @@ def classify(page: Page, text: str) -> None:
     expect(page.get_by_role("status")).to_contain_text("Done.")
 
 
+def show_everything(page: Page) -> None:
+    """Verdicts, words and a command."""
+    classify(page, "no!! 😀 a !!!\nsome more words")
+    page.get_by_role("button", name="Which words? (hate)").click()
+    page.get_by_role("button", name="Copy as curl (hate)").click()
+    expect(card(page, "hate").locator("pre")).to_be_visible()
+    expect(card(page, "hate").locator(".marked")).to_be_visible()
+
+
+def give(page: Page, key: str) -> None:
+    """Type an API key and send it."""
+    page.get_by_label("API key").fill(key)
+    page.get_by_label("API key").press("Enter")
+
+
 # Draws every ground from the root to the element, then the colour, and reads the pixels: so any way to write
 # a colour, and any transparency, counts as it looks.
 _CONTRASTS = """() => {

@@ -1,4 +1,4 @@
-"""The page for everyone: by keyboard, by ear, on a telephone, in the dark, with a key, and with errors."""
+"""The page for everyone: by keyboard, by ear, on a telephone, in the dark, and with errors."""
 
 import functools
 import itertools
@@ -17,8 +17,10 @@ from tests.served_page import (
     chromium,
     classify,
     contrasts,
+    give,
     mark_all,
     serving,
+    show_everything,
     stop,
     tweet,
     visiting,
@@ -54,67 +56,6 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
     with visiting(browser, url) as page:
         expect(card(page, "hate")).to_be_visible()
         yield page
-
-
-@pytest.fixture
-def keyed(browser: Browser, engine: LocalEngine) -> Iterator[Page]:
-    with serving(Keyed(create_api(engine), KEY)) as url, visiting(browser, url) as page:
-        yield page
-
-
-def show_everything(page: Page) -> None:
-    classify(page, "no!! 😀 a !!!\nsome more words")
-    page.get_by_role("button", name=WORDS).click()
-    page.get_by_role("button", name="Copy as curl (hate)").click()
-    expect(card(page, "hate").locator("pre")).to_be_visible()
-    expect(card(page, "hate").locator(".marked")).to_be_visible()
-
-
-def give(page: Page, key: str) -> None:
-    page.get_by_label("API key").fill(key)
-    page.get_by_label("API key").press("Enter")
-
-
-def test_where_a_key_is_needed_it_is_asked_for_first_and_then_carried_by_every_call(keyed: Page) -> None:
-    field = keyed.get_by_label("API key")
-    expect(field).to_be_focused()
-    assert (field.get_attribute("type"), field.get_attribute("autocomplete")) == ("password", "off")
-    give(keyed, KEY)
-    expect(card(keyed, "hate")).to_be_visible()
-    expect(field).to_be_hidden()
-    classify(keyed, "a!")
-    keyed.get_by_role("button", name=WORDS).click()
-    expect(card(keyed, "hate").locator(".marked")).to_be_visible()
-
-
-def test_a_wrong_key_is_said_to_be_wrong_and_the_text_stays(keyed: Page) -> None:
-    expect(keyed.get_by_text("This service asks for an API key.")).to_be_visible()
-    tweet(keyed).fill("a!")
-    keyed.get_by_role("button", name="Classify").click()
-    for wrong, told in (("wrong", "This key was not accepted."), ("naïve key", "no spaces")):
-        give(keyed, wrong)
-        expect(keyed.get_by_text(told)).to_be_visible()
-        expect(tweet(keyed)).to_have_value("a!")
-    give(keyed, KEY)
-    expect(card(keyed, "deepfake").locator("[data-is=label]")).to_have_text("bot")
-
-
-def test_a_key_is_kept_in_memory_only_and_out_of_the_command(keyed: Page) -> None:
-    give(keyed, KEY)
-    show_everything(keyed)
-    assert '-H "Authorization: Bearer $TWEETELM_API_KEY"' in card(keyed, "hate").locator("pre").inner_text()
-    kept = "[location.href, document.cookie, JSON.stringify({...localStorage, ...sessionStorage})].join()"
-    assert KEY not in keyed.content() + keyed.get_by_label("API key").input_value() + keyed.evaluate(kept)
-    keyed.reload()
-    expect(keyed.get_by_label("API key")).to_be_focused()
-
-
-def test_a_key_can_be_forgotten(keyed: Page) -> None:
-    give(keyed, KEY)
-    classify(keyed, "a!")
-    keyed.get_by_role("button", name="Forget it").click()
-    keyed.get_by_role("button", name="Classify").click()
-    expect(keyed.get_by_text("This service asks for an API key.")).to_be_visible()
 
 
 def test_a_service_without_models_says_when_to_try_again_and_then_works(

@@ -9,10 +9,11 @@ let judged = ""; // the text that the verdicts are of
 
 /* What the service says */
 
-const refused = (status, message) => Object.assign(new Error(message), { status });
+const refused = (status, message, sent) => Object.assign(new Error(message), { status, sent });
 
 async function ask(path, body) {
-  const headers = key ? { Authorization: `Bearer ${key}` } : {};
+  const sent = key;
+  const headers = sent ? { Authorization: `Bearer ${sent}` } : {};
   if (body) headers["Content-Type"] = "application/json";
   const request = body ? { method: "POST", headers, body: JSON.stringify(body) } : { headers };
   const response = await fetch(path, request).catch(() => {
@@ -20,7 +21,7 @@ async function ask(path, body) {
   });
   const answer = await response.json().catch(() => null);
   if (response.ok && answer) return answer;
-  throw refused(response.status, reasonOf(response, answer));
+  throw refused(response.status, reasonOf(response, answer), sent);
 }
 
 function reasonOf(response, answer) {
@@ -42,19 +43,22 @@ async function attempt(action) {
     await action();
   } catch (error) {
     if (error.status === undefined) throw error;
-    if (error.status === 401) askForKey(action);
-    else say(error.message, "bad");
+    if (error.status !== 401) return say(error.message, "bad");
+    askForKey(action, error.sent);
   }
 }
 
 /* The key */
 
-function askForKey(action) {
-  byId("key-reason").textContent = key ? "This key was not accepted." : "This service asks for an API key.";
+function askForKey(action, sent) {
+  if (key && sent !== key) return attempt(action); // another key was given while the call was under way
   afterKey = action;
-  say("");
-  hold("");
-  byId("key-form").hidden = false;
+  if (byId("key-form").hidden) {
+    byId("key-reason").textContent = sent ? "This key was not accepted." : "This service asks for an API key.";
+    say("");
+    hold("");
+    byId("key-form").hidden = false;
+  }
   byId("key").focus();
 }
 
@@ -66,12 +70,7 @@ function hold(given) {
 }
 
 function useKey() {
-  const given = byId("key").value.trim();
-  if (!/^[\x21-\x7e]+$/.test(given)) {
-    byId("key-reason").textContent = "An API key has letters, digits and signs, and no spaces.";
-    return;
-  }
-  hold(given);
+  hold(byId("key").value.trim());
   byId("tweet").focus();
   attempt(afterKey);
 }
