@@ -13,7 +13,7 @@ from serve.engine import Engine
 from serve.gate import Gate, Policy
 from serve.metrics import Meters
 from serve.rates import Rates
-from serve.routes import classify, file, huggingface, moderations, operations, page, tei
+from serve.routes import classify, file, huggingface, moderations, operations, page, tei, words
 from serve.schemas import ErrorResponse
 
 _STATUSES = (400, 401, 404, 408, 413, 415, 429, 500, 503, 504)
@@ -34,7 +34,7 @@ def create_api(engine: Engine, *, policy: Policy | None = None, meters: Meters |
     state = api.state
     state.engine, state.policy, state.meters = engine, policy, meters
     state.rates, state.files = Rates(policy.limits.texts_per_minute), 0
-    for ours in (classify, file, moderations):
+    for ours in (classify, file, words, moderations):
         api.include_router(ours.router, responses=_OURS)
     for theirs in (huggingface, tei):
         api.include_router(theirs.router, responses=_OTHERS)

@@ -1,112 +1,242 @@
-// Everything that came from outside is shown through textContent, never as markup.
+// Everything that came from outside is shown as text, never as markup.
 
 const byId = (id) => document.getElementById(id);
+let key = ""; // in memory only
+let afterKey = () => {};
+let models = null;
+let latest = 0; // of several submissions in flight, only the last one may show its verdicts
+let judged = ""; // the text that the verdicts are of
 
-function element(tag, text = "", className = "") {
+/* What the service says */
+
+const refused = (status, message, sent) => Object.assign(new Error(message), { status, sent });
+
+async function ask(path, body) {
+  const sent = key;
+  const headers = sent ? { Authorization: `Bearer ${sent}` } : {};
+  if (body) headers["Content-Type"] = "application/json";
+  const request = body ? { method: "POST", headers, body: JSON.stringify(body) } : { headers };
+  const response = await fetch(path, request).catch(() => {
+    throw refused(0, "The service cannot be reached. Check the connection and try again.");
+  });
+  const answer = await response.json().catch(() => null);
+  if (response.ok && answer) return answer;
+  throw refused(response.status, reasonOf(response, answer), sent);
+}
+
+function reasonOf(response, answer) {
+  const said = answer?.error?.message ?? `the service answered with status ${response.status}`;
+  const wait = response.headers.get("Retry-After") ?? "";
+  const later = /^\d+$/.test(wait) ? ` Try again in ${wait} ${wait === "1" ? "second" : "seconds"}.` : "";
+  return `That did not work: ${said}.${later}`;
+}
+
+function say(text, kind = "") {
+  byId("status").textContent = text;
+  byId("status").className = kind;
+}
+
+// Runs an action; where the service wants a key, asks for it and then runs the action again.
+async function attempt(action) {
+  try {
+    if (!models) await load();
+    await action();
+  } catch (error) {
+    if (error.status === undefined) throw error;
+    if (error.status !== 401) return say(error.message, "bad");
+    askForKey(action, error.sent);
+  }
+}
+
+/* The key */
+
+function askForKey(action, sent) {
+  if (key && sent !== key) return attempt(action); // another key was given while the call was under way
+  afterKey = action;
+  if (byId("key-form").hidden) {
+    byId("key-reason").textContent = sent ? "This key was not accepted." : "This service asks for an API key.";
+    say("");
+    hold("");
+    byId("key-form").hidden = false;
+  }
+  byId("key").focus();
+}
+
+function hold(given) {
+  key = given;
+  byId("key").value = "";
+  byId("key-form").hidden = true;
+  byId("key-held").hidden = !given;
+}
+
+function useKey() {
+  hold(byId("key").value.trim());
+  byId("tweet").focus();
+  attempt(afterKey);
+}
+
+/* Cards */
+
+const part = (card, name) => card.querySelector(`[data-is="${name}"]`);
+
+function element(tag, className, ...children) {
   const made = document.createElement(tag);
-  made.textContent = text;
   made.className = className;
+  made.append(...children);
   return made;
 }
 
-const percent = (value) => `${(100 * value).toFixed(1)} %`;
-
-async function answerOf(response) {
-  const body = await response.json().catch(() => null);
-  if (response.ok && body) return body;
-  throw new Error(body?.error?.message ?? `the service answered ${response.status}`);
-}
-
-function listOf(pairs) {
-  const list = document.createElement("dl");
-  for (const [name, value] of pairs) list.append(element("dt", name), element("dd", value));
-  return list;
-}
-
-function barOf(probability, threshold) {
-  const bar = element("div", "", "bar");
-  bar.setAttribute("aria-hidden", "true"); // the number stands below
-  const fill = element("div", "", "fill");
-  fill.style.width = percent(probability).replace(" ", "");
-  bar.append(fill);
-  if (threshold !== null) {
-    const mark = element("div", "", "threshold");
-    mark.style.left = percent(threshold).replace(" ", "");
-    bar.append(mark);
+function fill(card, texts) {
+  for (const [name, text] of Object.entries(texts)) {
+    for (const place of card.querySelectorAll(`[data-is="${name}"]`)) place.textContent = text;
   }
-  return bar;
 }
 
-function cardOf(about, found) {
-  const positive = about.labels.at(-1);
-  const probability = found.probs.at(-1);
-  const card = element("article", "", found.label === positive ? "verdict high" : "verdict low");
-  card.append(
-    element("h3", about.question),
-    element("p", found.label, "label"),
-    barOf(probability, found.threshold),
-    listOf([
-      [`Probability of ${positive}`, percent(probability)],
-      ["Threshold", found.threshold === null ? "most probable label" : percent(found.threshold)],
-      ["Version", found.version || "unpublished"],
-    ]),
-  );
-  if (found.truncated) card.append(element("p", "Only the beginning was read: the text is too long.", "remark"));
+function percent(value) {
+  if (value > 0 && value < 0.0005) return "under 0.1 %";
+  if (value < 1 && value >= 0.9995) return "over 99.9 %";
+  return `${(100 * value).toFixed(1)} %`;
+}
+
+function show(card, name, probability) {
+  part(card, name).value = probability ?? "";
+  part(card, `${name}-mark`).hidden = probability === null;
+  part(card, `${name}-mark`).style.setProperty("--at", probability ?? 0);
+  if (probability !== null) fill(card, { [name]: percent(probability) });
+}
+
+// What a model asks and, before there is a verdict, the threshold and version that it will have.
+function cardOf(name, about, found) {
+  const card = byId("card").content.cloneNode(true).firstElementChild;
+  const [{ question, labels, notices }, { threshold, version }] = [about, found ?? about];
+  fill(card, { name, question, negative: labels[0], positive: labels.at(-1), version: version || "unpublished" });
+  part(card, "question").id = `question-${name}`;
+  card.setAttribute("aria-labelledby", `question-${name}`);
+  part(card, "notices").append(...notices.map((notice) => element("p", "notice", notice)));
+  show(card, "probability", found ? found.probs.at(-1) : null);
+  show(card, "threshold", threshold);
   return card;
 }
 
-async function classify(name, about, text) {
-  const response = await fetch("v1/classify", {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ model: name, input: text }),
-  });
-  return cardOf(about, (await answerOf(response)).data[0]);
+function verdictOf(name, about, text, found) {
+  const card = cardOf(name, about, found);
+  card.classList.add(found.label === about.labels.at(-1) ? "high" : "low");
+  fill(card, { label: found.label });
+  part(card, "cut").hidden = !found.truncated;
+  for (const shown of ["fact", "actions"]) part(card, shown).hidden = false;
+  part(card, "words").addEventListener("click", () => attempt(() => toggleWords(card, name, text)));
+  part(card, "copy").addEventListener("click", () => copy(part(card, "command"), name, text));
+  return card;
 }
 
-function say(text, error = false) {
-  byId("status").textContent = text;
-  byId("status").className = error ? "error" : "";
+/* Which words */
+
+// 0 to 4, by one scale for all tweets, so that a weak word looks weak.
+const levelOf = (push) => [0.1, 0.5, 1, 2].filter((bound) => Math.abs(push) >= bound).length;
+const signOf = (push) => (push < 0 ? "−" : "+");
+
+async function toggleWords(card, name, text) {
+  const panel = part(card, "panel");
+  if (panel.hidden) {
+    say("Leaving out one word after another…");
+    showWords(card, await ask("v1/words", { model: name, input: text }), text);
+    if (card.isConnected) say(`The words stand below the verdict of ${name}.`, "unseen");
+  }
+  panel.hidden = !panel.hidden;
+  part(card, "words").ariaExpanded = String(!panel.hidden);
 }
 
-let latest = 0; // of several submissions in flight, only the last one may show its verdicts
+function showWords(card, { words, measured, words_total: total, truncated }, text) {
+  const remarks = [];
+  if (measured < total) remarks.push(`Only the first ${measured} of ${total} words were measured.`);
+  if (truncated) remarks.push("Only the text's beginning was read; each word left out lets the model read further.");
+  fill(card, { remark: remarks.join(" ") });
+  part(card, "remark").hidden = !remarks.length;
+  part(card, "marked").replaceChildren(...marked(text, words));
+  const strongest = words.filter(({ push }) => levelOf(push)).sort((a, b) => Math.abs(b.push) - Math.abs(a.push));
+  part(card, "top").replaceChildren(...strongest.slice(0, 5).map(({ text: word, push }) => pushOf(card, word, push)));
+  if (!strongest.length) part(card, "top").append(element("li", "", "No single word moves it by 0.1 or more."));
+}
 
-async function submit(models) {
+function marked(text, words) {
+  const characters = Array.from(text); // places count code points; JavaScript's own count UTF-16 units
+  const shown = [];
+  let at = 0;
+  for (const { text: word, start, end, push } of words) {
+    const level = levelOf(push);
+    shown.push(characters.slice(at, start).join(""));
+    const [sign, direction] = [element("span", "sign", signOf(push)), push < 0 ? "down" : "up"];
+    shown.push(level ? element("span", `word ${direction} level${level}`, sign, word) : word);
+    at = end;
+  }
+  return [...shown, characters.slice(at).join("")];
+}
+
+function pushOf(card, word, push) {
+  const size = element("data", "", `${signOf(push)}${Math.abs(push).toFixed(2)}`);
+  size.value = push;
+  const direction = `${push < 0 ? " away from" : " towards"} ${part(card, "positive").textContent}: `;
+  return element("li", "", size, direction, element("q", "", word));
+}
+
+/* The same from a shell */
+
+async function copy(shown, name, text) {
+  const quote = (word) => `'${word.replaceAll("'", "'\\''")}'`;
+  const url = new URL("v1/classify", document.baseURI).href;
+  const lines = [`curl -s ${quote(url)}`, "-H 'Content-Type: application/json'"];
+  if (key) lines.push('-H "Authorization: Bearer $TWEETELM_API_KEY"'); // a key itself is not for a shell's history
+  lines.push(`-d ${quote(JSON.stringify({ model: name, input: text }))}`);
+  shown.textContent = lines.join(" \\\n  ");
+  shown.hidden = false;
+  const copied = await navigator.clipboard?.writeText(shown.textContent).then(() => true, () => false);
+  say(copied ? "Copied." : "Select the command below the verdict to copy it.");
+}
+
+/* The page */
+
+async function load() {
+  models = (await ask("info")).models;
+  const known = Object.entries(models);
+  byId("verdicts").replaceChildren(...known.map(([name, about]) => cardOf(name, about)));
+  byId("limits").replaceChildren(...known.map(([, { question, limits }]) =>
+    element("div", "", element("dt", "", question), element("dd", "", limits))));
+}
+
+async function classify() {
   const text = byId("tweet").value.trim();
-  if (!text) return;
+  if (!text) return say("Paste or type a tweet first.", "bad");
   const mine = ++latest;
-  byId("submit").disabled = true;
-  byId("verdicts").replaceChildren();
   say("Classifying…");
-  try {
-    const asked = Object.entries(models).map(([name, about]) => classify(name, about, text));
-    const cards = await Promise.all(asked);
-    if (mine !== latest) return;
-    byId("verdicts").replaceChildren(...cards);
-    say("");
-  } catch (error) {
-    if (mine === latest) say(`That did not work: ${error.message}`, true);
-  } finally {
-    if (mine === latest) byId("submit").disabled = false;
-  }
+  const known = Object.entries(models);
+  const outcomes = await Promise.allSettled(known.map(([name]) => ask("v1/classify", { model: name, input: text })));
+  if (mine !== latest) return;
+  judged = text;
+  const cards = known.map(([name, about], at) =>
+    outcomes[at].value ? verdictOf(name, about, text, outcomes[at].value.data[0]) : cardOf(name, about));
+  byId("verdicts").replaceChildren(...cards);
+  const failed = outcomes.find(({ status }) => status === "rejected");
+  if (failed) throw failed.reason;
+  const told = cards.map((card) => `${part(card, "question").textContent} ${part(card, "label").textContent}.`);
+  say(`Done. ${told.join(" ")}`, "unseen");
+  cards[0]?.scrollIntoView({ block: "nearest" });
 }
 
-function describe(models) {
-  for (const [name, about] of Object.entries(models)) {
-    if (about.notices.length) byId("notices").append(element("p", `${name}: ${about.notices.join("; ")}`));
-    byId("limits").append(element("dt", about.question), element("dd", about.limits));
-  }
-}
-
-function listen(models) {
-  byId("form").addEventListener("submit", (event) => {
+function listen() {
+  const submitted = (form, action) => form.addEventListener("submit", (event) => {
     event.preventDefault();
-    submit(models);
+    action();
   });
+  submitted(byId("form"), () => attempt(classify));
+  submitted(byId("key-form"), useKey);
+  byId("forget").addEventListener("click", () => { hold(""); byId("tweet").focus(); });
   byId("tweet").addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) byId("form").requestSubmit();
   });
-  for (const example of document.querySelectorAll(".example")) {
+  byId("tweet").addEventListener("input", () => {
+    if (judged && byId("tweet").value.trim() !== judged) say("The verdicts are of the text before you changed it.");
+  });
+  for (const example of document.querySelectorAll(".examples button")) {
     example.addEventListener("click", () => {
       byId("tweet").value = example.textContent;
       byId("form").requestSubmit();
@@ -114,10 +244,5 @@ function listen(models) {
   }
 }
 
-try {
-  const { models } = await answerOf(await fetch("info"));
-  describe(models);
-  listen(models);
-} catch (error) {
-  say(`The models cannot be reached: ${error.message}`, true);
-}
+listen();
+attempt(() => {});

@@ -60,6 +60,10 @@ class Ask:
             raise ApiError("rate_limit_exceeded", message, retry_after_s=wait_s)
         return texts
 
+    def text(self, given: str, param: str = "input") -> str:
+        """`given`, a single text; see `texts`."""
+        return self.texts(given, param)[0]
+
     def wait_s(self, texts: int) -> int:
         """Counts so many texts against the key's rate, or gives the seconds until it allows them."""
         return self._rates.wait_s(self.record.key, texts)
@@ -85,12 +89,11 @@ class Ask:
             ApiError: they are not there within the deadline.
             Exception: the first of the texts that failed.
         """
-        found = []
-        for outcome in await self.outcomes(name, model, texts):
-            if isinstance(outcome, Exception):
-                raise outcome
-            found.append(outcome)
-        return found
+        return _all(await self.outcomes(name, model, texts))
+
+    async def again(self, model: "Predictor", texts: Sequence[str]) -> "list[Prediction]":
+        """Predictions that serve to explain another one: they count as no texts of the caller's."""
+        return _all(await within(self.limits.deadline_s, self.engine, model, texts))
 
     async def outcomes(self, name: str, model: "Predictor", texts: Sequence[str]) -> list[Outcome]:
         """A prediction or an exception for each text, written down for the log and the metrics."""
@@ -122,6 +125,15 @@ class Ask:
 
 
 Asking = Annotated[Ask, Depends(Ask)]
+
+
+def _all(outcomes: Sequence[Outcome]) -> "list[Prediction]":
+    found = []
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+        found.append(outcome)
+    return found
 
 
 def check(text: str, param: str) -> None:

@@ -21,7 +21,7 @@ from serve.batch import Outcome
 from serve.errors import ApiError, failure_of
 from serve.gate import FILE_PATH, log_failure
 from serve.routes.ask import Ask, Asking, check
-from serve.rows import CSV, JSONL, KINDS, Row, read_rows
+from serve.rows import CSV, JSONL, KINDS, TEXT, Row, read_rows
 
 if TYPE_CHECKING:
     from tweetelm.predictor import Predictor
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 ROWS = 64  # about one forward pass, so that others' requests get their turn in between
 IN_MEMORY = 1_000_000  # bytes; a larger file goes to disk
 _STRING = {"schema": {"type": "string"}}
-_BODY = {"content": dict.fromkeys(KINDS, _STRING), "required": True}
+_BODY = {"content": dict.fromkeys((TEXT, CSV, JSONL), _STRING), "required": True}
 
 router = APIRouter(tags=["classify"])
 
