@@ -11,6 +11,8 @@ from typing import Annotated
 import tyro
 
 from serve import client, local
+from serve.exposure import ensure_guarded
+from serve.keys import Keys
 from serve.settings import Settings, read
 from tweetelm.tasks import TaskName
 
@@ -19,12 +21,15 @@ READY_WITHIN_S = 120.0
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Serve the published models on this machine, at 127.0.0.1."""
+    """Serve the published models on this machine. API keys come from TWEETELM_API_KEYS (KEY,KEY) or from
+    TWEETELM_API_KEYS_FILE (one a line); without them only this machine may ask."""
 
     registry: str = "models"
     """Folder or URL of published models."""
     tasks: tuple[TaskName, ...] = ()
     """Tasks to serve; by default every task that has a published version."""
+    host: str = local.HOST
+    """Address to bind; beyond 127.0.0.1 only with API keys."""
     port: int | None = None
     """Port of the service; by default 8000, or the next free one."""
     ask: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
@@ -45,21 +50,29 @@ def settings_of(options: Options) -> Settings:
 def show(url: str, options: Options) -> None:
     """The verdicts asked for, and how to ask for more."""
     client.wait_until_ready(url, within_s=READY_WITHIN_S)
-    models = client.get(f"{url}/info")["models"]
+    key = Keys.first(os.environ)
+    models = client.get(f"{url}/info", key=key)["models"]
     for text in options.ask:
-        print("\n".join(client.verdicts(url, models, text)))
-    print("\n".join(client.notices(models)))
-    print(f"Page: {url}/\nAsk:  {client.curl(url, next(iter(models)))}", flush=True)
+        print("\n".join(client.verdicts(url, models, text, key=key)))
+    for notice in client.notices(models):
+        print(notice)
+    print(f"Page: {url}/\nAsk:  {client.curl(url, next(iter(models)), keyed=bool(key))}", flush=True)
 
 
 def serve_until_stopped(options: Options, cluster: str | None) -> None:
+    ensure_guarded(options.host, Keys.of(os.environ))
     settings, port = settings_of(options), local.free_port(options.port)
     if options.port is None and port != local.PORT:
         print(f"Port {local.PORT} is taken; serving at {port}.")
-    with local.running(settings, port, cluster=cluster):
-        show(f"http://{local.HOST}:{port}", options)
+    with local.running(settings, options.host, port, cluster=cluster):
+        show(f"http://{_reachable(options.host)}:{port}", options)
         if options.stay:
             stay()
+
+
+def _reachable(host: str) -> str:
+    """An address at which this machine finds what is bound to `host`."""
+    return {"0.0.0.0": local.HOST, "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
 
 
 def stay() -> None:

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from ray import serve
 from ray.serve import Application, Deployment
 from ray.serve.config import AutoscalingConfig, BackpressureConfig
+from ray.serve.schema import LoggingConfig
 
 from serve.api import create_api
 from serve.backlog import Backlog
@@ -113,10 +114,11 @@ class TweetClassifier:
             with contextlib.suppress(OSError, ValueError):  # the registry is out of reach for now
                 now = await asyncio.to_thread(published, tasks, url=self.settings.registry)
                 serving = {task: self._loaded[task].predictor.version for task in tasks}
-                if now in (serving, refused):
+                if now == refused or (now == serving and not refused):
                     continue
                 try:
                     await self._swap(self._wanted)
+                    refused = {}
                 except Exception as error:  # noqa: BLE001 — whatever is wrong with it, the last good one goes on
                     refused = now
                     self._refuse(error)
@@ -198,6 +200,8 @@ def deployment(settings: Settings, replica: type[TweetClassifier] = TweetClassif
         max_surge_percent=100,
         ray_actor_options={"num_cpus": settings.cpus, "num_gpus": settings.gpus},
         user_config={},
+        # The API writes a line for each request itself.
+        logging_config=LoggingConfig(encoding="JSON", enable_access_log=False),
     )(serve.ingress()(replica))
 
 

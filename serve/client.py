@@ -12,15 +12,19 @@ class RefusedError(Exception):
     """The service answered with an error; the message is the service's."""
 
 
-def get(url: str, *, timeout_s: float = 30.0) -> dict[str, Any]:
+def get(url: str, *, key: str = "", timeout_s: float = 30.0) -> dict[str, Any]:
     """The JSON at `url`."""
-    return _json(urllib.request.Request(url), timeout_s)
+    return _json(urllib.request.Request(url, headers=_authorization(key)), timeout_s)
 
 
-def post(url: str, body: dict[str, Any], *, timeout_s: float = 60.0) -> dict[str, Any]:
+def post(url: str, body: dict[str, Any], *, key: str = "", timeout_s: float = 60.0) -> dict[str, Any]:
     """The JSON that answers `body`."""
-    data, headers = json.dumps(body).encode(), {"Content-Type": "application/json"}
+    data, headers = json.dumps(body).encode(), {"Content-Type": "application/json"} | _authorization(key)
     return _json(urllib.request.Request(url, data=data, headers=headers), timeout_s)
+
+
+def _authorization(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def _json(request: urllib.request.Request, timeout_s: float) -> dict[str, Any]:
@@ -58,12 +62,12 @@ def wait_until_ready(url: str, *, within_s: float) -> dict[str, Any]:
         time.sleep(0.1)
 
 
-def verdicts(url: str, models: dict[str, Any], text: str) -> list[str]:
+def verdicts(url: str, models: dict[str, Any], text: str, *, key: str = "") -> list[str]:
     """A line per model, with its label, the probability of that label, and the version that answered."""
     lines = [f"“{text}”"]
     for name, about in models.items():
         try:
-            found = post(f"{url}/v1/classify", {"model": name, "input": text})["data"][0]
+            found = post(f"{url}/v1/classify", {"model": name, "input": text}, key=key)["data"][0]
         except RefusedError as error:
             lines.append(f"  {name:<9} {error}")
             continue
@@ -77,7 +81,8 @@ def notices(models: dict[str, Any]) -> list[str]:
     return [f"Note: {name}: {notice}" for name, about in models.items() for notice in about["notices"]]
 
 
-def curl(url: str, model: str) -> str:
-    """The command that asks the same of the service in a shell."""
+def curl(url: str, model: str, *, keyed: bool = False) -> str:
+    """The command that asks the same of the service in a shell; a key comes from a variable there."""
     body = json.dumps({"model": model, "input": "what a lovely morning"})
-    return f"curl -s {url}/v1/classify -H 'Content-Type: application/json' -d {shlex.quote(body)}"
+    key = ' -H "Authorization: Bearer $TWEETELM_API_KEY"' if keyed else ""
+    return f"curl -s {url}/v1/classify{key} -H 'Content-Type: application/json' -d {shlex.quote(body)}"

@@ -40,6 +40,15 @@ class Keys:
         file = environment.get(FILE_VARIABLE)
         return cls(environment.get(VARIABLE), Path(file) if file else None)
 
+    @staticmethod
+    def first(environment: Mapping[str, str]) -> str:
+        """A key that works, for asking one's own service; "" where none is needed."""
+        file = environment.get(FILE_VARIABLE)
+        lines = (environment.get(VARIABLE) or "").replace(",", "\n").splitlines()
+        lines += Path(file).read_text(encoding="utf-8").splitlines() if file else []
+        keys = (line.strip().rpartition(":")[2] for line in lines if not line.lstrip().startswith("#"))
+        return next(filter(None, keys), "")
+
     def name_of(self, authorization: str) -> str | None:
         """The name of the key in a header `Authorization: Bearer KEY`; None if it is not one of ours."""
         self._refresh()

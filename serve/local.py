@@ -14,6 +14,12 @@ from serve.settings import Settings
 
 HOST = "127.0.0.1"
 PORT = 8000
+PRODUCTION = {
+    "RAY_SERVE_ENABLE_HA_PROXY": "1",
+    # The API computes in threads of its own, so that its event loop may be the replica's.
+    "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
+}
+TIMEOUT_S = 3600  # for long files: every other request has its own deadline in the API
 
 
 def free_port(asked: int | None, *, first: int = PORT) -> int:
@@ -61,7 +67,7 @@ def _haproxy() -> dict[str, str]:
         "DIRECT_INGRESS_MIN_GRPC_PORT": first + 201,
         "DIRECT_INGRESS_MAX_GRPC_PORT": first + 400,
     }
-    switches = {"RAY_SERVE_ENABLE_HA_PROXY": "1", "RAY_SERVE_HAPROXY_NBTHREAD": "1"}
+    switches = PRODUCTION | {"RAY_SERVE_HAPROXY_NBTHREAD": "1"}
     return switches | {f"RAY_SERVE_{key}": str(port) for key, port in ports.items()}
 
 
@@ -88,7 +94,7 @@ def _token(given: Mapping[str, str], folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def running(settings: Settings, port: int, *, cluster: str | None) -> Iterator[None]:
+def running(settings: Settings, host: str, port: int, *, cluster: str | None) -> Iterator[None]:
     """The application with these settings, served at `port` by a Ray of its own, or by the one at `cluster`.
 
     Raises:
@@ -112,20 +118,21 @@ def running(settings: Settings, port: int, *, cluster: str | None) -> Iterator[N
         if not cluster:
             cpus = int(ray.available_resources()["CPU"])
             settings = settings.model_copy(update={"threads": cpus, "max_replicas": 1})
-        with _deployed(settings, port, alone=not cluster):
+        with _deployed(settings, host, port, alone=not cluster):
             yield
     finally:
         ray.shutdown()
 
 
 @contextmanager
-def _deployed(settings: Settings, port: int, *, alone: bool) -> Iterator[None]:
+def _deployed(settings: Settings, host: str, port: int, *, alone: bool) -> Iterator[None]:
     """`alone`: in a Ray that ends with this, and needs no orderly end of Ray Serve."""
     from ray import serve
 
     from serve.app import NAME, build
 
-    serve.start(proxy_location="HeadOnly", http_options={"host": HOST, "port": port, "request_timeout_s": 30})
+    options = {"host": host, "port": port, "request_timeout_s": TIMEOUT_S}
+    serve.start(proxy_location="HeadOnly", http_options=options)
     try:
         try:
             serve.run(build(settings.model_dump()), name=NAME, route_prefix="/")

@@ -1,4 +1,4 @@
-"""What nobody thought of: bodies from the description and against it, and texts of every kind of character."""
+"""What nobody thought of: bodies from the description and against it, texts of every kind of character."""
 
 import json
 import os

@@ -1,0 +1,136 @@
+"""The service as it runs in production: behind HAProxy, with keys, following the registry."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serve import client
+from serve.local import HOST
+from tests.ray.service import Service, private_ray, publish, serving
+from tweetelm import registry as versions
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+METRICS_PORT = """
+import sys, ray
+ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR")
+print(ray.nodes()[0]["MetricsExportPort"])
+"""
+KEY, NEW = "the-key-of-the-first-day", "the-key-of-the-second-day"
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("keys") / "keys"
+    file.write_text(f"partner:{KEY}\n")
+    return file
+
+
+@pytest.fixture(scope="module")
+def service(keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    registry = tmp_path_factory.mktemp("registry")
+    for seed in (1, 2):
+        publish(registry, tmp_path_factory.mktemp("checkpoint"), seed=seed)
+    with (
+        private_ray() as env,
+        serving(registry, env | {"TWEETELM_API_KEYS_FILE": str(keys)}, "--haproxy", key=KEY) as service,
+    ):
+        yield service
+
+
+def until(found: Callable[[], Any], within_s: float = 60) -> Any:
+    """What `found` gives once it gives something."""
+    deadline = time.monotonic() + within_s
+    while not (value := found()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.2)
+    return value
+
+
+def log_lines(service: Service) -> list[dict[str, Any]]:
+    """What the replica wrote down, as JSON."""
+    logs = Path(service.env["RAY_TMPDIR"]).glob("ray/session_latest/logs/serve/replica_*.log")
+    return [json.loads(line) for log in logs for line in log.read_text().splitlines()]
+
+
+def test_without_a_key_nothing_is_answered_and_the_log_names_the_key_but_holds_neither_it_nor_the_text(
+    service: Service,
+) -> None:
+    with pytest.raises(client.RefusedError, match="API key"):
+        client.get(f"{service.url}/info")
+    body = json.dumps({"input": "xyzzy secret words"}).encode()
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"}
+    request = urllib.request.Request(f"{service.url}/v1/classify", body, headers)
+    with urllib.request.urlopen(request, timeout=30) as response:
+        identity = response.headers.get_all("X-Request-Id")
+    assert len(identity) == 1
+    line = until(lambda: [one for one in log_lines(service) if one.get("request_id") == identity[0]])[-1]
+    assert (line["status"], line["key"], line["texts"], line["model"]) == (200, "partner", 1, "hate")
+    assert line["ms"] > 0
+    written = json.dumps(log_lines(service))
+    assert KEY not in written
+    assert "xyzzy" not in written
+
+
+def test_a_rollback_in_the_registry_is_served_within_seconds_and_without_a_deployment(
+    service: Service,
+) -> None:
+    new, old = (one.version for one in versions.list_versions("hate", registry=str(service.registry)))
+    assert service.classify("x")[0]["version"] == new
+    versions.rollback("hate", registry=str(service.registry))
+    until(lambda: service.classify("x")[0]["version"] == old, within_s=30)
+
+
+def test_a_damaged_version_is_not_served_the_last_good_one_goes_on_and_it_shows(service: Service) -> None:
+    serving_now = service.classify("x")[0]["version"]
+    (other,) = (
+        one.version
+        for one in versions.list_versions("hate", registry=str(service.registry))
+        if one.version != serving_now
+    )
+    weights = service.registry / "hate" / "versions" / other / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.chmod(0o644)
+    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    versions.promote("hate", other, registry=str(service.registry))
+    error = until(lambda: service.info()["reload_error"], within_s=30)
+    assert error.startswith("ValueError")
+    assert service.classify("x")[0]["version"] == serving_now
+    weights.write_bytes(whole)
+    versions.promote("hate", serving_now, registry=str(service.registry))
+    until(lambda: service.info()["reload_error"] is None, within_s=30)
+
+
+def test_rays_own_metrics_hold_ours_for_every_replica(service: Service) -> None:
+    service.classify("x")
+    command = [sys.executable, "-c", METRICS_PORT, service.address()]
+    port = subprocess.run(
+        command, env=service.env, capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+
+    def told() -> str:
+        with urllib.request.urlopen(f"http://{HOST}:{int(port)}/metrics", timeout=10) as response:
+            text: str = response.read().decode()
+        return text if "ray_tweetelm_texts_total{" in text else ""
+
+    assert 'model="hate"' in until(told)
+
+
+def test_keys_are_changed_without_a_restart(service: Service, keys: Path) -> None:
+    keys.write_text(f"partner:{NEW}\n")
+    os.utime(keys, ns=(time.time_ns(), time.time_ns() + 10**9))
+
+    def accepted(key: str) -> bool:
+        try:
+            return bool(client.get(f"{service.url}/info", key=key))
+        except client.RefusedError:
+            return False
+
+    until(lambda: accepted(NEW) and not accepted(KEY), within_s=30)
