@@ -131,8 +131,8 @@ def main() -> None:
         f"POST /v1/classify with one short tweet; {arguments.seconds:g} s for each row, median of "
         f"{arguments.rounds} rounds (lowest to highest), every server in turn. CPU-ms are those of all "
         "server processes, idle ones included; the load generator is apart, but shares the processors with "
-        f"the server: it takes {client_share(found)} CPU-ms a request, and bounds the requests/s of uvicorn + "
-        "FastAPI.",
+        f"the server: it takes {client_share(found)} CPU-ms a request, and bounds the requests/s of "
+        "uvicorn + FastAPI.",
         "",
         *table(found),
         "",

@@ -179,20 +179,26 @@ class Running:
         self.process = subprocess.Popen(
             line, cwd=Path(__file__).parents[1], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
-        self._within_s = (plan.seconds or 0.0) + PATIENCE_S if plan.seconds else None
+        self._within_s = plan.seconds + PATIENCE_S if plan.seconds else None
 
     def report(self) -> Report:
         """What it saw, once it has ended by itself."""
         _, errors = self.process.communicate(timeout=self._within_s)
         if self.process.returncode:
             raise RuntimeError(f"the load generator ended with {self.process.returncode}:\n{errors}")
-        with self._folder:
-            return Report.read(self._file)
+        return Report.read(self._file)
 
     def stop(self) -> Report:
         """End it now."""
         self.process.terminate()
         return self.report()
+
+    def close(self) -> None:
+        """Kill it if it still runs, and remove its files."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate()
+        self._folder.cleanup()
 
 
 def run(plan: Plan, beside: Callable[[], object] | None = None) -> Report:
@@ -203,9 +209,7 @@ def run(plan: Plan, beside: Callable[[], object] | None = None) -> Report:
             beside()
         return running.report()
     finally:
-        if running.process.poll() is None:
-            running.process.kill()
-            running.process.communicate()
+        running.close()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -91,8 +91,9 @@ def kill(mark: str, name: str) -> int:
     processes = by_role(mark).get(name)
     if not processes:
         raise LookupError(f"no process of this cluster is a {name}")
-    processes[0].kill()
-    return processes[0].pid
+    killed = processes[0]
+    killed.kill()
+    return int(killed.pid)
 
 
 def end(mark: str) -> None:
