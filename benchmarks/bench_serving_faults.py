@@ -52,8 +52,8 @@ def main() -> None:
     said = "".join(f", {pair}" for pair in arguments.env)
     front = "HAProxy" if haproxy else "Ray Serve's proxy"
     lines += [
-        f"Two replicas behind {front}, {arguments.rate:g} requests/s{said}. Failed requests are those that failed "
-        f"in the end, with {RETRIES} retries after 0.1 and 0.2 s; seconds are the median (lowest to "
+        f"Two replicas behind {front}, {arguments.rate:g} requests/s{said}. Failed requests are those that "
+        f"failed in the end, with {RETRIES} retries after 0.1 and 0.2 s; seconds are the median (lowest to "
         "highest); p99 is of all good answers of the kind, retries included.",
         "",
         "| what | times | requests | failed | tries that failed | seconds until normal | p99 ms | versions |",

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ class Service:
 def workplace(*, haproxy: bool, **extra: str) -> Iterator[tuple[Path, dict[str, str], str]]:
     """A folder, an environment with a home, a folder for Ray and a token of our own, and the mark in it.
 
-    The path is short, for Ray's sockets lie in it. Afterwards none of the processes is left.
+    The path is short, for Ray's sockets lie in it.
     """
     with tempfile.TemporaryDirectory(prefix="tw", ignore_cleanup_errors=True) as name:
         mark = secrets.token_hex(8)
@@ -50,23 +50,38 @@ def workplace(*, haproxy: bool, **extra: str) -> Iterator[tuple[Path, dict[str, 
         own |= {"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "PYTHONWARNINGS": "ignore", processes.MARKER: mark}
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
         added = local.environment(own, Path(name), haproxy=haproxy)
-        with processes.ended(mark):
-            yield Path(name), inherited | own | added | extra, mark
+        yield Path(name), inherited | own | added | extra, mark
 
 
 @contextmanager
-def command(registry: Path, *, haproxy: bool = True) -> Iterator[Service]:
-    """`python -m serve`, as people type it."""
-    port = local.free_port(None, first=18400)
-    line = [sys.executable, "-m", "serve", "--registry", str(registry), "--port", str(port), "--stay"]
+def _program(module: str, *flags: str, first_port: int, haproxy: bool = False) -> Iterator[Service]:
+    """`python -m MODULE FLAGS --port P`, once it is ready."""
+    port = local.free_port(None, first=first_port)
+    line = [sys.executable, "-m", module, *flags, "--port", str(port)]
+    url = f"http://{local.HOST}:{port}"
     with workplace(haproxy=haproxy) as (folder, environment, mark):
-        with (folder / "serve.log").open("w") as log:
-            subprocess.Popen(
-                [*line, *(["--haproxy"] if haproxy else [])], cwd=ROOT, env=environment, stdout=log
-            )
-        url = f"http://{local.HOST}:{port}"
-        client.wait_until_ready(url, within_s=START_S)
-        yield Service(url, mark, folder)
+        path = folder / "log.txt"
+        with (
+            path.open("w") as log,
+            subprocess.Popen(line, cwd=ROOT, env=environment, stdout=log, stderr=log),
+            processes.ended(mark),
+        ):
+            try:
+                client.wait_until_ready(url, within_s=START_S)
+            except TimeoutError as error:
+                raise TimeoutError(f"{error}\n{path.read_text()[-2000:]}") from error
+            yield Service(url, mark, folder)
+
+
+def command(registry: Path, *, haproxy: bool = True) -> AbstractContextManager[Service]:
+    """`python -m serve`, as people type it."""
+    flags = ["--registry", str(registry), "--stay", *(["--haproxy"] if haproxy else [])]
+    return _program("serve", *flags, first_port=18400, haproxy=haproxy)
+
+
+def peer(kind: str, *, model: Path | None = None) -> AbstractContextManager[Service]:
+    """One of `benchmarks.peers`."""
+    return _program("benchmarks.peers", kind, *(["--model", str(model)] if model else []), first_port=18600)
 
 
 @dataclass(frozen=True)
@@ -123,10 +138,7 @@ def driven(*, haproxy: bool = True, cpus: int = 4, **extra: str) -> Iterator[Dri
             assert process.stdout
             if not process.stdout.readline():
                 raise RuntimeError(f"Ray did not start:\n{(folder / 'driver.log').read_text()[-2000:]}")
-            try:
-                yield Driven(f"http://{local.HOST}:{port}", mark, folder, process)
-            finally:
-                processes.end(mark)
+            yield Driven(f"http://{local.HOST}:{port}", mark, folder, process)
 
 
 def app(
@@ -155,15 +167,3 @@ def wait_for(claim: str, check: Callable[[], bool], *, within_s: float, every_s:
             raise TimeoutError(f"after {within_s:g} s it is not true that {claim}")
         time.sleep(every_s)
     return time.monotonic() - began
-
-
-@contextmanager
-def peer(kind: str, *, model: Path | None = None) -> Iterator[Service]:
-    """One of `benchmarks.peers`."""
-    port = local.free_port(None, first=18600)
-    line = [sys.executable, "-m", "benchmarks.peers", kind, "--port", str(port)]
-    with workplace(haproxy=False) as (folder, environment, mark):
-        subprocess.Popen([*line, *(["--model", str(model)] if model else [])], cwd=ROOT, env=environment)
-        url = f"http://{local.HOST}:{port}"
-        client.wait_until_ready(url, within_s=START_S)
-        yield Service(url, mark, folder)
