@@ -1,5 +1,5 @@
-"""The 270M shape over HTTP: our service behind HAProxy, transformers' pipeline behind FastAPI as the tutorials
-have it, and the same with careful batches; against the bare model on the same tweets.
+"""The 270M shape over HTTP: our service behind HAProxy, transformers' pipeline as tutorials put it behind
+FastAPI, and the same with careful batches; against the bare model on the same tweets.
 
 All have the same random weights, and are sent the same texts, as long as the hate task's tweets.
 """
@@ -224,9 +224,10 @@ def main() -> None:
         bench = Bench(registry, version, file, arguments.seconds, tuple(arguments.clients))
         found = compare(bench, arguments.starts)
     lines += [
-        f"{arguments.preset}, random weights; {arguments.tweets} tweets with the lengths of the real ones, one to "
-        f"a request. The bare model (Predictor.predict, all tweets at once) does {model.rate:.2f} tweets/s with "
-        f"{torch.get_num_threads()} threads. The load generator shares the processors.",
+        f"{arguments.preset}, random weights; {arguments.tweets} tweets with the lengths of the real ones, "
+        "one to a request. The bare model (Predictor.predict, all tweets at once) does "
+        f"{model.rate:.2f} tweets/s with {torch.get_num_threads()} threads. The load generator shares "
+        "the processors.",
         "",
         *table(found),
         "",

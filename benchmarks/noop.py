@@ -39,7 +39,7 @@ class Constant:
 class NoOp(TweetClassifier):
     """A replica that has such a model."""
 
-    def _load(self, user_config: dict[str, Any]) -> dict[str, Loaded]:
+    def _load(self, _: Any) -> dict[str, Loaded]:
         return {HATE.name: Loaded(Path(), cast(Predictor, Constant()))}
 
 
