@@ -78,7 +78,8 @@ def report(watched: Watched, replicas: int) -> list[str]:
     for (_, clients), seen in zip(watched.phases, watched.reports, strict=True):
         lines.append(
             f"- {clients} callers for {seen.seconds:.0f} s: {seen.ok} ok, {seen.refused} refused, "
-            f"{seen.failed} failed of {seen.requests}; {seen.throughput:.0f} ok/s, p99 {1e3 * seen.p99_s:.0f} ms"
+            f"{seen.failed} failed of {seen.requests}; {seen.throughput:.0f} ok/s, "
+            f"p99 {1e3 * seen.p99_s:.0f} ms"
         )
     return lines
 
@@ -134,8 +135,8 @@ def main() -> None:
         watched = watch(service, arguments.many, tuple(arguments.seconds))
     lines += [
         f"scratch-1m behind HAProxy, at most {arguments.replicas} replicas of half a processor, 16 requests "
-        f"wanted for each; counts pushed every {arguments.push:g} s; downscale delay {arguments.downscale_delay:g} s. "
-        "Callers try three times.",
+        f"wanted for each; counts pushed every {arguments.push:g} s; downscale delay "
+        f"{arguments.downscale_delay:g} s. Callers try three times.",
         "",
         *report(watched, arguments.replicas),
     ]
