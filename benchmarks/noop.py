@@ -1,0 +1,49 @@
+"""Our whole application around a model that does nothing, to see what everything else costs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from ray.serve import Application
+
+from serve.app import TweetClassifier, deployment
+from serve.models import Loaded
+from serve.settings import read
+from tweetelm.encoding import Encoded
+from tweetelm.predictor import Prediction, Predictor
+from tweetelm.tasks import HATE, Task
+
+VERSION = "noop"
+_ENCODED = Encoded((1, 2, 3), truncated=False)
+_PREDICTION = Prediction(HATE.labels[0], (0.75, 0.25), 3, truncated=False)
+
+
+@dataclass(frozen=True)
+class Constant:
+    """As much of a `Predictor` as serving uses."""
+
+    task: Task = HATE
+    labels: tuple[str, ...] = HATE.labels
+    version: str = VERSION
+    threshold: float | None = None
+    card: dict[str, Any] | None = None
+
+    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+        return [_ENCODED] * len(texts)
+
+    def classify(self, encoded: Sequence[Encoded]) -> list[Prediction]:
+        return [_PREDICTION] * len(encoded)
+
+
+class NoOp(TweetClassifier):
+    """A replica that has such a model."""
+
+    def _load(self, _: Any) -> dict[str, Loaded]:
+        return {HATE.name: Loaded(Path(), cast(Predictor, Constant()))}
+
+
+def build(args: dict[str, Any]) -> Application:
+    """As `serve.app.build`."""
+    settings = read(args)
+    return deployment(settings, NoOp).bind(settings)

@@ -1,0 +1,96 @@
+"""Registries for benchmarks: models of random weights in the shape of a preset, published in earnest."""
+
+import math
+import random
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import torch
+from tokenizers import Tokenizer
+
+from benchmarks.shapes import all_lengths
+from tweetelm import registry as versions
+from tweetelm.config import TrainConfig
+from tweetelm.data import SAMPLE, load, provenance
+from tweetelm.encoding import Encoder
+from tweetelm.openelm import OpenELMForSequenceClassification
+from tweetelm.openelm.presets import preset_config
+from tweetelm.openelm.tokenizer import train_tokenizer
+from tweetelm.registry import Base, make_card
+from tweetelm.tasks import DEEPFAKE, HATE, Task
+from tweetelm.text import TextConfig
+
+Fault = Literal["tampered", "not a number", "of another task"]
+_BASE = Base(name="", init="random", source="", revision=None, weights_sha256=None, tokenizer_sha256=None)
+_MAX_TOKENS = 512  # longer than any of the tweets: none is cut
+
+
+def publish(registry: Path, preset: str = "scratch-1m", *, seed: int = 0, fault: Fault | None = None) -> str:
+    """A version for the hate task, the current one unless it has a fault; its name."""
+    task = DEEPFAKE if fault == "of another task" else HATE
+    seed += 1000 * (fault is not None)  # the same content would be the good version, and damaged with it
+    with tempfile.TemporaryDirectory(prefix="tweetelm-checkpoint-") as name:
+        _write(Path(name), preset, task, seed, broken=fault == "not a number")
+        score = 0.0 if fault else 0.5 + seed / 100
+        card = make_card(
+            TrainConfig(task="hate"),
+            provenance=provenance(HATE, SAMPLE),
+            base={**_BASE, "name": preset},
+            metrics={"validation": {HATE.metric: score}},
+            git=None,
+            created=datetime.now(UTC),
+        )
+        published = versions.publish(Path(name), card, registry=str(registry))
+    if fault == "tampered":
+        _flip_last_byte(Path(published.path) / "model.safetensors")
+    return published.version
+
+
+def _write(folder: Path, preset: str, task: Task, seed: int, *, broken: bool) -> None:
+    torch.manual_seed(seed)
+    config = preset_config(preset)
+    config.id2label = dict(enumerate(task.labels))
+    config.label2id = {label: index for index, label in enumerate(task.labels)}
+    model = OpenELMForSequenceClassification(config)
+    if broken:
+        with torch.no_grad():
+            model.score.weight.fill_(math.nan)
+    model.save_pretrained(folder)
+    tokenizer = tokenizer_of(preset)
+    Encoder(tokenizer=tokenizer, text=TextConfig(), max_tokens=_MAX_TOKENS).save(folder, task)
+
+
+def tokenizer_of(preset: str) -> Tokenizer:
+    """One for the preset's shape, trained on the sample."""
+    return train_tokenizer(load(HATE, SAMPLE)["train"]["text"], preset_config(preset).vocab_size)
+
+
+def _flip_last_byte(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(-1, 2)
+        last = file.read(1)[0]
+        file.seek(-1, 2)
+        file.write(bytes([last ^ 1]))
+
+
+def tweets(count: int, tokenizer: Tokenizer, lengths: Sequence[int] | None = None) -> list[str]:
+    """Texts that this tokenizer reads as so many tokens as the hate task's tweets have under Llama's.
+
+    They are in random order and have the lengths of evenly spaced quantiles, so that few have the shape of
+    all.
+    """
+    known = lengths or all_lengths()
+    chance = random.Random(0)
+    words = _words_of_one_token(tokenizer)
+    wanted = [known[int((i + 0.5) / count * len(known))] for i in range(count)]
+    chance.shuffle(wanted)
+    return [" ".join(chance.choices(words, k=max(1, length - 1))) for length in wanted]  # BOS is the other
+
+
+def _words_of_one_token(tokenizer: Tokenizer) -> list[str]:
+    pieces = (piece.removeprefix("Ġ") for piece in sorted(tokenizer.get_vocab()) if piece.startswith("Ġ"))
+    words = [piece for piece in pieces if piece.isascii() and piece.isalpha() and piece.islower()]
+    return [word for word in words if len(tokenizer.encode(word).ids) == 2]

@@ -1,0 +1,57 @@
+"""Callers with two retries notice neither killed processes nor changed versions, good or bad."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+from benchmarks import processes
+from benchmarks.faults import BAD, NORMAL_WITHIN_S, Outcome, Patient, patient, under_load
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+RATE = 20.0
+# Behind HAProxy a replica that is to stop goes on for this long, by default 30 s: long for a test.
+DRAINING = {"RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "5"}
+
+
+@pytest.fixture(scope="module")
+def to(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
+    with patient(tmp_path_factory.mktemp("registry"), haproxy=True, **DRAINING) as found:
+        yield found
+
+
+def assert_unnoticed(outcome: Outcome) -> None:
+    report = outcome.report
+    assert (report.failed, report.refused) == (0, 0), (report.statuses, report.failures)
+    assert report.ok > 0
+    assert max(outcome.until_normal()) < NORMAL_WITHIN_S
+
+
+def test_killed_replicas_are_replaced_unnoticed(to: Patient) -> None:
+    assert_unnoticed(under_load(to, [partial(to.kill, processes.REPLICA)] * 3, rate=RATE))
+
+
+def test_a_killed_controller_is_replaced_unnoticed(to: Patient) -> None:
+    assert_unnoticed(under_load(to, [partial(to.kill, processes.CONTROLLER)], rate=RATE))
+
+
+def test_a_swap_goes_unnoticed_and_both_versions_answer_in_their_time(to: Patient) -> None:
+    before = to.versions[to.served]
+    outcome = under_load(to, [to.swap] * 3, rate=RATE)
+    assert_unnoticed(outcome)
+    after = to.versions[to.served]
+    assert outcome.report.versions.keys() == {before, after}
+    timeline = outcome.report.timeline
+    assert timeline[0].versions == [before]
+    assert timeline[-1].versions == [after]
+
+
+def test_a_rolling_update_goes_unnoticed(to: Patient) -> None:
+    assert_unnoticed(under_load(to, [to.roll], rate=RATE))
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_a_bad_version_is_refused_and_the_last_good_one_goes_on(to: Patient, fault: str) -> None:
+    outcome = under_load(to, [partial(to.refuse, fault)], rate=RATE, calm_s=1.0)
+    assert_unnoticed(outcome)
+    assert outcome.report.versions.keys() == {to.versions[to.served]}

@@ -1,0 +1,31 @@
+"""The service under load, from callers whose tweets arrive whether or not it keeps up."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks.load import run
+from benchmarks.stress import OVERLOAD, STEADY, Stress, only_refusals, stressed
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def stress(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stress]:
+    with stressed(tmp_path_factory.mktemp("stress"), seconds=8.0) as (found, _):
+        yield found
+
+
+def test_at_seven_tenths_of_its_capacity_no_request_fails(stress: Stress) -> None:
+    report = run(dataclasses.replace(stress.plan(STEADY, 20.0), retries=2))  # a busy machine is no failure
+    assert report.ok == report.requests > 0, (report.statuses, report.failures[:5])
+
+
+def test_at_twice_its_capacity_it_answers_or_says_when_to_come_back_and_nothing_else(stress: Stress) -> None:
+    report = run(stress.plan(OVERLOAD, 20.0))
+    assert only_refusals(report), report.statuses
+    assert report.refused > 0
+    assert report.throughput > 0.5 * stress.capacity
+    after = run(stress.plan(STEADY / 2, 5.0))
+    assert after.ok == after.requests, after.statuses
