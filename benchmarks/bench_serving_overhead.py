@@ -50,7 +50,7 @@ def measure(target: Service, plan: Plan) -> Cost:
 @contextmanager
 def ours(*, haproxy: bool) -> Iterator[Service]:
     """Our application without a model."""
-    args = {"tasks": ["hate"], "max_replicas": 1}
+    args = {"tasks": ["hate"], "max_replicas": 1, "watch_s": 0}
     with service.driven(haproxy=haproxy) as driven:
         driven.order(deploy=service.app(args, user_config={}, build="benchmarks.noop:build"))
         service.wait_for("one replica runs", lambda: driven.settled(1), within_s=service.START_S)

@@ -178,9 +178,11 @@ class TweetClassifier:
 
 
 def _log_as_ray_serve() -> None:
-    """Our log lines go where the replica's go, in its format."""
+    """Our log lines go into the replica's file, in its format, and not to the terminal as well."""
     ours = logging.getLogger("tweetelm.serve")
-    ours.handlers, ours.propagate = logging.getLogger("ray.serve").handlers, False
+    theirs = logging.getLogger("ray.serve").handlers
+    ours.handlers = [handler for handler in theirs if type(handler) is not logging.StreamHandler]
+    ours.propagate = False
     ours.setLevel(logging.INFO)
 
 

@@ -18,6 +18,8 @@ PRODUCTION = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
     # The API computes in threads of its own, so that its event loop may be the replica's.
     "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
+    # HAProxy would tell a Python process of each request; the API keeps the same numbers.
+    "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
 }
 TIMEOUT_S = 3600  # for long files: every other request has its own deadline in the API
 

@@ -124,7 +124,12 @@ class Ask:
             self.meters.add("tweetelm_truncated_total", truncated, name)
 
 
-Asking = Annotated[Ask, Depends(Ask)]
+async def _ask(request: Request) -> Ask:
+    """Asynchronous, for FastAPI would call a class in another thread, which takes longer than all of it."""
+    return Ask(request)
+
+
+Asking = Annotated[Ask, Depends(_ask)]
 
 
 def _all(outcomes: Sequence[Outcome]) -> "list[Prediction]":
