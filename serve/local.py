@@ -51,9 +51,16 @@ def _is_free(port: int) -> bool:
 
 
 def environment(given: Mapping[str, str], folder: Path, *, haproxy: bool = False) -> dict[str, str]:
-    """What to add to the environment before Ray is imported: its token, in `folder` unless there is one, and
-    for HAProxy in front of the replicas its switch, and ports of our own."""
-    return _token(given, folder) | (_haproxy() if haproxy else {})
+    """What to add to the environment before Ray is imported: its token, in `folder` unless there is one, for
+    HAProxy in front of the replicas its switch and ports of our own, and where traces go if they go
+    anywhere."""
+    return _token(given, folder) | (_haproxy() if haproxy else {}) | _tracing(given)
+
+
+def _tracing(given: Mapping[str, str]) -> dict[str, str]:
+    variable = "RAY_SERVE_TRACING_EXPORTER_IMPORT_PATH"
+    wanted = "OTEL_EXPORTER_OTLP_ENDPOINT" in given and variable not in given
+    return {variable: "serve.tracing:exporter"} if wanted else {}
 
 
 def _haproxy() -> dict[str, str]:

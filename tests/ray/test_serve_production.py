@@ -1,14 +1,16 @@
 """The service as it runs in production: behind HAProxy, with keys, following the registry."""
 
+import http.server
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -33,14 +35,41 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+class Collector(http.server.BaseHTTPRequestHandler):
+    """Takes traces as an OpenTelemetry collector does, and keeps them."""
+
+    received: ClassVar[list[bytes]] = []
+
+    def do_POST(self) -> None:
+        self.received.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *arguments: Any) -> None:
+        return
+
+
 @pytest.fixture(scope="module")
-def service(keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def collector() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer((HOST, 0), Collector) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://{HOST}:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def service(keys: Path, collector: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     registry = tmp_path_factory.mktemp("registry")
     for seed in (1, 2):
         publish(registry, tmp_path_factory.mktemp("checkpoint"), seed=seed)
+    more = {
+        "TWEETELM_API_KEYS_FILE": str(keys),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector,
+        "RAY_SERVE_TRACING_SAMPLING_RATIO": "1",
+    }
     with (
         private_ray() as env,
-        serving(registry, env | {"TWEETELM_API_KEYS_FILE": str(keys)}, "--haproxy", key=KEY) as service,
+        serving(registry, env | more, "--haproxy", key=KEY) as service,
     ):
         yield service
 
@@ -121,6 +150,11 @@ def test_rays_own_metrics_hold_ours_for_every_replica(service: Service) -> None:
         return text if "ray_tweetelm_texts_total{" in text else ""
 
     assert 'model="hate"' in until(told)
+
+
+def test_traces_go_to_the_collector_that_the_environment_names(service: Service) -> None:
+    service.classify("x")
+    until(lambda: any(b"/v1/classify" in received for received in Collector.received))
 
 
 def test_keys_are_changed_without_a_restart(service: Service, keys: Path) -> None:

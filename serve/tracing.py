@@ -1,0 +1,11 @@
+"""Traces to an OpenTelemetry collector, where one is configured: Ray Serve makes the spans."""
+
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+
+def exporter() -> list[SpanProcessor]:
+    """What `RAY_SERVE_TRACING_EXPORTER_IMPORT_PATH=serve.tracing:exporter` names. Where to, and with which
+    headers, is read from OpenTelemetry's own variables: `OTEL_EXPORTER_OTLP_ENDPOINT` and the rest."""
+    return [BatchSpanProcessor(OTLPSpanExporter())]
