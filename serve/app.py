@@ -42,7 +42,7 @@ class TweetClassifier:
         self.reload_error: str | None = None
         self.meters = Meters(RaySink(serve.get_replica_context().replica_id.unique_id))
         self._keys = Keys.of(os.environ)
-        self._backlog = Backlog()
+        self._backlog = Backlog(settings.batch_tokens)
         self._wanted = UserConfig.model_validate({})
         self._loaded: dict[str, Loaded] = {}
         self._running_since: float | None = None

@@ -2,12 +2,17 @@
 
 
 class Backlog:
-    """Tokens that wait or are being read, and the speed at which they have been read lately."""
+    """Tokens that wait or are being read, and the speed at which they have been read lately.
 
-    _MEMORY = 20_000.0  # tokens after which a measurement counts for a third
+    The speed is taken from batches that are at least a quarter full. A single tweet takes nearly as long as a
+    dozen, and would make what waits look long; when there is much to read, batches are full.
+    """
 
-    def __init__(self) -> None:
+    _KEPT = 0.8  # of what was measured before, with each new batch
+
+    def __init__(self, batch_tokens: int) -> None:
         self.tokens = 0
+        self._fewest = batch_tokens / 4
         self._read = 0.0
         self._seconds = 0.0
 
@@ -17,8 +22,7 @@ class Backlog:
         return self.tokens * self._seconds / self._read if self._read else 0.0
 
     def measured(self, tokens: int, seconds: float) -> None:
-        """A batch of `tokens` took `seconds`. Large batches count for more: they show what the model can
-        do."""
-        keep = max(0.0, 1 - tokens / self._MEMORY)
-        self._read = self._read * keep + tokens
-        self._seconds = self._seconds * keep + seconds
+        """A batch of `tokens` took `seconds`."""
+        if tokens >= self._fewest:
+            self._read = self._read * self._KEPT + tokens
+            self._seconds = self._seconds * self._KEPT + seconds

@@ -3,15 +3,23 @@
 import http.client
 import json
 import signal
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
+from datasets import DatasetDict
+from playwright.sync_api import expect
 
 from serve import client
 from serve.local import HOST
-from tests.ray.service import TEXTS, Service, private_ray, publish, serving
+from tests.browser import BROWSER
+from tests.ray.service import ROOT, TEXTS, Service, private_ray, publish, serving
+from tests.served_page import card, chromium, classify, visiting
+from tests.tweets import portions, thousand_tweets
 from tweetelm import registry as versions
+from tweetelm.evaluation.evaluate import evaluate
 from tweetelm.predictor import Predictor
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -58,6 +66,56 @@ def test_an_answer_has_one_request_id_and_an_error_its_shape(service: Service) -
     assert response.headers.get_all("x-request-id") == ["mine"]
     assert json.load(response)["error"]["code"] == "invalid_json"
     connection.close()
+
+
+def commands() -> list[str]:
+    """The README's curl lines."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    return [
+        line for line in readme.splitlines() if line.startswith(("curl ", "printf ")) and "curl -s" in line
+    ]
+
+
+@pytest.mark.parametrize("command", commands())
+def test_the_curl_lines_of_the_readme_are_answered(service: Service, command: str) -> None:
+    asked = command.replace("127.0.0.1:8000", f"{HOST}:{service.port}")
+    asked = asked.replace("curl -s", "curl -sS --noproxy '*' --fail-with-body")
+    done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for line in done.stdout.splitlines():
+        assert json.loads(line)
+
+
+def test_the_readme_shows_every_route_that_classifies() -> None:
+    shown = " ".join(commands())
+    for path in ("v1/classify ", "v1/moderations", "models/hate", "predict", "v1/words", "v1/classify/file"):
+        assert path in shown
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome is installed")
+def test_the_page_shows_what_the_endpoint_answers(service: Service) -> None:
+    (answer,) = service.classify("what a lovely morning")
+    with chromium() as browser, visiting(browser, service.url) as page:
+        classify(page, "what a lovely morning")
+        shown = card(page, "hate")
+        expect(shown.locator("[data-is=label]")).to_have_text(answer["label"])
+        expect(shown.locator("[data-is=version]")).to_have_text(answer["version"])
+
+
+def test_a_thousand_tweets_get_the_answers_of_the_predictor_and_of_the_evaluation(service: Service) -> None:
+    tweets = thousand_tweets()
+    texts = list(tweets["text"])
+    local = Predictor.load(
+        versions.resolve("hate", registry=str(service.registry)), device="cpu", precision="float32"
+    )
+    evaluated = evaluate(local, DatasetDict({"test": tweets}), ("test",)).splits["test"].probabilities
+    with ThreadPoolExecutor(8) as callers:
+        answers = list(callers.map(service.classify, portions(texts)))
+    served = [one["probs"] for answer in answers for one in answer]
+    assert len(served) == len(texts)
+    assert served == pytest.approx(evaluated, abs=1e-5)
+    predicted = np.asarray([one.probabilities for one in local.predict(texts)])
+    assert served == pytest.approx(predicted, abs=1e-5)
 
 
 def test_the_page_is_served(service: Service) -> None:
