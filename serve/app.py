@@ -215,7 +215,15 @@ def _autoscaling(settings: Settings) -> AutoscalingConfig:
         target_ongoing_requests=settings.target_ongoing_requests,
         upscale_delay_s=settings.upscale_delay_s,
         downscale_delay_s=settings.downscale_delay_s,
-        look_back_period_s=max(10.5, settings.upscale_delay_s),  # Ray's replicas report every ten seconds
+        look_back_period_s=max(settings.upscale_delay_s, _reported_every_s() + 0.5),
+    )
+
+
+def _reported_every_s() -> float:
+    """How often Ray's replicas report what they do; what is looked back on must not be shorter."""
+    names = ("REPLICA", "HANDLE")
+    return max(
+        float(os.environ.get(f"RAY_SERVE_{n}_AUTOSCALING_METRIC_PUSH_INTERVAL_S", "10")) for n in names
     )
 
 

@@ -14,13 +14,7 @@ from serve.settings import Settings
 
 HOST = "127.0.0.1"
 PORT = 8000
-PRODUCTION = {
-    "RAY_SERVE_ENABLE_HA_PROXY": "1",
-    # The API computes in threads of its own, so that its event loop may be the replica's.
-    "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
-    # HAProxy would tell a Python process of each request; the API keeps the same numbers.
-    "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
-}
+PRODUCTION = Path(__file__).parent / "production.env"
 TIMEOUT_S = 3600  # for long files: every other request has its own deadline in the API
 
 
@@ -76,8 +70,14 @@ def _haproxy() -> dict[str, str]:
         "DIRECT_INGRESS_MIN_GRPC_PORT": first + 201,
         "DIRECT_INGRESS_MAX_GRPC_PORT": first + 400,
     }
-    switches = PRODUCTION | {"RAY_SERVE_HAPROXY_NBTHREAD": "1"}
+    switches = production() | {"RAY_SERVE_HAPROXY_NBTHREAD": "1"}
     return switches | {f"RAY_SERVE_{key}": str(port) for key, port in ports.items()}
+
+
+def production() -> dict[str, str]:
+    """The variables of `production.env`."""
+    lines = PRODUCTION.read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
 def _free_ports(count: int) -> list[int]:

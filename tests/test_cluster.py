@@ -2,6 +2,7 @@
 
 import copy
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.autoscaler.v2.instance_manager.config import AutoscalingConfig
 from ray.autoscaler.v2.scheduler import ResourceDemandScheduler, SchedulingRequest
 from ray.autoscaler.v2.utils import ResourceRequestUtil
+
+from serve.local import production
 
 ROOT = Path(__file__).parents[1]
 FILES = ("cluster.yaml", "cluster.local.yaml")
@@ -249,3 +252,15 @@ def test_workers_do_not_get_the_head_s_rights(account: dict[str, Any]) -> None:
         "gpu_spot": "tweetelm-worker",
         "gpu_on_demand": "tweetelm-worker",
     }
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_node_starts_with_the_production_settings_of_serve(name: str) -> None:
+    for command in start_commands(read(name)):
+        sourced = re.search(r"set -a.*set \+a", command)
+        assert sourced, command
+        shell = re.sub(r"\S*serve/production\.env", f"{ROOT}/serve/production.env", sourced[0]) + "; env"
+        done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True, env={})
+        started = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+        assert started.items() >= production().items()
+        assert started["RAY_SERVE_ENABLE_HA_PROXY"] == "1"
