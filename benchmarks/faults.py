@@ -65,7 +65,7 @@ class Patient:
         self.versions = versions
         self.served = "a"
         self.args = {"registry": str(registry), "tasks": ["hate"], "device": "cpu", "cpus": 0.5, "threads": 1}
-        self.args |= {"min_replicas": REPLICAS, "max_replicas": REPLICAS, "batch_wait_s": 0.005}
+        self.args |= {"min_replicas": REPLICAS, "max_replicas": REPLICAS, "batch_tokens": 2048}
 
     def _deploy(self, version: str) -> None:
         config = {"versions": {"hate": self.versions[version]}}
@@ -97,7 +97,7 @@ class Patient:
     def roll(self) -> None:
         """A changed argument, for which every replica is replaced."""
         before = self._replicas()
-        self.args["batch_wait_s"] = 0.004 if self.args["batch_wait_s"] == 0.005 else 0.005
+        self.args["batch_tokens"] = 2047 if self.args["batch_tokens"] == 2048 else 2048
         self._deploy(self.served)
         wait_for("all replicas are new", lambda: not before & self._replicas(), within_s=NORMAL_WITHIN_S)
         self._settle()

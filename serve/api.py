@@ -11,7 +11,6 @@ import tweetelm
 from serve import errors
 from serve.engine import Engine
 from serve.gate import Gate, Policy
-from serve.metrics import Meters
 from serve.rates import Rates
 from serve.routes import classify, file, huggingface, moderations, operations, page, tei, words
 from serve.schemas import ErrorResponse
@@ -21,18 +20,17 @@ _OURS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorResponse} for s
 _OTHERS: dict[int | str, dict[str, Any]] = {status: {"model": dict[str, str]} for status in (*_STATUSES, 422)}
 
 
-def create_api(engine: Engine, *, policy: Policy | None = None, meters: Meters | None = None) -> FastAPI:
+def create_api(engine: Engine, *, policy: Policy | None = None) -> FastAPI:
     """Every route over `engine`.
 
     Args:
         engine: holds the models and runs them.
         policy: who may ask, and for how much.
-        meters: what the metrics are given to; the engine's, if it keeps any.
     """
-    policy, meters = policy or Policy(), meters or Meters()
+    policy = policy or Policy()
     api = FastAPI(title="tweetelm", version=tweetelm.__version__, redoc_url=None, docs_url=None)
     state = api.state
-    state.engine, state.policy, state.meters = engine, policy, meters
+    state.engine, state.policy = engine, policy
     state.rates, state.files = Rates(policy.limits.texts_per_minute), 0
     for ours in (classify, file, words, moderations):
         api.include_router(ours.router, responses=_OURS)
@@ -42,7 +40,7 @@ def create_api(engine: Engine, *, policy: Policy | None = None, meters: Meters |
         api.include_router(other.router)
     api.add_exception_handler(HTTPException, errors.on_http_error)
     api.add_exception_handler(RequestValidationError, errors.on_invalid_request)
-    api.add_middleware(Gate, engine=engine, policy=policy, meters=meters)
+    api.add_middleware(Gate, engine=engine, policy=policy)
     if policy.cors_origins:
         api.add_middleware(CORSMiddleware, allow_origins=policy.cors_origins, allow_headers=["*"])
     _describe(api)

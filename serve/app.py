@@ -5,7 +5,6 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -15,8 +14,7 @@ from ray.serve.config import AutoscalingConfig, BackpressureConfig
 from ray.serve.schema import LoggingConfig
 
 from serve.api import create_api
-from serve.backlog import Backlog
-from serve.batch import Item, Outcome, classify_each, token_count
+from serve.engine import Engine
 from serve.exposure import ensure_guarded
 from serve.gate import Policy
 from serve.keys import Keys
@@ -26,12 +24,10 @@ from serve.settings import Settings, UserConfig, read
 
 if TYPE_CHECKING:  # the process that only deploys imports no torch
     from serve.models import Loaded
-    from tweetelm.predictor import Predictor
 
 logger = logging.getLogger("ray.serve")
 NAME = "tweetelm"
 STUCK_AFTER_S = 60.0
-SHORT = 4000  # characters that are encoded at once, without another thread, which would take longer
 
 
 class TweetClassifier:
@@ -39,17 +35,12 @@ class TweetClassifier:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.reload_error: str | None = None
-        self.meters = Meters(RaySink(serve.get_replica_context().replica_id.unique_id))
+        meters = Meters(RaySink(serve.get_replica_context().replica_id.unique_id))
+        self.engine = Engine({}, batch_tokens=settings.batch_tokens, meters=meters)
         self._keys = Keys.of(os.environ)
-        self._backlog = Backlog(settings.batch_tokens)
         self._wanted = UserConfig.model_validate({})
         self._loaded: dict[str, Loaded] = {}
-        self._running_since: float | None = None
         self._watcher: asyncio.Task[None] | None = None
-        batch: Any = self._batch  # Ray Serve adds the setters
-        batch.set_max_batch_size(settings.batch_tokens)
-        batch.set_batch_wait_timeout_s(settings.batch_wait_s)
         _log_as_ray_serve()
 
     def __serve_build_asgi_app__(self) -> FastAPI:
@@ -60,15 +51,7 @@ class TweetClassifier:
             log_texts=self.settings.log_texts,
             cors_origins=self.settings.cors_origins,
         )
-        return create_api(self, policy=policy, meters=self.meters)
-
-    @property
-    def models(self) -> "Mapping[str, Predictor]":
-        return {task: loaded.predictor for task, loaded in self._loaded.items()}
-
-    @property
-    def wait_s(self) -> float:
-        return self._backlog.wait_s
+        return create_api(self.engine, policy=policy)
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Loads the models in a thread, then swaps all of them at once.
@@ -80,27 +63,45 @@ class TweetClassifier:
             wanted = UserConfig(**user_config)
             await self._swap(wanted)
             self._wanted = wanted
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 — whatever is wrong with it, the last good one goes on
             if not self._loaded:
-                raise
+                await self._start_with_another(error)
             self._refuse(error)
         if self._watcher is None and self.settings.watch_s:
             self._watcher = asyncio.create_task(self._watch(self.settings.watch_s))
 
+    async def _start_with_another(self, error: Exception) -> None:
+        """A replica that replaces a dead one must start although what is wanted cannot be loaded: with what
+        the registry serves now, or served before.
+
+        Raises:
+            Exception: `error`, if none of that can be loaded either.
+        """
+        from serve.models import last_good
+
+        for versions in await asyncio.to_thread(last_good, self.settings.tasks, url=self.settings.registry):
+            with contextlib.suppress(Exception):
+                return await self._swap(UserConfig(versions=versions, reload=None))
+        raise error
+
     async def _swap(self, wanted: UserConfig) -> None:
         """Loads what is wanted; what is in flight ends with the models that it began with."""
-        before = {(task, model.version) for task, model in self.models.items()}
+        before = self._versions()
         self._loaded = await asyncio.to_thread(self._load, wanted)
-        self.reload_error = None
-        self.meters.set("tweetelm_reload_failed", 0)
-        now = {(task, model.version) for task, model in self.models.items()}
+        self.engine.models = {task: loaded.predictor for task, loaded in self._loaded.items()}
+        self.engine.reload_error = None
+        self.engine.meters.set("tweetelm_reload_failed", 0)
+        now = self._versions()
         for task, version in before | now:
-            self.meters.set("tweetelm_serving", float((task, version) in now), task, version)
+            self.engine.meters.set("tweetelm_serving", float((task, version) in now), task, version)
+
+    def _versions(self) -> set[tuple[str, str]]:
+        return {(task, model.version) for task, model in self.engine.models.items()}
 
     def _refuse(self, error: Exception) -> None:
         logger.exception("the models asked for could not be loaded; the last good ones go on", exc_info=error)
-        self.reload_error = f"{type(error).__name__} while loading the models asked for; see the log"
-        self.meters.set("tweetelm_reload_failed", 1)
+        self.engine.reload_error = f"{type(error).__name__} while loading the models asked for; see the log"
+        self.engine.meters.set("tweetelm_reload_failed", 1)
 
     async def _watch(self, every_s: float) -> None:
         """Follows the registry: what is promoted or rolled back there is served here, unless it cannot be
@@ -139,38 +140,9 @@ class TweetClassifier:
             loaded=self._loaded,
         )
 
-    async def classify(self, model: "Predictor", texts: Sequence[str]) -> list[Outcome]:
-        """See `serve.engine.Engine`."""
-        short = sum(map(len, texts)) <= SHORT
-        encoded = model.encode(texts) if short else await asyncio.to_thread(model.encode, texts)
-        items = [Item.of(model, one, budget=self.settings.batch_tokens) for one in encoded]
-        tokens = token_count(items)
-        self._backlog.tokens += tokens
-        try:
-            return list(await asyncio.gather(*map(self._batch, items), return_exceptions=True))  # type: ignore[arg-type]
-        finally:
-            self._backlog.tokens -= tokens
-
-    @serve.batch(max_batch_size=4096, batch_wait_timeout_s=0.005, batch_size_fn=token_count)
-    async def _batch(self, items: list[Item]) -> list[Outcome]:
-        """Items of all waiting requests, up to `batch_tokens`; the event loop stays free meanwhile."""
-        self._running_since = began = time.monotonic()
-        try:
-            return await asyncio.to_thread(classify_each, items)
-        finally:
-            self._running_since = None
-            self._tell(token_count(items), len(items), time.monotonic() - began)
-
-    def _tell(self, tokens: int, texts: int, seconds: float) -> None:
-        self._backlog.measured(tokens, seconds)
-        self.meters.observe("tweetelm_batch_tokens", tokens)
-        self.meters.observe("tweetelm_batch_texts", texts)
-        self.meters.observe("tweetelm_batch_seconds", seconds)
-        self.meters.set("tweetelm_waiting_tokens", self._backlog.tokens)
-
     def check_health(self) -> None:
         """Ray Serve replaces a replica whose forward pass never ends; a busy one is not ill."""
-        since = self._running_since
+        since = self.engine.batcher.running_since
         if since is not None and time.monotonic() - since > STUCK_AFTER_S:
             raise RuntimeError(f"a forward pass has been running for more than {STUCK_AFTER_S:g} s")
         if not self._loaded:

@@ -18,13 +18,10 @@ class Item:
 
     model: "Predictor"
     encoded: "Encoded"
-    tokens: int
 
-    @classmethod
-    def of(cls, model: "Predictor", encoded: "Encoded", *, budget: int | None = None) -> "Item":
-        """An item that counts at most `budget` tokens, so that it fits into a batch if alone."""
-        tokens = len(encoded.ids)
-        return cls(model, encoded, tokens if budget is None else min(tokens, budget))
+    @property
+    def tokens(self) -> int:
+        return len(self.encoded.ids)
 
 
 def token_count(items: Sequence[Item]) -> int:

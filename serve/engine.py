@@ -1,14 +1,18 @@
-"""What the routes ask of whatever holds the models: `serve.app` on Ray Serve, `LocalEngine` right here."""
+"""What the routes ask: the models, and what one request may ask of them."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from serve.batch import Item, Outcome, classify_each
+from serve.batch import Item, Outcome
+from serve.batcher import Batcher
+from serve.metrics import Meters
 
 if TYPE_CHECKING:  # only types: the routes import no torch
     from tweetelm.predictor import Predictor
+
+SHORT = 4000  # characters that are encoded at once, without another thread, which would take longer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,38 +41,42 @@ class Limits:
     most this many times their number."""
 
 
-class Engine(Protocol):
-    """Holds the models and runs them."""
+class Engine:
+    """The models, and their batches. `serve.app` holds one in each replica on Ray Serve; it needs no Ray
+    itself.
 
-    @property
-    def models(self) -> "Mapping[str, Predictor]":
-        """By task name; the first one answers requests that name no model. Empty until the first load."""
+    Attributes:
+        models: by task name; the first one answers requests that name no model. Empty until the first load;
+        to swap them, assign: what has begun ends with the model that it began with. reload_error: why the
+        models asked for last are not the ones served; None if they are.
+    """
 
-    @property
-    def reload_error(self) -> str | None:
-        """Why the models asked for last are not the ones served; None if they are."""
+    def __init__(
+        self,
+        models: "Mapping[str, Predictor]",
+        *,
+        batch_tokens: int = 2048,
+        meters: Meters | None = None,
+    ) -> None:
+        self.models = models
+        self.reload_error: str | None = None
+        self.meters = meters or Meters()
+        self.batcher = Batcher(batch_tokens, self._tell)
 
     @property
     def wait_s(self) -> float:
         """Seconds, by estimate, that a text which comes now waits for those before it."""
+        return self.batcher.backlog.wait_s
 
     async def classify(self, model: "Predictor", texts: Sequence[str]) -> list[Outcome]:
         """One prediction, or the exception that the text alone raises, per text and in order. All are by
         `model`, even if `models` changes meanwhile."""
+        short = sum(map(len, texts)) <= SHORT
+        encoded = model.encode(texts) if short else await asyncio.to_thread(model.encode, texts)
+        return await self.batcher.classify([Item(model, one) for one in encoded])
 
-
-class LocalEngine:
-    """The models in this process, one request at a time: for tests and for serving without Ray."""
-
-    wait_s = 0.0
-
-    def __init__(self, models: "Mapping[str, Predictor]") -> None:
-        self.models = models
-        self.reload_error: str | None = None
-
-    async def classify(self, model: "Predictor", texts: Sequence[str]) -> list[Outcome]:
-        return await asyncio.to_thread(self._classify, model, texts)
-
-    @staticmethod
-    def _classify(model: "Predictor", texts: Sequence[str]) -> list[Outcome]:
-        return classify_each([Item.of(model, encoded) for encoded in model.encode(texts)])
+    def _tell(self, tokens: int, texts: int, seconds: float) -> None:
+        self.meters.observe("tweetelm_batch_tokens", tokens)
+        self.meters.observe("tweetelm_batch_texts", texts)
+        self.meters.observe("tweetelm_batch_seconds", seconds)
+        self.meters.set("tweetelm_waiting_tokens", self.batcher.backlog.tokens)

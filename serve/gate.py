@@ -18,7 +18,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serve.engine import Engine, Limits
 from serve.errors import ApiError, Failure
 from serve.keys import Keys
-from serve.metrics import Meters
 from serve.record import Record, attach
 
 logger = logging.getLogger("tweetelm.serve")
@@ -55,11 +54,11 @@ class Policy:
 class Gate:
     """ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, *, engine: Engine, policy: Policy, meters: Meters) -> None:
+    def __init__(self, app: ASGIApp, *, engine: Engine, policy: Policy) -> None:
         self.app = app
         self.engine = engine
         self.policy = policy
-        self.meters = meters
+        self.meters = engine.meters
         self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

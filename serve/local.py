@@ -90,7 +90,8 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _token(given: Mapping[str, str], folder: Path) -> dict[str, str]:
-    extra = {"RAY_USAGE_STATS_ENABLED": "0"} if "RAY_USAGE_STATS_ENABLED" not in given else {}
+    wanted = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}  # Ray: everything else goes first
+    extra = {name: value for name, value in wanted.items() if name not in given}
     if given.get("RAY_AUTH_MODE", "token") != "token":
         return extra
     extra["RAY_AUTH_MODE"] = "token"

@@ -72,6 +72,12 @@ def published(tasks: Iterable[str], *, url: str) -> dict[str, str | None]:
     return {task: registry.current_version(task, registry=url) for task in tasks}
 
 
+def last_good(tasks: Iterable[str], *, url: str) -> list[dict[str, str]]:
+    """Versions by task that may stand in for what cannot be loaded: the current ones, then those before."""
+    before = {task: registry.previous_version(task, registry=url) for task in tasks}
+    return [{}, {task: version for task, version in before.items() if version}]
+
+
 def _load(task: str, path: Path, device: str, precision: Precision) -> Loaded:
     predictor = Predictor.load(path, device=device, precision=precision)
     if (predictor.task.name, predictor.labels) != (task, TASKS[task].labels):

@@ -30,7 +30,6 @@ class Settings(BaseModel):
     upscale_delay_s: float = Field(3, ge=0)
     downscale_delay_s: float = Field(60, ge=0)
     batch_tokens: int = Field(2048, ge=1, description="Tokens in one forward pass.")
-    batch_wait_s: float = Field(0.005, ge=0, description="How long a batch's first text waits for more.")
     limits: Limits = Limits()
     watch_s: float = Field(
         5, ge=0, description="How often the registry is asked for what is published now; 0: never."

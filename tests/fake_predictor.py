@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.testclient import TestClient
 
-from serve.engine import LocalEngine
+from serve.engine import Engine
 from tweetelm.tasks import TASKS
 
 POISON = "poison"
@@ -86,11 +86,11 @@ def card(task: str, *, init: str, synthetic: bool) -> dict[str, Any]:
     }
 
 
-def two_models() -> LocalEngine:
+def two_models() -> Engine:
     """hate from pretrained weights, with a threshold; deepfake from random ones, on the synthetic sample."""
     hate = FakePredictor("hate", threshold=0.25, card=card("hate", init="pretrained", synthetic=False))
     deepfake = FakePredictor("deepfake", version="v7", card=card("deepfake", init="random", synthetic=True))
-    return LocalEngine({"hate": hate, "deepfake": deepfake})
+    return Engine({"hate": hate, "deepfake": deepfake})
 
 
 def classify(client: TestClient, **body: Any) -> Any:

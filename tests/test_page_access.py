@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from serve.api import create_api
-from serve.engine import LocalEngine
+from serve.engine import Engine
 from serve.gate import Policy
 from serve.keys import Keys
 from tests.browser import BROWSER, TELEPHONE
@@ -42,12 +42,12 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def engine() -> LocalEngine:
+def engine() -> Engine:
     return two_models()
 
 
 @pytest.fixture
-def url(engine: LocalEngine) -> Iterator[str]:
+def url(engine: Engine) -> Iterator[str]:
     with serving(create_api(engine)) as url:
         yield url
 
@@ -59,9 +59,7 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
         yield page
 
 
-def test_a_service_without_models_says_when_to_try_again_and_then_works(
-    page: Page, engine: LocalEngine
-) -> None:
+def test_a_service_without_models_says_when_to_try_again_and_then_works(page: Page, engine: Engine) -> None:
     models, engine.models = engine.models, {}
     tweet(page).fill("a!")
     page.get_by_role("button", name="Classify").click()
@@ -154,7 +152,7 @@ def test_controls_have_names_headings_are_in_order_and_the_landmarks_are_there(p
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_texts_and_the_edges_of_controls_stand_out_from_their_ground(
-    browser: Browser, engine: LocalEngine, scheme: str
+    browser: Browser, engine: Engine, scheme: str
 ) -> None:
     with (
         serving(create_api(engine, policy=Policy(keys=Keys(KEY)))) as url,

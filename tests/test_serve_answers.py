@@ -6,7 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from serve.api import create_api
-from serve.engine import LocalEngine
+from serve.engine import Engine
 from tests.checkpoints import checkpoint
 from tests.tweets import portions, thousand_tweets
 from tweetelm.predictor import Predictor
@@ -23,7 +23,7 @@ def test_a_thousand_tweets_over_http_are_those_of_a_float32_predictor(
     ]
     served = Predictor.load(folder, device="cpu", precision=precision)  # type: ignore[arg-type]
     assert served.precision == precision
-    with TestClient(create_api(LocalEngine({"hate": served}))) as client:
+    with TestClient(create_api(Engine({"hate": served}))) as client:
         answers = [
             client.post("/v1/classify", json={"input": portion}).json()["data"] for portion in portions(texts)
         ]

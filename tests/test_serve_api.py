@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from serve.api import create_api
-from serve.engine import Limits, LocalEngine
+from serve.engine import Engine, Limits
 from serve.gate import Policy
 from tests.fake_predictor import FakePredictor, classify, two_models
 from tweetelm.tasks import DEEPFAKE, HATE, SYNTHETIC_NOTICE
@@ -19,12 +19,12 @@ ENV = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")]
 
 
 @pytest.fixture
-def engine() -> LocalEngine:
+def engine() -> Engine:
     return two_models()
 
 
 @pytest.fixture
-def client(engine: LocalEngine) -> Iterator[TestClient]:
+def client(engine: Engine) -> Iterator[TestClient]:
     with TestClient(
         create_api(engine, policy=Policy(limits=Limits(inputs=4, body_bytes=1000, deadline_s=5)))
     ) as client:
@@ -92,12 +92,12 @@ def test_every_answer_has_a_request_id_and_a_strange_one_is_replaced(client: Tes
         assert client.get("/health", headers={"X-Request-Id": strange}).headers["x-request-id"] != strange
 
 
-def test_behind_a_server_that_names_requests_the_api_writes_no_second_header(engine: LocalEngine) -> None:
+def test_behind_a_server_that_names_requests_the_api_writes_no_second_header(engine: Engine) -> None:
     with TestClient(create_api(engine, policy=Policy(answer_request_id=False))) as client:
         assert "x-request-id" not in client.get("/health").headers
 
 
-def test_ready_runs_every_model(client: TestClient, engine: LocalEngine) -> None:
+def test_ready_runs_every_model(client: TestClient, engine: Engine) -> None:
     assert client.get("/health").json() == {"status": "ok"}
     assert client.get("/ready").json() == {"status": "ready", "models": {"hate": "v1", "deepfake": "v7"}}
     fakes: list[Any] = list(engine.models.values())
@@ -105,7 +105,7 @@ def test_ready_runs_every_model(client: TestClient, engine: LocalEngine) -> None
 
 
 def test_info_says_what_is_served_where_it_comes_from_and_what_it_is_not_for(
-    client: TestClient, engine: LocalEngine
+    client: TestClient, engine: Engine
 ) -> None:
     info = client.get("/info").json()
     hate, deepfake = info["models"]["hate"], info["models"]["deepfake"]
@@ -127,7 +127,7 @@ def test_info_says_what_is_served_where_it_comes_from_and_what_it_is_not_for(
     assert client.get("/info").json()["reload_error"] == "FileNotFoundError while loading"
 
 
-def test_a_model_without_a_card_claims_nothing(engine: LocalEngine) -> None:
+def test_a_model_without_a_card_claims_nothing(engine: Engine) -> None:
     engine.models = {"hate": FakePredictor("hate", version="")}  # type: ignore[dict-item]
     with TestClient(create_api(engine)) as client:
         about = client.get("/info").json()["models"]["hate"]

@@ -6,8 +6,8 @@ from serve.batch import Item, classify_each, token_count
 from tests.fake_predictor import POISON, FakePredictor
 
 
-def items(predictor: Any, *texts: str, budget: int | None = None) -> list[Item]:
-    return [Item.of(predictor, encoded, budget=budget) for encoded in predictor.encode(texts)]
+def items(predictor: Any, *texts: str) -> list[Item]:
+    return [Item(predictor, encoded) for encoded in predictor.encode(texts)]
 
 
 def labels(outcomes: list[Any]) -> list[str]:
@@ -16,12 +16,6 @@ def labels(outcomes: list[Any]) -> list[str]:
 
 def test_a_batch_is_as_large_as_its_tokens() -> None:
     assert token_count(items(FakePredictor("hate"), "abc", "de")) == 5
-
-
-def test_a_text_larger_than_the_budget_still_fits_alone() -> None:
-    hate = FakePredictor("hate")
-    assert token_count(items(hate, "abcdef", budget=4)) == 4
-    assert token_count(items(hate, "abc", budget=4)) == 3
 
 
 def test_a_batch_of_two_models_runs_each_once_and_keeps_the_order() -> None:

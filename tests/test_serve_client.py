@@ -7,7 +7,7 @@ import uvicorn
 
 from serve import client
 from serve.api import create_api
-from serve.engine import LocalEngine
+from serve.engine import Engine
 from serve.local import HOST
 from tests.fake_predictor import FakePredictor, card
 
@@ -15,7 +15,7 @@ from tests.fake_predictor import FakePredictor, card
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     hate = FakePredictor("hate", version="v1", card=card("hate", init="pretrained", synthetic=True))
-    config = uvicorn.Config(create_api(LocalEngine({"hate": hate})), host=HOST, port=0, log_level="warning")
+    config = uvicorn.Config(create_api(Engine({"hate": hate})), host=HOST, port=0, log_level="warning")
     server, listener = uvicorn.Server(config), config.bind_socket()
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

@@ -7,7 +7,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from serve.api import create_api
-from serve.engine import Limits, LocalEngine
+from serve.engine import Engine, Limits
 from serve.errors import STATUS
 from serve.gate import Policy
 from tests.fake_predictor import POISON, FakePredictor, classify, two_models
@@ -16,12 +16,12 @@ SECRET = "xyzzy"  # stands in what is sent, and must not come back
 
 
 @pytest.fixture
-def engine() -> LocalEngine:
+def engine() -> Engine:
     return two_models()
 
 
 @pytest.fixture
-def client(engine: LocalEngine) -> Iterator[TestClient]:
+def client(engine: Engine) -> Iterator[TestClient]:
     with TestClient(
         create_api(engine, policy=Policy(limits=Limits(inputs=4, body_bytes=1000, deadline_s=5)))
     ) as client:
@@ -120,7 +120,7 @@ def test_more_texts_than_the_limit_are_refused_with_both_numbers(client: TestCli
     assert "4" in message
 
 
-def test_the_limit_is_32_texts_and_two_million_bytes_by_default(engine: LocalEngine) -> None:
+def test_the_limit_is_32_texts_and_two_million_bytes_by_default(engine: Engine) -> None:
     with TestClient(create_api(engine)) as client:
         assert len(classify(client, input=["a"] * 32)["data"]) == 32
         refused(client.post("/v1/classify", json={"input": ["a"] * 33}), "too_many_inputs", "input")
@@ -167,7 +167,7 @@ def test_a_failing_model_is_a_500_without_its_words_in_answer_or_log(
     assert classify(client, input="still there")["data"]
 
 
-def test_past_the_deadline_is_a_504(engine: LocalEngine) -> None:
+def test_past_the_deadline_is_a_504(engine: Engine) -> None:
     predictor: Any = engine.models["hate"]
     predictor.hold = threading.Event()
     with TestClient(create_api(engine, policy=Policy(limits=Limits(deadline_s=0.05)))) as client:
@@ -177,7 +177,7 @@ def test_past_the_deadline_is_a_504(engine: LocalEngine) -> None:
     assert response.headers["retry-after"]
 
 
-def test_a_model_that_fails_is_not_ready_and_neither_is_none(client: TestClient, engine: LocalEngine) -> None:
+def test_a_model_that_fails_is_not_ready_and_neither_is_none(client: TestClient, engine: Engine) -> None:
     class Broken(FakePredictor):
         def classify(self, encoded: Any) -> Any:
             raise RuntimeError(SECRET)

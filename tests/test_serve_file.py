@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from serve.api import create_api
-from serve.engine import Limits, LocalEngine
+from serve.engine import Engine, Limits
 from serve.gate import Policy
 from tests.fake_predictor import POISON, two_models
 
@@ -17,12 +17,12 @@ PATH = "/v1/classify/file"
 
 
 @pytest.fixture
-def engine() -> LocalEngine:
+def engine() -> Engine:
     return two_models()
 
 
 @pytest.fixture
-def client(engine: LocalEngine) -> Iterator[TestClient]:
+def client(engine: Engine) -> Iterator[TestClient]:
     limits = Limits(body_bytes=1000, line_bytes=50, file_bytes=50_000, files=1)
     with TestClient(create_api(engine, policy=Policy(limits=limits))) as client:
         yield client
@@ -101,7 +101,7 @@ def test_a_quote_that_nothing_closes_spoils_what_it_swallows_and_no_more_than_me
     assert rows[1]["error"]["code"] == "invalid_type"
 
 
-def test_many_rows_keep_their_order_and_go_in_batches(client: TestClient, engine: LocalEngine) -> None:
+def test_many_rows_keep_their_order_and_go_in_batches(client: TestClient, engine: Engine) -> None:
     counts = [random.Random(0).randrange(8) for _ in range(300)]
     *rows, _ = send(client, b"\n".join(b"a" + b"!" * n for n in counts), "text/plain")
     assert [row["probs"][1] for row in rows] == [n / (n + 1) for n in counts]

@@ -14,7 +14,7 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 from starlette.testclient import TestClient
 
 from serve.api import create_api
-from serve.engine import Limits, LocalEngine
+from serve.engine import Engine, Limits
 from serve.gate import Policy
 from tests.checkpoints import checkpoint
 from tests.fake_predictor import two_models
@@ -60,7 +60,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """A real tokenizer and a real, small model."""
     predictor = Predictor.load(checkpoint(tmp_path_factory.mktemp("model") / "hate"), device="cpu")
     policy = Policy(limits=Limits(inputs=2 * TEXTS))
-    with TestClient(create_api(LocalEngine({"hate": predictor}), policy=policy)) as client:
+    with TestClient(create_api(Engine({"hate": predictor}), policy=policy)) as client:
         yield client
 
 

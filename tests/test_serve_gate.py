@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from serve.api import create_api
-from serve.engine import Limits, LocalEngine
+from serve.engine import Engine, Limits
 from serve.gate import Policy
 from serve.keys import Keys
 from tests.fake_predictor import POISON, classify, two_models
@@ -22,12 +22,12 @@ SECRET = "xyzzy"
 
 
 @pytest.fixture
-def engine() -> LocalEngine:
+def engine() -> Engine:
     return two_models()
 
 
 @pytest.fixture
-def client(engine: LocalEngine) -> Iterator[TestClient]:
+def client(engine: Engine) -> Iterator[TestClient]:
     with TestClient(create_api(engine)) as client:
         yield client
 
@@ -87,7 +87,7 @@ def test_a_refused_request_is_logged_with_its_code_and_the_keys_name_but_never_t
 
 
 def test_probes_are_logged_only_if_they_fail(
-    client: TestClient, engine: LocalEngine, caplog: pytest.LogCaptureFixture
+    client: TestClient, engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
         for path in ("/health", "/ready", "/metrics"):
@@ -126,18 +126,19 @@ def test_other_origins_may_ask_only_if_named() -> None:
     ("path", "shape"), [("/v1/classify", dict), ("/predict", str), ("/models/hate", str)]
 )
 def test_a_replica_with_too_much_before_it_refuses_in_each_routes_words(
-    client: TestClient, engine: LocalEngine, path: str, shape: type
+    client: TestClient, engine: Engine, path: str, shape: type
 ) -> None:
-    engine.wait_s = 7.5
+    engine.batcher.backlog.measured(2048, 1.0)
+    engine.batcher.backlog.tokens = 15_360  # seven and a half seconds
     refused = client.post(path, json={"input": "a", "inputs": "a"})
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "8")
     assert isinstance(refused.json()["error"], shape)
     assert client.get("/health").status_code == 200
-    engine.wait_s = 0.1
+    engine.batcher.backlog.tokens = 0
     assert client.post(path, json={"input": "a", "inputs": "a"}).status_code == 200
 
 
-def test_more_requests_at_once_than_allowed_are_refused_and_the_others_answered(engine: LocalEngine) -> None:
+def test_more_requests_at_once_than_allowed_are_refused_and_the_others_answered(engine: Engine) -> None:
     fake: Any = engine.models["hate"]
     fake.hold = threading.Event()
     with serving(create_api(engine, policy=Policy(limits=Limits(concurrent=2)))) as url:
@@ -189,7 +190,7 @@ def test_a_client_that_never_ends_its_body_is_sent_away() -> None:
     assert '"body_too_slow"' in answer
 
 
-def test_a_client_that_leaves_early_is_counted_and_costs_no_place(engine: LocalEngine) -> None:
+def test_a_client_that_leaves_early_is_counted_and_costs_no_place(engine: Engine) -> None:
     with serving(create_api(engine)) as url:
         with _connection(url) as connection:
             connection.sendall(b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")

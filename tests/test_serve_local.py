@@ -35,10 +35,14 @@ def test_ray_gets_a_token_that_only_the_user_can_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("given", [{"RAY_AUTH_TOKEN": "t"}, {"RAY_AUTH_TOKEN_PATH": "p"}])
 def test_a_token_that_is_set_is_kept(given: dict[str, str], tmp_path: Path) -> None:
-    assert environment(given, tmp_path).keys() == {"RAY_AUTH_MODE", "RAY_USAGE_STATS_ENABLED"}
+    assert environment(given, tmp_path).keys() == {
+        "RAY_AUTH_MODE",
+        "RAY_USAGE_STATS_ENABLED",
+        "RAY_worker_niceness",
+    }
     assert not list(tmp_path.iterdir())
 
 
 def test_an_environment_that_turns_the_token_off_is_obeyed(tmp_path: Path) -> None:
-    given = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "1"}
+    given = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "1", "RAY_worker_niceness": "5"}
     assert environment(given, tmp_path) == {}

@@ -10,7 +10,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from starlette.testclient import TestClient
 
 from serve.api import create_api
-from serve.engine import Limits, LocalEngine
+from serve.engine import Engine, Limits
 from serve.gate import Policy
 from serve.keys import Keys
 from serve.routes.moderations import CATEGORIES
@@ -87,7 +87,7 @@ def test_openais_client_raises_its_own_errors(url: str, moderations: Any) -> Non
 
 
 def test_moderations_without_a_hate_model_is_a_404() -> None:
-    engine = LocalEngine({"deepfake": FakePredictor("deepfake")})  # type: ignore[dict-item]
+    engine = Engine({"deepfake": FakePredictor("deepfake")})  # type: ignore[dict-item]
     with TestClient(create_api(engine)) as client:
         response = client.post("/v1/moderations", json={"input": "a"})
     assert (response.status_code, response.json()["error"]["code"]) == (404, "model_not_found")

@@ -6,18 +6,18 @@ import pytest
 from starlette.testclient import TestClient
 
 from serve.api import create_api
-from serve.engine import Limits, LocalEngine
+from serve.engine import Engine, Limits
 from serve.gate import Policy
 from tests.fake_predictor import classify, two_models
 
 
 @pytest.fixture
-def engine() -> LocalEngine:
+def engine() -> Engine:
     return two_models()
 
 
 @pytest.fixture
-def client(engine: LocalEngine) -> Iterator[TestClient]:
+def client(engine: Engine) -> Iterator[TestClient]:
     with TestClient(create_api(engine, policy=Policy(limits=Limits(inputs=4, deadline_s=5)))) as client:
         yield client
 
@@ -89,7 +89,7 @@ def test_a_push_is_finite_where_a_probability_is_0_or_1(client: TestClient) -> N
 
 @pytest.mark.parametrize(("total", "measured"), [(64, 64), (65, 64), (200, 64)])
 def test_of_a_long_text_the_first_64_words_are_measured_and_the_answer_says_so(
-    client: TestClient, engine: LocalEngine, total: int, measured: int
+    client: TestClient, engine: Engine, total: int, measured: int
 ) -> None:
     answer = words(client, model="hate", input="a " * total)
     assert (answer["measured"], answer["words_total"], answer["truncated"]) == (measured, total, True)

@@ -12,7 +12,6 @@ from serve.batch import Outcome
 from serve.engine import Engine, Limits
 from serve.errors import ApiError
 from serve.gate import Policy
-from serve.metrics import Meters
 from serve.rates import Rates
 from serve.record import Record, record_of
 
@@ -29,7 +28,7 @@ class Ask:
         state = request.app.state
         self.engine: Engine = state.engine
         self.policy: Policy = state.policy
-        self.meters: Meters = state.meters
+        self.meters = self.engine.meters
         self._rates: Rates = state.rates
         self.record: Record = record_of(request.scope)
 

@@ -12,6 +12,7 @@ from tweetelm.registry.publishing import Published, publish
 from tweetelm.registry.versions import (
     current_version,
     list_versions,
+    previous_version,
     promote,
     read_card,
     resolve,
@@ -28,6 +29,7 @@ __all__ = [
     "git_state",
     "list_versions",
     "make_card",
+    "previous_version",
     "promote",
     "publish",
     "read_card",

@@ -55,6 +55,11 @@ def current_version(task: str, *, registry: str = DEFAULT_REGISTRY) -> str | Non
     return pointer.read(open_store(registry), task).version
 
 
+def previous_version(task: str, *, registry: str = DEFAULT_REGISTRY) -> str | None:
+    """The version that `rollback` would serve, or None."""
+    return pointer.read(open_store(registry), task).previous
+
+
 def list_versions(task: str, *, registry: str = DEFAULT_REGISTRY) -> list[Card]:
     """Cards of all stored versions, newest first; those whose card is damaged are left out."""
     store = open_store(registry)

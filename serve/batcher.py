@@ -1,0 +1,77 @@
+"""Batches of what waits: whenever the model is free it gets everything that waits, up to a budget of
+tokens."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from serve.backlog import Backlog
+from serve.batch import Item, Outcome, classify_each, token_count
+
+Tell = Callable[[int, int, float], None]
+
+
+class Batcher:
+    """Runs batches one after the other, in a thread of its own: torch keeps a team of threads for each
+    caller.
+
+    Nothing waits for a batch to fill. While one runs, the next gathers by itself, the larger the more there
+    is to do; a lone text goes at once (docs/decisions/0016).
+    """
+
+    def __init__(self, budget: int, tell: Tell) -> None:
+        """`tell` is called after each batch with its tokens, its texts and its seconds."""
+        self.budget = budget
+        self.backlog = Backlog(budget)
+        self.running_since: float | None = None
+        self._tell = tell
+        self._waiting: deque[tuple[Item, asyncio.Future[Outcome]]] = deque()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._work: asyncio.Task[None] | None = None
+
+    async def classify(self, items: Sequence[Item]) -> list[Outcome]:
+        """An outcome for each item. If the caller gives up, those that have not begun are left out."""
+        loop = asyncio.get_running_loop()
+        places: list[tuple[Item, asyncio.Future[Outcome]]] = [(item, loop.create_future()) for item in items]
+        tokens = token_count(items)
+        self.backlog.tokens += tokens
+        self._waiting.extend(places)
+        if self._work is None or self._work.done():
+            self._work = loop.create_task(self._run())
+        try:
+            return list(await asyncio.gather(*(future for _, future in places)))
+        finally:
+            self.backlog.tokens -= tokens
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while batch := self._take():
+            items = [item for item, _ in batch]
+            self.running_since = began = time.monotonic()
+            try:
+                outcomes: Sequence[Outcome] = await loop.run_in_executor(self._thread, classify_each, items)
+            except Exception as error:  # noqa: BLE001 — each caller gets it, and the next batch its turn
+                outcomes = [error] * len(items)
+            self.running_since = None
+            self._count(items, time.monotonic() - began)
+            for (_, future), outcome in zip(batch, outcomes, strict=True):
+                if not future.done():
+                    future.set_result(outcome)
+
+    def _take(self) -> list[tuple[Item, asyncio.Future[Outcome]]]:
+        """The first of those that wait, as many as fit; at least one, if any does."""
+        taken: list[tuple[Item, asyncio.Future[Outcome]]] = []
+        room = self.budget
+        while self._waiting and (not taken or self._waiting[0][0].tokens <= room):
+            item, future = self._waiting.popleft()
+            if not future.done():  # done: its caller has left
+                taken.append((item, future))
+                room -= item.tokens
+        return taken
+
+    def _count(self, items: Sequence[Item], seconds: float) -> None:
+        tokens = token_count(items)
+        self.backlog.measured(tokens, seconds)
+        self._tell(tokens, len(items), seconds)

@@ -1,0 +1,115 @@
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+
+from serve.batch import Item
+from serve.batcher import Batcher
+from tests.fake_predictor import POISON, FakePredictor
+
+
+def nothing(tokens: int, texts: int, seconds: float) -> None:
+    return
+
+
+def items(predictor: Any, *texts: str) -> list[Item]:
+    return [Item(predictor, encoded) for encoded in predictor.encode(texts)]
+
+
+async def held(batcher: Batcher, hate: FakePredictor) -> asyncio.Task[Any]:
+    """A batch of one text that runs until `hate.hold` is set."""
+    hate.hold = threading.Event()
+    first = asyncio.create_task(batcher.classify(items(hate, "x")))
+    while batcher.running_since is None:
+        await asyncio.sleep(0)
+    return first
+
+
+def test_what_comes_while_a_batch_runs_is_the_next_batch_whoever_sent_it() -> None:
+    async def scene() -> list[Any]:
+        hate = FakePredictor("hate")
+        batcher = Batcher(100, nothing)
+        first = await held(batcher, hate)
+        others = [asyncio.create_task(batcher.classify(items(hate, "a" + "!" * n))) for n in range(5)]
+        await asyncio.sleep(0)
+        assert hate.hold is not None
+        hate.hold.set()
+        await first
+        found = [(await other)[0].probabilities[1] for other in others]  # type: ignore[union-attr]
+        assert found == [n / (n + 1) for n in range(5)]
+        return hate.batches
+
+    assert asyncio.run(scene()) == [1, 5]
+
+
+def test_a_lone_text_goes_at_once() -> None:
+    hate, told = FakePredictor("hate"), []
+    batcher = Batcher(100, lambda *told_now: told.append(told_now[:2]))
+    asyncio.run(batcher.classify(items(hate, "abc")))
+    assert (hate.batches, told) == ([1], [(3, 1)])
+
+
+def test_a_batch_holds_no_more_than_the_budget_and_a_text_that_exceeds_it_goes_alone() -> None:
+    hate = FakePredictor("hate")
+    texts = ["a" * 4, "b" * 4, "c" * 4, "d" * 20, "e" * 3]
+    assert len(asyncio.run(Batcher(10, nothing).classify(items(hate, *texts)))) == 5
+    assert hate.batches == [2, 1, 1, 1]
+
+
+def test_what_waits_is_counted_until_it_is_answered() -> None:
+    async def scene() -> None:
+        hate = FakePredictor("hate")
+        batcher = Batcher(100, nothing)
+        first = await held(batcher, hate)
+        second = asyncio.create_task(batcher.classify(items(hate, "abc")))
+        await asyncio.sleep(0)
+        assert batcher.backlog.tokens == 4
+        assert hate.hold is not None
+        hate.hold.set()
+        await asyncio.gather(first, second)
+        assert (batcher.backlog.tokens, batcher.running_since) == (0, None)
+
+    asyncio.run(scene())
+
+
+def test_texts_of_a_caller_who_left_are_not_read() -> None:
+    async def scene() -> list[Any]:
+        hate = FakePredictor("hate")
+        batcher = Batcher(100, nothing)
+        first = await held(batcher, hate)
+        gone, stays = (asyncio.create_task(batcher.classify(items(hate, text))) for text in ("gone", "stays"))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.sleep(0)
+        assert hate.hold is not None
+        hate.hold.set()
+        await asyncio.gather(first, stays)
+        return hate.batches
+
+    assert asyncio.run(scene()) == [1, 1]
+
+
+def test_a_batch_that_cannot_be_run_at_all_fails_for_its_callers_and_the_next_goes_on() -> None:
+    class Broken(FakePredictor):
+        def classify(self, encoded: Any) -> Any:
+            raise SystemError(POISON)
+
+    async def scene() -> None:
+        batcher = Batcher(100, nothing)
+        (failed,) = await batcher.classify(items(Broken("hate"), "x"))
+        assert isinstance(failed, SystemError)
+        (fine,) = await batcher.classify(items(FakePredictor("hate"), "!"))
+        assert not isinstance(fine, Exception)
+        assert fine.label == "hate"
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("count", [0, 1, 300])
+def test_every_item_gets_its_outcome_in_order(count: int) -> None:
+    hate = FakePredictor("hate")
+    outcomes = asyncio.run(
+        Batcher(50, nothing).classify(items(hate, *("a" + "!" * (n % 7) for n in range(count))))
+    )
+    assert [one.probabilities[1] for one in outcomes] == [(n % 7) / (n % 7 + 1) for n in range(count)]  # type: ignore[union-attr]
