@@ -48,8 +48,6 @@ def workplace(*, haproxy: bool, **extra: str) -> Iterator[tuple[Path, dict[str, 
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
         }
         own |= {"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "PYTHONWARNINGS": "ignore", processes.MARKER: mark}
-        # By default replicas are nice (15): whatever else runs, the load generator too, would go first.
-        own["RAY_worker_niceness"] = "0"
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
         added = local.environment(own, Path(name), haproxy=haproxy)
         yield Path(name), inherited | own | added | extra, mark

@@ -11,12 +11,11 @@ from benchmarks.faults import BAD, NORMAL_WITHIN_S, Outcome, Patient, patient, u
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 RATE = 20.0
 # Behind HAProxy a replica that is to stop goes on for this long, by default 30 s: long for a test.
-DRAINING = {"RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "5"}
 
 
 @pytest.fixture(scope="module")
 def to(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
-    with patient(tmp_path_factory.mktemp("registry"), haproxy=True, **DRAINING) as found:
+    with patient(tmp_path_factory.mktemp("registry"), haproxy=True) as found:
         yield found
 
 
