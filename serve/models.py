@@ -87,12 +87,18 @@ def _load(task: str, path: Path, device: str, precision: Precision) -> Loaded:
         )
     found = _probe(path, predictor)
     if predictor.precision == "bf16" and precision == "auto":
-        exact = Predictor.load(path, device=device, precision="float32")
-        distance = max(abs(a - b) for a, b in zip(found, _probe(path, exact), strict=True))
-        if distance > FARTHEST_BF16:
-            logger.warning("%s: bfloat16 is %.3f away from float32, which is served", path, distance)
-            return Loaded(path, exact)
+        return Loaded(path, _as_exact_as_needed(path, device, predictor, found))
     return Loaded(path, predictor)
+
+
+def _as_exact_as_needed(path: Path, device: str, predictor: Predictor, found: list[float]) -> Predictor:
+    """`predictor`, which computes in bfloat16, if it agrees with float32; else one in float32."""
+    exact = Predictor.load(path, device=device, precision="float32")
+    distance = max(abs(a - b) for a, b in zip(found, _probe(path, exact), strict=True))
+    if distance <= FARTHEST_BF16:
+        return predictor
+    logger.warning("%s: bfloat16 is %.3f away from float32, which is served", path, distance)
+    return exact
 
 
 def _probe(path: Path, predictor: Predictor) -> list[float]:

@@ -23,7 +23,7 @@ from tweetelm.encoding import Encoder
 from tweetelm.openelm import OpenELMForSequenceClassification
 from tweetelm.openelm.presets import preset_config
 from tweetelm.openelm.tokenizer import train_tokenizer
-from tweetelm.tasks import HATE
+from tweetelm.tasks import TASKS
 from tweetelm.text import TextConfig
 
 ROOT = Path(__file__).parents[2]
@@ -37,15 +37,17 @@ _get_global_client().deploy_apps(ServeDeploySchema(**json.load(sys.stdin)), _blo
 """
 
 
-def publish(registry: Path, folder: Path, *, seed: int) -> str:
+def publish(registry: Path, folder: Path, *, seed: int, task: str = "hate") -> str:
     """A small model with random weights, as a version; a larger seed has the better metric."""
     torch.manual_seed(seed)
     tokenizer = train_tokenizer(TEXTS, vocab_size=300)
     config = preset_config("scratch-1m")
-    config.vocab_size, config.num_labels = tokenizer.get_vocab_size(), len(HATE.labels)
+    config.vocab_size, config.num_labels = tokenizer.get_vocab_size(), len(TASKS[task].labels)
     OpenELMForSequenceClassification(config).save_pretrained(folder)
-    Encoder(tokenizer=tokenizer, text=TextConfig(), max_tokens=64).save(folder, HATE)
-    return versions.publish(folder, card(seed / 10), registry=str(registry)).version
+    Encoder(tokenizer=tokenizer, text=TextConfig(), max_tokens=64).save(folder, TASKS[task])
+    made = card(seed / 10, task=task, labels=list(TASKS[task].labels), metric=TASKS[task].metric)
+    made.metrics["validation"][TASKS[task].metric] = seed / 10
+    return versions.publish(folder, made, registry=str(registry)).version
 
 
 @dataclass(frozen=True)

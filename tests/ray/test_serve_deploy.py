@@ -1,0 +1,68 @@
+"""`serve deploy serve/config.yaml`, as the documentation says, against a head with token authentication."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from serve import client
+from serve.local import HOST, free_port
+from tests.ray.head import Cluster, command, wait_for
+from tests.ray.service import ROOT, publish
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+
+def serve(cluster: Cluster, *line: str) -> str:
+    """What the `serve` command answers; standard error is folded into standard output."""
+    done = subprocess.run(
+        [command("serve"), *line],
+        cwd=ROOT,
+        env=cluster.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def url(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    registry = tmp_path_factory.mktemp("registry")
+    for task in ("hate", "deepfake"):
+        publish(registry, tmp_path_factory.mktemp("checkpoint"), seed=1, task=task)
+    config: dict[str, Any] = yaml.safe_load((ROOT / "serve" / "config.yaml").read_text())
+    port = free_port(None, first=18700)
+    config["http_options"]["port"] = port
+    (app,) = config["applications"]
+    app["args"] |= {"registry": str(registry), "max_replicas": 1}
+    app["runtime_env"] = {"env_vars": {"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}}
+    file = Path(registry) / "config.yaml"
+    file.write_text(yaml.safe_dump(config))
+    serve(cluster, "deploy", "--address", cluster.dashboard, str(file))
+    url = f"http://{HOST}:{port}"
+    wait_for("the application runs", lambda: "RUNNING" in status(cluster))
+    yield url
+    serve(cluster, "shutdown", "--address", cluster.dashboard, "--yes")
+
+
+def status(cluster: Cluster) -> str:
+    found = serve(cluster, "status", "--address", cluster.dashboard)
+    assert "DEPLOY_FAILED" not in found, found
+    return found
+
+
+def test_both_tasks_answer_from_one_replica(url: str, cluster: Cluster) -> None:
+    ready = client.wait_until_ready(url, within_s=60)
+    assert set(ready["models"]) == {"hate", "deepfake"}
+    for task, label in (("hate", {"hate", "not-hate"}), ("deepfake", {"bot", "human"})):
+        answer = client.post(f"{url}/v1/classify", {"model": task, "input": "a lovely morning"})
+        assert answer["data"][0]["label"] in label
+    moderation = client.post(f"{url}/v1/moderations", {"model": "tweetelm-all", "input": "a lovely morning"})
+    assert "x-machine-generated" in moderation["results"][0]["categories"]
+    assert "1" in status(cluster)
