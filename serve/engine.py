@@ -28,7 +28,7 @@ class Limits:
     """Seconds until a request is answered with 504."""
     concurrent: int = 256
     """Requests in one replica; more are refused with 429."""
-    wait_s: float = 5.0
+    wait_s: float = 10.0
     """Seconds of work, by estimate, that may wait in one replica; more is refused with 429."""
     files: int = 2
     """Files that one replica reads at a time."""

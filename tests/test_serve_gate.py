@@ -129,9 +129,9 @@ def test_a_replica_with_too_much_before_it_refuses_in_each_routes_words(
     client: TestClient, engine: Engine, path: str, shape: type
 ) -> None:
     engine.batcher.backlog.measured(2048, 1.0)
-    engine.batcher.backlog.tokens = 15_360  # seven and a half seconds
+    engine.batcher.backlog.tokens = 25_600  # twelve and a half seconds
     refused = client.post(path, json={"input": "a", "inputs": "a"})
-    assert (refused.status_code, refused.headers["retry-after"]) == (429, "8")
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "13")
     assert isinstance(refused.json()["error"], shape)
     assert client.get("/health").status_code == 200
     engine.batcher.backlog.tokens = 0
