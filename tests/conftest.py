@@ -3,12 +3,16 @@
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from tests.fakes import checkpoint
 from tests.s3 import BUCKET, object_storage
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # A busy machine is no failure, and a red run must be red again.
 settings.register_profile("tweetelm", deadline=None, derandomize=True)
@@ -28,6 +32,15 @@ def remote(storage: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in storage.items():
         monkeypatch.setenv(name, value)
     return f"s3://{BUCKET}/{uuid.uuid4().hex}/models"
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """Chromium, driven by Playwright."""
+    from tests.served_page import chromium  # here, for it takes a moment that few tests need
+
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(params=["folder", "objects"])

@@ -16,7 +16,6 @@ from tests.fake_predictor import two_models
 from tests.http_server import serving
 from tests.served_page import (
     card,
-    chromium,
     classify,
     contrasts,
     give,
@@ -33,12 +32,6 @@ pytestmark = [
 ]
 KEY = "sk-a-key-of-the-test"
 WORDS = "Which words? (hate)"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from serve.client import post
 from tests.browser import BROWSER
 from tests.fake_predictor import two_models
 from tests.http_server import serving
-from tests.served_page import card, chromium, classify, tweet, visiting
+from tests.served_page import card, classify, tweet, visiting
 from tweetelm.tasks import DEEPFAKE, HATE, SYNTHETIC_NOTICE
 
 pytestmark = [
@@ -20,12 +20,6 @@ pytestmark = [
 ]
 TWEET = "no!! 😀 a !!\nok"
 MARKUP = "<img src=x onerror=\"document.title='it ran'\"> !"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

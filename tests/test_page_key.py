@@ -11,19 +11,13 @@ from serve.keys import Keys
 from tests.browser import BROWSER
 from tests.fake_predictor import two_models
 from tests.http_server import serving
-from tests.served_page import card, chromium, classify, give, show_everything, tweet, visiting
+from tests.served_page import card, classify, give, show_everything, tweet, visiting
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome is installed"),
 ]
 KEY = "sk-a-key-of-the-test"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from serve.api import create_api
@@ -17,6 +16,7 @@ from serve.gate import Policy
 from serve.keys import Keys
 from tests.fake_predictor import POISON, classify, two_models
 from tests.http_server import serving
+from tests.test_serve_metrics import sample
 
 SECRET = "xyzzy"
 
@@ -161,7 +161,7 @@ def _post(url: str) -> int:
 
 
 def _in_flight(url: str) -> float:
-    return _sample(_get(url, "/metrics"), "tweetelm_in_flight")
+    return sample(_get(url, "/metrics"), "tweetelm_in_flight")
 
 
 def _connection(url: str) -> socket.socket:
@@ -195,7 +195,7 @@ def test_a_client_that_leaves_early_is_counted_and_costs_no_place(engine: Engine
         with _connection(url) as connection:
             connection.sendall(b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
         deadline = time.monotonic() + 20
-        while not _sample(_get(url, "/metrics"), "tweetelm_requests_total", route="/v1/classify"):
+        while not sample(_get(url, "/metrics"), "tweetelm_requests_total", route="/v1/classify"):
             assert time.monotonic() < deadline
             time.sleep(0.01)
         assert _in_flight(url) == 0
@@ -228,38 +228,6 @@ def test_of_a_thousand_requests_one_of_which_is_poisoned_exactly_one_fails(clien
     assert {number for number, status in enumerate(statuses) if status != 200} == {500}
     assert statuses[500] == 500
     assert client.get("/ready").status_code == 200
-
-
-def _sample(text: str, name: str, **labels: str) -> float:
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            if sample.name == name and labels.items() <= sample.labels.items():
-                return sample.value
-    return 0.0
-
-
-def test_metrics_count_answers_texts_verdicts_tokens_and_what_was_cut(client: TestClient) -> None:
-    classify(client, input=["a!", "b", "c" * 30])
-    client.post("/v1/classify", json={"input": ""})
-    response = client.get("/metrics")
-    text = response.text
-    assert response.headers["content-type"].startswith("text/plain")
-    route = {"route": "/v1/classify"}
-    assert _sample(text, "tweetelm_requests_total", **route, status="200") == 1
-    assert _sample(text, "tweetelm_requests_total", **route, status="400") == 1
-    assert _sample(text, "tweetelm_request_seconds_count", **route) == 2
-    assert _sample(text, "tweetelm_texts_total", model="hate", version="v1", label="hate") == 1
-    assert _sample(text, "tweetelm_texts_total", model="hate", version="v1", label="not-hate") == 2
-    assert _sample(text, "tweetelm_tokens_total", model="hate") == 23
-    assert _sample(text, "tweetelm_truncated_total", model="hate") == 1
-
-
-def test_an_unknown_path_makes_no_series_of_its_own(client: TestClient) -> None:
-    for number in range(5):
-        client.get(f"/{SECRET}{number}")
-    text = client.get("/metrics").text
-    assert SECRET not in text
-    assert _sample(text, "tweetelm_requests_total", route="other", status="404") == 5
 
 
 def test_the_description_is_drawn_by_files_of_this_server(client: TestClient) -> None:
