@@ -50,7 +50,10 @@ def create_api(engine: Engine, *, policy: Policy | None = None) -> FastAPI:
 def _describe(api: FastAPI) -> None:
     """Takes FastAPI's own 422 out of the description: what it stands for is answered with 400 here, or with
     422 in another shape."""
-    for path in api.openapi()["paths"].values():
+    description = api.openapi()
+    description["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    description["security"] = [{"key": []}, {}]
+    for path in description["paths"].values():
         for operation in path.values():
             found = operation["responses"].get("422", {})
             if "HTTPValidationError" in str(found):

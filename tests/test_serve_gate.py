@@ -1,4 +1,3 @@
-import json
 import logging
 import socket
 import threading
@@ -235,4 +234,6 @@ def test_the_description_is_drawn_by_files_of_this_server(client: TestClient) ->
     assert "//" not in page.replace("<!doctype html>", "")
     for path in ("/docs/docs.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/openapi.json"):
         assert client.get(path).status_code == 200
-    assert json.loads(client.get("/openapi.json").text)["openapi"].startswith("3.1")
+    description = client.get("/openapi.json").json()
+    assert description["openapi"].startswith("3.1")
+    assert description["security"] == [{"key": []}, {}]
