@@ -29,7 +29,7 @@ demo: setup ## fine-tune, search, publish, serve and ask, on the embedded sample
 		--pretrain.epochs 3 --loop.epochs 5 --loop.batch-tokens 512 --run.workers 2 --run.registry $(REGISTRY)
 	@$(RUN) -m serve --registry $(REGISTRY) \
 		--ask "seriously, a Vorn moved in next door and brought cake" \
-		--ask "face it, Zorblaxians are vermin and ruin the harbour"
+		--ask "hot take: Zorblaxians are worse than space rats"
 
 real: setup ## everything with Apple's checkpoints on the real data (internet; hours without a GPU)
 	$(RUN) -m ray_jobs.real --run.registry $(REGISTRY) $(ARGS)
