@@ -86,7 +86,10 @@ def _json_text(column: str) -> Parse:
 def _csv_rows(lines: Iterator[str | None], column: str) -> Iterator[Row]:
     # A quoted field may run over several lines, whose ends csv wants to see.
     reader = csv.reader(f"{'' if line is None else line}\n" for line in lines)
-    names = [name.strip() for name in next(reader, [])]
+    try:
+        names = [name.strip() for name in next(reader, [])]
+    except csv.Error:
+        names = []
     names[:1] = [name.lstrip("\ufeff") for name in names[:1]]
     if column not in names:
         raise ValueError("the first line of a CSV names its columns, and none is called as ?column= says")

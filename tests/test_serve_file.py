@@ -126,6 +126,12 @@ def test_what_cannot_be_begun_is_an_ordinary_error(
     assert "tweet" not in response.text
 
 
+@pytest.mark.parametrize("head", [b"", b"te\rxt\na\n", b'"text\na\n', b'"text" \r"\na\n'])
+def test_a_csv_whose_first_line_is_none_is_an_ordinary_error(client: TestClient, head: bytes) -> None:
+    response = client.post(PATH, content=head, headers={"Content-Type": "text/csv"})
+    assert (response.status_code, response.json()["error"]["param"]) == (400, "column")
+
+
 def test_a_file_may_be_larger_than_other_bodies_but_not_without_end(client: TestClient) -> None:
     *_, end = send(client, b"a\n" * 20_000, "text/plain")
     assert end["rows"] == 20_000
