@@ -12,6 +12,7 @@ from serve.metrics import Meters
 if TYPE_CHECKING:  # only types: the routes import no torch
     from tweetelm.predictor import Predictor
 
+BATCH_TOKENS = 2048
 SHORT = 4000  # characters that are encoded at once, without another thread, which would take longer
 
 
@@ -47,15 +48,15 @@ class Engine:
 
     Attributes:
         models: by task name; the first one answers requests that name no model. Empty until the first load;
-        to swap them, assign: what has begun ends with the model that it began with. reload_error: why the
-        models asked for last are not the ones served; None if they are.
+        to swap them, assign: what has begun ends with the model that it began with.
+        reload_error: why the models asked for last are not the ones served; None if they are.
     """
 
     def __init__(
         self,
         models: "Mapping[str, Predictor]",
         *,
-        batch_tokens: int = 2048,
+        batch_tokens: int = BATCH_TOKENS,
         meters: Meters | None = None,
     ) -> None:
         self.models = models

@@ -39,9 +39,9 @@ class Policy:
     """Who may ask, for how much, and what is told of it.
 
     Attributes:
-        answer_request_id: write X-Request-Id; not behind Ray Serve, which names requests and writes it
-        itself. log_texts: write the texts themselves into the log. cors_origins: pages of other origins that
-        may ask; none by default.
+        answer_request_id: write X-Request-Id; not behind Ray Serve, which writes it itself.
+        log_texts: write the texts themselves into the log.
+        cors_origins: pages of other origins that may ask; none by default.
     """
 
     limits: Limits = field(default_factory=Limits)

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 VARIABLE = "TWEETELM_API_KEYS"
@@ -44,10 +44,8 @@ class Keys:
     def first(environment: Mapping[str, str]) -> str:
         """A key that works, for asking one's own service; "" where none is needed."""
         file = environment.get(FILE_VARIABLE)
-        lines = (environment.get(VARIABLE) or "").replace(",", "\n").splitlines()
-        lines += Path(file).read_text(encoding="utf-8").splitlines() if file else []
-        keys = (line.strip().rpartition(":")[2] for line in lines if not line.lstrip().startswith("#"))
-        return next(filter(None, keys), "")
+        listed = environment.get(VARIABLE, "").replace(",", "\n")
+        return next((key for _, key in _entries(listed or (Path(file).read_text() if file else ""))), "")
 
     def name_of(self, authorization: str) -> str | None:
         """The name of the key in a header `Authorization: Bearer KEY`; None if it is not one of ours."""
@@ -79,22 +77,27 @@ class Keys:
 def _parse(text: str, source: str) -> dict[bytes, str]:
     """Digests of the keys, with the names under which they are logged."""
     found: dict[bytes, str] = {}
-    for line in text.splitlines():
-        name, colon, key = line.strip().rpartition(":")
-        if not key or line.lstrip().startswith("#"):
-            continue
+    for name, key in _entries(text):
         if len(key) < SHORTEST:
             raise ValueError(
                 f"{source} holds a key of {len(key)} characters; at least {SHORTEST} are expected: "
                 'python -c "import secrets; print(secrets.token_urlsafe(32))" makes a good one'
             )
         digest = _digest(key)
-        found[digest] = name if colon else hashlib.sha256(digest).hexdigest()[:8]
+        found[digest] = name or hashlib.sha256(digest).hexdigest()[:8]
     if not found:
         raise ValueError(
             f"{source} holds no key; write at least one, or unset the variable to let everybody in"
         )
     return found
+
+
+def _entries(text: str) -> Iterator[tuple[str, str]]:
+    """Name, which may be "", and key of each line that is neither empty nor a remark."""
+    for line in map(str.strip, text.splitlines()):
+        name, _, key = line.rpartition(":")
+        if key and not line.startswith("#"):
+            yield name, key
 
 
 def _digest(key: str) -> bytes:

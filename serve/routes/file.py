@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
 
 from serve.batch import Outcome
-from serve.errors import ApiError, failure_of
+from serve.errors import ApiError
 from serve.gate import FILE_PATH, log_failure
 from serve.routes.ask import Ask, Asking, check
 from serve.rows import CSV, JSONL, KINDS, TEXT, Row, read_rows
@@ -118,8 +118,7 @@ def _answer(row: Row, model: "Predictor", outcome: "Outcome | None") -> dict[str
         return {"row": row.number, "error": {"code": row.code, "message": row.message}}
     if isinstance(outcome, Exception):
         log_failure(f"row {row.number} of a file", outcome)
-        failed = failure_of(outcome if isinstance(outcome, HTTPException) else HTTPException(500))
-        return {"row": row.number, "error": {"code": failed.code, "message": "the model failed on this row"}}
+        return {"row": row.number, "error": {"code": "internal", "message": "the model failed on this row"}}
     return {
         "row": row.number,
         "label": outcome.label,

@@ -57,7 +57,7 @@ def status(cluster: Cluster) -> str:
     return found
 
 
-def test_both_tasks_answer_from_one_replica(url: str, cluster: Cluster) -> None:
+def test_both_tasks_answer_from_one_replica(url: str) -> None:
     ready = client.wait_until_ready(url, within_s=60)
     assert set(ready["models"]) == {"hate", "deepfake"}
     for task, label in (("hate", {"hate", "not-hate"}), ("deepfake", {"bot", "human"})):
@@ -65,4 +65,3 @@ def test_both_tasks_answer_from_one_replica(url: str, cluster: Cluster) -> None:
         assert answer["data"][0]["label"] in label
     moderation = client.post(f"{url}/v1/moderations", {"model": "tweetelm-all", "input": "a lovely morning"})
     assert "x-machine-generated" in moderation["results"][0]["categories"]
-    assert "1" in status(cluster)
