@@ -8,7 +8,7 @@ TASK ?= hate
 CLUSTER ?= cluster.yaml
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: help setup demo real seeds data check test fmt train tune evaluate serve up submit dashboard deploy down bench clean
+.PHONY: help setup demo real seeds data check test fmt train tune evaluate serve lab up submit dashboard deploy down bench clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -69,6 +69,9 @@ evaluate: setup ## score the published model: make evaluate TASK=hate
 
 serve: setup ## serve the published models on this machine
 	$(RUN) -m serve --registry $(REGISTRY) $(ARGS)
+
+lab: setup ## a cluster of three hosts on this machine, from `ray up` to `ray down` (needs root)
+	@$(RUN) -m tests.lab $(ARGS)
 
 up: setup ## start the cluster of CLUSTER=cluster.yaml
 	$(BIN)/ray up --yes $(CLUSTER)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import fsspec
 import ray.train
-from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.torch import TorchTrainer
 from ray.train.v2.api.config import LoggingConfig
 
 from ray_jobs.cluster import Resources
 from ray_jobs.handover import SCORE, Setup, start_worker
+from ray_jobs.network import ClusterNetwork
 from ray_jobs.orphans import EndWithTheJob
 from ray_jobs.placement import cpus_each, must_wait, scaling
 from tweetelm.config import TrainConfig, identity
@@ -109,7 +110,7 @@ def train(
             logging_config=LoggingConfig(log_level="ERROR"),
             worker_runtime_env={"env_vars": {"OMP_NUM_THREADS": str(cpus_each(config, resources))}},
         ),
-        torch_config=TorchConfig(timeout_s=_COLLECTIVE_TIMEOUT_S),
+        torch_config=ClusterNetwork(timeout_s=_COLLECTIVE_TIMEOUT_S),
     )
     trainer.fit()
 

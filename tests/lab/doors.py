@@ -1,0 +1,148 @@
+"""Which ports of a host somebody without a token or a key can use, and how far.
+
+`python -m tests.lab.doors listen` prints what listens on this host; `… try` reads that from standard input on
+another host and knocks at each.
+"""
+
+import contextlib
+import json
+import socket
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import asdict, dataclass
+
+import psutil
+
+HTTP = (b"GET / HTTP/1.0\r\n\r\n", b"HTTP/")
+PATHS = (
+    "/api/jobs/",
+    "/api/serve/applications/",
+    "/nodes?view=summary",
+    "/api/job_agent/jobs/",
+    "/metrics",
+    "/stats",
+    "/v1/models",
+    "/v1/classify",
+    "/docs",
+    "/",
+)
+CALLS = (
+    "/ray.rpc.NodeInfoGcsService/GetAllNodeInfo",
+    "/ray.rpc.InternalKVGcsService/InternalKVKeys",
+    "/ray.rpc.JobInfoGcsService/GetAllJobInfo",
+    "/ray.rpc.NodeManagerService/GetNodeStats",
+    "/ray.rpc.ObjectManagerService/FreeObjects",
+    "/ray.rpc.CoreWorkerService/GetCoreWorkerStats",
+    "/ray.rpc.ReporterService/GetTraceback",
+    "/ray.rpc.RuntimeEnvService/GetRuntimeEnvsInfo",
+    "/ray.rpc.RayletDriver/ClusterInfo",
+    "/ray.rpc.LogService/ListLogs",
+)
+HARMLESS = {"/": "a static page", "/docs": "the API's description"}
+
+
+@dataclass(frozen=True, order=True)
+class Door:
+    """A listening socket, who opened it, and what a stranger finds there."""
+
+    host: str
+    port: int
+    owner: str
+    bound: str
+    found: str = ""
+
+    @property
+    def shut(self) -> bool:
+        """Whether a stranger gets nothing there."""
+        return self.found.startswith(("unreachable", "asks for", "a login"))
+
+
+def listening(host: str) -> list[Door]:
+    """Every TCP socket that listens here."""
+    found = {}
+    for connection in psutil.net_connections("tcp"):
+        if connection.status == psutil.CONN_LISTEN:
+            owner = "sshd"
+            with contextlib.suppress(psutil.Error, TypeError):
+                owner = _title(psutil.Process(connection.pid))
+            address = connection.laddr
+            found[address.port, owner] = Door(host, address.port, owner, address.ip)
+    return sorted(found.values())
+
+
+def _title(process: psutil.Process) -> str:
+    words = process.cmdline()
+    modules = [word.rsplit("/", 1)[-1] for word in words if word.endswith(".py")]
+    return (modules or [words[0].rsplit("/", 1)[-1].split()[0]])[0]
+
+
+def knock(door: Door) -> Door:
+    """What somebody from another host finds."""
+    return Door(**{**asdict(door), "found": _found(door.host, door.port)})
+
+
+def _found(host: str, port: int) -> str:
+    try:
+        with socket.create_connection((host, port), timeout=3) as connection:
+            connection.sendall(HTTP[0])
+            connection.settimeout(3)
+            first = b""
+            with contextlib.suppress(OSError):
+                first = connection.recv(64)
+    except OSError as error:
+        return f"unreachable ({error.strerror or error})"
+    if first.startswith(b"SSH-"):
+        return "a login, by key"
+    return _http(host, port) if first.startswith(HTTP[1]) else _grpc(host, port)
+
+
+def _http(host: str, port: int) -> str:
+    answers: dict[str, int] = {}
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    for path in PATHS:
+        try:
+            with direct.open(f"http://{host}:{port}{path}", timeout=5) as answer:
+                answers[path] = answer.status
+        except urllib.error.HTTPError as error:
+            answers[path] = error.code
+        except OSError:
+            answers[path] = 0
+    given = [path for path, status in answers.items() if status == 200 and path not in HARMLESS]
+    if given:
+        return f"OPEN: {', '.join(given)}"
+    asked = sorted({status for status in answers.values() if status in (401, 403)})
+    if asked:
+        return f"asks for a token or a key ({', '.join(map(str, asked))})"
+    return "asks for nothing, gives nothing: " + ", ".join(f"{p} {s}" for p, s in answers.items())
+
+
+def _grpc(host: str, port: int) -> str:
+    import grpc
+
+    codes = set()
+    with grpc.insecure_channel(f"{host}:{port}", options=[("grpc.enable_http_proxy", 0)]) as channel:
+        for call in CALLS:
+            try:
+                channel.unary_unary(call)(b"", timeout=3)
+                codes.add("OK")
+            except grpc.RpcError as error:
+                codes.add(error.code().name)
+    if codes & {"OK", "INVALID_ARGUMENT", "INTERNAL"}:
+        return f"OPEN: gRPC answers {', '.join(sorted(codes))}"
+    if "UNAUTHENTICATED" in codes:
+        return "asks for a token (gRPC UNAUTHENTICATED)"
+    return f"gRPC: {', '.join(sorted(codes))}"
+
+
+def main() -> None:
+    verb, *rest = sys.argv[1:]
+    if verb == "listen":
+        print(json.dumps([asdict(door) for door in listening(rest[0])]))
+    else:
+        doors = [Door(**values) for values in json.load(sys.stdin)]
+        print(json.dumps([asdict(knock(door)) for door in doors]))
+
+
+if __name__ == "__main__":
+    main()

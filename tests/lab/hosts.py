@@ -1,0 +1,184 @@
+"""Hosts on this machine: each with its own address, files, processes and sshd, in Linux namespaces.
+
+They live in a world of their own (`enter`): its network is nobody else's, so that addresses never collide,
+and its first process takes everything in it along when it ends, however it ends. Needs root.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parents[2]
+GATEWAY = "10.0.0.1"  # the world's own address: the laptop from which people type
+TOOLS = ("ip", "unshare", "rsync", "ssh", "ssh-keygen", "/usr/sbin/sshd")
+_WORLD = "TWEETELM_LAB"
+_NEW = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+
+
+def missing() -> str:
+    """Why hosts cannot be made here, or nothing."""
+    lacking = [tool for tool in TOOLS if not shutil.which(tool)]
+    if lacking:
+        return f"hosts need {', '.join(lacking)}: apt-get install iproute2 util-linux openssh-server rsync"
+    if os.geteuid() != 0:
+        return "hosts need root: they are Linux namespaces with mounts of their own"
+    trial = "mount -t tmpfs tmpfs $0 && mkdir $0/files $0/work $0/root && "
+    trial += "mount -t overlay overlay -o lowerdir=/,upperdir=$0/files,workdir=$0/work $0/root && "
+    trial += "ip link add bridge0 type bridge"
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run([*_NEW, "sh", "-c", trial, folder], capture_output=True, text=True)
+    return (
+        f"this machine does not allow namespaces or mounts: {done.stderr.strip()}" if done.returncode else ""
+    )
+
+
+def enter(module: str, arguments: list[str]) -> int:
+    """Run a module of ours in a new world and return its exit status; nothing of it is left afterwards."""
+    with tempfile.TemporaryDirectory(prefix="lab") as folder:
+        environment = {**os.environ, _WORLD: folder}
+        line = [*_NEW, sys.executable, "-m", module, *arguments]
+        process = subprocess.Popen(line, env=environment, cwd=ROOT)
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+            return process.wait()
+
+
+def inside() -> bool:
+    """Whether this process runs in a world."""
+    return _WORLD in os.environ
+
+
+@dataclass
+class Host:
+    """A machine that can be switched on and off; its disk outlives that."""
+
+    name: str
+    address: str
+    folder: Path
+    process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
+
+    def power_on(self) -> None:
+        """Returns when it lets one log in."""
+        namespace, end = self.name, f"v{self.name}"
+        _ip("netns", "add", namespace)
+        mac = "02:00:" + ":".join(f"{int(part):02x}" for part in self.address.split("."))
+        _ip("link", "add", end, "type", "veth", "peer", "name", "eth0", "address", mac, "netns", namespace)
+        _ip("link", "set", end, "master", "bridge0", "up")
+        _ip("-n", namespace, "addr", "add", f"{self.address}/24", "dev", "eth0")
+        _ip("-n", namespace, "link", "set", "eth0", "up")
+        _ip("-n", namespace, "route", "add", "default", "via", GATEWAY)
+        line = ["ip", "netns", "exec", namespace, "unshare", "--mount", "--pid", "--fork", "--uts", "--ipc"]
+        line += ["--kill-child", "--mount-proc", "sh", str(Path(__file__).with_name("host.sh"))]
+        log = (self.folder / f"{self.name}.log").open("ab")
+        self.process = subprocess.Popen(
+            [*line, self.name, self.address, str(self.folder), *_visible()],
+            env={**os.environ, "TWEETELM_VENV": sys.prefix},
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            wait_for(f"{self.name} lets one log in", lambda: self.run("true").returncode == 0, 30)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}: {(self.folder / f'{self.name}.log').read_text()}") from None
+
+    def power_off(self) -> None:
+        """At once, as if the plug were pulled."""
+        assert self.process
+        self.process.kill()  # with its first process goes every other one
+        self.process.wait()
+        _ip("link", "del", f"v{self.name}")
+        _ip("netns", "del", self.name)
+        self.process = None
+
+    def cut(self) -> None:
+        """Unplug its network; everything on it goes on running."""
+        _ip("link", "set", f"v{self.name}", "down")
+
+    def mend(self) -> None:
+        """Plug it in again."""
+        _ip("link", "set", f"v{self.name}", "up")
+
+    def run(self, command: str, *, seconds: float = 60) -> "subprocess.CompletedProcess[str]":
+        """A command line on it, over ssh."""
+        key = str(self.folder / "ssh" / "key")
+        known = [
+            "-o",
+            "StrictHostKeyChecking=no",
+            "-o",
+            "UserKnownHostsFile=/dev/null",
+            "-o",
+            "LogLevel=ERROR",
+        ]
+        line = ["ssh", "-i", key, *known, "-o", "ConnectTimeout=5", f"root@{self.address}", command]
+        return subprocess.run(line, capture_output=True, text=True, timeout=seconds, check=False)
+
+    def processes(self) -> list[str]:
+        """The command lines of everything that runs on it, its sshd excepted."""
+        if self.process is None:
+            return []
+        family = psutil.Process(self.process.pid).children(recursive=True)
+        first = next(p for p in family if p.name() == "sshd")
+        space = os.stat(f"/proc/{first.pid}/ns/pid").st_ino
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(OSError, psutil.Error):  # it has ended meanwhile
+                if os.stat(f"/proc/{process.pid}/ns/pid").st_ino == space and process.name() != "sshd":
+                    found.append(" ".join(process.cmdline()))
+        return found
+
+
+@contextlib.contextmanager
+def hosts(count: int) -> Iterator[list[Host]]:
+    """So many hosts, switched on, at 10.0.0.10 and upwards; only inside a world."""
+    folder = Path(os.environ[_WORLD])
+    _ip("link", "set", "lo", "up")
+    _ip("link", "add", "bridge0", "type", "bridge")
+    _ip("addr", "add", f"{GATEWAY}/24", "dev", "bridge0")
+    _ip("link", "set", "bridge0", "up")
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(folder)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)  # `ip netns` keeps its names there
+    for name in ("disk", "root", "shared", "ssh"):
+        (folder / name).mkdir()
+    key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "ssh" / "key")]
+    subprocess.run(key, check=True)
+    made = [Host(f"host{i}", f"10.0.0.{10 + i}", folder) for i in range(count)]
+    for host in made:
+        host.power_on()
+    yield made
+
+
+def wait_for(claim: str, check: "object", seconds: float, pause: float = 0.2) -> float:
+    """Return after how many seconds `check()` was true.
+
+    Raises:
+        TimeoutError: `claim` was still untrue after `seconds`.
+    """
+    begun = time.monotonic()
+    while time.monotonic() < begun + seconds:
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            if check():  # type: ignore[operator]
+                return time.monotonic() - begun
+        time.sleep(pause)
+    raise TimeoutError(f"after {seconds:.0f} s it is not true that {claim}")
+
+
+def _visible() -> list[str]:
+    """Folders that a host has to see although its own /tmp, /run and /home cover them."""
+    wanted = {str(ROOT), sys.prefix, sys.base_prefix}
+    return sorted(p for p in wanted if p.split("/")[1] in ("tmp", "run", "home"))
+
+
+def _ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, capture_output=True)
