@@ -8,7 +8,8 @@ from ray.tune.schedulers import AsyncHyperBandScheduler
 
 from tweetelm import storage
 
-PRUNED_FILE = "pruning.json"
+# Not beside Tune's own files: restoring, it copies each .json there, and writes that old copy back later.
+PRUNED_FILE = "pruning/rungs.json"
 
 
 @dataclass(frozen=True, kw_only=True)
