@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from tweetelm.registry.card import Card
 
 
+_CHECKPOINT = ("*.json", "model*.safetensors")  # not the optimiser's state, which is twice as large
+
+
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
     """Evaluate a model: metrics, report (HTML, Markdown, JSON) and one prediction per row, in a folder.
@@ -28,14 +31,14 @@ class Arguments:
     task: TaskName
     version: str | None = None
     """A published version; by default the one that is served."""
-    checkpoint: Path | None = None
-    """A checkpoint folder instead of a published version."""
+    checkpoint: str | None = None
+    """A checkpoint's folder or URL instead of a published version."""
     against: str | None = None
     """Another published version of the task, learnt from the same data, to compare with tweet by tweet."""
     registry: str = "models"
     """Folder or URL of published models."""
     data: str = "data"
-    """Folder that `dvc pull` fills, or `sample` for the embedded synthetic sample."""
+    """Folder that `dvc pull` fills, a URL of its copy, or `sample` for the embedded synthetic sample."""
     out: Path | None = None
     """Folder for the report; by default evaluation-<version>."""
     precision: Literal["auto", "bf16", "float32"] = "float32"
@@ -66,7 +69,7 @@ def evaluate(arguments: Arguments) -> int:
     evidence = gather(predictor, folder, arguments)
     print(evidence.evaluation.summary(), flush=True)
     attributed = _attributed(folder, evidence) if arguments.probes else []
-    out = arguments.out or Path(f"evaluation-{evidence.evaluation.version or folder.name}")
+    out = arguments.out or Path(f"evaluation-{evidence.evaluation.version or _last(arguments, folder)}")
     write(evidence, out, _probes(predictor, attributed, evidence) if arguments.probes else ())
     if arguments.show_text:
         _print_worst(evidence, attributed)
@@ -115,11 +118,19 @@ def gather(predictor: "Predictor", folder: Path, arguments: Arguments) -> "Evide
 
 
 def _folder(arguments: Arguments) -> Path:
+    from tweetelm.at_hand import at_hand
     from tweetelm.registry import resolve
+    from tweetelm.storage import is_url
 
     if arguments.checkpoint is not None:
-        return arguments.checkpoint
+        url = is_url(arguments.checkpoint)
+        return at_hand(arguments.checkpoint, _CHECKPOINT) if url else Path(arguments.checkpoint)
     return resolve(arguments.task, registry=arguments.registry, version=arguments.version)
+
+
+def _last(arguments: Arguments, folder: Path) -> str:
+    """The last part of what was named, which a fetched copy does not have."""
+    return Path(arguments.checkpoint or folder).name
 
 
 def _card(folder: Path) -> "Card | None":

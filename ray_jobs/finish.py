@@ -7,14 +7,14 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import fsspec
 import ray
 from datasets import DatasetDict
 
 from ray_jobs.cluster import Resources
-from ray_jobs.journal import home
+from ray_jobs.home import Home
 from ray_jobs.launch import Outcome, located, run_folder
 from ray_jobs.tasks import local_copy, task_options
+from tweetelm import storage
 from tweetelm.config import TrainConfig
 from tweetelm.data import Provenance, hold_out, load
 from tweetelm.evaluation.evaluate import calibrated, evaluate
@@ -65,17 +65,15 @@ def evaluate_and_publish(
     origins = Origins(provenance=start.provenance, base=base, git=git)
     registry = located(config.run.registry)
     finished: Finished = ray.get(task.remote(config, outcome.checkpoint, dataset, origins, registry, cpus))
-    filesystem, local = fsspec.core.url_to_fs(f"{run_folder(config)}/{FINISHED_FILE}")
-    filesystem.pipe_file(local, (json.dumps(asdict(finished), indent=2) + "\n").encode())
+    document = json.dumps(asdict(finished), indent=2) + "\n"
+    storage.write(f"{run_folder(config)}/{FINISHED_FILE}", document.encode())
     return finished
 
 
 def already_finished(config: TrainConfig) -> Finished | None:
     """The result of a run that was carried to its end before."""
-    filesystem, local = fsspec.core.url_to_fs(f"{run_folder(config)}/{FINISHED_FILE}")
-    if not filesystem.exists(local):
-        return None
-    return Finished(**json.loads(filesystem.cat_file(local)))
+    found = storage.read(f"{run_folder(config)}/{FINISHED_FILE}")
+    return None if found is None else Finished(**json.loads(found))
 
 
 def _evaluate_and_publish(
@@ -125,15 +123,14 @@ def _evaluate_and_publish(
 
 def _keep(report: Path, where: str) -> None:
     """The report in the run's folder too: a run that is not published has results all the same."""
-    filesystem, local = fsspec.core.url_to_fs(where)
-    if filesystem.exists(local):
-        filesystem.rm(local, recursive=True)
-    filesystem.put(str(report), local, recursive=True)
+    storage.remove(where)
+    storage.send(report, where)
 
 
 def _track(config: TrainConfig, finished: Finished, card: Card, checkpoint: Path) -> None:
     """Test scores, the published version and the data's hash, in the run's place in Weights & Biases."""
-    tracker = open_wandb(config, home(run_folder(config)), api_key_present="WANDB_API_KEY" in os.environ)
+    home = Home(run_folder(config))
+    tracker = open_wandb(config, home.path, api_key_present="WANDB_API_KEY" in os.environ)
     if tracker is None:
         return
     if finished.version:
@@ -142,6 +139,7 @@ def _track(config: TrainConfig, finished: Finished, card: Card, checkpoint: Path
         tracker.publish(files, finished.version, config.task, asdict(card), finished.promoted)
     values = {f"{split}_{key}": v for split, scores in finished.scores.items() for key, v in scores.items()}
     tracker.finish(values)
+    home.leave()
 
 
 def _base(config: TrainConfig, base: Checkpoint | None, tokenizer: str) -> Base:

@@ -2,9 +2,9 @@
 
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ray_jobs.home import Home
 from tweetelm.tasks import TASKS
 from tweetelm.tracking import Tracker, open_trackers
 from tweetelm.training.loop import Report
@@ -26,6 +26,7 @@ class Journal:
     """
 
     tracker: Tracker
+    home: Home
     metric: str
     bar: Any | None
     quiet: bool = False
@@ -75,20 +76,19 @@ class Journal:
         if self.bar is None or report.scores is not None:
             print(line, flush=True)
 
+    def keep(self) -> None:
+        """See that what was noted outlives this process."""
+        self.home.keep()
+
     def close(self, progress: Progress) -> None:
-        """Finish the trackers and say why the run ended."""
+        """Finish the trackers and say why the run ended; OSError if the history cannot be stored."""
         if progress.stopped and not self.quiet:
             print(f"stopped early after step {progress.step}: best was step {progress.best_step}", flush=True)
         summary = {"best": progress.best, "best_step": progress.best_step, "steps": progress.step}
         self.tracker.finish(summary)
+        self.home.leave()
         if self.bar is not None:
             self.bar.close()
-
-
-def home(folder: str) -> Path:
-    """Where files of a run are written that only local disks take: its folder, or this process's if that is
-    elsewhere."""
-    return Path(folder) if "://" not in folder else Path.cwd()
 
 
 def open_journal(setup: "Setup", step: int) -> Journal:
@@ -96,8 +96,9 @@ def open_journal(setup: "Setup", step: int) -> Journal:
 
     `step`: that training goes on from.
     """
-    config = setup.config
-    tracker = open_trackers(config, home(setup.folder), step, api_key_present=setup.api_key_present)
+    config, home = setup.config, Home(setup.folder)
+    home.recall(step)
+    tracker = open_trackers(config, home.path, step, api_key_present=setup.api_key_present)
     if step and not setup.quiet:
         print(f"resuming {config.run_name} at step {step}", flush=True)
     bar = None
@@ -105,4 +106,5 @@ def open_journal(setup: "Setup", step: int) -> Journal:
         from ray.experimental import tqdm_ray
 
         bar = tqdm_ray.tqdm(desc=config.run_name, unit="step")
-    return Journal(tracker=tracker, metric=TASKS[config.task].metric, bar=bar, quiet=setup.quiet)
+    metric = TASKS[config.task].metric
+    return Journal(tracker=tracker, home=home, metric=metric, bar=bar, quiet=setup.quiet)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import fsspec
 import ray.train
 from ray.train.torch import TorchTrainer
 from ray.train.v2.api.config import LoggingConfig
@@ -19,6 +18,7 @@ from ray_jobs.handover import SCORE, Setup, start_worker
 from ray_jobs.network import ClusterNetwork
 from ray_jobs.orphans import EndWithTheJob
 from ray_jobs.placement import cpus_each, must_wait, scaling
+from tweetelm import storage
 from tweetelm.config import TrainConfig, identity
 from tweetelm.overrides import completed, difference
 from tweetelm.tasks import TASKS
@@ -49,7 +49,7 @@ def score_name(config: TrainConfig) -> str:
 
 def located(place: str) -> str:
     """A URL as it is, a folder made absolute: other processes may have another working directory."""
-    return place if "://" in place else str(Path(place).resolve())
+    return place.rstrip("/") if storage.is_url(place) else str(Path(place).resolve())
 
 
 def storage_path(config: TrainConfig) -> str:
@@ -134,7 +134,8 @@ def scored_checkpoints(config: TrainConfig) -> list[tuple[str, dict[str, Any]]]:
         result = ray.train.Result.from_path(run_folder(config))
     except RuntimeError:
         return []
-    pairs = [(checkpoint.path, metrics) for checkpoint, metrics in result.best_checkpoints or []]
+    folder = run_folder(config)  # of object storage, Ray's paths lack the scheme
+    pairs = [(f"{folder}/{Path(c.path).name}", metrics) for c, metrics in result.best_checkpoints or []]
     return [(path, metrics) for path, metrics in pairs if score_name(config) in metrics]
 
 
@@ -157,9 +158,9 @@ def claim(config: TrainConfig, **more: Any) -> None:
         OSError: the storage cannot be written.
     """
     path, mine = f"{run_folder(config)}/{RUN_FILE}", identity(config) | more
-    filesystem, local = fsspec.core.url_to_fs(path)
-    if filesystem.exists(local):
-        stored = json.loads(filesystem.cat_file(local))
+    found = storage.read(path)
+    if found is not None:
+        stored = json.loads(found)
         today = identity(
             TrainConfig(task=config.task)
         )  # a setting that is newer than the run had its default
@@ -172,9 +173,9 @@ def claim(config: TrainConfig, **more: Any) -> None:
             )
         return
     try:
-        filesystem.makedirs(filesystem._parent(local), exist_ok=True)
-        with filesystem.open(local, "w") as file:
-            file.write(json.dumps({"name": config.run_name, "identity": mine}, indent=2) + "\n")
+        storage.write(
+            path, (json.dumps({"name": config.run_name, "identity": mine}, indent=2) + "\n").encode()
+        )
     except OSError as error:
         raise OSError(
             f"cannot write {path} ({error}); choose another folder or URL with --run.storage"
@@ -187,10 +188,10 @@ def check_space(config: TrainConfig, size: "Cost") -> None:
     Raises:
         OSError: it has not.
     """
-    storage = storage_path(config)
-    if "://" in storage:
+    place = storage_path(config)
+    if storage.is_url(place):
         return
-    folder = Path(storage)
+    folder = Path(place)
     while not folder.exists():
         folder = folder.parent
     learning = size.parameters if learns_everything(config) else 0

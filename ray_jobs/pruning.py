@@ -4,10 +4,12 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import fsspec
 from ray.tune.schedulers import AsyncHyperBandScheduler
 
-PRUNED_FILE = "pruning.json"
+from tweetelm import storage
+
+# Not beside Tune's own files: restoring, it copies each .json there, and writes that old copy back later.
+PRUNED_FILE = "pruning/rungs.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +61,8 @@ class Pruner(AsyncHyperBandScheduler):
 
     def _remember(self) -> None:
         rungs = [[float(milestone), scores] for milestone, scores in self._brackets[0]._rungs]
-        filesystem, local = fsspec.core.url_to_fs(self.path)
         document = json.dumps({"rungs": rungs, "pruned": self.reasons}, indent=2) + "\n"
-        filesystem.pipe_file(f"{local}.partial", document.encode())
-        filesystem.mv(f"{local}.partial", local)
+        storage.write(self.path, document.encode())
 
     def _recall(self) -> None:
         self._read = True
@@ -79,8 +79,5 @@ def pruned_trials(path: str) -> dict[str, Pruned]:
 
 
 def _load(path: str) -> dict[str, Any]:
-    filesystem, local = fsspec.core.url_to_fs(path)
-    if not filesystem.exists(local):
-        return {}
-    document: dict[str, Any] = json.loads(filesystem.cat_file(local))
+    document: dict[str, Any] = json.loads(storage.read(path) or b"{}")
     return document

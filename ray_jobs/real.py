@@ -36,7 +36,7 @@ class Arguments:
     """What all runs are called after."""
     tasks: tuple[TaskName, ...] = ("hate", "deepfake")
     sizes: tuple[str, ...] = ("openelm-270m", "openelm-450m")
-    """Presets, hub ids or folders."""
+    """Presets, hub ids, folders or URLs."""
     space: str = "default"
     """What else is varied, see ray_jobs/spaces.py."""
     trials: int = 12
@@ -45,7 +45,7 @@ class Arguments:
     seeds: int = 3
     """Of each winner."""
     tokenizer: str | None = None
-    """A file, a folder or a hub id in place of the checkpoints' own tokenizer."""
+    """A file, a folder, a hub id or a URL in place of the checkpoints' own tokenizer."""
     max_tokens: int = 256
     """Longer tweets are cut."""
     out: Path = Path("docs/results.md")
@@ -80,12 +80,14 @@ def _fetch(arguments: Arguments) -> None:
     """Both datasets and all checkpoints, verified before anything is trained."""
     from tweetelm.data.pull import pull
     from tweetelm.openelm.inspection import inspect
+    from tweetelm.training.setup import named
 
     if arguments.data.root == "data":
         for line in pull(Path.cwd()):
             print(line, flush=True)
     for size in arguments.sizes:
-        print(inspect(size, tokenizer=arguments.tokenizer), flush=True)
+        tokenizer = named(arguments.tokenizer) if arguments.tokenizer else None
+        print(inspect(named(size), tokenizer=tokenizer), flush=True)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-import fsspec
 from matplotlib.axes import Axes
 
 from ray_jobs.search import Search
 from ray_jobs.trials import SearchResult, Trial, best_first, show
+from tweetelm import storage
 from tweetelm.evaluation.document import Cell, Document, Section, Table
 from tweetelm.evaluation.plots import draw
 from tweetelm.evaluation.report import document_files
@@ -33,9 +33,8 @@ def report_path(plan: Search) -> str:
 
 def write_report(plan: Search, result: SearchResult, notices: list[str]) -> str:
     """Write the report as HTML, Markdown and JSON beside the search; returns the path of the HTML."""
-    filesystem, folder = fsspec.core.url_to_fs(plan.folder)
     for name, text in document_files(search_document(plan, result, notices)).items():
-        filesystem.pipe_file(f"{folder}/{name}", text.encode())
+        storage.write(f"{plan.folder}/{name}", text.encode())
     return report_path(plan)
 
 

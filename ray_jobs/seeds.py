@@ -3,18 +3,20 @@
 The same command again resumes what was interrupted, or says that it is done.
 """
 
+import csv
 import dataclasses
+import io
 import json
 import math
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from ray_jobs.console import refuse
+from tweetelm import storage
 from tweetelm.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -33,9 +35,9 @@ class Arguments:
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     seeds: int = 5
     """How many, from 0 on."""
-    out: Path | None = None
-    """Folder for seeds.json and, for each split, a table of every row's probability under each seed; by
-    default the run's own."""
+    out: str | None = None
+    """Folder or URL for seeds.json and, for each split, a table of every row's probability under each seed;
+    by default the run's own."""
 
 
 def main() -> int:
@@ -47,12 +49,12 @@ def main() -> int:
 
 def seeds(arguments: Arguments) -> int:
     """Run every seed that has not been run, and say what came out. Returns the exit status."""
-    from ray_jobs.launch import run_folder
+    from ray_jobs.launch import run_folder, storage_path
 
     spread, notices = train_seeds(arguments.config, arguments.seeds)
     print(table(spread, notices))
-    runs = [Path(run_folder(with_seed(arguments.config, seed))) for seed in range(arguments.seeds)]
-    out = arguments.out or runs[0].parent / seeds_name(arguments.config)
+    runs = [run_folder(with_seed(arguments.config, seed)) for seed in range(arguments.seeds)]
+    out = arguments.out or f"{storage_path(arguments.config)}/{seeds_name(arguments.config)}"
     write(out, runs, spread, notices)
     print(f"seeds.json and every row's probabilities are in {out}")
     return 0
@@ -149,26 +151,25 @@ def _cell(found: dict[str, Any]) -> str:
     return f"{found['mean']:.4f} ± {found['sd']:.4f} ({found['low']:.4f} to {found['high']:.4f})"
 
 
-def write(out: Path, runs: Sequence[Path], spread: dict[str, Any], notices: Sequence[str]) -> None:
+def write(out: str, runs: Sequence[str], spread: dict[str, Any], notices: Sequence[str]) -> None:
     """seeds.json, and for each split a table: row number, then the positive class's probability under each
     seed. No text, no label."""
-    out.mkdir(parents=True, exist_ok=True)
-    document = {"runs": [run.name for run in runs], "notices": list(notices), "scores": spread}
-    (out / "seeds.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    document = {"runs": [run.rsplit("/", 1)[-1] for run in runs], "notices": list(notices), "scores": spread}
+    storage.write(f"{out}/seeds.json", (json.dumps(document, indent=2) + "\n").encode())
     for split in spread:
-        columns = [_probabilities(run / "evaluation" / f"predictions-{split}.csv") for run in runs]
+        columns = [_probabilities(f"{run}/evaluation/predictions-{split}.csv") for run in runs]
         head = ",".join(["row", *(f"seed{number}" for number in range(len(runs)))])
         rows = (",".join([str(i), *row]) for i, row in enumerate(zip(*columns, strict=True)))
-        (out / f"{split}.csv").write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
+        storage.write(f"{out}/{split}.csv", ("\n".join([head, *rows]) + "\n").encode())
 
 
-def _probabilities(path: Path) -> list[str]:
-    import csv
-
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        positive = [name for name in reader.fieldnames or [] if name not in ("row", "predicted")][-1]
-        return [f"{float(line[positive]):.6f}" for line in reader]
+def _probabilities(place: str) -> list[str]:
+    found = storage.read(place)
+    if found is None:
+        raise FileNotFoundError(f"{place} is not there; delete the run's finished.json and type this again")
+    reader = csv.DictReader(io.StringIO(found.decode(), newline=""))
+    positive = [name for name in reader.fieldnames or [] if name not in ("row", "predicted")][-1]
+    return [f"{float(line[positive]):.6f}" for line in reader]
 
 
 if __name__ == "__main__":

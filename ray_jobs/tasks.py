@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fsspec
-
 from ray_jobs.cluster import Resources
 from ray_jobs.placement import on_gpu
+from tweetelm import storage
 from tweetelm.config import TrainConfig
 
 
@@ -24,10 +23,14 @@ def task_options(config: TrainConfig, resources: Resources) -> tuple[dict[str, A
 @contextlib.contextmanager
 def local_copy(checkpoint: str) -> Iterator[Path]:
     """A checkpoint's folder on this machine, fetched for the time being if it is elsewhere."""
-    if "://" not in checkpoint and Path(checkpoint).is_dir():
+    if not storage.is_url(checkpoint):
         yield Path(checkpoint)
         return
+    from tweetelm.training.state import (
+        OPTIMIZER_FILE,  # here: it brings torch, which a trial's process spares
+    )
+
     with tempfile.TemporaryDirectory() as scratch:
-        filesystem, remote = fsspec.core.url_to_fs(checkpoint)
-        filesystem.get(remote, f"{scratch}/checkpoint", recursive=True)
+        names = [name for name in storage.listed(checkpoint) if name != OPTIMIZER_FILE]
+        storage.fetch(checkpoint, Path(scratch) / "checkpoint", names)
         yield Path(scratch) / "checkpoint"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import fsspec
+from tweetelm import storage
 
 Prefer = Literal["quality", "cost"]
 Propose = Literal["random", "grid", "optuna"]
@@ -62,16 +62,15 @@ class SearchResult:
 
     def save(self, path: str) -> None:
         """Write it as JSON."""
-        filesystem, local = fsspec.core.url_to_fs(path)
-        filesystem.pipe_file(local, (json.dumps(dataclasses.asdict(self), indent=2) + "\n").encode())
+        storage.write(path, (json.dumps(dataclasses.asdict(self), indent=2) + "\n").encode())
 
 
 def load_result(path: str) -> SearchResult | None:
     """The result of a search that was carried to its end before."""
-    filesystem, local = fsspec.core.url_to_fs(path)
-    if not filesystem.exists(local):
+    found = storage.read(path)
+    if found is None:
         return None
-    document = json.loads(filesystem.cat_file(local))
+    document = json.loads(found)
     trials = [
         Trial(**{**trial, "curve": tuple((e, s) for e, s in trial["curve"])}) for trial in document["trials"]
     ]

@@ -56,6 +56,8 @@ def work(setup: Setup) -> None:
         if journal:
             journal.note(report)
         if report.checkpoint:
+            if journal:
+                journal.keep()  # first: no checkpoint without its history
             hand_over(report)
     if journal:
         journal.close(state.progress)

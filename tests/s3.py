@@ -38,7 +38,7 @@ def object_storage() -> Iterator[dict[str, str]]:
         assert process.stdout is not None
         port = int(process.stdout.readline())
         try:
-            yield {**CREDENTIALS, "AWS_ENDPOINT": f"http://127.0.0.1:{port}"}
+            yield {**CREDENTIALS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
         finally:
             process.kill()
 

@@ -1,9 +1,12 @@
 """The pruner decides as ASHA does, says why, and goes on after an interruption as if there had been none."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pyarrow.fs import LocalFileSystem
+from ray.tune.execution.experiment_state import _ExperimentCheckpointManager
 
 from ray_jobs.pruning import PRUNED_FILE, Pruned, Pruner, pruned_trials
 
@@ -66,6 +69,20 @@ def test_an_interrupted_search_prunes_as_an_uninterrupted_one(tmp_path: Path, st
 
     assert decisions(tmp_path / "cut", stop_after) == decisions(tmp_path / "whole", None)
     assert "STOP" in decisions(tmp_path / "again", None)
+
+
+def test_a_restored_search_does_not_write_an_old_copy_over_it(tmp_path: Path) -> None:
+    tell(pruner(tmp_path / "search"), "a", 1, 0.8)
+    places = SimpleNamespace(
+        storage_filesystem=LocalFileSystem(),
+        experiment_fs_path=str(tmp_path / "search"),
+        experiment_driver_staging_path=str(tmp_path / "staging"),
+    )
+    tune = object.__new__(_ExperimentCheckpointManager)
+    tune._storage = places
+    (tmp_path / "search" / "tuner.json").write_text("{}")
+    tune.sync_down_experiment_state()
+    assert [path.name for path in (tmp_path / "staging").iterdir()] == ["tuner.json"]
 
 
 def test_before_anything_was_pruned_there_is_nothing_to_tell(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.registry_damage import remove
-from tweetelm.registry import folder
+from tweetelm import folders
 from tweetelm.registry.folder import FolderStore
 from tweetelm.registry.store import Store, open_store, sha256
 
@@ -163,12 +163,12 @@ def test_a_lock_that_is_held_too_long_is_named_and_ends_with_its_holder(
         holder.stdout.readline()
         with (
             pytest.raises(TimeoutError, match=r"\.lock is held by another process"),
-            folder.locked(lock, 0.05),
+            folders.locked(lock, 0.05),
         ):
             pass
         holder.kill()
         holder.wait()
-        with folder.locked(lock, 0.05):
+        with folders.locked(lock, 0.05):
             pass
 
 

@@ -29,7 +29,8 @@ class DataConfig:
     """Which rows are learnt from."""
 
     root: str = "data"
-    """Folder that `dvc pull` fills, or `sample` for the embedded synthetic sample."""
+    """Folder that `dvc pull` fills, a URL (s3://…) of its copy, which each machine fetches once, or `sample`
+    for the embedded synthetic sample."""
     drop_overlap: bool = True
     """Leave out training rows whose normalised text also stands in validation or test (test rows are never
     dropped)."""
@@ -55,15 +56,16 @@ class ModelConfig:
     """Which model is fine-tuned and from which weights."""
 
     name: str = "openelm-270m"
-    """A preset (openelm-270m, openelm-450m, …, scratch-1m, scratch-4m), a hub id, or a local folder."""
+    """A preset (openelm-270m, openelm-450m, …, scratch-1m, scratch-4m), a hub id, or a folder or URL (s3://…)
+    with its files."""
     init: Literal["auto", "pretrained", "random"] = "auto"
     """auto: published weights, or a fresh start for the scratch presets, which have none. random: ignore
     published weights; every result is then marked as coming from random weights."""
     revision: str | None = None
     """Git revision of the hub repository; a preset pins its own."""
     tokenizer: str | None = None
-    """A tokenizer.json, a SentencePiece tokenizer.model, a folder with either, or a hub id, in place of the
-    model's own."""
+    """A tokenizer.json, a SentencePiece tokenizer.model, a folder with either, a URL of one of these, or a
+    hub id, in place of the model's own."""
     max_tokens: int = 256
     """Longer tweets are cut to this many tokens, the first (BOS) included."""
     pooling: Literal["last", "mean"] = "last"
@@ -208,9 +210,9 @@ class RunConfig:
     gpu: Literal["auto", "yes", "no"] = "auto"
     """auto: GPUs if the cluster has any."""
     storage: str = "runs"
-    """Folder or URL (s3://…) for checkpoints; on several machines it must be shared."""
+    """Folder or URL (s3://…, gs://…) for checkpoints and history; on several machines it must be shared."""
     registry: str = "models"
-    """Folder or URL for published models."""
+    """Folder or URL (s3://…, gs://…, az://…) for published models."""
     retries: int = 3
     """How often a run restarts from its last checkpoint after losing a worker."""
     publish: bool = True

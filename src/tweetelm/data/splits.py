@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
+from tweetelm.at_hand import at_hand
+from tweetelm.storage import is_url
 from tweetelm.tasks import Task
 
 if TYPE_CHECKING:
@@ -32,22 +34,43 @@ def load(task: Task, root: str | Path) -> DatasetDict:
 
     Args:
         task: which dataset.
-        root: the folder that holds `hate/` and `deepfake/`, or `sample` for the embedded synthetic sample.
+        root: the folder or URL that holds `hate/` and `deepfake/`, or `sample` for the embedded sample.
 
     Raises:
         FileNotFoundError: a folder or file is missing; the message says how to get it.
+        OSError: a URL cannot be reached.
         ValueError: a file is not what it should be; the message names the file and the row or line.
     """
     where = folder(task, root)
     if not where.is_dir():
         raise FileNotFoundError(f"{where} is not there; {_REMEDY}")
     read = _read_hate if task.name == "hate" else _read_deepfake
-    return DatasetDict({split: read(where, split, task) for split in SPLITS})
+    try:
+        return DatasetDict({split: read(where, split, task) for split in SPLITS})
+    except (FileNotFoundError, ValueError) as error:
+        if not is_url(str(root)):
+            raise  # else name the file that can be repaired, not the copy of it
+        raise type(error)(str(error).replace(str(where), _address(task, root))) from error
 
 
 def folder(task: Task, root: str | Path) -> Path:
-    """Where a task's files are under a root."""
-    return (Path(__file__).parent / SAMPLE if str(root) == SAMPLE else Path(root)) / task.name
+    """Where a task's files are on this machine: under a root, or fetched from it if that is a URL.
+
+    Raises:
+        FileNotFoundError: nothing lies at the URL.
+    """
+    if str(root) == SAMPLE:
+        return Path(__file__).parent / SAMPLE / task.name
+    if not is_url(str(root)):
+        return Path(root) / task.name
+    try:
+        return at_hand(_address(task, root))
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}; copy the folder that `make data` fills to {root}") from None
+
+
+def _address(task: Task, root: str | Path) -> str:
+    return f"{str(root).rstrip('/')}/{task.name}"
 
 
 def _features(task: Task, **columns: Value) -> Features:

@@ -12,13 +12,13 @@ from .presets import Preset, find_preset
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model")
-_MODEL_FILES = ("config.json", "model*.safetensors", INDEX, *_TOKENIZER_FILES)
+MODEL_FILES = ("config.json", "model*.safetensors", INDEX, *_TOKENIZER_FILES)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
     """A model's files on this machine, and where they came from: `repo` and `commit` are None for a local
-    folder."""
+    folder. Whoever fetched the folder from elsewhere may set `repo` to its URL."""
 
     folder: Path
     repo: str | None = None
@@ -48,7 +48,7 @@ def fetch(name: str, revision: str | None = None) -> Checkpoint:
         return Checkpoint(folder=Path(name).resolve())  # jobs read it from another working directory
     repo = _repository(name, preset)
     wanted = revision or (preset.revision if preset else "main")
-    folder = _download(repo, wanted, _MODEL_FILES, "--model.name")
+    folder = _download(repo, wanted, MODEL_FILES, "--model.name")
     if not any(folder.glob("*.safetensors")):
         raise FileNotFoundError(
             f"{repo} at revision {wanted} has no {WEIGHTS}. Pickled weights, if it has those, can run code "

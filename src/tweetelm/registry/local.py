@@ -3,12 +3,10 @@
 import shutil
 from pathlib import Path
 
+from tweetelm.folders import DOWNLOAD_WAIT, LOCK, locked, settle, sweep, unfinished
 from tweetelm.registry.card import Card
-from tweetelm.registry.folder import LOCK, locked, settle, sweep, unfinished
 from tweetelm.registry.integrity import ensure_whole
 from tweetelm.registry.store import CARD, Store
-
-DOWNLOAD_WAIT = 3600.0  # seconds; a second process waits for the first one's download
 
 
 def download(store: Store, folder: str, card: Card, target: Path) -> Path:

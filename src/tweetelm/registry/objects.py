@@ -14,15 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tweetelm.registry.store import CARD, Content, Held, checked
+from tweetelm.storage import ACCESS
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as Objects
 
 PART = 8 << 20  # bytes per request of a large upload
-ACCESS = (
-    "check the address, and the credentials: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION "
-    "(GOOGLE_…, AZURE_…), or the machine's role"
-)
 
 
 class ObjectStore:

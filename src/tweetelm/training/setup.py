@@ -1,5 +1,6 @@
 """From a configuration to something that can be trained: rows, tokenizer, model."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,17 @@ import torch
 from datasets import Dataset
 from tokenizers import Tokenizer
 
+from tweetelm.at_hand import at_hand
 from tweetelm.config import TrainConfig
 from tweetelm.data import Provenance, hold_out, load, provenance, training_rows
 from tweetelm.encoding import Encoder
 from tweetelm.openelm import OpenELMConfig, OpenELMForSequenceClassification
 from tweetelm.openelm.attention import VARLEN
-from tweetelm.openelm.hub import Checkpoint, fetch, fetch_tokenizer
+from tweetelm.openelm.hub import MODEL_FILES, Checkpoint, fetch, fetch_tokenizer
 from tweetelm.openelm.loading import load_weights, read_config
 from tweetelm.openelm.presets import find_preset, preset_config
 from tweetelm.openelm.tokenizer import SENTENCEPIECE_FILE, TOKENIZER_FILE, load_tokenizer, train_tokenizer
+from tweetelm.storage import is_url
 from tweetelm.tasks import TASKS, Task
 from tweetelm.text import normalise
 from tweetelm.training.adapters import add_adapters
@@ -55,7 +58,7 @@ def prepare(config: TrainConfig, *, weights: bool = True) -> Prepared:
     train, left_out = training_rows(dataset, drop_overlap=config.data.drop_overlap, text=config.text)
     train = _choose(train, config)
     wanted = weights and not config.model.random
-    base = fetch(config.model.name, config.model.revision) if wanted else None
+    base = find_weights(config) if wanted else None
     tokenizer = find_tokenizer(config, base, train["text"])
     architecture(config, base, tokenizer)  # refuses a tokenizer that does not fit, before anything starts
     encoder = Encoder(tokenizer=tokenizer, text=config.text, max_tokens=config.model.max_tokens)
@@ -84,14 +87,35 @@ def _labels(train: Dataset, config: TrainConfig) -> list[int]:
     return [int(label) for label in labels]
 
 
+def named(name: str) -> str:
+    """What `openelm.hub` understands: a model or tokenizer behind a URL is fetched first, once per machine.
+
+    Raises:
+        FileNotFoundError: nothing that belongs to a model lies there.
+    """
+    if not is_url(name):
+        return name
+    if name.endswith((TOKENIZER_FILE, SENTENCEPIECE_FILE)):
+        folder, file = name.rsplit("/", 1)
+        return str(at_hand(folder, (file,)) / file)
+    return str(at_hand(name.rstrip("/"), MODEL_FILES))
+
+
+def find_weights(config: TrainConfig) -> Checkpoint:
+    """The files of `--model.name`; raises what `fetch` and `named` do."""
+    name, revision = config.model.name, config.model.revision
+    found = fetch(named(name), revision)
+    return dataclasses.replace(found, repo=name) if is_url(name) else found
+
+
 def find_tokenizer(config: TrainConfig, base: Checkpoint | None, texts: list[str]) -> Tokenizer:
     """`--model.tokenizer`, else the checkpoint's own, else the preset's hub repository, else one trained on
     `texts`."""
     model = config.model
     if model.tokenizer is not None:
-        return load_tokenizer(fetch_tokenizer(model.tokenizer))
+        return load_tokenizer(fetch_tokenizer(named(model.tokenizer)))
     preset = find_preset(model.name)
-    own = base.folder if base is not None else Path(model.name) if preset is None else None
+    own = base.folder if base is not None else Path(named(model.name)) if preset is None else None
     if own is not None and any((own / name).is_file() for name in (TOKENIZER_FILE, SENTENCEPIECE_FILE)):
         return load_tokenizer(own)
     if preset is not None and preset.tokenizer is not None:
@@ -131,8 +155,9 @@ def architecture(config: TrainConfig, base: Checkpoint | None, tokenizer: Tokeni
 def _published(name: str, base: Checkpoint | None) -> OpenELMConfig:
     if base is not None:
         return read_config(base.folder)
-    alone = find_preset(name) is None and Path(name).is_dir()  # a folder's shape with random weights
-    return read_config(Path(name)) if alone else preset_config(name)
+    if find_preset(name) is None and Path(folder := named(name)).is_dir():
+        return read_config(Path(folder))  # a folder's shape with random weights
+    return preset_config(name)
 
 
 def _classifier(config: TrainConfig, task: Task) -> dict[str, Any]:
@@ -159,7 +184,7 @@ def _at_hand(base: Checkpoint) -> Path:
             f"there is no folder {base.folder} on this machine; put it on storage that every machine of the "
             "cluster sees, and name that by --model.name"
         )
-    return fetch(base.repo, base.commit).folder
+    return fetch(named(base.repo), base.commit).folder
 
 
 def build_state(config: TrainConfig, prepared: Prepared, device: torch.device) -> TrainingState:

@@ -1,0 +1,81 @@
+"""Files behind a URL, fetched once per machine."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from tweetelm import storage
+from tweetelm.folders import DOWNLOAD_WAIT, LOCK, locked, settle, sweep, unfinished
+
+FILES, SUMS = "files", "sha256.json"
+
+
+def at_hand(url: str, only: Sequence[str] = ("*",), cache: Path | None = None) -> Path:
+    """A folder on this machine with the files below `url` whose paths match one of the patterns `only`.
+
+    It is kept by the URL and what lies there (names, sizes, times): what changes there is fetched anew. It is
+    hashed each time: what was damaged here is, too. Of several processes one fetches, the others wait.
+
+    Args:
+        url: of a folder in object storage.
+        only: patterns as of `fnmatch`.
+        cache: by default ~/.cache/tweetelm.
+
+    Raises:
+        FileNotFoundError: no such file lies there.
+        OSError: the storage cannot be reached, or changed meanwhile.
+    """
+    there = {
+        name: info for name, info in storage.listed(url).items() if any(fnmatch(name, one) for one in only)
+    }
+    if not there:
+        raise FileNotFoundError(f"{url} is not there")
+    home = (cache or Path.home() / ".cache" / "tweetelm") / "fetched"
+    target = home / _key(url, there)
+    home.mkdir(parents=True, exist_ok=True)
+    with locked(home / f"{LOCK}-{target.name}", wait=DOWNLOAD_WAIT):
+        if not _whole(target):
+            shutil.rmtree(target, ignore_errors=True)
+            sweep(home)
+            _fetch(url, there, target)
+    return target / FILES
+
+
+def _key(url: str, there: Mapping[str, Any]) -> str:
+    listing = [url, [(name, info.size, info.mtime_ns) for name, info in there.items()]]
+    return hashlib.sha256(json.dumps(listing).encode()).hexdigest()[:24]
+
+
+def _fetch(url: str, there: Mapping[str, Any], target: Path) -> None:
+    with unfinished(target) as partial:
+        storage.fetch(url, partial / FILES, list(there))
+        for name, info in there.items():
+            size = (partial / FILES / name).stat().st_size
+            if size != info.size:
+                raise OSError(
+                    f"{url}/{name} has {size} bytes, was listed with {info.size}: it changed while it was "
+                    "fetched; type the command again"
+                )
+        (partial / SUMS).write_text(json.dumps(_sums(partial / FILES)), encoding="utf-8")
+        settle(partial, target)
+
+
+def _whole(target: Path) -> bool:
+    """Whether it is there and every file is what it was when it came."""
+    if not (target / SUMS).is_file():
+        return False
+    expected = json.loads((target / SUMS).read_text(encoding="utf-8"))
+    return bool(expected == _sums(target / FILES))
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    return {p.relative_to(folder).as_posix(): _sha256(p) for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
