@@ -75,11 +75,11 @@ def search(desk: Desk) -> None:
 
 
 def serve(desk: Desk, hosts: Sequence[Host]) -> None:
-    """Deploy, and ask on every host."""
+    """Deploy, and ask until the head answers and another host, for Ray Serve listens where a replica is."""
     desk.deploy()
-    for host in hosts:
-        seconds = wait_for(f"{host.name} answers", lambda host=host: bool(desk.ask(host)["data"]), 240)
-        say(f"{host.name} answers after {seconds:.0f} s: {desk.ask(host)['data'][0]['label']}")
+    for wanted in (hosts[:1], hosts[1:]):
+        seconds = wait_for(f"{wanted[0].name} answers", lambda them=wanted: any(map(desk.answers, them)), 240)
+        say(f"after {seconds:.0f} s: {', '.join(host.name for host in wanted if desk.answers(host))} answers")
 
 
 def doors(hosts: Sequence[Host], stranger: Host) -> list[Door]:
@@ -94,6 +94,11 @@ def doors(hosts: Sequence[Host], stranger: Host) -> list[Door]:
     if done.returncode:
         raise RuntimeError(done.stderr)
     return [Door(**values) for values in json.loads(done.stdout)]
+
+
+def table(doors: Sequence[Door]) -> str:
+    """A line for each."""
+    return "\n".join(f"{door.host}:{door.port:<6} {door.owner[:32]:<32} {door.found}" for door in doors)
 
 
 def secrets_seen(desk: Desk, hosts: Sequence[Host]) -> list[str]:
@@ -116,8 +121,9 @@ def walk(made: Sequence[Host], *, short: bool) -> int:
     """Everything in order; the exit status."""
     *hosts, stranger = made
     desk, done = Desk(hosts), Walk()
-    with done.step("ray up cluster.local.yaml"):
+    with done.step("ray up cluster.local.yaml, and the firewall"):
         desk.up()
+        desk.close_doors()
     with desk.tunnel():
         with done.step(f"{len(hosts)} hosts have joined"):
             desk.joined(len(hosts))
@@ -130,7 +136,10 @@ def walk(made: Sequence[Host], *, short: bool) -> int:
             serve(desk, hosts)
         with done.step("every door, tried by a host without token and key"):
             tried = doors(hosts, stranger)
-            say("\n".join(f"{d.host}:{d.port:<6} {d.owner[:32]:<32} {d.found}" for d in tried))
+            say(table(tried))
+        if not short:
+            with done.step("the same by a host of the cluster: what the token and the keys alone keep shut"):
+                say(table(doors(hosts, hosts[1])))
         leaks = secrets_seen(desk, hosts)
     with done.step("ray down"):
         desk.down()

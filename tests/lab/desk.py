@@ -82,6 +82,19 @@ class Desk:
             self.type("ray", "up", "--yes", "--no-config-cache", "cluster.local.yaml", folder=self.folder)
         )
 
+    def close_doors(self) -> None:
+        """serve/firewall.nft on every host."""
+        cluster = ", ".join(host.address for host in self.hosts)
+        for host in self.hosts:
+            line = f"nft --define cluster='{{ {cluster} }}' --file ~/tweetelm/serve/firewall.nft"
+            say(f"{host.name}# {line}")
+            wait_for(
+                f"{host.name} has the file", lambda h=host: h.run("ls ~/tweetelm/serve").returncode == 0, 120
+            )
+            done = host.run(line)
+            if done.returncode:
+                raise RuntimeError(done.stderr)
+
     def down(self) -> Typed:
         """The workers first: `ray down` stops the head only."""
         must(
@@ -150,6 +163,13 @@ class Desk:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
             found: dict[str, Any] = json.load(answer)
         return found
+
+    def answers(self, host: Host) -> bool:
+        """Whether that host's endpoint answers a question."""
+        try:
+            return bool(self.ask(host)["data"])
+        except OSError:
+            return False
 
 
 def filled_in(hosts: Sequence[Host]) -> str:

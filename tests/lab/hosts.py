@@ -20,7 +20,7 @@ import psutil
 
 ROOT = Path(__file__).parents[2]
 GATEWAY = "10.0.0.1"  # the world's own address: the laptop from which people type
-TOOLS = ("ip", "unshare", "rsync", "ssh", "ssh-keygen", "/usr/sbin/sshd")
+TOOLS = ("ip", "nft", "unshare", "rsync", "ssh", "ssh-keygen", "/usr/sbin/sshd")
 _WORLD = "TWEETELM_LAB"
 _NEW = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
 
@@ -29,7 +29,8 @@ def missing() -> str:
     """Why hosts cannot be made here, or nothing."""
     lacking = [tool for tool in TOOLS if not shutil.which(tool)]
     if lacking:
-        return f"hosts need {', '.join(lacking)}: apt-get install iproute2 util-linux openssh-server rsync"
+        packages = "iproute2 nftables util-linux openssh-server rsync"
+        return f"hosts need {', '.join(lacking)}: apt-get install {packages}"
     if os.geteuid() != 0:
         return "hosts need root: they are Linux namespaces with mounts of their own"
     trial = "mount -t tmpfs tmpfs $0 && mkdir $0/files $0/work $0/root && "
