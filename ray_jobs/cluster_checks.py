@@ -12,8 +12,6 @@ from typing import Any
 from ray_jobs import cluster_aws
 from ray_jobs.cluster_text import FILL_IN, ClusterFile, Problem
 
-_TOKEN = "ray_auth_token"
-
 
 def problems(file: ClusterFile) -> list[Problem]:
     """All of them at once, by line; those of the machine this runs on come first."""
@@ -73,23 +71,23 @@ def _said(file: ClusterFile, error: Any) -> Iterator[Problem]:
 
 
 def _mounts(file: ClusterFile) -> Iterator[Problem]:
-    """What is copied to the nodes is there, and the token is private."""
+    """What is copied to the nodes is there, and secrets are private."""
     for remote, local in file.config.get("file_mounts", {}).items():
         source, line = Path(local).expanduser(), file.line("file_mounts", remote)
-        if source.name == _TOKEN:
-            yield from _token(source, line)
+        if source.parent.name == "secrets":
+            yield from _secret(source, line)
         elif not source.exists():
             yield Problem(
                 line, f"there is no {local} to copy to the nodes", "run it at the top of the repository"
             )
 
 
-def _token(path: Path, line: int) -> Iterator[Problem]:
+def _secret(path: Path, line: int) -> Iterator[Problem]:
     if not path.is_file() or not path.read_text().strip():
-        yield Problem(line, f"the token {path} is {'empty' if path.is_file() else 'not there'}", "make token")
+        yield Problem(line, f"{path} is {'empty' if path.is_file() else 'not there'}", "make token")
     elif path.stat().st_mode & 0o777 != 0o600:
         mode = path.stat().st_mode & 0o777
-        yield Problem(line, f"the token {path} has mode {mode:04o}; others may read it", f"chmod 600 {path}")
+        yield Problem(line, f"{path} has mode {mode:04o}; others may read it", f"chmod 600 {path}")
 
 
 def _own_machines(file: ClusterFile) -> Iterator[Problem]:
@@ -101,7 +99,6 @@ def _own_machines(file: ClusterFile) -> Iterator[Problem]:
     seen: set[str] = set()
     for address, line in places:
         yield from _address(str(address), line, seen)
-    yield from _head_twice(file, str(provider.get("head_ip")))
     yield from _key(file)
 
 
@@ -115,16 +112,6 @@ def _address(address: str, line: int, seen: set[str]) -> Iterator[Problem]:
     if address in seen:
         yield Problem(line, f"{address} is there twice", "each machine once, the head not among the workers")
     seen.add(address)
-
-
-def _head_twice(file: ClusterFile, head: str) -> Iterator[Problem]:
-    """The head's command names its address a second time, because YAML cannot put one value into another."""
-    for row, command in enumerate(file.config.get("head_start_ray_commands", [])):
-        _, flag, rest = command.partition("--node-ip-address=")
-        given = rest.split()[0] if flag else head
-        if FILL_IN not in head + given and given != head and not given.startswith("$"):
-            line = file.line("head_start_ray_commands", row)
-            yield Problem(line, f"{flag}{given}, but the head is {head}", f"{flag}{head}")
 
 
 def _key(file: ClusterFile) -> Iterator[Problem]:

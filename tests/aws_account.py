@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 REGION = "us-east-1"
 ZONES = ("us-east-1a", "us-east-1b")
 DOOR = "eice-0123456789abcdef0"  # moto has no Instance Connect Endpoints
-TOKEN = "5ec2e7" * 8
+SECRET = "5ec2e7" * 8
 _IMAGE = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-22.04/latest/ami-id"
 _SSH = """#!{python}
 import json, os, shutil, sys
@@ -86,7 +86,7 @@ def tags(run: dict[str, Any], kind: str = "instance") -> dict[str, str]:
 
 @contextlib.contextmanager
 def account(folder: Path) -> Iterator[Record]:
-    """The account with the stack in it; `folder` holds the filled-in cluster.yaml, the token and a home."""
+    """The account with the stack in it; `folder` holds the filled-in cluster.yaml, the secrets and a home."""
     from ray.autoscaler._private.aws.utils import resource_cache
 
     record = Record(folder)
@@ -160,11 +160,13 @@ def _public_parameter(ssm: Any, image: str) -> None:
 
 
 def _cluster_file(record: Record) -> None:
-    token = record.folder / "ray_auth_token"
-    token.write_text(TOKEN)
-    token.chmod(0o600)
+    secrets = record.folder / "secrets"
+    secrets.mkdir()
+    for name in ("ray_auth_token", "api_keys"):
+        (secrets / name).write_text(SECRET)
+        (secrets / name).chmod(0o600)
     text = read(ROOT / "cluster.yaml").filled(record.outputs)
-    (record.folder / "cluster.yaml").write_text(text.replace("./secrets/ray_auth_token", str(token)))
+    (record.folder / "cluster.yaml").write_text(text.replace("./secrets/", f"{secrets}/"))
 
 
 def _look(record: Record) -> None:

@@ -8,7 +8,7 @@ import boto3
 import pytest
 import yaml
 
-from tests.aws_account import DOOR, REGION, TOKEN, Record, account, tags
+from tests.aws_account import DOOR, REGION, SECRET, Record, account, tags
 from tests.iam import Ask, allowed, arn, asks
 
 pytestmark = pytest.mark.slow
@@ -143,6 +143,8 @@ def test_nobody_touches_machines_of_others(cluster: Record, who: str, action: st
     ("action", "key", "may"),
     [
         ("GetObject", "data/hate.csv", True),
+        ("GetObject", "weights/openelm-270m/config.json", True),
+        ("PutObject", "weights/openelm-270m/config.json", False),
         ("PutObject", "data/hate.csv", False),
         ("PutObject", "runs/a/checkpoint", True),
         ("DeleteObject", "runs/a/checkpoint", True),
@@ -169,22 +171,18 @@ def test_every_connection_comes_in_by_the_door(cluster: Record) -> None:
     assert [command for command in commands if door not in " ".join(command)] == []
 
 
-def test_the_token_travels_as_a_private_file_and_is_never_said(cluster: Record) -> None:
-    carried = [command for command in cluster.commands() if command[-1].endswith("/home/ray/auth_token")]
+@pytest.mark.parametrize("name", ["auth_token", "api_keys"])
+def test_secrets_travel_as_private_files_and_are_never_said(cluster: Record, name: str) -> None:
+    carried = [command for command in cluster.commands() if command[-1].endswith(f"/home/ray/{name}")]
     assert [command[0] for command in carried] == ["rsync"]
     assert "-avz" in carried[0]  # which keeps the file's mode
     assert Path(carried[0][-2]).stat().st_mode & 0o777 == 0o600
     said = str(cluster.commands()) + str(cluster.calls) + (cluster.folder / "said").read_text()
-    assert TOKEN not in said
-    assert TOKEN not in (cluster.folder / "ray_bootstrap_config.yaml").read_text()
+    assert SECRET not in said
+    assert SECRET not in (cluster.folder / "ray_bootstrap_config.yaml").read_text()
 
 
 def test_the_containers_know_the_region_and_where_the_code_is(cluster: Record) -> None:
     (start,) = [command[-1] for command in cluster.commands() if "docker run" in command[-1]]
     for setting in ("AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1", "PYTHONPATH=/home/ray/app:"):
         assert f" -e {setting}" in start
-
-
-def test_the_head_reaches_workers_directly(cluster: Record) -> None:
-    given = yaml.safe_load((cluster.folder / "ray_bootstrap_config.yaml").read_text())
-    assert "ssh_proxy_command" not in given["auth"]
