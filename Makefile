@@ -6,9 +6,12 @@ READY := .venv/.ready
 REGISTRY ?= models
 TASK ?= hate
 CLUSTER ?= cluster.yaml
+DASHBOARD := http://127.0.0.1:8265
+TOKEN := secrets/ray_auth_token
+KEYS := secrets/api_keys
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: help setup demo real seeds data check test fmt train tune evaluate serve lab up submit dashboard deploy down bench clean
+.PHONY: help setup demo real seeds data check test fmt train tune evaluate serve lab token up submit dashboard deploy down bench clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -73,19 +76,59 @@ serve: setup ## serve the published models on this machine
 lab: setup ## a cluster of three hosts on this machine, from `ray up` to `ray down` (needs root)
 	@$(RUN) -m tests.lab $(ARGS)
 
-up: setup ## start the cluster of CLUSTER=cluster.yaml
-	$(BIN)/ray up --yes $(CLUSTER)
+token: $(TOKEN) $(KEYS) ## make a cluster's token and a key of its endpoint, if there are none yet
 
-dashboard: setup ## open a tunnel to the cluster's dashboard on port 8265
-	$(BIN)/ray dashboard $(CLUSTER)
+# Written under its name only when it is whole, never printed, and nobody else's to read.
+$(TOKEN): SECRET := secrets.token_hex(32)
+$(KEYS): SECRET := "first:" + secrets.token_urlsafe(32)
+$(TOKEN) $(KEYS): | setup
+	@mkdir -p $(@D)
+	@umask 077; $(RUN) -c 'import secrets; print($(SECRET))' > $@.new && mv $@.new $@
+	@echo "made $@"
+
+SHELL_NEEDS := export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$(CURDIR)/$(TOKEN)
+# What the clients of a cluster need; with the file alone, Ray sends nothing.
+define asks_with_token
+@test "$$RAY_AUTH_MODE" = token -a -n "$$RAY_AUTH_TOKEN$$RAY_AUTH_TOKEN_PATH" || \
+	{ echo "error: this shell has no token for the cluster; type: $(SHELL_NEEDS)" >&2; exit 2; }
+endef
+# Ray's autoscaler v2 starts only one worker of a cluster of one's own machines.
+V1 = $(if $(shell grep -E '^  type: local' $(CLUSTER)),RAY_UP_enable_autoscaler_v2=0 )
+
+up: setup token ## check the file of CLUSTER=cluster.yaml, then start the cluster
+	@$(RUN) -m ray_jobs.cluster_file $(CLUSTER)
+	$(V1)$(BIN)/ray up --yes $(CLUSTER)
+	@echo "In every shell that talks to the cluster, type: $(SHELL_NEEDS)"
+
+dashboard: setup ## open a tunnel to the cluster's dashboard on port 8265 (PORT=8000: to the endpoint)
+	@$(RUN) -m ray_jobs.cluster_file $(CLUSTER)
+	$(BIN)/ray dashboard $(if $(PORT),--port $(PORT) --remote-port $(PORT) )$(CLUSTER)
+
+# Where runs, models and data are: what the cluster file says, or STORE=s3://…; a flag that stands in JOB wins.
+STORE = $(shell $(RUN) -m ray_jobs.cluster_file $(CLUSTER) --store)
+flag = $(if $(PLACE),$(if $(findstring $(1),$(JOB)),, $(1) $(PLACE)/$(2)))
+RUNS = $(call flag,--run.storage,runs)$(call flag,--run.registry,models)$(call flag,--data.root,data)
+SCORES = $(call flag,--registry,models)$(call flag,--data,data)
+PLACES = $(if $(findstring ray_jobs.evaluate,$(JOB)),$(SCORES),$(RUNS))
 
 submit: setup ## run a job through the tunnel: make submit JOB="ray_jobs.train --task hate"
-	$(BIN)/ray job submit --address http://127.0.0.1:8265 --runtime-env runtime_env.yaml --working-dir . -- python -m $(JOB)
+	$(asks_with_token)
+	@test -n "$(JOB)" || { echo 'error: which job? type: make submit JOB="ray_jobs.train --task hate"' >&2; exit 2; }
+	$(eval PLACE := $(STORE))
+	$(BIN)/ray job submit --address $(DASHBOARD) --runtime-env runtime_env.yaml --working-dir . -- \
+		python -m $(JOB)$(PLACES)
 
+# The same file as here, with the registry of the store in it.
+DEPLOYED := .cache/serve.yaml
 deploy: setup ## put the published models behind the cluster's endpoint
-	$(BIN)/serve deploy --address http://127.0.0.1:8265 serve/config.yaml
+	$(asks_with_token)
+	$(eval PLACE := $(STORE))
+	@mkdir -p $(dir $(DEPLOYED))
+	@sed 's|^      registry: .*|      registry: $(if $(PLACE),$(PLACE)/)models|' serve/config.yaml > $(DEPLOYED)
+	$(BIN)/serve deploy --address $(DASHBOARD) $(DEPLOYED)
 
 down: setup ## stop the cluster
+	-@$(RUN) -m ray_jobs.stop_workers $(CLUSTER)
 	$(BIN)/ray down --yes $(CLUSTER)
 
 bench: setup ## measure what benchmarks/ claims, on this machine

@@ -14,6 +14,8 @@ from tests.s3 import BUCKET, object_storage
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+    from tests.aws_account import Record
+
 # A busy machine is no failure, and a red run must be red again.
 settings.register_profile("tweetelm", deadline=None, derandomize=True)
 settings.load_profile("tweetelm")
@@ -32,6 +34,14 @@ def remote(storage: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in storage.items():
         monkeypatch.setenv(name, value)
     return f"s3://{BUCKET}/{uuid.uuid4().hex}/models"
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> "Record":
+    """What a cluster on AWS did from `ray up` to `ray down`."""
+    from tests.aws_cluster import run  # here, for it takes a moment that few tests need
+
+    return run(tmp_path_factory.mktemp("cluster"))
 
 
 @pytest.fixture(scope="module")

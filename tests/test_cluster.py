@@ -1,18 +1,15 @@
-"""The cluster files, judged by Ray's own code: validation, the AWS bootstrap (on moto), the scheduler."""
+"""The cluster files, judged by Ray's own code: validation and the scheduler."""
 
 import copy
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 import yaml
 from jsonschema import ValidationError
-from moto import mock_aws
-from ray.autoscaler._private.aws.config import bootstrap_aws
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.autoscaler.v2.instance_manager.config import AutoscalingConfig
 from ray.autoscaler.v2.scheduler import ResourceDemandScheduler, SchedulingRequest
@@ -61,7 +58,7 @@ def test_everything_to_fill_in_stands_at_the_top_and_is_used(name: str) -> None:
     anchors = re.findall(r"^  \w+: &(\w+)", text.partition("cluster_name:")[0], re.MULTILINE)
     assert anchors
     assert [anchor for anchor in anchors if f"*{anchor}\n" not in text] == []
-    assert text.rindex("# CHANGE") < text.index("cluster_name:")
+    assert text.rindex("FILL-IN") < text.index("cluster_name:")
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -128,7 +125,10 @@ def test_the_container_has_the_ray_and_the_python_of_the_project() -> None:
 # --- what Ray's scheduler would launch ---
 
 
-def launched(request: dict[str, float], failing: tuple[str, ...] = ()) -> dict[str, int]:
+WORKERS = ["g6_spot", "g5_spot", "g6_on_demand", "g5_on_demand"]
+
+
+def launched(request: dict[str, float], failing: Sequence[str] = ()) -> dict[str, int]:
     """Node types and counts that the autoscaler launches for one request, beside the head."""
     config = AutoscalingConfig(read(AWS), skip_content_hash=True)
     demand = ResourceRequestUtil.group_by_count([ResourceRequestUtil.make(request)])
@@ -148,106 +148,19 @@ def launched(request: dict[str, float], failing: tuple[str, ...] = ()) -> dict[s
 
 
 def test_without_work_there_is_no_worker() -> None:
-    workers = {k: v for k, v in read(AWS)["available_node_types"].items() if k != "head"}
-    assert len(workers) == 2
-    assert all(worker["min_workers"] == 0 for worker in workers.values())
+    types = read(AWS)["available_node_types"]
+    assert list(types) == ["head", *WORKERS]
+    assert all(types[name]["min_workers"] == 0 for name in WORKERS)
 
 
-def test_a_gpu_is_bought_on_the_spot_market_first() -> None:
-    assert launched({"GPU": 1, "CPU": 1}) == {"gpu_spot": 1}
-
-
-def test_a_gpu_is_bought_on_demand_while_there_is_no_spot_capacity() -> None:
-    assert launched({"GPU": 1, "CPU": 1}, failing=("gpu_spot",)) == {"gpu_on_demand": 1}
+@pytest.mark.parametrize("gone", range(len(WORKERS)))
+def test_a_gpu_is_bought_on_the_spot_market_first_and_on_demand_while_that_has_none(gone: int) -> None:
+    assert launched({"GPU": 1, "CPU": 1}, failing=WORKERS[:gone]) == {WORKERS[gone]: 1}
 
 
 def test_the_head_takes_no_work() -> None:
     assert read(AWS)["available_node_types"]["head"]["resources"] == {"CPU": 0}
-    assert launched({"CPU": 1}) == {"gpu_spot": 1}
-
-
-# --- what Ray's AWS bootstrap would do with an account ---
-
-
-@pytest.fixture
-def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    """A make-believe AWS account with all that cluster.yaml asks for, and cluster.yaml filled in with it."""
-    monkeypatch.setenv("HOME", str(tmp_path))  # Ray writes the key pair's private half to ~/.ssh
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    with mock_aws():
-        yield filled_in(read(AWS))
-
-
-def filled_in(config: dict[str, Any]) -> dict[str, Any]:
-    region, zones = config["metadata"]["region"], config["metadata"]["zones"].split(",")
-    ec2, iam = boto3.client("ec2", region_name=region), boto3.client("iam", region_name=region)
-    vpc = ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
-    subnets = [
-        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.1.{i}.0/24", AvailabilityZone=zone)["Subnet"]["SubnetId"]
-        for i, zone in enumerate(zones)
-    ]
-    group = ec2.create_security_group(GroupName="ours", Description="ours", VpcId=vpc)["GroupId"]
-    inside = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group}]}
-    bastion = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "10.1.9.0/24"}]}
-    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[inside, bastion])
-    for node_type in config["available_node_types"].values():
-        node = node_type["node_config"]
-        node |= {"SubnetIds": subnets, "SecurityGroupIds": [group]}
-        node["ImageId"] = ec2.describe_images()["Images"][0]["ImageId"]
-    for key in ("head_profile", "worker_profile"):
-        iam.create_instance_profile(InstanceProfileName=config["metadata"][key]["Name"])
-    return config
-
-
-def open_groups(config: dict[str, Any]) -> set[str]:
-    """Those of the configuration's security groups that let in traffic from anywhere."""
-    nodes = [node_type["node_config"] for node_type in config["available_node_types"].values()]
-    ids = sorted({group for node in nodes for group in node["SecurityGroupIds"]})
-    groups = boto3.client("ec2", region_name=config["provider"]["region"]).describe_security_groups(
-        GroupIds=ids
-    )
-    return {
-        group["GroupId"]
-        for group in groups["SecurityGroups"]
-        for rule in group["IpPermissions"]
-        if any(ip["CidrIp"] == "0.0.0.0/0" for ip in rule.get("IpRanges", []))
-        or any(ip["CidrIpv6"] == "::/0" for ip in rule.get("Ipv6Ranges", []))
-    }
-
-
-@pytest.mark.slow
-def test_ray_up_uses_our_security_group_alone_and_leaves_it_closed(account: dict[str, Any]) -> None:
-    ec2 = boto3.client("ec2", region_name=account["provider"]["region"])
-    before = ec2.describe_security_groups()["SecurityGroups"]
-    ready = bootstrap_aws(check(account))
-    assert ec2.describe_security_groups()["SecurityGroups"] == before
-    for name, node_type in ready["available_node_types"].items():
-        ours = account["available_node_types"][name]["node_config"]
-        for key in ("SecurityGroupIds", "SubnetIds", "IamInstanceProfile", "ImageId", "MetadataOptions"):
-            assert node_type["node_config"][key] == ours[key]
-    assert open_groups(ready) == set()
-
-
-@pytest.mark.slow
-def test_without_our_security_group_ray_would_open_a_port_to_the_internet(account: dict[str, Any]) -> None:
-    """Why the file names a group; and that the test above can see an open port."""
-    for node_type in account["available_node_types"].values():
-        del node_type["node_config"]["SecurityGroupIds"]
-    assert open_groups(bootstrap_aws(check(account)))
-
-
-@pytest.mark.slow
-def test_workers_do_not_get_the_head_s_rights(account: dict[str, Any]) -> None:
-    types = bootstrap_aws(check(account))["available_node_types"]
-    profiles = {
-        name: node_type["node_config"]["IamInstanceProfile"]["Name"] for name, node_type in types.items()
-    }
-    assert profiles == {
-        "head": "tweetelm-head",
-        "gpu_spot": "tweetelm-worker",
-        "gpu_on_demand": "tweetelm-worker",
-    }
+    assert launched({"CPU": 1}) == {"g6_spot": 1}
 
 
 @pytest.mark.parametrize("name", FILES)
