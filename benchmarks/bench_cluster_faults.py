@@ -1,0 +1,203 @@
+"""A cluster of three hosts on this machine, and what becomes of its work when hosts fail.
+
+A worker host is switched off while it trains, while a search runs and while it serves; its network is cut for
+5, 30 and 120 seconds. Weights must be those of a run that was left alone, bit for bit, and a search must have
+the same trials.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.cluster_callers import Callers
+from benchmarks.timing import machine, publish
+from tests.lab import hosts as lab
+from tests.lab.desk import SHARED, Desk, must, say
+from tests.lab.hosts import Host, wait_for
+
+COMMON = "--task hate --data.root sample --data.limit 300 --model.name scratch-1m --model.max-tokens 64"
+COMMON += f" --loop.precision float32 --tracking.wandb off --run.storage {SHARED}/runs"
+COMMON += f" --run.registry {SHARED}/models"
+TRAIN = (
+    f"{COMMON} --loop.batch-tokens 512 --loop.epochs 4 --loop.checkpoint-every 5 --run.workers 2 --run.cpus 2"
+)
+SEARCH = f"{COMMON} --loop.batch-tokens 512 --loop.epochs 2 --space tiny --trials 4"
+BEFORE = 8  # steps that a run has done when something happens to it
+PATIENCE_S = 900
+Fault = Callable[[Host], float]
+
+
+def power_off(host: Host) -> float:
+    """For good; returns when it happened."""
+    moment = time.monotonic()
+    host.power_off()
+    return moment
+
+
+def cut(seconds: float) -> Fault:
+    """The network is gone for so long."""
+
+    def fault(host: Host) -> float:
+        moment = time.monotonic()
+        host.cut()
+        time.sleep(seconds)
+        host.mend()
+        return moment
+
+    return fault
+
+
+class Bench:
+    """The cluster, and what was seen."""
+
+    def __init__(self, hosts: Sequence[Host]) -> None:
+        self.hosts, self.desk = list(hosts), Desk(hosts)
+        self.shared = hosts[0].folder / "shared"
+        self.seen: list[str] = []
+
+    def note(self, line: str) -> None:
+        say(line)
+        self.seen.append(f"- {line}")
+
+    # --- the cluster ---
+
+    def whole(self) -> float:
+        """Seconds until every host is there again; one that is off is switched on."""
+        for host in self.hosts:
+            if host.process is None:
+                host.power_on()
+        return self.desk.joined(len(self.hosts), 600)
+
+    def busy(self, word: str) -> Host:
+        """A host other than the head on which such a process runs."""
+        found: list[Host] = []
+
+        def look() -> bool:
+            found[:] = [host for host in self.hosts[1:] if any(word in line for line in host.processes())]
+            return bool(found)
+
+        wait_for(f"a worker host runs {word}", look, PATIENCE_S)
+        return found[0]
+
+    def job(self, module: str, name: str, flags: str) -> str:
+        """Submit, and return its id."""
+        must(self.desk.submit("python", "-m", module, "--name", name, *flags.split(), wait=False))
+        jobs = [job for job in self.desk.get("/api/jobs/") if f"--name {name} " in job["entrypoint"]]
+        return str(max(jobs, key=lambda job: job["start_time"])["submission_id"])
+
+    def ended(self, job: str) -> str:
+        """Its status once it has one that lasts."""
+        last = ("SUCCEEDED", "FAILED", "STOPPED")
+        wait_for(f"{job} has ended", lambda: self.desk.get(f"/api/jobs/{job}")["status"] in last, PATIENCE_S)
+        return str(self.desk.get(f"/api/jobs/{job}")["status"])
+
+    # --- what a run has done ---
+
+    def steps(self, name: str) -> int:
+        """The last step in its history."""
+        path = self.shared / "runs" / name / "history.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return max((json.loads(line).get("step", 0) for line in lines if line.endswith("}")), default=0)
+
+    def fingerprint(self, name: str) -> str:
+        """sha256 of the weights and the optimiser in the last checkpoint."""
+        states = (self.shared / "runs" / name).glob("checkpoint_*/state.json")
+        folders = {json.loads(path.read_text())["progress"]["step"]: path.parent for path in states}
+        last = folders[max(folders)]
+        content = b"".join((last / f"{part}.safetensors").read_bytes() for part in ("model", "optimizer"))
+        return hashlib.sha256(content).hexdigest()[:16]
+
+    def samples(self, name: str) -> list[str]:
+        """The trials of a finished search."""
+        result: dict[str, Any] = json.loads((self.shared / "runs" / name / "result.json").read_text())
+        return sorted(json.dumps(trial["sample"], sort_keys=True) for trial in result["trials"])
+
+    # --- faults ---
+
+    def training(self, name: str, fault: Fault, what: str, expected: str) -> None:
+        job = self.job("ray_jobs.train", name, TRAIN)
+        wait_for(f"{name} has trained", lambda: self.steps(name) >= BEFORE, PATIENCE_S)
+        host, at = self.busy("RayTrainWorker"), self.steps(name)
+        moment = fault(host)
+        wait_for("the run is past that step", lambda: self.steps(name) > max(at, BEFORE) + 1, PATIENCE_S)
+        past = time.monotonic() - moment
+        status = self.ended(job)
+        same = "the same bits" if self.fingerprint(name) == expected else "OTHER WEIGHTS"
+        self.note(f"training, {what}: past that step {past:.0f} s later, {status}, {same} at the end")
+        self.whole()
+
+    def search(self, name: str, fault: Fault, what: str, expected: list[str]) -> None:
+        job = self.job("ray_jobs.tune", name, SEARCH)
+        host = self.busy("RayTrainWorker")
+        fault(host)
+        status = self.ended(job)
+        same = "the same trials" if self.samples(name) == expected else "OTHER TRIALS"
+        self.note(f"search, {what}: {status}, {same}")
+        self.whole()
+
+    def serving(self, fault: Fault, what: str) -> None:
+        """Callers ask the head; a host with a replica fails."""
+        callers = Callers(self.desk, self.hosts[:1])
+        callers.start()
+        host = self.busy("ServeReplica")
+        moment = fault(host)
+        running = wait_for("two replicas run", lambda: self.replicas() == 2, PATIENCE_S)
+        time.sleep(5.0)  # what callers notice when all is well again
+        callers.stop()
+        self.note(f"serving, {what}: {callers.outage(moment)}; two replicas {running:.0f} s after")
+        self.whole()
+
+    def replicas(self) -> int:
+        """Those on hosts that can be reached."""
+        answer = self.desk.get("/api/serve/applications/")["applications"]["tweetelm"]["deployments"]
+        found = answer["TweetClassifier"]["replicas"]
+        there = {host.address for host in self.hosts if host.process} & set(self.desk.nodes())
+        return sum(one["state"] == "RUNNING" and one["node_ip"] in there for one in found)
+
+
+def measure(bench: Bench) -> None:
+    """Everything but the head's death."""
+    off = "its host switched off"
+    bench.ended(bench.job("ray_jobs.train", "alone", TRAIN))
+    weights = bench.fingerprint("alone")
+    bench.training("off", power_off, off, weights)
+    for seconds in (5, 30, 120):
+        bench.training(f"cut{seconds}", cut(seconds), f"its network cut for {seconds} s", weights)
+    bench.ended(bench.job("ray_jobs.tune", "quiet", SEARCH))
+    bench.search("searched", power_off, off, bench.samples("quiet"))
+    bench.desk.deploy()
+    wait_for("two replicas run", lambda: bench.replicas() == 2, PATIENCE_S)
+    bench.serving(power_off, off)
+    for seconds in (5, 30, 120):
+        bench.serving(cut(seconds), f"its network cut for {seconds} s")
+
+
+def main() -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    if reason := lab.missing():
+        print(f"error: {reason}", file=sys.stderr)
+        return 2
+    if not lab.inside():
+        return lab.enter("benchmarks.bench_cluster_faults", sys.argv[1:])
+    lines = [machine(), ""]
+    with lab.hosts(3) as made:
+        bench = Bench(made)
+        bench.desk.up()
+        with bench.desk.tunnel():
+            bench.whole()
+            measure(bench)
+        bench.desk.down()
+    publish("Hosts that fail", [*lines, *bench.seen], arguments.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
