@@ -1,8 +1,8 @@
 """A cluster of three hosts on this machine, and what becomes of its work when hosts fail.
 
 A worker host is switched off while it trains, while a search runs and while it serves; its network is cut for
-5, 30 and 120 seconds. Weights must be those of a run that was left alone, bit for bit, and a search must have
-the same trials.
+5, 30 and 120 seconds; the head is switched off for two minutes. Weights must be those of a run that was left
+alone, bit for bit, and a search must have the same trials.
 """
 
 import argparse
@@ -27,6 +27,7 @@ TRAIN = (
     f"{COMMON} --loop.batch-tokens 512 --loop.epochs 4 --loop.checkpoint-every 5 --run.workers 2 --run.cpus 2"
 )
 SEARCH = f"{COMMON} --loop.batch-tokens 512 --loop.epochs 2 --space tiny --trials 4"
+HEADLESS_S = 120.0
 BEFORE = 8  # steps that a run has done when something happens to it
 PATIENCE_S = 900
 Fault = Callable[[Host], float]
@@ -159,9 +160,37 @@ class Bench:
         there = {host.address for host in self.hosts if host.process} & set(self.desk.nodes())
         return sum(one["state"] == "RUNNING" and one["node_ip"] in there for one in found)
 
+    def head(self, expected: str) -> None:
+        """Callers ask the workers; the head, on which a job runs, is off, and on again with its disk."""
+        with self.desk.tunnel():
+            self.job("ray_jobs.train", "headless", TRAIN)
+            wait_for("the run has trained", lambda: self.steps("headless") >= BEFORE, PATIENCE_S)
+        callers = Callers(self.desk, [host for host in self.hosts[1:] if self.desk.answers(host)])
+        callers.start()
+        moment = power_off(self.hosts[0])
+        time.sleep(HEADLESS_S)
+        alone = [self.desk.answers(host) for host in callers.hosts]
+        self.note(f"the head off: {sum(alone)} of {len(alone)} endpoints answer {HEADLESS_S:.0f} s later")
+        again = time.monotonic()
+        self.hosts[0].power_on()
+        self.desk.up()
+        with self.desk.tunnel():
+            joined = self.whole()
+            self.desk.deploy()
+            wait_for("two replicas run", lambda: self.replicas() == 2, PATIENCE_S)
+            ready = time.monotonic() - again
+            callers.stop()
+            status = self.ended(self.job("ray_jobs.train", "headless", TRAIN))
+        same = "the same bits" if self.fingerprint("headless") == expected else "OTHER WEIGHTS"
+        self.note(
+            f"the head on, `ray up`, `serve deploy`: {joined:.0f} s until all are in, {ready:.0f} until served"
+        )
+        self.note(f"callers of the other hosts in all that time: {callers.outage(moment)}")
+        self.note(f"the job submitted again: {status}, {same} at the end")
 
-def measure(bench: Bench) -> None:
-    """Everything but the head's death."""
+
+def measure(bench: Bench) -> str:
+    """Everything but the head's death; returns what the weights should be."""
     off = "its host switched off"
     bench.ended(bench.job("ray_jobs.train", "alone", TRAIN))
     weights = bench.fingerprint("alone")
@@ -175,6 +204,7 @@ def measure(bench: Bench) -> None:
     bench.serving(power_off, off)
     for seconds in (5, 30, 120):
         bench.serving(cut(seconds), f"its network cut for {seconds} s")
+    return weights
 
 
 def main() -> int:
@@ -193,7 +223,8 @@ def main() -> int:
         bench.desk.up()
         with bench.desk.tunnel():
             bench.whole()
-            measure(bench)
+            weights = measure(bench)
+        bench.head(weights)
         bench.desk.down()
     publish("Hosts that fail", [*lines, *bench.seen], arguments.out)
     return 0
