@@ -13,6 +13,7 @@ from benchmarks.report import Report
 from benchmarks.service import Driven, app, driven, wait_for
 from benchmarks.timing import machine
 from benchmarks.timing import publish as write
+from serve import client
 
 PUSH = (
     "RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S",
@@ -68,6 +69,18 @@ def watch(service: Driven, many: int, seconds: tuple[float, float, float]) -> Wa
     return watched
 
 
+def from_zero(service: Driven) -> str:
+    """Wait until no replica is left, and ask once."""
+    idle = time.monotonic()
+    wait_for("no replica runs", lambda: service.order(status=True)["replicas"] == {}, within_s=300)
+    gone, began = time.monotonic() - idle, time.monotonic()
+    client.post(service.classify_url, {"input": "anybody there?"}, timeout_s=120)
+    return (
+        f"- nobody calls any more: no replica {gone:.0f} s later; the next caller has an answer after "
+        f"{time.monotonic() - began:.1f} s"
+    )
+
+
 def report(watched: Watched, replicas: int) -> list[str]:
     (_, few), (up, many), (down, _) = watched.phases
     steps = [f"{count} replicas after {watched.first(up, count):.1f} s" for count in range(2, replicas + 1)]
@@ -115,6 +128,7 @@ def main() -> None:
     parser.add_argument(
         "--push", type=float, default=10.0, help="seconds between counts; Ray Serve's own: 10"
     )
+    parser.add_argument("--least", type=int, default=1, help="replicas; 0: none when idle")
     parser.add_argument("--out", type=Path, help="the report; the plot goes beside it, as .svg")
     arguments = parser.parse_args()
     lines, pushed = [machine(), ""], dict.fromkeys(PUSH, str(arguments.push))
@@ -124,7 +138,12 @@ def main() -> None:
     ):
         publish(Path(folder))
         args = {"registry": folder, "tasks": ["hate"], "device": "cpu", "cpus": 0.5, "threads": 1}
-        scale = {"min_replicas": 1, "max_replicas": arguments.replicas, "target_ongoing_requests": 16}
+        scale = {
+            "min_replicas": arguments.least,
+            "initial_replicas": 1,
+            "max_replicas": arguments.replicas,
+            "target_ongoing_requests": 16,
+        }
         scale |= {
             "upscale_delay_s": 5,
             "downscale_delay_s": arguments.downscale_delay,
@@ -133,12 +152,14 @@ def main() -> None:
         service.order(deploy=app(args, user_config={}, autoscaling_config=scale))
         wait_for("one replica runs", lambda: service.settled(1), within_s=180)
         watched = watch(service, arguments.many, tuple(arguments.seconds))
+        last = [] if arguments.least else [from_zero(service)]
     lines += [
         f"scratch-1m behind HAProxy, at most {arguments.replicas} replicas of half a processor, 16 requests "
         f"wanted for each; counts pushed every {arguments.push:g} s; downscale delay "
         f"{arguments.downscale_delay:g} s. Callers try three times.",
         "",
         *report(watched, arguments.replicas),
+        *last,
     ]
     write("Autoscaling", lines, arguments.out)
     if arguments.out:

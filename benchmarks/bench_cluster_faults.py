@@ -182,9 +182,7 @@ class Bench:
             callers.stop()
             status = self.ended(self.job("ray_jobs.train", "headless", TRAIN))
         same = "the same bits" if self.fingerprint("headless") == expected else "OTHER WEIGHTS"
-        self.note(
-            f"the head on, `ray up`, `serve deploy`: {joined:.0f} s to join, {ready:.0f} until served"
-        )
+        self.note(f"the head on, `ray up`, `serve deploy`: {joined:.0f} s to join, {ready:.0f} until served")
         self.note(f"callers of the other hosts in all that time: {callers.outage(moment)}")
         self.note(f"the job submitted again: {status}, {same} at the end")
 

@@ -20,9 +20,20 @@ import psutil
 
 ROOT = Path(__file__).parents[2]
 GATEWAY = "10.0.0.1"  # the world's own address: the laptop from which people type
-TOOLS = ("ip", "nft", "unshare", "rsync", "ssh", "ssh-keygen", "/usr/sbin/sshd")
+TOOLS = ("ip", "nft", "unshare", "setpriv", "rsync", "ssh", "ssh-keygen", "/usr/sbin/sshd")
 _WORLD = "TWEETELM_LAB"
-_NEW = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+_NEW = [
+    "setpriv",
+    "--pdeathsig",
+    "KILL",
+    "unshare",
+    "--net",
+    "--mount",
+    "--pid",
+    "--fork",
+    "--kill-child",
+    "--mount-proc",
+]
 
 
 def missing() -> str:
@@ -45,6 +56,7 @@ def missing() -> str:
 
 def enter(module: str, arguments: list[str]) -> int:
     """Run a module of ours in a new world and return its exit status; nothing of it is left afterwards."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory(prefix="lab") as folder:
         environment = {**os.environ, _WORLD: folder}
         line = [*_NEW, sys.executable, "-m", module, *arguments]
