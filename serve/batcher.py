@@ -11,6 +11,7 @@ from serve.backlog import Backlog
 from serve.batch import Item, Outcome, classify_each, token_count
 
 Tell = Callable[[int, int, float], None]
+GATHER_S, GATHER_SHARE = 0.005, 0.03  # at most so long, and so much of the time that the batch before took
 
 
 class Batcher:
@@ -18,7 +19,8 @@ class Batcher:
     caller.
 
     Nothing waits for a batch to fill. While one runs, the next gathers by itself, the larger the more there
-    is to do; a lone text goes at once (docs/decisions/0016).
+    is to do; a lone text goes at once. After a batch there is a moment for those whom it answered to ask
+    again, or the first of them would go alone and leave the others waiting (docs/decisions/0016).
     """
 
     def __init__(self, budget: int, tell: Tell) -> None:
@@ -55,10 +57,12 @@ class Batcher:
             except Exception as error:  # noqa: BLE001 — each caller gets it, and the next batch its turn
                 outcomes = [error] * len(items)
             self.running_since = None
-            self._count(items, time.monotonic() - began)
+            took = time.monotonic() - began
+            self._count(items, took)
             for (_, future), outcome in zip(batch, outcomes, strict=True):
                 if not future.done():
                     future.set_result(outcome)
+            await asyncio.sleep(min(GATHER_S, GATHER_SHARE * took))
 
     def _take(self) -> list[tuple[Item, asyncio.Future[Outcome]]]:
         """The first of those that wait, as many as fit; at least one, if any does."""

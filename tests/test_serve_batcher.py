@@ -1,5 +1,7 @@
 import asyncio
 import threading
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -48,6 +50,32 @@ def test_a_lone_text_goes_at_once() -> None:
     batcher = Batcher(100, lambda *told_now: told.append(told_now[:2]))
     asyncio.run(batcher.classify(items(hate, "abc")))
     assert (hate.batches, told) == ([1], [(3, 1)])
+
+
+class Slow(FakePredictor):
+    """A tenth of a second for each pass, however many texts."""
+
+    def classify(self, encoded: Sequence[Any]) -> list[Any]:
+        time.sleep(0.1)
+        return super().classify(encoded)
+
+
+def test_callers_who_ask_again_when_answered_stay_together() -> None:
+    """The network brings their next texts some tenths of a millisecond apart."""
+
+    async def caller(batcher: Batcher, hate: FakePredictor, place: int) -> None:
+        for _ in range(5):
+            await batcher.classify(items(hate, "abc"))
+            await asyncio.sleep(2e-4 * place)
+
+    async def scene() -> list[int]:
+        hate = Slow("hate")
+        batcher = Batcher(100, nothing)
+        await asyncio.gather(*(caller(batcher, hate, place) for place in range(8)))
+        return hate.batches
+
+    batches = asyncio.run(scene())
+    assert sum(batches) / len(batches) > 5, batches  # 1, 7, 1, 7, … without that moment
 
 
 def test_a_batch_holds_no_more_than_the_budget_and_a_text_that_exceeds_it_goes_alone() -> None:
