@@ -8,13 +8,14 @@ import pytest
 
 from tests.lab.hosts import missing
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.alone, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.skipif(bool(missing()), reason=missing())
-def test_three_hosts_train_serve_keep_strangers_out_and_end(tmp_path: Path) -> None:
+def test_three_hosts_train_serve_keep_strangers_out_and_end() -> None:
+    if reason := missing():
+        pytest.skip(reason)
     done = subprocess.run(
         [sys.executable, "-m", "tests.lab", "--short"],
         cwd=ROOT,

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import processes
 from benchmarks.faults import BAD, NORMAL_WITHIN_S, Outcome, Patient, patient, under_load
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.alone, pytest.mark.slow]
 RATE = 20.0
 # Behind HAProxy a replica that is to stop goes on for this long, by default 30 s: long for a test.
 

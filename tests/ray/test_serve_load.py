@@ -8,7 +8,7 @@ import pytest
 from benchmarks.load import run
 from benchmarks.stress import OVERLOAD, STEADY, Stress, only_refusals, stressed
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.alone, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
