@@ -75,10 +75,21 @@ class Journal:
         if self.bar is None or report.scores is not None:
             print(line, flush=True)
 
+    def say(self, line: str) -> None:
+        """Tell whoever reads along."""
+        if not self.quiet:
+            print(line, flush=True)
+
+    def leave(self) -> None:
+        """Tell the trackers that the run ends here unfinished."""
+        self.tracker.leave()
+        if self.bar is not None:
+            self.bar.close()
+
     def close(self, progress: Progress) -> None:
         """Finish the trackers and say why the run ended."""
-        if progress.stopped and not self.quiet:
-            print(f"stopped early after step {progress.step}: best was step {progress.best_step}", flush=True)
+        if progress.stopped:
+            self.say(f"stopped early after step {progress.step}: best was step {progress.best_step}")
         summary = {"best": progress.best, "best_step": progress.best_step, "steps": progress.step}
         self.tracker.finish(summary)
         if self.bar is not None:
