@@ -12,7 +12,7 @@ _SETTINGS = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # seconds between polls; each report waits for one
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "86400",  # a trial may wait for the ones before it
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # else every line of a worker appears twice
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # of use where nodes are taken back; a cluster sets it
+    "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "1",  # a host's notice is two minutes, of which this is lost
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",  # by default 15: training would yield to everything else on the machine
@@ -23,6 +23,7 @@ _SETTINGS = {
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a checkpoint between validations reports no score
     "TOKENIZERS_PARALLELISM": "false",
 }
+_ALONE = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}  # a process less, where no host can be taken back
 _GIB = 2**30
 
 
@@ -50,11 +51,11 @@ def connect() -> Resources:
     Raises:
         ConnectionError: RAY_ADDRESS names a cluster that cannot be reached.
     """
-    for key, value in _SETTINGS.items():
+    local = "RAY_ADDRESS" not in os.environ
+    for key, value in (_SETTINGS | (_ALONE if local else {})).items():
         os.environ.setdefault(key, value)
     import ray
 
-    local = "RAY_ADDRESS" not in os.environ
     try:
         if ray.is_initialized():
             pass

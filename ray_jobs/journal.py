@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _SPEAK_EVERY_S = 5.0
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(kw_only=True)
 class Journal:
@@ -58,9 +60,9 @@ class Journal:
         scores = {f"validation_{key}": value for key, value in (report.scores or {}).items()}
         self.tracker.log(metrics | scores, report.step)
         if not self.quiet:
-            self._say(report, metrics, seconds / self.steps * (report.total - report.step))
+            self._tell(report, metrics, seconds / self.steps * (report.total - report.step))
 
-    def _say(self, report: Report, metrics: dict[str, float], eta: float) -> None:
+    def _tell(self, report: Report, metrics: dict[str, float], eta: float) -> None:
         what = "epoch" if report.phase == CLASSIFY else "language modelling, epoch"
         line = (
             f"{what} {report.epoch:5.2f}  step {report.step}/{report.total}  loss {report.loss.item():.4f}  "
@@ -80,10 +82,25 @@ class Journal:
         """See that what was noted outlives this process."""
         self.home.keep()
 
+    def say(self, line: str) -> None:
+        """Tell whoever reads along."""
+        if not self.quiet:
+            print(line, flush=True)
+
+    def leave(self) -> None:
+        """Tell the trackers that the run ends here unfinished."""
+        self.tracker.leave()
+        try:
+            self.home.leave()
+        except OSError as error:  # the checkpoint before has its history; another error may be on its way
+            log.warning("the last lines of this run's history were not sent: %s", error)
+        if self.bar is not None:
+            self.bar.close()
+
     def close(self, progress: Progress) -> None:
         """Finish the trackers and say why the run ended; OSError if the history cannot be stored."""
-        if progress.stopped and not self.quiet:
-            print(f"stopped early after step {progress.step}: best was step {progress.best_step}", flush=True)
+        if progress.stopped:
+            self.say(f"stopped early after step {progress.step}: best was step {progress.best_step}")
         summary = {"best": progress.best, "best_step": progress.best_step, "steps": progress.step}
         self.tracker.finish(summary)
         self.home.leave()

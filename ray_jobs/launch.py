@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray.train
-from ray.train.torch import TorchTrainer
 from ray.train.v2.api.config import LoggingConfig
 
 from ray_jobs.cluster import Resources
 from ray_jobs.handover import SCORE, Setup, start_worker
 from ray_jobs.network import ClusterNetwork
 from ray_jobs.orphans import EndWithTheJob
-from ray_jobs.placement import cpus_each, must_wait, scaling
+from ray_jobs.placement import cpus_each, must_wait, scaling, tries
+from ray_jobs.stopping import StopsWhenAsked, Trainer
 from tweetelm import storage
 from tweetelm.config import TrainConfig, identity
 from tweetelm.overrides import completed, difference
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 RUN_FILE = "run.json"
 _COLLECTIVE_TIMEOUT_S = 300
+_LATE_CHECKPOINT_S = 60.0  # after a host is gone, for those that stay to finish writing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +93,8 @@ def train(
     waiting = must_wait(config, resources)
     if waiting and not quiet:
         print(waiting, flush=True)
-    watchers: list[Any] = [EndWithTheJob(), *callbacks]
-    trainer = TorchTrainer(
+    watchers: list[Any] = [EndWithTheJob(), StopsWhenAsked(), *callbacks]
+    trainer = Trainer(
         start_worker,
         train_loop_config={"setup": _setup(config, prepared, quiet)},
         scaling_config=scaling(config, resources),
@@ -101,7 +102,9 @@ def train(
             name=config.run_name,
             storage_path=storage_path(config),
             failure_config=ray.train.FailureConfig(  # type: ignore[call-arg]
-                max_failures=config.run.retries, controller_failure_limit=3
+                max_failures=config.run.retries,
+                controller_failure_limit=tries(config),
+                preemption_grace_s=_LATE_CHECKPOINT_S,
             ),
             checkpoint_config=ray.train.CheckpointConfig(
                 num_to_keep=2, checkpoint_score_attribute=SCORE, checkpoint_score_order="max"

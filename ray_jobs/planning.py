@@ -7,7 +7,7 @@ import torch
 from tokenizers import Tokenizer
 
 from ray_jobs.cluster import Resources
-from ray_jobs.placement import cpus_each, on_gpu
+from ray_jobs.placement import cpus_each, elastic, on_gpu
 from tweetelm.config import TrainConfig
 from tweetelm.encoding import pass_tokens
 from tweetelm.openelm import OpenELMConfig
@@ -96,7 +96,7 @@ def describe_plan(config: TrainConfig, prepared: Prepared, resources: Resources)
         ("run", config.run_name),
         ("task", f"{config.task} on {config.data.root}"),
         ("model", f"{config.model.name}, {needs.parameters:,} parameters, {_weights(config)}"),
-        ("workers", f"{config.run.workers} x {unit}"),
+        ("workers", _workers(config, unit)),
         (
             "rows",
             f"{len(rows):,} training ({left_out or 'none'} left out), {len(prepared.validation):,} "
@@ -114,6 +114,12 @@ def describe_plan(config: TrainConfig, prepared: Prepared, resources: Resources)
         ),
     ]
     return "\n".join(f"{name:<11} {value}" for name, value in lines)
+
+
+def _workers(config: TrainConfig, unit: str) -> str:
+    if elastic(config):
+        return f"{config.run.fewest} to {config.run.workers} x {unit}, as machines come and go"
+    return f"{config.run.workers} x {unit}"
 
 
 def _weights(config: TrainConfig) -> str:

@@ -3,6 +3,7 @@
 import logging
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from torch import nn
 from transformers.utils.logging import disable_progress_bar
 
 from ray_jobs.handover import SCORE, Setup
-from ray_jobs.journal import open_journal
+from ray_jobs.journal import Journal, open_journal
+from ray_jobs.leaving import LeftError, Notices
 from tweetelm.config import TrainConfig, identity
 from tweetelm.encoding import Encoder
 from tweetelm.evaluation.metrics import quick_score
@@ -52,15 +54,41 @@ def work(setup: Setup) -> None:
     scorer = Scorer(prepared.validation, config, strategy)
     hand_over = Reporter(config=config, prepared=prepared, state=state, leads=strategy.leads)
     metric = TASKS[config.task].metric
-    for report in fit(state, prepared.train, config, strategy=strategy, scorer=scorer, metric=metric):
+    steps = fit(state, prepared.train, config, strategy=strategy, scorer=scorer, metric=metric)
+    try:
+        _train(steps, state, Notices(strategy=strategy), hand_over, journal)
+    except BaseException:
         if journal:
-            journal.note(report)
-        if report.checkpoint:
-            if journal:
-                journal.keep()  # first: no checkpoint without its history
-            hand_over(report)
+            journal.leave()
+        raise
     if journal:
         journal.close(state.progress)
+
+
+def _train(
+    steps: Iterator[Report],
+    state: TrainingState,
+    asked_to_leave: Notices,
+    hand_over: "Reporter",
+    journal: Journal | None,
+) -> None:
+    """Take the steps, to the last or until all workers are asked to leave."""
+    for report in steps:
+        if journal:
+            journal.note(report)
+        done = report.step == report.total or state.progress.stopped
+        reason = "" if done else asked_to_leave()
+        if report.checkpoint or reason:
+            if journal:
+                journal.keep()  # first: no checkpoint without its history
+            hand_over(report, leaving=bool(reason))
+        if reason:
+            if journal:
+                journal.say(f"leaving after step {report.step}, which is saved: {reason}")
+            logging.getLogger("ray.train").setLevel(
+                logging.CRITICAL
+            )  # Ray would show a trace, as of an error
+            raise LeftError(reason)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +101,8 @@ class Reporter:
     leads: bool
     started: float = field(default_factory=time.perf_counter)
 
-    def __call__(self, report: Report) -> None:
+    def __call__(self, report: Report, *, leaving: bool = False) -> None:
+        """`leaving`: return when it is written."""
         scores = {f"validation_{key}": value for key, value in (report.scores or {}).items()}
         metrics = {
             "step": report.step,
@@ -85,7 +114,8 @@ class Reporter:
         }
         metrics[SCORE] = scores.get(f"validation_{TASKS[self.config.task].metric}", -1.0)
         checkpoint = self._save() if self.leads else None
-        ray.train.report(metrics, checkpoint=checkpoint, checkpoint_upload_mode=CheckpointUploadMode.ASYNC)
+        mode = CheckpointUploadMode.SYNC if leaving else CheckpointUploadMode.ASYNC
+        ray.train.report(metrics, checkpoint=checkpoint, checkpoint_upload_mode=mode)
 
     def _save(self) -> Checkpoint:
         folder = Path(tempfile.mkdtemp(prefix="tweetelm-"))  # Ray deletes it when it is uploaded

@@ -79,6 +79,14 @@ def changed(key: str) -> TrainConfig:
             "loop.precision is 'fp16'; expected one of 'auto', 'bf16', ",
         ),
         (lambda: RunConfig(workers=0), "run.workers is 0; expected at least 1"),
+        (
+            lambda: RunConfig(workers=2, min_workers=3),
+            "run.min_workers is 3; expected 1 to 2, which is run.workers",
+        ),
+        (
+            lambda: RunConfig(workers=2, min_workers=0),
+            "run.min_workers is 0; expected 1 to 2, which is run.workers",
+        ),
         (lambda: RunConfig(cpus=0), "run.cpus is 0; expected at least 1"),
         (lambda: RunConfig(retries=-1), "run.retries is -1; expected 0 or more"),
         (lambda: RunConfig(gpu="maybe"), "run.gpu is 'maybe'; expected one of 'auto', 'yes', 'no'"),

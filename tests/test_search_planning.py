@@ -64,6 +64,23 @@ def test_a_run_on_a_cluster_says_what_it_waits_for() -> None:
     assert must_wait(base(workers=2), cluster) == ""
 
 
+def test_an_elastic_run_needs_its_fewest_workers_only() -> None:
+    few = base(workers=4, min_workers=2)
+    assert scaling(few, LAPTOP).num_workers == (2, 4)
+    with pytest.raises(ValueError, match=r"at least 3 workers x 1 CPU = 3 CPUs, but this machine has 2"):
+        scaling(base(workers=4, min_workers=3), LAPTOP)
+    assert scaling(base(workers=2, min_workers=2), LAPTOP).num_workers == 2
+    assert slots(few, EIGHT_GPUS) == 2, "trials at once have all of their workers"
+
+
+def test_an_elastic_run_waits_for_its_fewest_workers_only() -> None:
+    cluster = Resources(cpus=8, gpus=2, local=False)
+    assert must_wait(base(workers=4, min_workers=2), cluster) == ""
+    waiting = must_wait(base(workers=8, min_workers=3), cluster)
+    assert waiting.startswith("waiting for 3 GPUs; the cluster has 2 now")
+    assert waiting.endswith("--run.min-workers 2")
+
+
 def test_one_trial_gets_ready_where_the_others_leave_no_place() -> None:
     assert share(plan(), 2, LAPTOP).ahead == 1
     assert share(plan(), 1, LAPTOP).ahead == 1  # one trial at a time gets both CPUs

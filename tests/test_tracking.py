@@ -1,20 +1,18 @@
 import json
 import os
-import struct
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tests.wandb_records import read_records
 from tweetelm.config import TrackingConfig, TrainConfig
 from tweetelm.tracking import History, Trackers, WandB, open_trackers, read_history, wandb_id, wandb_mode
 
 WARNING = "tweetelm.tracking"
-BLOCK, FULL, FIRST, MIDDLE, LAST = 32768, 1, 2, 3, 4
 
 TRAIN = """
 import sys
@@ -29,6 +27,10 @@ for step in range(begin + 1, end + 1):
     tracker.log({"loss": 1 / step, "tweets_per_second": 10.0}, step)
 if how == "finish":
     tracker.finish({"macro_f1": 0.5})
+if how == "leave":
+    tracker.leave()
+    import os
+    os._exit(1)  # as Ray ends a worker
 """
 
 
@@ -57,35 +59,16 @@ def python(folder: Path, script: str, *arguments: str) -> None:
     environment = {key: value for key, value in os.environ.items() if key not in hidden}
     environment |= {"HOME": str(folder), "PYTHONPATH": str(source), "WANDB_ERROR_REPORTING": "false"}
     command = [sys.executable, "-c", script, *arguments]
-    subprocess.run(command, check=True, env=environment, capture_output=True)
-
-
-def chunks(path: Path) -> Iterator[bytes]:
-    """The records of a .wandb file, which is LevelDB's log format after a header of seven bytes."""
-    data, place, parts = path.read_bytes(), 7, b""
-    assert data[:4] == b":W&B"
-    while place + 7 <= len(data):
-        room = BLOCK - place % BLOCK
-        if room < 7:
-            place += room
-            continue
-        _, size, kind = struct.unpack_from("<IHB", data, place)
-        part = data[place + 7 : place + 7 + size]
-        parts = part if kind in (FULL, FIRST) else parts + part
-        if kind in (FULL, LAST):
-            yield parts
-        place += 7 + size
+    subprocess.run(command, check=arguments[-1] != "leave", env=environment, capture_output=True)
 
 
 def wandb_files(folder: Path) -> list[dict[str, Any]]:
     """What each of wandb's offline files of a run holds, oldest first."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
     files: list[dict[str, Any]] = []
     for path in sorted(
         (folder / "run" / "wandb").glob("offline-run-*/*.wandb"), key=lambda p: p.stat().st_mtime
     ):
-        records = [Record.FromString(chunk) for chunk in chunks(path)]
+        records = read_records(path)
         run = next(record.run for record in records if record.HasField("run"))
         rows = [row.history for row in records if row.HasField("history")]
         summaries = [u for record in records if record.HasField("summary") for u in record.summary.update]
@@ -95,6 +78,8 @@ def wandb_files(folder: Path) -> list[dict[str, Any]]:
                 "config": {item.key: json.loads(item.value_json) for item in run.config.update},
                 "loss": {row.step.num: _value(row, "loss") for row in rows},
                 "artifacts": {r.artifact.type: r.artifact for r in records if r.HasField("artifact")},
+                "left": any(record.HasField("preempting") for record in records),
+                "exit": [record.exit.exit_code for record in records if record.HasField("exit")],
                 "summary": {u.key or u.nested_key[0]: json.loads(u.value_json) for u in summaries},
             }
         )
@@ -131,6 +116,18 @@ def test_a_second_process_with_the_same_name_continues_the_same_wandb_run(resume
     first, second = wandb_files(resumed)
     assert first["run"].run_id == second["run"].run_id == wandb_id("my/run")
     assert sorted(first["loss"]) == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.slow
+def test_a_run_that_leaves_has_written_all_and_is_not_finished(tmp_path: Path) -> None:
+    train(tmp_path, 0, 5, "leave")
+    train(tmp_path, 5, 7, "finish")
+    first, second = wandb_files(tmp_path)
+    assert sorted(first["loss"]) == [1, 2, 3, 4, 5]
+    assert (first["left"], first["exit"]) == (True, [1])
+    assert (second["left"], second["exit"]) == (False, [0])
+    history = read_history(tmp_path / "run" / "history.jsonl")
+    assert [line.get("step") for line in history] == [1, 2, 3, 4, 5, 6, 7, None]
 
 
 @pytest.mark.slow

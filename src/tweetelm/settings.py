@@ -205,6 +205,9 @@ class RunConfig:
 
     workers: int = 1
     """Ray Train workers, each with one GPU, or one CPU where there is none."""
+    min_workers: int | None = None
+    """Start, and go on when machines are lost, with as few workers as this, and take more, up to
+    --run.workers, when machines come. By default a run waits for all of its workers."""
     cpus: int | None = None
     """CPUs, and threads, of each worker; by default an equal share of this machine, 1 on a cluster."""
     gpu: Literal["auto", "yes", "no"] = "auto"
@@ -214,7 +217,7 @@ class RunConfig:
     registry: str = "models"
     """Folder or URL (s3://…, gs://…, az://…) for published models."""
     retries: int = 3
-    """How often a run restarts from its last checkpoint after losing a worker."""
+    """How often a run restarts from its last checkpoint after losing a worker without notice."""
     publish: bool = True
     """Publish the best checkpoint when training is done."""
     threshold: Literal["argmax", "validation"] = "argmax"
@@ -223,9 +226,18 @@ class RunConfig:
     replace: bool = False
     """Publish even if the model now served has a better validation metric."""
 
+    @property
+    def fewest(self) -> int:
+        """Workers that it takes at least."""
+        return self.workers if self.min_workers is None else self.min_workers
+
     def __post_init__(self) -> None:
         check_choices(self, "run.")
         require(self.workers >= 1, f"run.workers is {self.workers}; expected at least 1")
+        require(
+            self.min_workers is None or 1 <= self.min_workers <= self.workers,
+            f"run.min_workers is {self.min_workers}; expected 1 to {self.workers}, which is run.workers",
+        )
         require(self.cpus is None or self.cpus >= 1, f"run.cpus is {self.cpus}; expected at least 1")
         require(self.retries >= 0, f"run.retries is {self.retries}; expected 0 or more")
 

@@ -29,6 +29,9 @@ class Tracker(Protocol):
     def finish(self, summary: dict[str, Any]) -> None:
         """The run's results; nothing is logged afterwards."""
 
+    def leave(self) -> None:
+        """The run ends here without results, and may go on another time; nothing is logged afterwards."""
+
 
 class Trackers:
     """Several trackers as one."""
@@ -43,6 +46,10 @@ class Trackers:
     def finish(self, summary: dict[str, Any]) -> None:
         for tracker in self.trackers:
             tracker.finish(summary)
+
+    def leave(self) -> None:
+        for tracker in self.trackers:
+            tracker.leave()
 
 
 class History:
@@ -67,6 +74,9 @@ class History:
 
     def finish(self, summary: dict[str, Any]) -> None:
         self._file.write(_line({"summary": summary}))
+        self._file.close()
+
+    def leave(self) -> None:
         self._file.close()
 
 
@@ -132,6 +142,13 @@ class WandB:
     def finish(self, summary: dict[str, Any]) -> None:
         if self._run is not None:
             self._attempt("finish", lambda: (self._run.summary.update(summary), self._run.finish()))
+        self._run = None
+
+    def leave(self) -> None:
+        """The run is then `preempted` in Weights & Biases, until it goes on. A process that is killed loses
+        what wandb has not yet written: in offline mode, all of a short run."""
+        if self._run is not None:
+            self._attempt("leave", lambda: (self._run.mark_preempting(), self._run.finish(exit_code=1)))
         self._run = None
 
     def publish(self, folder: Path, version: str, task: str, card: dict[str, Any], served: bool) -> None:

@@ -40,7 +40,7 @@ class Desk:
         self.folder = hosts[0].folder / "desk"
         self.token, self.key = secrets.token_hex(32), secrets.token_urlsafe(32)
         (self.folder / "secrets").mkdir(parents=True)
-        for name in ("src", "serve"):
+        for name in ("src", "serve", "ray_jobs"):
             (self.folder / name).symlink_to(ROOT / name)
         self.keep("ray_auth_token", self.token)
         self.keep("api_keys", f"desk:{self.key}")

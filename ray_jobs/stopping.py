@@ -1,0 +1,120 @@
+"""`ray job stop`, or Ctrl-C: the run saves its state and closes its books before it ends."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import ray
+from ray.experimental.internal_kv import _internal_kv_get, _internal_kv_put
+from ray.train import ControllerError
+from ray.train.torch import TorchTrainer
+from ray.train.v2._internal.execution.callback import WorkerGroupCallback
+
+from ray_jobs.elastic import Elastic
+from ray_jobs.leaving import ask_to_leave
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_TRAINS = ("RUNNING", "PREEMPTING")
+
+
+class StoppedError(Exception):
+    """A person has stopped the run."""
+
+
+def _key() -> bytes:
+    return f"tweetelm-stop-{ray.get_runtime_context().get_job_id()}".encode()
+
+
+def ask_to_stop() -> None:
+    """End all runs of this job."""
+    _internal_kv_put(_key(), b"1")
+
+
+def asked_to_stop() -> bool:
+    """Whether somebody has, anywhere in this job."""
+    try:
+        return _internal_kv_get(_key()) is not None
+    except ray.exceptions.RpcError:  # the control plane is away for a moment: ask again
+        return False
+
+
+class StopsWhenAsked(WorkerGroupCallback):
+    """Called in a run's controller. First its workers leave; then it ends in place of starting new ones."""
+
+    def __init__(self) -> None:
+        self._workers: list[Any] = []
+
+    def before_worker_group_start(self, worker_group_context: Any) -> None:
+        if asked_to_stop():
+            raise ControllerError(StoppedError("stopped"))
+
+    def after_worker_group_start(self, worker_group: Any) -> None:
+        self._workers = worker_group.get_workers()
+
+    def after_worker_group_poll_status(self, worker_group_status: Any) -> None:
+        if self._workers and asked_to_stop():
+            ask_to_leave(self._workers, "the run was stopped")
+            self._workers = []
+
+
+class Trainer(TorchTrainer):  # typed as V1, is V2
+    """Ray's, with our answer to signals and our way to be elastic."""
+
+    def fit(self) -> Any:
+        """Train.
+
+        Raises:
+            KeyboardInterrupt: a signal has stopped it.
+        """
+        try:
+            with _handlers_kept():
+                return super().fit()
+        except ControllerError as error:
+            if isinstance(error.controller_failure, StoppedError):
+                raise KeyboardInterrupt from None
+            raise
+
+    def _initialize_and_run_controller(self, **parts: Any) -> Any:
+        sizes: Any = self.scaling_config
+        if sizes.elasticity_enabled:
+            parts["scaling_policy"] = Elastic(sizes)
+        return super()._initialize_and_run_controller(**parts)  # type: ignore[misc]
+
+    def _register_sigint_handler(self, controller: Any) -> None:
+        """Ray's own answers to SIGINT with exit status 0, and to SIGTERM not at all."""
+
+        def answer(_signal: int, _frame: Any) -> None:
+            for each in _SIGNALS:
+                signal.signal(each, signal.default_int_handler)  # a second one does not wait
+            if not _trains(controller):
+                raise KeyboardInterrupt
+            print("stopping: the state of the next step is saved first", flush=True)
+            ask_to_stop()
+
+        for each in _SIGNALS:
+            signal.signal(each, answer)
+
+
+def _trains(controller: Any) -> bool:
+    """Whether there are workers that could save anything."""
+    try:
+        state = ray.get(controller.get_state.remote(), timeout=1)
+    except (ray.exceptions.RayError, TimeoutError):  # it waits for places, or is gone
+        return False
+    return state._state_type.state_name in _TRAINS
+
+
+@contextlib.contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """Signals are answered afterwards as they were before."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {each: signal.getsignal(each) for each in _SIGNALS}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

@@ -1,0 +1,142 @@
+"""Machines that go with a notice, go without, and come, on a real cluster of two nodes."""
+
+import dataclasses
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+import torch
+
+from ray_jobs.cluster import Resources
+from tests.metadata import metadata
+from tests.ray.head import Cluster, wait_for
+from tests.ray.nodes import Joined, joined
+from tests.ray.recorded import Running, frozen
+from tweetelm.config import (
+    DataConfig,
+    LoopConfig,
+    ModelConfig,
+    OptimConfig,
+    RunConfig,
+    TrackingConfig,
+    TrainConfig,
+)
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+ROOT = Path(__file__).parents[2]
+CPUS = 2  # of each node and of each worker, so that two workers never share a node
+HERE = Resources(cpus=2 * CPUS, gpus=0, local=True)
+
+
+def configuration(folder: Path, name: str, fewest: int | None = None, **loop: Any) -> TrainConfig:
+    return TrainConfig(
+        task="hate",
+        name=name,
+        data=DataConfig(root="sample", limit=300),
+        model=ModelConfig(name="scratch-1m", max_tokens=64),
+        optim=OptimConfig(lr=1e-4),
+        loop=LoopConfig(epochs=12, batch_tokens=640, micro_tokens=640, precision="float32", **loop),
+        run=RunConfig(workers=2, min_workers=fewest, cpus=CPUS, storage=str(folder / "runs"), retries=1),
+        tracking=TrackingConfig(wandb="off"),
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("elastic")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def watched(driver: Cluster) -> Iterator[None]:
+    """Ray Train looks for notices, and quickly. A worker has one thread: all nodes are the same machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ray_jobs.launch.cpus_each", lambda *_: 1)
+        patch.setenv("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "1")
+        patch.setenv("RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S", "0.2")
+        yield
+
+
+@pytest.fixture(scope="module")
+def second(driver: Cluster) -> Iterator[Joined]:
+    with joined(driver, CPUS) as node:
+        yield node
+
+
+@pytest.fixture(scope="module")
+def undisturbed(driver: Cluster, folder: Path, second: Joined) -> dict[str, torch.Tensor]:
+    return Running(configuration(folder, "undisturbed"), HERE, driver.logs).start().end()
+
+
+def watcher(cluster: Cluster, node: Joined, address: str) -> "subprocess.Popen[str]":
+    line = [sys.executable, "-m", "ray_jobs.spot", "--address", cluster.address, "--node", node.id]
+    return subprocess.Popen(
+        [*line, "--metadata", address, "--every", "0.2"],
+        env={**cluster.env, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_a_spot_notice_moves_a_run_elsewhere_from_the_very_step(
+    undisturbed: dict[str, torch.Tensor], driver: Cluster, folder: Path, second: Joined
+) -> None:
+    config = configuration(folder, "noticed")
+    config = dataclasses.replace(config, run=dataclasses.replace(config.run, retries=0))
+    run = Running(config, HERE, driver.logs).start()
+    with metadata() as service:
+        process = watcher(driver, second, service.address)
+        wait_for("the first epoch is over", lambda: bool(run.reports()))
+        with frozen(driver):
+            service.take_back(60)
+            out, _ = process.communicate(timeout=60)
+        wait_for("the empty node has ended", lambda: not second.alive())
+    with joined(driver, CPUS):
+        weights = run.end()
+    assert process.returncode == 0, out
+    assert f"draining node {second.id}" in out
+    (left,) = run.said(r"leaving after step (\d+), which is saved: 1 of its machines")
+    assert run.said(r"resuming noticed at step (\d+)") == [left]
+    assert all(torch.equal(undisturbed[key], weights[key]) for key in undisturbed)
+
+
+def recount() -> None:
+    """Have what is there counted now, not within the next 20 seconds."""
+    coordinator = ray.get_actor("AutoscalingCoordinator", namespace="AutoscalingCoordinator")
+    ray.get(coordinator.get_reserved_resources.remote("nobody", recompute=True))
+
+
+def test_a_run_goes_on_with_fewer_workers_and_grows_again(
+    undisturbed: dict[str, torch.Tensor],
+    driver: Cluster,
+    folder: Path,
+    second: Joined,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ray_jobs.placement.RESIZE_EVERY_S", 0.5)
+    run = Running(configuration(folder, "elastic", fewest=1, checkpoint_every=2), HERE, driver.logs)
+    with joined(driver, CPUS) as lost:
+        second.lose()  # if it is still there: nothing must be spare
+        wait_for("it is gone", lambda: not second.alive())
+        recount()
+        run.start()
+        wait_for("two workers train", lambda: bool(run.reports()))
+        with frozen(driver):
+            lost.lose()
+        wait_for("one worker trains", lambda: run.reports()[-1][1] == 1)
+    with ExitStack() as stack:
+        with frozen(driver):
+            stack.enter_context(joined(driver, CPUS))
+            recount()
+        weights = run.end()
+    sizes = [size for _, size in run.reports()]
+    assert [b for a, b in zip([0, *sizes], sizes, strict=False) if a != b] == [2, 1, 2]
+    (left,) = run.said(r"leaving after step (\d+), which is saved: 1 workers become 2")
+    assert max(run.said(r"resuming elastic at step (\d+)")) == left
+    worst = max((undisturbed[key] - weights[key]).abs().max().item() for key in undisturbed)
+    assert worst < 1e-5

@@ -1,0 +1,90 @@
+"""`ray job stop`: the run can go on, its books say so, nothing is left, and the same command goes on."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import ray
+
+from tests.ray.head import Cluster, command, train_workers, wait_for
+from tests.ray.recorded import frozen
+from tests.wandb_records import read_records
+from tweetelm.tracking import read_history
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+ROOT = Path(__file__).parents[2]
+
+
+def job(cluster: Cluster, *line: str) -> str:
+    """What `ray job …` prints; it must succeed."""
+    done = subprocess.run(
+        [command("ray"), "job", line[0], "--address", cluster.dashboard, *line[1:]],
+        cwd=ROOT,
+        env=cluster.env,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def submit(cluster: Cluster, folder: Path, *flags: str) -> str:
+    line = ["python", "-m", "ray_jobs.train", "--task", "hate", "--data.root", "sample", "--name", "stopped"]
+    line += ["--model.name", "scratch-1m", "--loop.epochs", "5", "--run.workers", "2"]
+    line += ["--loop.batch-tokens", "640", "--tracking.wandb", "offline", "--run.cpus", "1"]
+    line += ["--run.storage", str(folder / "runs"), "--run.registry", str(folder / "models")]
+    return job(
+        cluster, "submit", *flags, "--working-dir", ".", "--runtime-env", "runtime_env.yaml", "--", *line
+    )
+
+
+def books(run: Path) -> list[tuple[bool, list[int], list[int]]]:
+    """Of each of wandb's files: whether the run left, its exit codes, and its steps."""
+    found = []
+    for path in sorted(run.glob("wandb/offline-run-*/*.wandb"), key=lambda path: path.stat().st_mtime):
+        records = read_records(path)
+        steps = [record.history.step.num for record in records if record.HasField("history")]
+        codes = [record.exit.exit_code for record in records if record.HasField("exit")]
+        found.append((any(record.HasField("preempting") for record in records), codes, steps))
+    return found
+
+
+def saved(run: Path) -> int:
+    """The step of the last checkpoint."""
+    states = [json.loads(path.read_text()) for path in run.glob("checkpoint_*/state.json")]
+    return max(int(state["progress"]["step"]) for state in states)
+
+
+def free(state: str) -> bool:
+    """Whether all places are given back."""
+    groups = ray.util.placement_group_table().values()
+    return all(group["state"] == state for group in groups) and ray.available_resources().get("CPU") == 2
+
+
+def test_a_job_that_is_stopped_leaves_a_run_that_goes_on(driver: Cluster, tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "stopped"
+    id_ = re.findall(r"raysubmit_\w+", submit(driver, tmp_path, "--no-wait"))[0]
+    wait_for("it trains", lambda: bool(list(run.glob("checkpoint_*/state.json"))))
+    with frozen(driver):  # so that the end does not come first
+        job(driver, "stop", "--no-wait", id_)
+        wait_for("it was told", lambda: "stopping: the state" in job(driver, "logs", id_))
+    wait_for("it has ended", lambda: "was stopped" in job(driver, "status", id_))
+    log = job(driver, "logs", id_)
+    (step,) = (int(found) for found in re.findall(r"leaving after step (\d+), which is saved", log))
+    assert "the same command again goes on" in log
+    assert "Traceback" not in log, log
+    assert saved(run) == step
+    wait_for("no worker is left", lambda: not train_workers(driver))
+    wait_for("no place is taken", lambda: free("REMOVED"))
+    written = [line["step"] for line in read_history(run / "history.jsonl")]
+    assert books(run) == [(True, [1], written)]
+
+    again = submit(driver, tmp_path)
+    assert f"resuming stopped at step {step}" in again
+    assert "succeeded" in again
+    _, second, _ = books(run)
+    assert second[:2] == (False, [0])
+    assert min(second[2]) > step
