@@ -1,5 +1,6 @@
 """The first worker's account of a run: progress to read now, metrics to keep."""
 
+import logging
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
