@@ -10,6 +10,7 @@ import pytest
 
 from tests.test_cluster_file import LOCAL, OUTPUTS
 
+pytestmark = pytest.mark.slow  # half a second for each make
 ROOT = Path(__file__).parents[1]
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": "secrets/ray_auth_token"}
 NOTE = '#!/bin/sh\necho "v2=${RAY_UP_enable_autoscaler_v2-default} $(basename $0) $@" >> ran\n'
