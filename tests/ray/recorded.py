@@ -19,6 +19,7 @@ from ray_jobs.cluster import Resources
 from ray_jobs.launch import run_folder, train
 from tests.ray.head import Cluster, train_workers
 from tweetelm.config import TrainConfig
+from tweetelm.tracking import HISTORY, read_history
 from tweetelm.training.setup import prepare
 
 
@@ -59,6 +60,12 @@ class Running:
     @property
     def record(self) -> Path:
         return Path(f"{run_folder(self.config)}.jsonl")
+
+    def trains(self) -> bool:
+        """Whether it has taken a step."""
+        assert not self._error, self._error
+        history = Path(run_folder(self.config)) / HISTORY
+        return history.exists() and bool(read_history(history))
 
     def reports(self) -> list[tuple[int, int]]:
         """(step, number of workers) of each report."""

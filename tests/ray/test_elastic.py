@@ -40,7 +40,14 @@ def configuration(folder: Path, name: str, fewest: int | None = None, **loop: An
         data=DataConfig(root="sample", limit=300),
         model=ModelConfig(name="scratch-1m", max_tokens=64),
         optim=OptimConfig(lr=1e-4),
-        loop=LoopConfig(epochs=12, batch_tokens=640, micro_tokens=640, precision="float32", **loop),
+        loop=LoopConfig(
+            epochs=12,
+            batch_tokens=640,
+            micro_tokens=640,
+            precision="float32",
+            validate_every=1000,  # no checkpoint but the last, and those that a test is about
+            **loop,
+        ),
         run=RunConfig(workers=2, min_workers=fewest, cpus=CPUS, storage=str(folder / "runs"), retries=1),
         tracking=TrackingConfig(wandb="off"),
     )
@@ -72,10 +79,10 @@ def undisturbed(driver: Cluster, folder: Path, second: Joined) -> dict[str, torc
     return Running(configuration(folder, "undisturbed"), HERE, driver.logs).start().end()
 
 
-def watcher(cluster: Cluster, node: Joined, address: str) -> "subprocess.Popen[str]":
-    line = [sys.executable, "-m", "ray_jobs.spot", "--address", cluster.address, "--node", node.id]
+def watcher(cluster: Cluster, node: str, *flags: str) -> "subprocess.Popen[str]":
+    line = [sys.executable, "-m", "ray_jobs.spot", "--address", cluster.address, "--node", node]
     return subprocess.Popen(
-        [*line, "--metadata", address, "--every", "0.2"],
+        [*line, "--every", "0.2", *flags],
         env={**cluster.env, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -90,8 +97,8 @@ def test_a_spot_notice_moves_a_run_elsewhere_from_the_very_step(
     config = dataclasses.replace(config, run=dataclasses.replace(config.run, retries=0))
     run = Running(config, HERE, driver.logs).start()
     with metadata() as service:
-        process = watcher(driver, second, service.address)
-        wait_for("the first epoch is over", lambda: bool(run.reports()))
+        process = watcher(driver, second.id, "--metadata", service.address)
+        wait_for("it trains", run.trains)
         with frozen(driver):
             service.take_back(60)
             out, _ = process.communicate(timeout=60)
@@ -126,6 +133,7 @@ def test_a_run_goes_on_with_fewer_workers_and_grows_again(
         recount()
         run.start()
         wait_for("two workers train", lambda: bool(run.reports()))
+        process = watcher(driver, lost.id, "--metadata", "http://127.0.0.1:1")  # where nothing listens
         with frozen(driver):
             lost.lose()
         wait_for("one worker trains", lambda: run.reports()[-1][1] == 1)
@@ -140,3 +148,13 @@ def test_a_run_goes_on_with_fewer_workers_and_grows_again(
     assert max(run.said(r"resuming elastic at step (\d+)")) == left
     worst = max((undisturbed[key] - weights[key]).abs().max().item() for key in undisturbed)
     assert worst < 1e-5
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, out
+    assert "Ray has ended here" in out
+
+
+def test_the_head_is_never_drained(driver: Cluster) -> None:
+    process = watcher(driver, ray.get_runtime_context().get_node_id(), "--now")
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 2, out
+    assert "is the head: the cluster ends with it" in out
