@@ -18,7 +18,8 @@ from benchmarks.cluster_callers import Callers
 from benchmarks.timing import machine, publish
 from tests.lab import hosts as lab
 from tests.lab.desk import SHARED, Desk, must, say
-from tests.lab.hosts import Host, wait_for
+from tests.lab.hosts import Host
+from tests.ray.head import wait_for
 
 COMMON = "--task hate --data.root sample --data.limit 300 --model.name scratch-1m --model.max-tokens 64"
 COMMON += f" --loop.precision float32 --tracking.wandb off --run.storage {SHARED}/runs"

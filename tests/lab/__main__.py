@@ -18,7 +18,8 @@ from pathlib import Path
 from tests.lab import hosts as lab
 from tests.lab.desk import SHARED, Desk, must, say
 from tests.lab.doors import Door
-from tests.lab.hosts import ROOT, Host, wait_for
+from tests.lab.hosts import ROOT, Host
+from tests.ray.head import wait_for
 
 TINY = "--task hate --data.root sample --data.limit 300 --model.name scratch-1m --model.max-tokens 64"
 TINY += f" --loop.epochs 2 --loop.batch-tokens 1024 --tracking.wandb off --run.storage {SHARED}/runs"

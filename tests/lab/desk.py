@@ -16,7 +16,8 @@ from typing import Any
 
 import yaml
 
-from tests.lab.hosts import ROOT, Host, wait_for
+from tests.lab.hosts import ROOT, Host
+from tests.ray.head import wait_for
 
 SHARED = "/srv/shared"
 DASHBOARD = "http://127.0.0.1:8265"

@@ -11,12 +11,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+
+from tests.ray.head import wait_for
 
 ROOT = Path(__file__).parents[2]
 GATEWAY = "10.0.0.1"  # the world's own address: the laptop from which people type
@@ -170,21 +171,6 @@ def hosts(count: int) -> Iterator[list[Host]]:
     for host in made:
         host.power_on()
     yield made
-
-
-def wait_for(claim: str, check: "object", seconds: float, pause: float = 0.2) -> float:
-    """Return after how many seconds `check()` was true.
-
-    Raises:
-        TimeoutError: `claim` was still untrue after `seconds`.
-    """
-    begun = time.monotonic()
-    while time.monotonic() < begun + seconds:
-        with contextlib.suppress(OSError, subprocess.SubprocessError):
-            if check():  # type: ignore[operator]
-                return time.monotonic() - begun
-        time.sleep(pause)
-    raise TimeoutError(f"after {seconds:.0f} s it is not true that {claim}")
 
 
 def _visible() -> list[str]:

@@ -76,18 +76,19 @@ def command(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
-def wait_for(claim: str, check: Callable[[], bool], seconds: float = START_SECONDS) -> None:
-    """Return once `check()` is true; an OSError (nothing listens yet) counts as not yet true.
+def wait_for(claim: str, check: Callable[[], bool], seconds: float = START_SECONDS) -> float:
+    """Return, once `check()` is true, after how many seconds; an OSError (nothing listens yet) or a command
+    that takes too long counts as not yet true.
 
     Raises:
         TimeoutError: `claim` was still untrue after `seconds`.
     """
-    deadline, reason = time.monotonic() + seconds, ""
-    while time.monotonic() < deadline:
+    begun, reason = time.monotonic(), ""
+    while time.monotonic() < begun + seconds:
         try:
             if check():
-                return
-        except OSError as error:
+                return time.monotonic() - begun
+        except (OSError, subprocess.SubprocessError) as error:
             reason = f": {error}"
         time.sleep(0.1)
     raise TimeoutError(f"after {seconds:.0f} s it is not true that {claim}{reason}")
