@@ -29,6 +29,8 @@ TRAIN = (
 )
 SEARCH = f"{COMMON} --loop.batch-tokens 512 --loop.epochs 2 --space tiny --trials 4"
 HEADLESS_S = 120.0
+CUTS = (5, 30, 120)
+OFF = "its host switched off"
 BEFORE = 8  # steps that a run has done when something happens to it
 PATIENCE_S = 900
 Fault = Callable[[Host], float]
@@ -114,6 +116,11 @@ class Bench:
         content = b"".join((last / f"{part}.safetensors").read_bytes() for part in ("model", "optimizer"))
         return hashlib.sha256(content).hexdigest()[:16]
 
+    def compared(self, name: str) -> str:
+        """With the run that was left alone."""
+        same = self.fingerprint(name) == self.fingerprint("alone")
+        return "the same bits" if same else "OTHER WEIGHTS"
+
     def samples(self, name: str) -> list[str]:
         """The trials of a finished search."""
         result: dict[str, Any] = json.loads((self.shared / "runs" / name / "result.json").read_text())
@@ -121,7 +128,7 @@ class Bench:
 
     # --- faults ---
 
-    def training(self, name: str, fault: Fault, what: str, expected: str) -> None:
+    def training(self, name: str, fault: Fault, what: str) -> None:
         job = self.job("ray_jobs.train", name, TRAIN)
         wait_for(f"{name} has trained", lambda: self.steps(name) >= BEFORE, PATIENCE_S)
         host, at = self.busy("RayTrainWorker"), self.steps(name)
@@ -129,7 +136,7 @@ class Bench:
         wait_for("the run is past that step", lambda: self.steps(name) > max(at, BEFORE) + 1, PATIENCE_S)
         past = time.monotonic() - moment
         status = self.ended(job)
-        same = "the same bits" if self.fingerprint(name) == expected else "OTHER WEIGHTS"
+        same = self.compared(name)
         self.note(f"training, {what}: past that step {past:.0f} s later, {status}, {same} at the end")
         self.whole()
 
@@ -154,6 +161,11 @@ class Bench:
         self.note(f"serving, {what}: {callers.outage(moment)}; two replicas {running:.0f} s after")
         self.whole()
 
+    def deployed(self) -> None:
+        """The endpoint, with two replicas."""
+        self.desk.deploy()
+        wait_for("two replicas run", lambda: self.replicas() == 2, PATIENCE_S)
+
     def replicas(self) -> int:
         """Those on hosts that can be reached."""
         answer = self.desk.get("/api/serve/applications/")["applications"]["tweetelm"]["deployments"]
@@ -161,9 +173,10 @@ class Bench:
         there = {host.address for host in self.hosts if host.process} & set(self.desk.nodes())
         return sum(one["state"] == "RUNNING" and one["node_ip"] in there for one in found)
 
-    def head(self, expected: str) -> None:
+    def head(self) -> None:
         """Callers ask the workers; the head, on which a job runs, is off, and on again with its disk."""
         with self.desk.tunnel():
+            self.deployed()
             self.job("ray_jobs.train", "headless", TRAIN)
             wait_for("the run has trained", lambda: self.steps("headless") >= BEFORE, PATIENCE_S)
         callers = Callers(self.desk, [host for host in self.hosts[1:] if self.desk.answers(host)])
@@ -177,38 +190,55 @@ class Bench:
         self.desk.up()
         with self.desk.tunnel():
             joined = self.whole()
-            self.desk.deploy()
-            wait_for("two replicas run", lambda: self.replicas() == 2, PATIENCE_S)
+            self.deployed()
             ready = time.monotonic() - again
             callers.stop()
             status = self.ended(self.job("ray_jobs.train", "headless", TRAIN))
-        same = "the same bits" if self.fingerprint("headless") == expected else "OTHER WEIGHTS"
+        same = self.compared("headless")
         self.note(f"the head on, `ray up`, `serve deploy`: {joined:.0f} s to join, {ready:.0f} until served")
         self.note(f"callers of the other hosts in all that time: {callers.outage(moment)}")
         self.note(f"the job submitted again: {status}, {same} at the end")
 
 
-def measure(bench: Bench) -> str:
-    """Everything but the head's death; returns what the weights should be."""
-    off = "its host switched off"
-    bench.ended(bench.job("ray_jobs.train", "alone", TRAIN))
-    weights = bench.fingerprint("alone")
-    bench.training("off", power_off, off, weights)
-    for seconds in (5, 30, 120):
-        bench.training(f"cut{seconds}", cut(seconds), f"its network cut for {seconds} s", weights)
-    bench.ended(bench.job("ray_jobs.tune", "quiet", SEARCH))
-    bench.search("searched", power_off, off, bench.samples("quiet"))
-    bench.desk.deploy()
-    wait_for("two replicas run", lambda: bench.replicas() == 2, PATIENCE_S)
-    bench.serving(power_off, off)
-    for seconds in (5, 30, 120):
-        bench.serving(cut(seconds), f"its network cut for {seconds} s")
-    return weights
+def training(bench: Bench) -> None:
+    """Runs whose worker's host fails."""
+    with bench.desk.tunnel():
+        bench.training("off", power_off, OFF)
+        for seconds in CUTS:
+            bench.training(f"cut{seconds}", cut(seconds), f"its network cut for {seconds} s")
+
+
+def search(bench: Bench) -> None:
+    """Searches one of whose hosts fails."""
+    with bench.desk.tunnel():
+        bench.ended(bench.job("ray_jobs.tune", "quiet", SEARCH))
+        expected = bench.samples("quiet")
+        bench.search("searched", power_off, OFF, expected)
+        for seconds in CUTS:
+            bench.search(f"searched{seconds}", cut(seconds), f"its network cut for {seconds} s", expected)
+
+
+def serving(bench: Bench) -> None:
+    """Replicas whose host fails."""
+    with bench.desk.tunnel():
+        bench.deployed()
+        bench.serving(power_off, OFF)
+        for seconds in CUTS:
+            bench.serving(cut(seconds), f"its network cut for {seconds} s")
+
+
+PARTS: dict[str, Callable[[Bench], None]] = {
+    "training": training,
+    "search": search,
+    "serving": serving,
+    "head": Bench.head,
+}
 
 
 def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     if reason := lab.missing():
@@ -216,16 +246,19 @@ def main() -> int:
         return 2
     if not lab.inside():
         return lab.enter("benchmarks.bench_cluster_faults", sys.argv[1:])
-    lines = [machine(), ""]
     with lab.hosts(3) as made:
         bench = Bench(made)
+        lines = [machine(), ""]
         bench.desk.up()
         with bench.desk.tunnel():
             bench.whole()
-            weights = measure(bench)
-        bench.head(weights)
-        bench.desk.down()
-    publish("Hosts that fail", [*lines, *bench.seen], arguments.out)
+            bench.ended(bench.job("ray_jobs.train", "alone", TRAIN))
+        try:
+            for part in arguments.parts:
+                PARTS[part](bench)
+            bench.desk.down()
+        finally:
+            publish("Hosts that fail", [*lines, *bench.seen], arguments.out)
     return 0
 
 
