@@ -30,7 +30,7 @@ def create_api(engine: Engine, *, policy: Policy | None = None) -> FastAPI:
     policy = policy or Policy()
     api = FastAPI(title="tweetelm", version=tweetelm.__version__, redoc_url=None, docs_url=None)
     state = api.state
-    state.engine, state.policy = engine, policy
+    state.engine, state.policy, state.gate = engine, policy, Gate(engine, policy)
     state.rates, state.files = Rates(policy.limits.texts_per_minute), 0
     for ours in (classify, file, words, moderations):
         api.include_router(ours.router, responses=_OURS)
@@ -40,7 +40,7 @@ def create_api(engine: Engine, *, policy: Policy | None = None) -> FastAPI:
         api.include_router(other.router)
     api.add_exception_handler(HTTPException, errors.on_http_error)
     api.add_exception_handler(RequestValidationError, errors.on_invalid_request)
-    api.add_middleware(Gate, engine=engine, policy=policy)
+    api.add_middleware(state.gate.around)
     if policy.cors_origins:
         api.add_middleware(CORSMiddleware, allow_origins=policy.cors_origins, allow_headers=["*"])
     _describe(api)

@@ -16,6 +16,7 @@ from ray.serve.schema import LoggingConfig
 from serve.api import create_api
 from serve.engine import Engine
 from serve.exposure import ensure_guarded
+from serve.front import Front
 from serve.gate import Policy
 from serve.keys import Keys
 from serve.metrics import Meters
@@ -51,7 +52,9 @@ class TweetClassifier:
             log_texts=self.settings.log_texts,
             cors_origins=self.settings.cors_origins,
         )
-        return create_api(self.engine, policy=policy)
+        api = create_api(self.engine, policy=policy)
+        Front.gate = api.state.gate
+        return api
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Loads the models in a thread, then swaps all of them at once.

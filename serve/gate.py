@@ -8,7 +8,6 @@ import re
 import time
 import traceback
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -18,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serve.engine import Engine, Limits
 from serve.errors import ApiError, Failure
 from serve.keys import Keys
-from serve.record import Record, attach
+from serve.record import Record, attach, record_of
 
 logger = logging.getLogger("tweetelm.serve")
 FILE_PATH = "/v1/classify/file"
@@ -52,50 +51,71 @@ class Policy:
 
 
 class Gate:
-    """ASGI middleware."""
+    """What stands before the routes; `around` makes the ASGI middleware of it."""
 
-    def __init__(self, app: ASGIApp, *, engine: Engine, policy: Policy) -> None:
-        self.app = app
+    def __init__(self, engine: Engine, policy: Policy) -> None:
         self.engine = engine
         self.policy = policy
         self.meters = engine.meters
         self._in_flight = 0
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await self.app(scope, receive, send)
+    def around(self, app: ASGIApp) -> ASGIApp:
+        """`app` behind this gate."""
+
+        async def passed(scope: Scope, receive: Receive, send: Send) -> None:
+            await self._pass(app, scope, receive, send)
+
+        async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+            await (
+                self._told(passed, scope, receive, send)
+                if scope["type"] == "http"
+                else app(scope, receive, send)
+            )
+
+        return guarded
+
+    def is_full(self, scope: Scope) -> bool:
+        """Whether a request that comes now is one too many."""
+        return scope["type"] == "http" and scope["method"] == "POST" and self._too_much(self._in_flight + 1)
+
+    async def turn_away(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse a request for which there is no room."""
+
+        async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+            await self._overloaded().answer(scope)(scope, receive, send)
+
+        await self._told(refuse, scope, receive, send)
+
+    async def _told(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         record = Record(_request_id(scope, ours=self.policy.answer_request_id))
         attach(scope, record)
-        began, status = time.perf_counter(), 0
+        began = time.perf_counter()
 
         async def send_named(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                record.status = message["status"]
                 self._add_headers(message, record)
             await send(message)
 
-        work = int(scope["method"] == "POST")
+        try:
+            await app(scope, receive, send_named)
+        finally:
+            self._tell(scope, record, time.perf_counter() - began)
+
+    async def _pass(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        record, work = record_of(scope), int(scope["method"] == "POST")
         self._count(work)
         try:
-            await self._pass(scope, receive, send_named, record, lambda: bool(status))
-        finally:
-            self._count(-work)
-            self._tell(scope, record, status or _CLIENT_LEFT, time.perf_counter() - began)
-
-    async def _pass(
-        self, scope: Scope, receive: Receive, send: Send, record: Record, started: Callable[[], bool]
-    ) -> None:
-        refused = self._refusal(scope, record)
-        if refused is not None:
-            return await refused.answer(scope)(scope, receive, send)
-        try:
-            await self.app(scope, _bounded(receive, self.policy.limits, scope["path"]), send)
+            refused = self._refusal(scope, record)
+            inner = refused.answer(scope) if refused else app
+            await inner(scope, _bounded(receive, self.policy.limits, scope["path"]), send)
         except Exception as error:
             log_failure(f"request {record.request_id}", error)
-            if started():
+            if record.status:
                 raise
             await Failure(code="internal").answer(scope)(scope, receive, send)
+        finally:
+            self._count(-work)
 
     def _refusal(self, scope: Scope, record: Record) -> Failure | None:
         """What can be refused before the body is read, so that refusing costs little when there is too
@@ -108,13 +128,19 @@ class Gate:
             record.key = name
         if scope["method"] != "POST":
             return None
-        wait_s = self.engine.wait_s
-        if self._in_flight > limits.concurrent or wait_s > limits.wait_s:
-            return Failure(code="overloaded", headers={"Retry-After": str(max(1, math.ceil(wait_s)))})
+        if self._too_much(self._in_flight):
+            return self._overloaded()
         if headers.get("content-encoding", "identity") != "identity":
             return Failure(code="unsupported_encoding")
         too_large = scope["path"] != FILE_PATH and _announced(headers) > limits.body_bytes
         return Failure(code="body_too_large") if too_large else None
+
+    def _too_much(self, requests: int) -> bool:
+        limits = self.policy.limits
+        return requests > limits.concurrent or self.engine.wait_s > limits.wait_s
+
+    def _overloaded(self) -> Failure:
+        return Failure(code="overloaded", headers={"Retry-After": str(max(1, math.ceil(self.engine.wait_s)))})
 
     def _add_headers(self, message: Message, record: Record) -> None:
         headers = MutableHeaders(scope=message)
@@ -127,7 +153,8 @@ class Gate:
         self._in_flight += change
         self.meters.set("tweetelm_in_flight", self._in_flight)
 
-    def _tell(self, scope: Scope, record: Record, status: int, seconds: float) -> None:
+    def _tell(self, scope: Scope, record: Record, seconds: float) -> None:
+        status = record.status or _CLIENT_LEFT
         route = getattr(scope.get("route"), "path", "other")
         self.meters.add("tweetelm_requests_total", 1, route, str(status))
         self.meters.observe("tweetelm_request_seconds", seconds, route)

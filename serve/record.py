@@ -10,9 +10,11 @@ _KEY = "tweetelm.record"
 
 @dataclass
 class Record:
-    """`texts` counts them; `kept` holds them, and only where the log was asked to."""
+    """`status` is 0 until the answer has begun; `texts` counts them; `kept` holds them, and only where the
+    log was asked to."""
 
     request_id: str
+    status: int = 0
     key: str = ""
     model: str | None = None
     version: str | None = None

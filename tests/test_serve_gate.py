@@ -1,4 +1,5 @@
 import logging
+import pydoc
 import socket
 import threading
 import time
@@ -8,11 +9,14 @@ from urllib.parse import urlsplit
 
 import pytest
 from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
 
 from serve.api import create_api
 from serve.engine import Engine, Limits
+from serve.front import Front
 from serve.gate import Policy
 from serve.keys import Keys
+from serve.local import production
 from tests.fake_predictor import POISON, classify, two_models
 from tests.http_server import serving
 from tests.test_serve_metrics import sample
@@ -153,6 +157,31 @@ def test_more_requests_at_once_than_allowed_are_refused_and_the_others_answered(
         for thread in held:
             thread.join()
     assert statuses == [200, 200]
+
+
+def test_what_is_too_much_is_refused_before_anything_else_is_done_for_it(
+    engine: Engine, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = create_api(engine)
+    monkeypatch.setattr(Front, "gate", api.state.gate)
+    seen: list[str] = []
+
+    async def around_ours(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["path"])
+        await api(scope, receive, send)
+
+    (front,) = pydoc.locate(production()["RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"].replace(":", "."))()
+    with serving(front.cls(around_ours)) as url, caplog.at_level(logging.INFO):
+        assert _post(url) == 200
+        engine.batcher.backlog.measured(2048, 1.0)
+        engine.batcher.backlog.tokens = 25_600
+        status, answer = _answer(url, b'{"input": "a"}')
+        assert sample(_get(url, "/metrics"), "tweetelm_requests_total", route="other", status="429") == 1
+    assert seen == ["/v1/classify", "/metrics"]
+    assert (status, "retry-after: 13" in answer, '"code":"overloaded"' in answer) == (429, True, True)
+    line = logged(caplog)[-1]
+    assert line["status"] == 429
+    assert f"x-request-id: {line['request_id']}" in answer.lower()
 
 
 def _post(url: str) -> int:
