@@ -169,6 +169,8 @@ class Bench:
     def replicas(self) -> int:
         """Those on hosts that can be reached."""
         answer = self.desk.get("/api/serve/applications/")["applications"]["tweetelm"]["deployments"]
+        if "TweetClassifier" not in answer:  # it is being deployed
+            return 0
         found = answer["TweetClassifier"]["replicas"]
         there = {host.address for host in self.hosts if host.process} & set(self.desk.nodes())
         return sum(one["state"] == "RUNNING" and one["node_ip"] in there for one in found)
