@@ -152,6 +152,7 @@ class Desk:
         config["http_options"]["host"] = "0.0.0.0"
         (app,) = config["applications"]
         app["args"] |= {"registry": f"{SHARED}/models", "tasks": ["hate"], "min_replicas": 2, "device": "cpu"}
+        app["deployments"] = [{"name": "TweetClassifier", "max_replicas_per_node": 1}]
         path = self.folder / "serve.yaml"
         path.write_text(yaml.safe_dump(config))
         return must(self.type("serve", "deploy", "--address", DASHBOARD, str(path)))

@@ -35,6 +35,7 @@ def submit(cluster: Cluster, folder: Path, *flags: str) -> str:
     line = ["python", "-m", "ray_jobs.train", "--task", "hate", "--data.root", "sample", "--name", "stopped"]
     line += ["--model.name", "scratch-1m", "--loop.epochs", "5", "--run.workers", "2"]
     line += ["--loop.batch-tokens", "640", "--tracking.wandb", "offline", "--run.cpus", "1"]
+    line += ["--data.limit", "300", "--model.max-tokens", "64", "--loop.checkpoint-every", "1"]
     line += ["--run.storage", str(folder / "runs"), "--run.registry", str(folder / "models")]
     return job(
         cluster, "submit", *flags, "--working-dir", ".", "--runtime-env", "runtime_env.yaml", "--", *line
