@@ -44,6 +44,7 @@ def submit(
 def train(cluster: Cluster, folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
     line = ["python", "-m", "ray_jobs.train", "--task", "hate", "--data.root", "sample"]
     line += ["--model.name", "scratch-1m", "--name", "job-a", "--loop.epochs", "1", "--run.workers", "1"]
+    line += ["--data.limit", "300", "--model.max-tokens", "64"]
     line += ["--run.storage", str(folder / "runs"), "--run.registry", str(folder / "models")]
     return submit(cluster, *line, "--tracking.wandb", "off", *flags)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import ray
+from ray.job_submission import JobSubmissionClient
 
 from tests.ray.head import Cluster, command, train_workers, wait_for
 from tests.ray.recorded import frozen
@@ -67,12 +68,14 @@ def free(state: str) -> bool:
 
 def test_a_job_that_is_stopped_leaves_a_run_that_goes_on(driver: Cluster, tmp_path: Path) -> None:
     run = tmp_path / "runs" / "stopped"
+    jobs = JobSubmissionClient(driver.dashboard)
     id_ = re.findall(r"raysubmit_\w+", submit(driver, tmp_path, "--no-wait"))[0]
     wait_for("it trains", lambda: bool(list(run.glob("checkpoint_*/state.json"))))
     with frozen(driver):  # so that the end does not come first
         job(driver, "stop", "--no-wait", id_)
-        wait_for("it was told", lambda: "stopping: the state" in job(driver, "logs", id_))
-    wait_for("it has ended", lambda: "was stopped" in job(driver, "status", id_))
+        wait_for("it was told", lambda: "stopping: the state" in jobs.get_job_logs(id_))
+    wait_for("it has ended", lambda: jobs.get_job_status(id_).is_terminal())
+    assert "was stopped" in job(driver, "status", id_)
     log = job(driver, "logs", id_)
     (step,) = (int(found) for found in re.findall(r"leaving after step (\d+), which is saved", log))
     assert "the same command again goes on" in log
