@@ -27,6 +27,7 @@ COMMON += f" --run.registry {SHARED}/models"
 TRAIN = (
     f"{COMMON} --loop.batch-tokens 512 --loop.epochs 4 --loop.checkpoint-every 5 --run.workers 2 --run.cpus 2"
 )
+BESIDE = TRAIN.replace("--run.cpus 2", "--run.cpus 1")  # leaves a CPU of each host to a replica
 SEARCH = f"{COMMON} --loop.batch-tokens 512 --loop.epochs 2 --space tiny --trials 4"
 HEADLESS_S = 120.0
 CUTS = (5, 30, 120)
@@ -116,9 +117,9 @@ class Bench:
         content = b"".join((last / f"{part}.safetensors").read_bytes() for part in ("model", "optimizer"))
         return hashlib.sha256(content).hexdigest()[:16]
 
-    def compared(self, name: str) -> str:
+    def compared(self, name: str, alone: str = "alone") -> str:
         """With the run that was left alone."""
-        same = self.fingerprint(name) == self.fingerprint("alone")
+        same = self.fingerprint(name) == self.fingerprint(alone)
         return "the same bits" if same else "OTHER WEIGHTS"
 
     def samples(self, name: str) -> list[str]:
@@ -178,8 +179,9 @@ class Bench:
     def head(self) -> None:
         """Callers ask the workers; the head, on which a job runs, is off, and on again with its disk."""
         with self.desk.tunnel():
+            self.ended(self.job("ray_jobs.train", "beside", BESIDE))
             self.deployed()
-            self.job("ray_jobs.train", "headless", TRAIN)
+            self.job("ray_jobs.train", "headless", BESIDE)
             wait_for("the run has trained", lambda: self.steps("headless") >= BEFORE, PATIENCE_S)
         callers = Callers(self.desk, [host for host in self.hosts[1:] if self.desk.answers(host)])
         callers.start()
@@ -195,8 +197,8 @@ class Bench:
             self.deployed()
             ready = time.monotonic() - again
             callers.stop()
-            status = self.ended(self.job("ray_jobs.train", "headless", TRAIN))
-        same = self.compared("headless")
+            status = self.ended(self.job("ray_jobs.train", "headless", BESIDE))
+        same = self.compared("headless", "beside")
         self.note(f"the head on, `ray up`, `serve deploy`: {joined:.0f} s to join, {ready:.0f} until served")
         self.note(f"callers of the other hosts in all that time: {callers.outage(moment)}")
         self.note(f"the job submitted again: {status}, {same} at the end")

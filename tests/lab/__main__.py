@@ -1,6 +1,7 @@
 """`python -m tests.lab`: a cluster of three hosts on this machine, as people start, use and stop it.
 
-Trains across two hosts, searches, deploys and asks; a fourth host, which has no token, tries every door.
+Trains across two hosts, searches, deploys and asks; the head loses power and is brought back; a fourth host,
+which has no token, tries every door.
 `--short` leaves out the search. Everything is gone afterwards, also when it fails; `--keep FOLDER` keeps the
 logs.
 """
@@ -83,6 +84,18 @@ def serve(desk: Desk, hosts: Sequence[Host]) -> None:
         say(f"after {seconds:.0f} s: {', '.join(host.name for host in wanted if desk.answers(host))} answers")
 
 
+def recover(desk: Desk, hosts: Sequence[Host]) -> None:
+    """The head loses power and comes back with its disk: docs/operations.md, "the head dies"."""
+    hosts[0].power_off()
+    say(f"without the head {sum(map(desk.answers, hosts[1:]))} of {len(hosts) - 1} hosts answer")
+    hosts[0].power_on()
+    desk.up()
+    desk.close_doors()
+    with desk.tunnel():
+        desk.joined(len(hosts))
+        serve(desk, hosts)
+
+
 def doors(hosts: Sequence[Host], stranger: Host) -> list[Door]:
     """Every listening socket of the cluster, and what the stranger finds there."""
     python = f"cd {ROOT} && {sys.prefix}/bin/python -m tests.lab.doors"
@@ -135,6 +148,9 @@ def walk(made: Sequence[Host], *, short: bool) -> int:
                 search(desk)
         with done.step("serve deploy, and answers from every host"):
             serve(desk, hosts)
+    with done.step("the head loses power and comes back: ray up, serve deploy, and answers from every host"):
+        recover(desk, hosts)
+    with desk.tunnel():
         with done.step("every door, tried by a host without token and key"):
             tried = doors(hosts, stranger)
             say(table(tried))
