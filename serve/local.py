@@ -1,9 +1,9 @@
 """Ray and Ray Serve on this machine for `python -m serve`: on loopback, behind a token, gone when it ends."""
 
-import contextlib
 import errno
 import logging
 import os
+import random
 import secrets
 import socket
 from collections.abc import Iterator, Mapping
@@ -32,11 +32,11 @@ def free_port(asked: int | None, *, first: int = PORT) -> int:
     raise ValueError(f"every port from {first} to {first + 99} on {HOST} is taken; name one with --port")
 
 
-def _is_free(port: int) -> bool:
+def _is_free(port: int, *, host: str = HOST) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 return False
@@ -58,13 +58,12 @@ def _tracing(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _haproxy() -> dict[str, str]:
-    metrics, stats, *fallback = _free_ports(4)
-    first = _free_ports(1)[0]
+    first, *_, metrics, stats, http, grpc = _free_ports(405)
     ports = {
         "HAPROXY_METRICS_PORT": metrics,
         "HAPROXY_STATS_PORT": stats,
-        "FALLBACK_PROXY_HTTP_PORT": fallback[0],
-        "FALLBACK_PROXY_GRPC_PORT": fallback[1],
+        "FALLBACK_PROXY_HTTP_PORT": http,
+        "FALLBACK_PROXY_GRPC_PORT": grpc,
         "DIRECT_INGRESS_MIN_HTTP_PORT": first,
         "DIRECT_INGRESS_MAX_HTTP_PORT": first + 200,
         "DIRECT_INGRESS_MIN_GRPC_PORT": first + 201,
@@ -80,13 +79,14 @@ def production() -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
-def _free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on now."""
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind((HOST, 0))
-        return [probe.getsockname()[1] for probe in probes]
+def _free_ports(count: int) -> range:
+    """Neighbouring ports that nothing listens on now, on any address, and that the kernel gives to nobody:
+    those for outgoing connections begin higher, at 32768 unless the machine says otherwise."""
+    for first in random.sample(range(12000, 32000 - count), 100):
+        found = range(first, first + count)
+        if all(_is_free(port, host="") for port in found):
+            return found
+    raise OSError(f"no {count} neighbouring free ports between 12000 and 32000; stop what listens there")
 
 
 def _token(given: Mapping[str, str], folder: Path) -> dict[str, str]:
