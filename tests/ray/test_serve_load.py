@@ -26,8 +26,7 @@ def test_at_twice_its_capacity_it_answers_or_says_when_to_come_back_and_nothing_
     report = run(stress.plan(OVERLOAD, 20.0))
     assert only_refusals(report), report.statuses
     assert report.refused > 0
-    # The goal is 0.9, in benchmarks/: 0.39 and 0.44 were seen when the generator, the refusals and
-    # the model share two processors (docs/log.md). It must not collapse.
-    assert report.throughput > 0.2 * stress.capacity
+    # The goal is 0.9, in benchmarks/, where 0.76 was seen: generator, refusals and model share two processors.
+    assert report.throughput > 0.4 * stress.capacity
     after = run(stress.plan(STEADY / 2, 5.0))
     assert after.ok == after.requests, after.statuses
