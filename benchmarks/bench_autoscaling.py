@@ -15,10 +15,6 @@ from benchmarks.timing import machine
 from benchmarks.timing import publish as write
 from serve import client
 
-PUSH = (
-    "RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S",
-    "RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S",
-)
 FEW = 2
 
 
@@ -121,42 +117,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replicas", type=int, default=3, help="at most, of half a processor each")
     parser.add_argument("--many", type=int, default=64, help="callers in the middle")
-    parser.add_argument("--seconds", type=float, nargs=3, default=(20.0, 60.0, 180.0), help="few, many, few")
-    parser.add_argument(
-        "--downscale-delay", type=float, default=120.0, help="seconds, as the application has it"
-    )
-    parser.add_argument(
-        "--push", type=float, default=10.0, help="seconds between counts; Ray Serve's own: 10"
-    )
+    parser.add_argument("--seconds", type=float, nargs=3, default=(20.0, 60.0, 120.0), help="few, many, few")
     parser.add_argument("--least", type=int, default=1, help="replicas; 0: none when idle")
     parser.add_argument("--out", type=Path, help="the report; the plot goes beside it, as .svg")
     arguments = parser.parse_args()
-    lines, pushed = [machine(), ""], dict.fromkeys(PUSH, str(arguments.push))
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        driven(haproxy=True, cpus=4, **pushed) as service,
-    ):
+    lines = [machine(), ""]
+    with tempfile.TemporaryDirectory() as folder, driven(haproxy=True, cpus=4) as service:
         publish(Path(folder))
         args = {"registry": folder, "tasks": ["hate"], "device": "cpu", "cpus": 0.5, "threads": 1}
-        scale = {
-            "min_replicas": arguments.least,
-            "initial_replicas": 1,
-            "max_replicas": arguments.replicas,
-            "target_ongoing_requests": 16,
-        }
-        scale |= {
-            "upscale_delay_s": 5,
-            "downscale_delay_s": arguments.downscale_delay,
-            "look_back_period_s": 15,
-        }
-        service.order(deploy=app(args, user_config={}, autoscaling_config=scale))
+        args |= {"min_replicas": arguments.least, "max_replicas": arguments.replicas}
+        service.order(deploy=app(args, user_config={}))
         wait_for("one replica runs", lambda: service.settled(1), within_s=180)
         watched = watch(service, arguments.many, tuple(arguments.seconds))
         last = [] if arguments.least else [from_zero(service)]
     lines += [
-        f"scratch-1m behind HAProxy, at most {arguments.replicas} replicas of half a processor, 16 requests "
-        f"wanted for each; counts pushed every {arguments.push:g} s; downscale delay "
-        f"{arguments.downscale_delay:g} s. Callers try three times.",
+        f"scratch-1m behind HAProxy, {arguments.least} to {arguments.replicas} replicas of half a processor; "
+        "everything else as serve/settings.py and serve/production.env have it. Callers try three times.",
         "",
         *report(watched, arguments.replicas),
         *last,
