@@ -21,7 +21,6 @@ from ray_jobs.placement import share_cpus, slots
 from ray_jobs.pruning import PRUNED_FILE, Pruner, pruned_trials
 from ray_jobs.spaces import Space, as_grid, grid_size, most_epochs, plain
 from ray_jobs.speed import measure_speeds
-from ray_jobs.stopping import trials_leave
 from ray_jobs.trial_runs import read_trials, search_name, trial_config
 from ray_jobs.trials import Prefer, Propose, SearchResult, Trial, choose
 from ray_jobs.watch import Watch
@@ -101,11 +100,9 @@ def search(plan: Search, resources: Resources) -> tuple[SearchResult, TrainConfi
 
     Raises:
         ValueError: no trial came to a validation score.
-        KeyboardInterrupt: a signal has stopped it.
     """
     prepared = _prepare_once(plan)
-    with trials_leave():
-        grid = _tuner(plan, resources, prepared).fit()
+    grid = _tuner(plan, resources, prepared).fit()
     trials = read_trials(plan.base, grid, pruned_trials(f"{plan.folder}/{PRUNED_FILE}"))
     speeds = _speeds(plan, trials, resources)
     winner = choose(trials, speeds, plan.prefer, plan.tolerance)

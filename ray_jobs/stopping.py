@@ -1,11 +1,9 @@
-"""`ray job stop`, or Ctrl-C: runs save their state and close their books before they end."""
+"""`ray job stop`, or Ctrl-C: the run saves its state and closes its books before it ends."""
 
 import contextlib
-import os
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import ray
@@ -19,7 +17,6 @@ from ray_jobs.leaving import ask_to_leave
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _TRAINS = ("RUNNING", "PREEMPTING")
-_LEAVE_WITHIN_S = 45.0  # less than RAY_JOB_STOP_WAIT_TIME_S in runtime_env.yaml
 
 
 class StoppedError(Exception):
@@ -100,38 +97,6 @@ class Trainer(TorchTrainer):  # typed as V1, is V2
             signal.signal(each, answer)
 
 
-@contextlib.contextmanager
-def trials_leave() -> Iterator[None]:
-    """A signal to a search that runs inside is answered by its trials; when their workers have left, the
-    search ends as if it had been killed, from which it goes on.
-
-    Tune's own answer to Ctrl-C is to hand back what there is, as if that were all.
-
-    Raises:
-        KeyboardInterrupt: a signal has stopped it.
-    """
-
-    def answer(_signal: int, _frame: Any) -> None:
-        for each in _SIGNALS:
-            signal.signal(each, signal.default_int_handler)  # a second one does not wait
-        print("stopping: the state of each trial's next step is saved first", flush=True)
-        ask_to_stop()
-        until = time.monotonic() + _LEAVE_WITHIN_S
-        while _workers_left() and time.monotonic() < until:
-            time.sleep(0.2)
-        raise KeyboardInterrupt
-
-    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
-    with _handlers_kept(answer):
-        yield
-
-
-def _workers_left() -> bool:
-    """Whether a training worker of this job is alive."""
-    actors = ray._private.state.state.actor_table(None, ray.get_runtime_context().job_id, "ALIVE")
-    return any("RayTrainWorker" in actor["ActorClassName"] for actor in actors.values())
-
-
 def _trains(controller: Any) -> bool:
     """Whether there are workers that could save anything."""
     try:
@@ -142,15 +107,12 @@ def _trains(controller: Any) -> bool:
 
 
 @contextlib.contextmanager
-def _handlers_kept(meanwhile: Callable[[int, Any], None] | None = None) -> Iterator[None]:
-    """Signals are answered afterwards as they were before, and inside by `meanwhile`."""
+def _handlers_kept() -> Iterator[None]:
+    """Signals are answered afterwards as they were before."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {each: signal.getsignal(each) for each in _SIGNALS}
-    if meanwhile:
-        for each in _SIGNALS:
-            signal.signal(each, meanwhile)
     try:
         yield
     finally:

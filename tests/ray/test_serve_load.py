@@ -26,7 +26,7 @@ def test_at_twice_its_capacity_it_answers_or_says_when_to_come_back_and_nothing_
     report = run(stress.plan(OVERLOAD, 20.0))
     assert only_refusals(report), report.statuses
     assert report.refused > 0
-    # The goal is 0.9, in benchmarks/, where 0.76 was seen: generator, refusals and model share two processors.
+    # The goal is 0.9, in benchmarks/, where 0.76 was seen: generator, refusals and model share two CPUs.
     assert report.throughput > 0.4 * stress.capacity
     after = run(stress.plan(STEADY / 2, 5.0))
     assert after.ok == after.requests, after.statuses

@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,6 @@ import pytest
 import ray
 
 from tests.ray.head import Cluster, train_workers, wait_for
-from tests.ray.test_stop import books
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
@@ -77,14 +75,14 @@ def samples(folder: Path) -> set[str]:
     return {json.dumps(trial["sample"], sort_keys=True) for trial in result["trials"]}
 
 
-def test_a_search_interrupted_five_times_ends_with_all_its_trials_repeats_none_and_leaves_no_place_taken(
+def test_a_search_killed_five_times_ends_with_all_its_trials_repeats_none_and_leaves_no_place_taken(
     driver: Cluster, tmp_path: Path
 ) -> None:
     line = command(tmp_path, "--run.workers", "1", "--trials", "3", "--concurrent", "2")
-    line += ["--propose", "optuna", "--loop.checkpoint-every", "1", "--tracking.wandb", "offline"]
+    line += ["--propose", "optuna", "--loop.checkpoint-every", "1"]
     seed = random.randrange(1000)
     chance, ended = random.Random(seed), {}
-    victims = ["asked to stop", *chance.sample(["driver", "driver", "worker", "worker"], 4)]
+    victims = chance.sample(["driver", "driver", "driver", "worker", "worker"], 5)
     process = subprocess.Popen(line, env=surroundings(driver), cwd=ROOT, stdout=subprocess.DEVNULL)
     for victim in victims:
         goal = steps_logged(tmp_path) + chance.randint(1, 2)
@@ -93,14 +91,12 @@ def test_a_search_interrupted_five_times_ends_with_all_its_trials_repeats_none_a
         if victim == "worker" and (workers := train_workers(driver)):
             chance.choice(workers).kill()
             continue
-        process.send_signal(signal.SIGTERM if victim == "asked to stop" else signal.SIGKILL)
-        assert process.wait(60) == (130 if victim == "asked to stop" else -signal.SIGKILL)
+        process.kill()
+        process.wait(30)
         wait_for("its workers end", lambda: not train_workers(driver))
         process = subprocess.Popen(line, env=surroundings(driver), cwd=ROOT, stdout=subprocess.DEVNULL)
     assert process.wait(400) == 0, f"chance {seed}: {victims}"
     after = histories(tmp_path)
     assert {run: after[run] for run in ended} == ended, f"a finished trial ran again, chance {seed}"
-    told = [book for run in (tmp_path / "runs").glob("small-*") for book in books(run)]
-    assert any(left and codes == [1] and steps for left, codes, steps in told), told
     assert len(samples(tmp_path)) == 3
     wait_for("every CPU is free again", lambda: ray.available_resources().get("CPU") == 2, 60)
