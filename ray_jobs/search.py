@@ -1,6 +1,7 @@
 """A search: many runs of `launch.run`, the poor ones pruned, one chosen by validation."""
 
 import dataclasses
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +101,9 @@ def search(plan: Search, resources: Resources) -> tuple[SearchResult, TrainConfi
 
     Raises:
         ValueError: no trial came to a validation score.
+        KeyboardInterrupt: somebody stops it; it can be resumed.
     """
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # it hands back the trials so far as if they were all
     prepared = _prepare_once(plan)
     grid = _tuner(plan, resources, prepared).fit()
     trials = read_trials(plan.base, grid, pruned_trials(f"{plan.folder}/{PRUNED_FILE}"))

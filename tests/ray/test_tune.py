@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -82,7 +83,7 @@ def test_a_search_killed_five_times_ends_with_all_its_trials_repeats_none_and_le
     line += ["--propose", "optuna", "--loop.checkpoint-every", "1"]
     seed = random.randrange(1000)
     chance, ended = random.Random(seed), {}
-    victims = chance.sample(["driver", "driver", "driver", "worker", "worker"], 5)
+    victims = chance.sample(["driver", "driver", "Ctrl-C", "worker", "worker"], 5)
     process = subprocess.Popen(line, env=surroundings(driver), cwd=ROOT, stdout=subprocess.DEVNULL)
     for victim in victims:
         goal = steps_logged(tmp_path) + chance.randint(1, 2)
@@ -91,8 +92,8 @@ def test_a_search_killed_five_times_ends_with_all_its_trials_repeats_none_and_le
         if victim == "worker" and (workers := train_workers(driver)):
             chance.choice(workers).kill()
             continue
-        process.kill()
-        process.wait(30)
+        process.send_signal(signal.SIGINT if victim == "Ctrl-C" else signal.SIGKILL)
+        assert process.wait(60) == (130 if victim == "Ctrl-C" else -signal.SIGKILL)
         wait_for("its workers end", lambda: not train_workers(driver))
         process = subprocess.Popen(line, env=surroundings(driver), cwd=ROOT, stdout=subprocess.DEVNULL)
     assert process.wait(400) == 0, f"chance {seed}: {victims}"
