@@ -24,10 +24,9 @@ from tests.ray.head import wait_for
 COMMON = "--task hate --data.root sample --data.limit 300 --model.name scratch-1m --model.max-tokens 64"
 COMMON += f" --loop.precision float32 --tracking.wandb off --run.storage {SHARED}/runs"
 COMMON += f" --run.registry {SHARED}/models"
-TRAIN = (
-    f"{COMMON} --loop.batch-tokens 512 --loop.epochs 4 --loop.checkpoint-every 5 --run.workers 2 --run.cpus 2"
-)
-BESIDE = TRAIN.replace("--run.cpus 2", "--run.cpus 1")  # leaves a CPU of each host to a replica
+LONG = f"{COMMON} --loop.batch-tokens 512 --loop.epochs 4 --loop.checkpoint-every 5 --run.workers 2"
+TRAIN = f"{LONG} --run.cpus 2"  # a whole host for each worker
+BESIDE = f"{LONG} --run.cpus 1"  # leaves a CPU of each host to a replica
 SEARCH = f"{COMMON} --loop.batch-tokens 512 --loop.epochs 2 --space tiny --trials 4"
 HEADLESS_S = 120.0
 CUTS = (5, 30, 120)

@@ -1,7 +1,7 @@
 """Refuses what is too much before Ray Serve does anything for a request.
 
 Behind HAProxy a replica is its own HTTP server, and what Ray does there for a request that the gate then
-refuses costs several times as much as the refusal. `production.env` names `middlewares` in
+refuses costs more than the refusal does. `production.env` names `middlewares` in
 RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH, and Ray puts them around its own.
 """
 

@@ -58,7 +58,7 @@ def _tracing(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _haproxy() -> dict[str, str]:
-    first, *_, metrics, stats, http, grpc = _free_ports(405)
+    first, *_, metrics, stats, http, grpc = free_ports(405)
     ports = {
         "HAPROXY_METRICS_PORT": metrics,
         "HAPROXY_STATS_PORT": stats,
@@ -79,7 +79,7 @@ def production() -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
-def _free_ports(count: int) -> range:
+def free_ports(count: int) -> range:
     """Neighbouring ports that nothing listens on now, on any address, and that the kernel gives to nobody:
     those for outgoing connections begin higher, at 32768 unless the machine says otherwise."""
     for first in random.sample(range(12000, 32000 - count), 100):

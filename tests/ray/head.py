@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,10 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 
 import psutil
 
+from serve.local import free_ports
 from tests.ray.reaper import MARKER, reaped
 
 START_SECONDS = 180
@@ -94,23 +93,6 @@ def wait_for(claim: str, check: Callable[[], bool], seconds: float = START_SECON
     raise TimeoutError(f"after {seconds:.0f} s it is not true that {claim}{reason}")
 
 
-def free_block(size: int) -> int:
-    """First of `size` neighbouring free ports, below the range from which the kernel picks outgoing ports."""
-    for base in Random(os.urandom(8)).sample(range(20000, 29000 - size, 50), 100):
-        if all(is_free(port) for port in range(base, base + size)):
-            return base
-    raise RuntimeError(f"no {size} neighbouring free ports between 20000 and 29000; stop what listens there")
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("", port))
-        except OSError:
-            return False
-    return True
-
-
 def environment(home: Path, mark: str, token: str) -> dict[str, str]:
     """This process's environment without its Ray settings and import paths, plus the cluster's own."""
     token_file = home / "token"
@@ -171,8 +153,7 @@ def running(cpus: int = 2) -> Iterator[Cluster]:
     home = Path(tempfile.mkdtemp(prefix="tw", dir="/tmp" if long else None))
     mark, token = uuid.uuid4().hex, secrets.token_hex(32)
     env = environment(home, mark, token)
-    first = free_block(len(PORTS) + WORKER_PORTS)
-    ports = {name: first + i for i, name in enumerate(PORTS)}
+    ports = dict(zip(PORTS, free_ports(len(PORTS) + WORKER_PORTS), strict=False))
     dashboard, agent = f"http://127.0.0.1:{ports['dashboard-port']}", ports["dashboard-agent-listen-port"]
     with reaped(mark, home):
         address = start(home, ports, cpus, env)

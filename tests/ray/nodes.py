@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import psutil
 import ray
 
-from tests.ray.head import START_SECONDS, WORKER_PORTS, Cluster, command, free_block, wait_for
+from serve.local import free_ports
+from tests.ray.head import START_SECONDS, WORKER_PORTS, Cluster, command, wait_for
 
 _MARKER = "TWEETELM_TEST_NODE"
 
@@ -50,7 +51,7 @@ def _alive() -> set[str]:
 def joined(cluster: Cluster, cpus: int) -> Iterator[Joined]:
     """One more node while inside."""
     before, mark = _alive(), uuid.uuid4().hex
-    first = free_block(WORKER_PORTS + 1)
+    first = free_ports(WORKER_PORTS + 1)[0]
     flags = [f"--address={cluster.address}", f"--num-cpus={cpus}", "--object-store-memory=100000000"]
     flags += [f"--dashboard-agent-listen-port={first}", "--disable-usage-stats"]
     flags += [f"--min-worker-port={first + 1}", f"--max-worker-port={first + WORKER_PORTS}"]
