@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from ray_jobs.placement import share_cpus, slots
 from ray_jobs.pruning import PRUNED_FILE, Pruner, pruned_trials
 from ray_jobs.spaces import Space, as_grid, grid_size, most_epochs, plain
 from ray_jobs.speed import measure_speeds
+from ray_jobs.stopping import EndWhenTrialsHaveLeft, signals_stop_trials
 from ray_jobs.trial_runs import read_trials, search_name, trial_config
 from ray_jobs.trials import Prefer, Propose, SearchResult, Trial, choose
 from ray_jobs.watch import Watch
@@ -105,7 +107,8 @@ def search(plan: Search, resources: Resources) -> tuple[SearchResult, TrainConfi
     """
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # it hands back the trials so far as if they were all
     prepared = _prepare_once(plan)
-    grid = _tuner(plan, resources, prepared).fit()
+    with signals_stop_trials():
+        grid = _tuner(plan, resources, prepared).fit()
     trials = read_trials(plan.base, grid, pruned_trials(f"{plan.folder}/{PRUNED_FILE}"))
     speeds = _speeds(plan, trials, resources)
     winner = choose(trials, speeds, plan.prefer, plan.tolerance)
@@ -139,7 +142,10 @@ def _tuner(plan: Search, resources: Resources, prepared: Store) -> tune.Tuner:
     def one_trial(sample: dict[str, Any]) -> None:
         config = trial_config(base, plain(sample), tune.get_context().get_trial_id())
         callbacks = [TuneReportCallback()]
-        train(config, resources, _look_up(prepared, config), callbacks=callbacks, quiet=True)
+        try:
+            train(config, resources, _look_up(prepared, config), callbacks=callbacks, quiet=True)
+        except KeyboardInterrupt:  # the search is stopped: to end here would end the trial
+            threading.Event().wait()
 
     trainable = tune.with_resources(one_trial, {"memory": _TRIAL_MEMORY})
     space = as_grid(plan.space) if plan.propose == "grid" else plan.space
@@ -155,7 +161,10 @@ def _tuner(plan: Search, resources: Resources, prepared: Store) -> tune.Tuner:
             name=plan.name,
             storage_path=storage_path(base),
             failure_config=tune.FailureConfig(max_failures=1),
-            callbacks=[Watch(count=plan.trials, metric=TASKS[base.task].metric, epochs=base.loop.epochs)],
+            callbacks=[
+                Watch(count=plan.trials, metric=TASKS[base.task].metric, epochs=base.loop.epochs),
+                EndWhenTrialsHaveLeft(),
+            ],
             verbose=0,
         ),
     )

@@ -3,20 +3,24 @@
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import ray
+from ray import tune
 from ray.experimental.internal_kv import _internal_kv_get, _internal_kv_put
 from ray.train import ControllerError
 from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.execution.callback import WorkerGroupCallback
+from ray.util.state import list_actors
 
 from ray_jobs.elastic import Elastic
 from ray_jobs.leaving import ask_to_leave
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _TRAINS = ("RUNNING", "PREEMPTING")
+_LOOK_EVERY_S = 0.5
 
 
 class StoppedError(Exception):
@@ -104,6 +108,56 @@ def _trains(controller: Any) -> bool:
     except (ray.exceptions.RayError, TimeoutError):  # it waits for places, or is gone
         return False
     return state._state_type.state_name in _TRAINS
+
+
+@contextlib.contextmanager
+def signals_stop_trials() -> Iterator[None]:
+    """Around a search with `EndWhenTrialsHaveLeft`: a signal asks its trials to leave.
+
+    Raises:
+        KeyboardInterrupt: a signal came, if only in time for the last of them.
+    """
+
+    def answer(_signal: int, _frame: Any) -> None:
+        for each in _SIGNALS:
+            signal.signal(each, signal.default_int_handler)  # a second one does not wait
+        print("stopping: the state of each trial's next step is saved first", flush=True)
+        ask_to_stop()
+
+    with _handlers_kept():
+        for each in _SIGNALS:
+            signal.signal(each, answer)
+        yield
+        if asked_to_stop():
+            raise KeyboardInterrupt
+
+
+class EndWhenTrialsHaveLeft(tune.Callback):
+    """Called in a search's command. Until the last trial has left, Tune must take their reports: they wait
+    for it."""
+
+    def __init__(self) -> None:
+        self._looked = 0.0
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Raises KeyboardInterrupt when a signal has stopped the search."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK_EVERY_S:
+            return
+        self._looked = now
+        if asked_to_stop() and not _workers_alive():
+            raise KeyboardInterrupt
+
+
+def _workers_alive() -> bool:
+    """Whether any worker of this job has not yet left."""
+    mine = ray.get_runtime_context().get_job_id()
+    wanted: list[Any] = [
+        ("class_name", "=", "RayTrainWorker"),
+        ("state", "=", "ALIVE"),
+        ("job_id", "=", mine),
+    ]
+    return bool(list_actors(filters=wanted))
 
 
 @contextlib.contextmanager

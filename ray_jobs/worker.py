@@ -11,7 +11,7 @@ import ray
 import ray.train
 import ray.train.torch
 import torch
-from ray.train import Checkpoint, CheckpointUploadMode
+from ray.train import Checkpoint, CheckpointConsistencyMode, CheckpointUploadMode
 from torch import nn
 from transformers.utils.logging import disable_progress_bar
 
@@ -32,6 +32,8 @@ from tweetelm.training.rows import Rows
 from tweetelm.training.setup import Prepared, build_state
 from tweetelm.training.state import TrainingState
 from tweetelm.training.strategy import DataParallel
+
+_PATIENCE_S = 600.0  # for the last checkpoint's way to storage
 
 
 def work(setup: Setup) -> None:
@@ -61,7 +63,8 @@ def work(setup: Setup) -> None:
         if journal:
             journal.leave()
         raise
-    if journal:
+    if journal:  # its end says that the run is finished: not before Ray would go on from the last checkpoint
+        ray.train.get_all_reported_checkpoints(CheckpointConsistencyMode.COMMITTED, timeout_s=_PATIENCE_S)
         journal.close(state.progress)
 
 
