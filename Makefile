@@ -50,7 +50,7 @@ check: setup ## lint, types, import rules, fast tests: under two minutes
 
 test: setup ## every test that this machine can run
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not ray and not gpu and not network"
-	@$(BIN)/pytest -q -n 2 --dist loadfile -m "ray and not alone and not gpu and not network"
+	@$(BIN)/pytest -q -n 3 --dist loadfile -m "ray and not alone and not gpu and not network"
 	@$(BIN)/pytest -q -m "ray and alone and not gpu and not network"
 
 fmt: setup ## format and fix what can be fixed
