@@ -17,12 +17,8 @@ from ray_jobs.tasks import local_copy, task_options
 from tweetelm import storage
 from tweetelm.config import TrainConfig
 from tweetelm.data import Provenance, hold_out, load
-from tweetelm.evaluation.evaluate import calibrated, evaluate
-from tweetelm.evaluation.evidence import Evidence
-from tweetelm.evaluation.report import write
 from tweetelm.openelm.hub import WEIGHTS, Checkpoint
 from tweetelm.precision import use_fast_float32
-from tweetelm.predictor import Predictor
 from tweetelm.registry import make_card, publish
 from tweetelm.registry.card import Base, Card, Git
 from tweetelm.tasks import TASKS
@@ -87,6 +83,11 @@ def _evaluate_and_publish(
     """Data and base weights were read where the command runs: this may be another machine."""
     import torch
     from transformers.utils.logging import disable_progress_bar
+
+    from tweetelm.evaluation.evaluate import calibrated, evaluate  # here: the command can do without them
+    from tweetelm.evaluation.evidence import Evidence
+    from tweetelm.evaluation.report import write
+    from tweetelm.predictor import Predictor
 
     disable_progress_bar()
     torch.set_num_threads(threads)

@@ -12,6 +12,7 @@ from ray import tune
 from ray.experimental.internal_kv import _internal_kv_get, _internal_kv_put
 from ray.train import ControllerError
 from ray.train.torch import TorchTrainer
+from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.execution.callback import WorkerGroupCallback
 from ray.util.state import list_actors
 
@@ -64,7 +65,7 @@ class StopsWhenAsked(WorkerGroupCallback):
 
 
 class Trainer(TorchTrainer):  # typed as V1, is V2
-    """Ray's, with our answer to signals and our way to be elastic."""
+    """Ray's, with our answer to signals and our way to be elastic, and without a process for Ray Data."""
 
     def fit(self) -> Any:
         """Train.
@@ -79,6 +80,11 @@ class Trainer(TorchTrainer):  # typed as V1, is V2
             if isinstance(error.controller_failure, StoppedError):
                 raise KeyboardInterrupt from None
             raise
+
+    def _create_default_callbacks(self) -> list[Any]:
+        """Ray's own starts an actor that deals out datasets of Ray Data; there are none."""
+        callbacks: list[Any] = super()._create_default_callbacks()  # type: ignore[misc]
+        return [callback for callback in callbacks if not isinstance(callback, DatasetsCallback)]
 
     def _initialize_and_run_controller(self, **parts: Any) -> Any:
         sizes: Any = self.scaling_config

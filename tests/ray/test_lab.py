@@ -8,7 +8,7 @@ import pytest
 
 from tests.lab.hosts import missing
 
-pytestmark = [pytest.mark.ray, pytest.mark.alone, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 
