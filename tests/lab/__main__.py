@@ -1,16 +1,18 @@
 """`python -m tests.lab`: a cluster of three hosts on this machine, as people start, use and stop it.
 
 Trains across two hosts, searches, deploys and asks; the head loses power and is brought back; a fourth host,
-which has no token, tries every door.
-`--short` leaves out the search. Everything is gone afterwards, also when it fails; `--keep FOLDER` keeps the
-logs.
+which has no token, tries every door; the token is changed.
+`--short` leaves out the search and the token. Everything is gone afterwards, also when it fails;
+`--keep FOLDER` keeps the logs.
 """
 
 import argparse
 import json
+import secrets
 import shutil
 import sys
 import time
+import urllib.error
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -96,6 +98,22 @@ def recover(desk: Desk, hosts: Sequence[Host]) -> None:
         serve(desk, hosts)
 
 
+def change_token(desk: Desk, hosts: Sequence[Host]) -> None:
+    """docs/operations.md, "the token must be changed"; the one before opens nothing then."""
+    desk.down()
+    before, desk.token = desk.token, secrets.token_hex(32)
+    desk.keep("ray_auth_token", desk.token)
+    desk.up()
+    with desk.tunnel():
+        desk.joined(len(hosts))
+        try:
+            desk.get("/api/jobs/", before)
+        except urllib.error.HTTPError as error:
+            say(f"the token before: {error.code} {error.reason}")
+        else:
+            raise RuntimeError("the token before still opens the dashboard")
+
+
 def doors(hosts: Sequence[Host], stranger: Host) -> list[Door]:
     """Every listening socket of the cluster, and what the stranger finds there."""
     python = f"cd {ROOT} && {sys.prefix}/bin/python -m tests.lab.doors"
@@ -158,6 +176,9 @@ def walk(made: Sequence[Host], *, short: bool) -> int:
             with done.step("the same by a host of the cluster: what the token and the keys alone keep shut"):
                 say(table(doors(hosts, hosts[1])))
         leaks = secrets_seen(desk, hosts)
+    if not short:
+        with done.step("the token is changed: ray down, another token, ray up; the one before is refused"):
+            change_token(desk, hosts)
     with done.step("ray down"):
         desk.down()
     left = [f"{host.name}: {line[:100]}" for host in hosts for line in host.processes()]
@@ -169,7 +190,9 @@ def walk(made: Sequence[Host], *, short: bool) -> int:
 def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.lab", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="without the search")
+    parser.add_argument(
+        "--short", action="store_true", help="without the search, and without changing the token"
+    )
     parser.add_argument("--keep", type=Path, help="where the logs of all hosts go")
     arguments = parser.parse_args()
     if reason := lab.missing():

@@ -125,9 +125,10 @@ class Desk:
                 os.killpg(process.pid, signal.SIGTERM)
             process.wait()
 
-    def get(self, path: str) -> Any:
-        """JSON of the dashboard, with the token."""
-        request = urllib.request.Request(DASHBOARD + path, headers={"Authorization": f"Bearer {self.token}"})
+    def get(self, path: str, token: str = "") -> Any:
+        """JSON of the dashboard, with the cluster's token or another."""
+        headers = {"Authorization": f"Bearer {token or self.token}"}
+        request = urllib.request.Request(DASHBOARD + path, headers=headers)
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
             return json.load(answer)
 
