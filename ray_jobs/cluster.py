@@ -84,6 +84,11 @@ def _join(address: str) -> None:
     missing = {key: value for key, value in wanted.items() if key not in given}
     ray.init(logging_level=logging.ERROR, runtime_env={"env_vars": missing})
 
+    from ray_jobs.orphans import give_back_places  # here: it brings Ray Train
+
+    if left := give_back_places():
+        print(f"{left} places that a command before this one had left are given back", flush=True)
+
 
 def _environment(address: str) -> dict[str, str]:
     """What the processes of a run find in their environment: Ray's settings, where to import from, and the

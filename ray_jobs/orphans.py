@@ -5,6 +5,9 @@ from typing import Any
 
 import ray
 from ray.train.v2._internal.execution.callback import WorkerGroupCallback
+from ray.util.placement_group import PlacementGroup, remove_placement_group
+
+_OURS = "ray_jobs."
 
 
 class EndWithTheJob(WorkerGroupCallback):
@@ -21,3 +24,18 @@ class EndWithTheJob(WorkerGroupCallback):
         mine = ray.get_runtime_context().get_job_id()
         if any(job["JobID"] == mine and job["IsDead"] for job in ray._private.state.jobs()):
             os._exit(1)
+
+
+def give_back_places() -> int:
+    """Give back what commands of ours that are gone still hold, and return how many placement groups that
+    were: a job that ends between the question of `EndWithTheJob` and the request leaves one.
+
+    Ray itself keeps a group as long as the actor that asked for it lives; those of ours do not outlive
+    their commands.
+    """
+    gone = {job["JobID"] for job in ray._private.state.jobs() if job["IsDead"] and _OURS in job["Entrypoint"]}
+    table = ray.util.placement_group_table()
+    left = [key for key, group in table.items() if key[-8:] in gone and group["state"] != "REMOVED"]
+    for key in left:
+        remove_placement_group(PlacementGroup(ray.PlacementGroupID(bytes.fromhex(key))))
+    return len(left)

@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 
 from ray_jobs.cluster import Resources
 from ray_jobs.launch import Outcome, check_space, claim, run, run_folder
+from ray_jobs.orphans import give_back_places
 from ray_jobs.placement import scaling
 from tests.ray.head import Cluster, train_workers, wait_for
 from tweetelm.config import (
@@ -165,6 +166,36 @@ def test_a_driver_killed_twice_and_run_again_leaves_the_same_bits(
     assert last.returncode == 0, last.stdout + last.stderr
     assert "published" in last.stdout
     assert same_bits(final(killed), final(config))
+
+
+KEEPER = """# a command of ray_jobs.train that leaves a place
+import ray
+
+ray.init(logging_level="ERROR", namespace="left")
+
+@ray.remote(num_cpus=0)
+class Keeper:
+    def take(self):
+        self.group = ray.util.placement_group([{"CPU": 1}])
+        return self.group.wait(60)
+
+Keeper.options(name="keeper", lifetime="detached").remote()
+"""
+
+
+def test_the_next_command_gives_back_what_a_dead_one_left(driver: Cluster) -> None:
+    subprocess.run(
+        [sys.executable, "-c", KEEPER], env={**driver.env, "RAY_ADDRESS": driver.address}, check=True
+    )
+    keeper = ray.get_actor("keeper", namespace="left")
+    try:
+        assert ray.get(keeper.take.remote())  # a group of the command before, asked for after its end
+        wait_for("the place is taken", lambda: ray.available_resources().get("CPU") == 1)
+        assert give_back_places() == 1
+        wait_for("the place is free", lambda: ray.available_resources().get("CPU") == 2)
+        assert give_back_places() == 0
+    finally:
+        ray.kill(keeper)
 
 
 def test_the_best_checkpoint_by_validation_is_the_outcome(

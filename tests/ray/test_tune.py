@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import ray
 
+from ray_jobs.orphans import give_back_places
 from tests.ray.head import Cluster, train_workers, wait_for
 from tests.wandb_records import read_records
 
@@ -90,6 +91,7 @@ def test_a_search_killed_five_times_ends_with_all_its_trials_repeats_none_and_le
     result = read(tmp_path / "runs" / "small" / "result.json")
     assert len({json.dumps(trial["sample"], sort_keys=True) for trial in result["trials"]}) == 3
     assert runs_cut_short(tmp_path) <= victims.count("worker"), f"W&B was not told, chance {seed}: {victims}"
+    give_back_places()  # as the next command on this cluster would: docs/decisions/0013
     wait_for("every CPU is free again", lambda: ray.available_resources().get("CPU") == 2, 60)
 
     scores = {trial["run"]: trial["score"] for trial in result["trials"]}
