@@ -1,9 +1,11 @@
 """What becomes of a run whose command is gone."""
 
+import logging
 import os
 from typing import Any
 
 import ray
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2._internal.execution.callback import WorkerGroupCallback
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
@@ -24,6 +26,21 @@ class EndWithTheJob(WorkerGroupCallback):
         mine = ray.get_runtime_context().get_job_id()
         if any(job["JobID"] == mine and job["IsDead"] for job in ray._private.state.jobs()):
             os._exit(1)
+
+
+class Cleaner(PlacementGroupCleanerCallback):
+    """Ray Train's, which gives back the place of a trial that is pruned, without a warning for each."""
+
+    def after_controller_start(self, train_run_context: Any) -> None:
+        """Called in the controller's own process."""
+        super().after_controller_start(train_run_context)
+        cleaner: Any = self._cleaner
+        if cleaner is not None:
+            cleaner.__ray_call__.remote(_only_errors)
+
+
+def _only_errors(_cleaner: Any) -> None:
+    logging.getLogger("ray.train").setLevel(logging.ERROR)
 
 
 def give_back_places() -> int:

@@ -13,11 +13,13 @@ from ray.experimental.internal_kv import _internal_kv_get, _internal_kv_put
 from ray.train import ControllerError
 from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2._internal.execution.callback import WorkerGroupCallback
 from ray.util.state import list_actors
 
 from ray_jobs.elastic import Elastic
 from ray_jobs.leaving import ask_to_leave
+from ray_jobs.orphans import Cleaner
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _TRAINS = ("RUNNING", "PREEMPTING")
@@ -82,9 +84,10 @@ class Trainer(TorchTrainer):  # typed as V1, is V2
             raise
 
     def _create_default_callbacks(self) -> list[Any]:
-        """Ray's own starts an actor that deals out datasets of Ray Data; there are none."""
+        """Ray's own start an actor that deals out datasets of Ray Data; there are none."""
         callbacks: list[Any] = super()._create_default_callbacks()  # type: ignore[misc]
-        return [callback for callback in callbacks if not isinstance(callback, DatasetsCallback)]
+        left_out = (DatasetsCallback, PlacementGroupCleanerCallback)
+        return [Cleaner(), *(callback for callback in callbacks if not isinstance(callback, left_out))]
 
     def _initialize_and_run_controller(self, **parts: Any) -> Any:
         sizes: Any = self.scaling_config
