@@ -17,7 +17,8 @@ from serve.engine import Engine
 from tests.tweets import portions
 from tweetelm.data import load
 from tweetelm.openelm.accounting import cost
-from tweetelm.predictor import Precision, Predictor
+from tweetelm.precision import Precision
+from tweetelm.predictor import Predictor
 
 Probabilities = Sequence[Sequence[float]]
 
