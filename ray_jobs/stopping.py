@@ -4,7 +4,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import ray
@@ -98,16 +98,13 @@ class Trainer(TorchTrainer):  # typed as V1, is V2
     def _register_sigint_handler(self, controller: Any) -> None:
         """Ray's own answers to SIGINT with exit status 0, and to SIGTERM not at all."""
 
-        def answer(_signal: int, _frame: Any) -> None:
-            for each in _SIGNALS:
-                signal.signal(each, signal.default_int_handler)  # a second one does not wait
+        def stop() -> None:
             if not _trains(controller):
                 raise KeyboardInterrupt
             print("stopping: the state of the next step is saved first", flush=True)
             ask_to_stop()
 
-        for each in _SIGNALS:
-            signal.signal(each, answer)
+        _answer_signals(stop)
 
 
 def _trains(controller: Any) -> bool:
@@ -127,15 +124,12 @@ def signals_stop_trials() -> Iterator[None]:
         KeyboardInterrupt: a signal came, if only in time for the last of them.
     """
 
-    def answer(_signal: int, _frame: Any) -> None:
-        for each in _SIGNALS:
-            signal.signal(each, signal.default_int_handler)  # a second one does not wait
+    def stop() -> None:
         print("stopping: the state of each trial's next step is saved first", flush=True)
         ask_to_stop()
 
     with _handlers_kept():
-        for each in _SIGNALS:
-            signal.signal(each, answer)
+        _answer_signals(stop)
         yield
         if asked_to_stop():
             raise KeyboardInterrupt
@@ -167,6 +161,18 @@ def _workers_alive() -> bool:
         ("job_id", "=", mine),
     ]
     return bool(list_actors(filters=wanted))
+
+
+def _answer_signals(stop: Callable[[], None]) -> None:
+    """The first one calls `stop`; a second one does not wait."""
+
+    def answer(_signal: int, _frame: Any) -> None:
+        for each in _SIGNALS:
+            signal.signal(each, signal.default_int_handler)
+        stop()
+
+    for each in _SIGNALS:
+        signal.signal(each, answer)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import pytest
 import ray
 
 from ray_jobs.orphans import give_back_places
+from ray_jobs.pruning import PRUNED_FILE, pruned_trials
 from tests.ray.head import Cluster, train_workers, wait_for
 from tests.wandb_records import read_records
 
@@ -50,9 +51,11 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def runs_cut_short(folder: Path) -> int:
-    """Files of Weights & Biases that do not say how their run ended."""
+    """Files of Weights & Biases that do not say how their run ended; a trial that was pruned never does."""
+    pruned = pruned_trials(f"{folder}/runs/small/{PRUNED_FILE}")
     files = (folder / "runs").glob("small-*/wandb/offline-run-*/*.wandb")
-    return sum(not any(record.HasField("exit") for record in read_records(path)) for path in files)
+    others = [path for path in files if path.parents[2].name.removeprefix("small-") not in pruned]
+    return sum(not any(record.HasField("exit") for record in read_records(path)) for path in others)
 
 
 def test_a_search_killed_five_times_ends_with_all_its_trials_repeats_none_and_leaves_no_place_taken(
@@ -61,15 +64,18 @@ def test_a_search_killed_five_times_ends_with_all_its_trials_repeats_none_and_le
     line = command(tmp_path)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` had it ignored, by children too
     seed = random.randrange(1000)
-    chance, ended = random.Random(seed), {}
+    chance, ended, cut_short = random.Random(seed), {}, 0
     victims = chance.sample(["driver", "driver", "stop", "worker", "worker"], 5)
 
-    def start(of: int) -> subprocess.Popen[bytes]:
-        """W&B writes down what becomes of it where the next to go is not killed."""
-        ends = [victim for victim in victims[of:] if victim != "worker"]
-        tracked = ["--tracking.wandb", "offline" if ends[:1] == ["stop"] else "off"]
+    def tracked(number: int) -> bool:
+        """Whether W&B writes down what becomes of the command after so many victims: if it is stopped, not
+        killed."""
+        return [victim for victim in victims[number:] if victim != "worker"][:1] == ["stop"]
+
+    def start(number: int) -> subprocess.Popen[bytes]:
+        wandb = ["--tracking.wandb", "offline" if tracked(number) else "off"]
         return subprocess.Popen(
-            [*line, *tracked], env=surroundings(driver), cwd=ROOT, stdout=subprocess.DEVNULL
+            [*line, *wandb], env=surroundings(driver), cwd=ROOT, stdout=subprocess.DEVNULL
         )
 
     process = start(0)
@@ -79,6 +85,7 @@ def test_a_search_killed_five_times_ends_with_all_its_trials_repeats_none_and_le
         ended |= histories(tmp_path)
         if victim == "worker" and (workers := train_workers(driver)):
             chance.choice(workers).kill()
+            cut_short += tracked(number)
             continue
         asked = chance.choice([signal.SIGINT, signal.SIGTERM])
         process.send_signal(asked if victim == "stop" else signal.SIGKILL)
@@ -90,7 +97,7 @@ def test_a_search_killed_five_times_ends_with_all_its_trials_repeats_none_and_le
     assert {run: after[run] for run in ended} == ended, f"a finished trial ran again, chance {seed}"
     result = read(tmp_path / "runs" / "small" / "result.json")
     assert len({json.dumps(trial["sample"], sort_keys=True) for trial in result["trials"]}) == 3
-    assert runs_cut_short(tmp_path) <= victims.count("worker"), f"W&B was not told, chance {seed}: {victims}"
+    assert runs_cut_short(tmp_path) <= cut_short, f"W&B was not told, chance {seed}: {victims}"
     give_back_places()  # as the next command on this cluster would: docs/decisions/0013
     wait_for("every CPU is free again", lambda: ray.available_resources().get("CPU") == 2, 60)
 
