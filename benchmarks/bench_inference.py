@@ -2,7 +2,7 @@
 
 Sides: ours as it is served (packed, bfloat16); (a) padded batches of 32 to the longest, eager attention,
 float32, no cache; (b) the same padded to 160; (c) what care gets from transformers alone: sorted by length,
-SDPA, bfloat16, the better of two batch sizes; (d) OpenVINO on the batches of (c).
+SDPA, bfloat16, the better of two batch sizes; (d) OpenVINO on the batches of (c). On a GPU, if there is one.
 """
 
 import argparse
@@ -12,16 +12,20 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.shapes import Rows, arriving, model, padded, sorted_batches, tokens, useful
+from benchmarks.shapes import Rows, arriving, model, on, padded, sorted_batches, tokens, useful
 from benchmarks.timing import PEAK, ROUNDS, Side, Taken, in_turn, machine, peak_side, publish, share_of_peak
 from tweetelm.openelm import OpenELMForSequenceClassification
 from tweetelm.openelm.accounting import cost
+from tweetelm.precision import pick_device
 from tweetelm.predictor import classify_packed, ready
 
 BATCH = 32
 WIDE = 160
 OURS = "ours"
-CPU = torch.device("cpu")
+DEVICE = pick_device()
+GPU = DEVICE.type == "cuda"
+OTHER_BATCH = 256 if GPU else BATCH // 2
+PASSES = (2048, 4096, 16384, 32768) if GPU else ()  # tokens, beside the default
 Model = OpenELMForSequenceClassification
 
 
@@ -32,14 +36,14 @@ def run_padded(net: Model, rows: Rows, size: int = BATCH, to: int | None = None)
     def run() -> None:
         with torch.inference_mode():
             for batch in batches:
-                net(**batch)
+                net(**on(DEVICE, batch)).logits.cpu()
 
     return Side(run, tokens(rows))
 
 
-def run_packed(net: Model, rows: Rows) -> Side:
-    """Classify rows as `Predictor` does."""
-    return Side(lambda: classify_packed(net, rows), tokens(rows))
+def run_packed(net: Model, rows: Rows, most: int | None = None) -> Side:
+    """Classify rows as `Predictor` does, `most` tokens to a forward pass."""
+    return Side(lambda: classify_packed(net, rows, most), tokens(rows))
 
 
 def openvino_models(net: Model) -> dict[str, Callable[[Rows, int], Side]]:
@@ -79,21 +83,25 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="scratch-4m in place of the 270M shape")
-    parser.add_argument("--slow", type=int, default=64, help="tweets of the sides in float32")
-    parser.add_argument("--batches", type=int, default=8, help="length-sorted batches of 32 of the others")
+    parser.add_argument(
+        "--slow", type=int, default=1024 if GPU else 64, help="tweets of the sides in float32"
+    )
+    parser.add_argument(
+        "--batches", type=int, default=128 if GPU else 8, help="length-sorted batches of 32 of the others"
+    )
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--openvino", action="store_true", help="also OpenVINO (slow to convert)")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     name = "scratch-4m" if arguments.quick else "openelm-270m"
     lines = [machine(), ""]
-    reference = model(name, "eager")
+    reference = model(name, "eager").to(DEVICE)
     size = cost(reference.config)
     careful = copy.deepcopy(reference).bfloat16()
     careful.set_attn_implementation("sdpa")
     packed = copy.deepcopy(reference)
     packed.set_attn_implementation("varlen")
-    packed = ready(packed, CPU, "bf16")
+    packed = ready(packed, DEVICE, "bf16")
     vocabulary = reference.config.vocab_size
     random_order, by_length = (
         arriving(arguments.slow, vocabulary),
@@ -101,10 +109,11 @@ def main() -> None:
     )
     one = [min(by_length, key=lambda row: abs(len(row) - 36))]
     sides = {
-        PEAK: peak_side(),
+        PEAK: peak_side(DEVICE),
         OURS: run_packed(packed, by_length),
+        **{f"ours, passes of {most} tokens": run_packed(packed, by_length, most) for most in PASSES},
         f"c: sorted, sdpa, bf16, batches of {BATCH}": run_padded(careful, by_length),
-        f"c: sorted, sdpa, bf16, batches of {BATCH // 2}": run_padded(careful, by_length, BATCH // 2),
+        f"c: sorted, sdpa, bf16, batches of {OTHER_BATCH}": run_padded(careful, by_length, OTHER_BATCH),
         "a: to the longest, eager, float32": run_padded(reference, random_order),
         f"b: to {WIDE}, eager, float32": run_padded(reference, random_order, to=WIDE),
     }

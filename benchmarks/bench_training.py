@@ -1,4 +1,5 @@
-"""A training step against the usual ways, and the peak memory of one. `--quick` for a small model."""
+"""A training step against the usual ways, and the peak memory of one: on a GPU, if there is one. `--quick`
+for a small model."""
 
 import argparse
 import resource
@@ -11,18 +12,19 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from benchmarks.shapes import Rows, arriving, last_labels, model, padded, sorted_batches, tokens, useful
+from benchmarks.shapes import Rows, arriving, last_labels, model, on, padded, sorted_batches, tokens, useful
 from benchmarks.timing import PEAK, ROUNDS, Side, in_turn, machine, peak_side, publish, share_of_peak
 from tweetelm.config import OptimConfig
 from tweetelm.encoding import pass_tokens
 from tweetelm.openelm import OpenELMForSequenceClassification
 from tweetelm.openelm.accounting import cost
 from tweetelm.openelm.packing import pack
-from tweetelm.precision import autocast
+from tweetelm.precision import autocast, pick_device
 from tweetelm.training.optimiser import build_optimiser
 from tweetelm.training.sampler import micro_batches
 
-CPU = torch.device("cpu")
+DEVICE = pick_device()
+GPU = DEVICE.type == "cuda"
 BATCH = 32
 OURS = "ours: packed, bf16"
 Model = OpenELMForSequenceClassification
@@ -38,9 +40,10 @@ def one_step(
         net.set_attn_implementation(how)
         net.train()
         for batch in batches:
-            with autocast("bf16" if bf16 else "float32", CPU):
-                logits = net(**batch).logits.float()
-            (F.cross_entropy(logits, last_labels(len(logits)), reduction="sum") / rows).backward()
+            with autocast("bf16" if bf16 else "float32", DEVICE):
+                logits = net(**on(DEVICE, batch)).logits.float()
+            labels = last_labels(len(logits)).to(DEVICE)
+            (F.cross_entropy(logits, labels, reduction="sum") / rows).backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
@@ -51,14 +54,15 @@ def one_step(
 def packed(rows: Rows) -> list[dict[str, Any]]:
     """A step in packed portions, as training cuts it."""
     rows = sorted(rows, key=len)
-    most = pass_tokens(CPU)
+    most = pass_tokens(DEVICE)
     portions = micro_batches(range(len(rows)), [len(r) for r in rows], rank=0, world=1, micro_tokens=most)
     return [pack([rows[row] for row in portion]).inputs() for portion in portions]
 
 
 def peak_memory(name: str, tokens_wanted: int, checkpointing: bool) -> None:
-    """Two packed steps of at most `tokens_wanted` tokens; prints the process's peak memory in GB."""
-    net = model(name)
+    """Two packed steps of at most `tokens_wanted` tokens; prints the process's or the GPU's peak memory in
+    GB."""
+    net = model(name).to(DEVICE)
     if checkpointing:
         (getattr(net, "activation_checkpointing_enable", None) or net.gradient_checkpointing_enable)()
     optimiser = build_optimiser(net, OptimConfig(), 1e-5, net.config.num_transformer_layers)
@@ -69,7 +73,8 @@ def peak_memory(name: str, tokens_wanted: int, checkpointing: bool) -> None:
     step = one_step(net, optimiser, packed(rows), "varlen", bf16=True)
     step()
     step()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9)
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print((torch.cuda.max_memory_allocated() if GPU else resident) / 1e9)
 
 
 def measure_memory(name: str, checkpointing: bool) -> float:
@@ -90,8 +95,8 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="scratch-4m in place of the 270M shape")
-    parser.add_argument("--tweets", type=int, default=112, help="of a packed step")
-    parser.add_argument("--slow", type=int, default=64, help="tweets of a step in float32")
+    parser.add_argument("--tweets", type=int, default=896 if GPU else 112, help="of a packed step")
+    parser.add_argument("--slow", type=int, default=256 if GPU else 64, help="tweets of a step in float32")
     parser.add_argument("--no-memory", action="store_true", help="leave out peak memory")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--memory", choices=["plain", "checkpointing"], help=argparse.SUPPRESS)
@@ -105,13 +110,13 @@ def main() -> None:
     lines = [machine(), ""]
     kinds = [] if arguments.no_memory else ["plain", "with activation checkpointing"]
     memory = {kind: measure_memory(name, kind != "plain") for kind in kinds}
-    net = model(name)
+    net = model(name).to(DEVICE)
     optimiser = build_optimiser(net, OptimConfig(), 1e-5, net.config.num_transformer_layers)
     vocabulary = net.config.vocab_size
     rows, slow = arriving(arguments.tweets, vocabulary), arriving(arguments.slow, vocabulary)
     grouped = sorted_batches(max(2, arguments.tweets // BATCH), BATCH, vocabulary)
     sides = {
-        PEAK: peak_side(),
+        PEAK: peak_side(DEVICE),
         OURS: Side(one_step(net, optimiser, packed(rows), "varlen", bf16=True), tokens(rows)),
         "length-grouped, sdpa, bf16": Side(
             one_step(net, optimiser, list(padded(grouped, BATCH)), "sdpa", bf16=True), tokens(grouped)

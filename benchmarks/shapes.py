@@ -74,6 +74,11 @@ def padded(rows: Rows, size: int, to: int | None = None) -> Iterator[dict[str, A
         yield {"input_ids": ids, "attention_mask": mask.long(), "use_cache": False}
 
 
+def on(device: torch.device, batch: dict[str, Any]) -> dict[str, Any]:
+    """The same keyword arguments with their tensors on `device`."""
+    return {key: x.to(device) if isinstance(x, Tensor) else x for key, x in batch.items()}
+
+
 def useful(rows: Rows, size: int, to: int | None = None) -> float:
     """Share of real tokens in such batches."""
     return tokens(rows) / sum(batch["input_ids"].numel() for batch in padded(rows, size, to))

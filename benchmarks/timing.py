@@ -15,6 +15,7 @@ import torch
 ROUNDS = 5
 PEAK = "bf16 matrix product"
 _SHAPE = (2048, 1280, 7680)
+_GPU_ROWS = 8192  # of a forward pass there
 _PRODUCTS = 8
 
 
@@ -67,31 +68,43 @@ class Taken:
 
 
 def in_turn(sides: dict[str, Side], rounds: int) -> dict[str, Taken]:
-    """Run every side once uncounted, then all sides one after the other, `rounds` times."""
+    """Run every side once uncounted, then all sides one after the other, `rounds` times. A GPU's work counts
+    until it is done."""
     for side in sides.values():
         side.run()
+    settle()
     taken = {name: Taken([], [], side.amount) for name, side in sides.items()}
     for number in range(rounds):
         for name, side in sides.items():
             wall, cpu = time.perf_counter(), time.process_time()
             side.run()
+            settle()
             taken[name].wall.append(time.perf_counter() - wall)
             taken[name].cpu.append(time.process_time() - cpu)
         print(f"round {number + 1} of {rounds}", flush=True)
     return taken
 
 
-def peak_side() -> Side:
+def settle() -> None:
+    """Wait until a GPU has done what it was told."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def peak_side(device: torch.device) -> Side:
     """Products of large bfloat16 matrices; the amount is in floating-point operations."""
     rows, inner, columns = _SHAPE
-    left = torch.randn(rows, inner).bfloat16()
-    right = torch.randn(columns, inner).bfloat16()
+    products = _PRODUCTS
+    if device.type == "cuda":
+        rows, products = _GPU_ROWS, 8 * _PRODUCTS
+    left = torch.randn(rows, inner, device=device).bfloat16()
+    right = torch.randn(columns, inner, device=device).bfloat16()
 
     def run() -> None:
-        for _ in range(_PRODUCTS):
+        for _ in range(products):
             torch.nn.functional.linear(left, right)
 
-    return Side(run, 2.0 * rows * inner * columns * _PRODUCTS)
+    return Side(run, 2.0 * rows * inner * columns * products)
 
 
 def share_of_peak(taken: dict[str, Taken], name: str, flop: float) -> str:
@@ -107,13 +120,12 @@ def share_of_peak(taken: dict[str, Taken], name: str, flop: float) -> str:
 
 def machine() -> str:
     """What it ran on, and how busy that was."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    processor = next(
+        (line.split(":")[1].strip() for line in lines if "model name" in line), platform.machine()
+    )
     if torch.cuda.is_available():
-        processor = torch.cuda.get_device_name()
-    else:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        processor = next(
-            (line.split(":")[1].strip() for line in lines if "model name" in line), platform.machine()
-        )
+        processor = f"{torch.cuda.get_device_name()}, {processor}"
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "transformers"))
     load = " ".join(f"{value:.1f}" for value in os.getloadavg())
     return (

@@ -131,13 +131,14 @@ def _weights(config: TrainConfig) -> str:
 def measure_matmul(device: torch.device, config: TrainConfig) -> float:
     """FLOP per second of a matrix product of typical shape, in the precision that training would use."""
     dtype = torch.bfloat16 if choose(config.loop.precision, device) == "bf16" else torch.float32
-    left, right = (torch.ones(1024, 1280, device=device, dtype=dtype) for _ in range(2))
+    size = 8192 if device.type == "cuda" else 1024  # less leaves a GPU idle
+    left, right = (torch.randn(size, 1280, device=device).to(dtype) for _ in range(2))
     best = float("inf")
     for _ in range(5):
         start = time.perf_counter()
-        (left @ right.T).sum().item()
+        (left @ right.T)[0, 0].item()  # waits for a GPU
         best = min(best, time.perf_counter() - start)
-    return 2 * 1024 * 1024 * 1280 / best
+    return 2 * size * size * 1280 / best
 
 
 def duration(seconds: float) -> str:

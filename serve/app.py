@@ -36,8 +36,12 @@ class TweetClassifier:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        from tweetelm.encoding import pass_tokens
+        from tweetelm.precision import pick_device
+
         meters = Meters(RaySink(serve.get_replica_context().replica_id.unique_id))
-        self.engine = Engine({}, batch_tokens=settings.batch_tokens, meters=meters)
+        budget = pass_tokens(pick_device(settings.device), settings.batch_tokens)
+        self.engine = Engine({}, batch_tokens=budget, meters=meters)
         self._keys = Keys.of(os.environ)
         self._wanted = UserConfig.model_validate({})
         self._loaded: dict[str, Loaded] = {}

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from serve.settings import Settings
 
@@ -126,12 +127,17 @@ def running(settings: Settings, host: str, port: int, *, cluster: str | None) ->
         if status.applications or status.proxies:
             raise ValueError(f"Ray at {cluster} serves already; use `serve deploy serve/config.yaml` there")
         if not cluster:
-            cpus = int(ray.available_resources()["CPU"])
-            settings = settings.model_copy(update={"threads": cpus, "max_replicas": 1})
+            settings = settings.model_copy(update=_all_of(ray.available_resources()))
         with _deployed(settings, host, port, alone=not cluster):
             yield
     finally:
         ray.shutdown()
+
+
+def _all_of(machine: Mapping[str, float]) -> dict[str, Any]:
+    """Settings of one replica that has a machine to itself: its CPUs, and a GPU if there is one. Ray hides a
+    GPU from whoever has not reserved it."""
+    return {"threads": int(machine["CPU"]), "gpus": min(1, machine.get("GPU", 0)), "max_replicas": 1}
 
 
 @contextmanager

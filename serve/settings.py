@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serve.engine import BATCH_TOKENS, Limits
+from serve.engine import Limits
 from tweetelm import registry
 from tweetelm.tasks import TASKS, TaskName
 
@@ -29,7 +29,9 @@ class Settings(BaseModel):
     target_ongoing_requests: float = Field(16, gt=0, description="Requests in a replica; more start another.")
     upscale_delay_s: float = Field(3, ge=0)
     downscale_delay_s: float = Field(60, ge=0)
-    batch_tokens: int = Field(BATCH_TOKENS, ge=1, description="Tokens in one forward pass.")
+    batch_tokens: int | None = Field(
+        None, ge=1, description="Tokens in one forward pass; by default what the device does best with."
+    )
     limits: Limits = Limits()
     watch_s: float = Field(
         5, ge=0, description="How often the registry is asked for what is published now; 0: never."
