@@ -25,7 +25,7 @@ OURS = "ours"
 DEVICE = pick_device()
 GPU = DEVICE.type == "cuda"
 OTHER_BATCH = 256 if GPU else BATCH // 2
-PASSES = (2048, 4096, 16384, 32768) if GPU else ()  # tokens, beside the default
+PASSES = (4096, 16384) if GPU else ()  # tokens, beside the default
 Model = OpenELMForSequenceClassification
 
 

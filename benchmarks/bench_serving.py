@@ -197,8 +197,8 @@ def verdicts(found: Found, model: Bare) -> list[str]:
         f"- {reached}: p99 at {STEADY:.0%} load is {forwards:.1f} forward passes of one tweet "
         f"({1e3 * model.forward_s:.0f} ms); goal: under {GOALS['forwards']:g}"
     )
-    starts = ", ".join(f"{seconds:.1f}" for seconds in found.cold_start_s)
-    told.append(f"- from the SIGKILL of the replica to the next answer: {starts} s")
+    if starts := ", ".join(f"{seconds:.1f}" for seconds in found.cold_start_s):
+        told.append(f"- from the SIGKILL of the replica to the next answer: {starts} s")
     return told + [f"- memory, {side}: {text}" for side, text in found.memory.items()]
 
 

@@ -18,6 +18,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from serve.schemas import ClassifyRequest
+from tweetelm.precision import pick_device
 
 BATCH = 32
 WAIT_S = 0.01
@@ -36,7 +37,7 @@ def load_pipeline(folder: str, dtype: str) -> Callable[..., list[Scores]]:
 
     import tweetelm.openelm  # noqa: F401 — tells transformers the architecture
 
-    found: Any = pipeline("text-classification", model=folder, top_k=None, dtype=dtype, device="cpu")
+    found: Any = pipeline("text-classification", model=folder, top_k=None, dtype=dtype, device=pick_device())
     return found  # type: ignore[no-any-return]
 
 

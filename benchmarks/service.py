@@ -63,13 +63,24 @@ def _program(module: str, *flags: str, first_port: int, haproxy: bool = False) -
         path = folder / "log.txt"
         with (
             path.open("w") as log,
-            subprocess.Popen(line, cwd=ROOT, env=environment, stdout=log, stderr=log),
+            subprocess.Popen(line, cwd=ROOT, env=environment, stdout=log, stderr=log) as process,
             processes.ended(mark),
         ):
+
+            def ready() -> bool:
+                if process.poll() is not None:
+                    raise RuntimeError("it has ended")
+                try:
+                    client.get(f"{url}/ready")
+                except (client.RefusedError, OSError):
+                    return False
+                return True
+
             try:
-                client.wait_until_ready(url, within_s=START_S)
-            except TimeoutError as error:
-                raise TimeoutError(f"{error}\n{path.read_text()[-2000:]}") from error
+                took = wait_for(f"{module} is ready", ready, within_s=START_S)
+            except (TimeoutError, RuntimeError) as error:
+                raise RuntimeError(f"{' '.join(line)}: {error}\n{path.read_text()[-2000:]}") from error
+            print(f"{module} was ready after {took:.0f} s", flush=True)
             yield Service(url, mark, folder)
 
 

@@ -14,7 +14,9 @@ from ray_jobs.trial_runs import trial_config
 from tweetelm.config import preparation_key
 from tweetelm.training.setup import Prepared, prepare
 
-_ASSUMED_TFLOPS = 150.0  # of a data-centre GPU under bf16, where none is at hand to be timed
+_ASSUMED_TFLOPS = (
+    50.0  # of a data-centre GPU in training (seen on an H200), where none is at hand to be timed
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +81,7 @@ def _speed(plan: Search, resources: Resources, price: Price) -> tuple[float, str
         told = f"{_ASSUMED_TFLOPS:g} TFLOP/s for each GPU, assumed; say --tflops if you know better"
         return _ASSUMED_TFLOPS * 1e12 * workers, told
     device, trials = torch.device("cuda" if gpu else "cpu"), 1 if gpu else plan.concurrent
-    speed = measure_matmul(device, base) * USE * workers / trials
+    speed = measure_matmul(device, base) * USE[device.type] * workers / trials
     return speed, f"{speed / 1e12:.2f} TFLOP/s for each trial, from a matrix product timed here"
 
 

@@ -39,7 +39,7 @@ class FakePredictor:
         self.version = version
         self.threshold = threshold
         self.card = card
-        self.precision, self.max_tokens = "float32", 20
+        self.device, self.precision, self.max_tokens = "cpu", "float32", 20
         self.batches: list[int] = []
         self.hold: threading.Event | None = None
 

@@ -1,5 +1,9 @@
 """The CUDA paths against the CPU's, which the other files compare with the reference."""
 
+import copy
+import gc
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -8,7 +12,8 @@ from torch import Tensor, nn
 
 from tests.openelm_models import TWEETS, classifier
 from tweetelm.openelm import OpenELMForSequenceClassification, attention
-from tweetelm.openelm.packing import pack
+from tweetelm.openelm.captured import LONGEST, Captured, can_capture, capture
+from tweetelm.openelm.packing import pack, pack_onto
 
 pytestmark = [
     pytest.mark.gpu,
@@ -120,3 +125,100 @@ def test_a_row_without_lengths_gives_the_same_logits() -> None:
     expected = model(**inputs).logits
     fewer = {name: inputs[name] for name in ("input_ids", "cu_seq_lens_q")}
     assert torch.equal(model(**fewer).logits, expected)
+
+
+def half() -> OpenELMForSequenceClassification:
+    """In half precision, and reading tweets longer than those that are recorded."""
+    return classifier(max_context_length=2 * LONGEST).to("cuda", torch.bfloat16)  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def both() -> tuple[OpenELMForSequenceClassification, OpenELMForSequenceClassification]:
+    """The same weights, launched kernel by kernel and recorded."""
+    plain = half()
+    recorded = copy.deepcopy(plain)
+    assert can_capture(recorded)
+    capture(recorded)
+    return plain, recorded
+
+
+def logits(model: OpenELMForSequenceClassification, tweets: list[list[int]]) -> Tensor:
+    with torch.inference_mode():
+        found = model(**pack_onto(torch.device("cuda"), tweets).inputs()).logits
+    assert isinstance(found, Tensor)
+    return found
+
+
+@pytest.mark.parametrize(
+    "tweets",
+    [
+        [[1]],
+        [[1, 2]] * 100,
+        [[1, *range(2, 60)], [1, 3], [1]] * 5,
+        [[1] * 64],
+        [[1, *range(2, 64), *range(2, 64), *range(2, 64)]] * 40,
+    ],
+    ids=["one token", "a hundred short ones", "long and short", "a whole size", "large"],
+)
+def test_a_recorded_pass_gives_the_plain_ones_logits(
+    both: tuple[OpenELMForSequenceClassification, OpenELMForSequenceClassification], tweets: list[list[int]]
+) -> None:
+    plain, recorded = both
+    other = logits(recorded, [[1, 9, 9, 9]] * 30)
+    expected, found = logits(plain, tweets), logits(recorded, tweets)
+    assert found.shape == expected.shape
+    assert (found - expected).abs().max() <= 2e-2 * expected.abs().max()
+    assert torch.equal(logits(recorded, [[1, 9, 9, 9]] * 30), other)  # nothing of it is left behind
+
+
+def test_what_is_not_recorded_runs_as_before(
+    both: tuple[OpenELMForSequenceClassification, OpenELMForSequenceClassification],
+) -> None:
+    plain, recorded = both
+    for tweets in ([[1] + [5] * LONGEST], [[1, *range(2, 60)]] * 200, [[1]] * 2000):
+        assert torch.equal(logits(recorded, tweets), logits(plain, tweets))
+    mask = torch.ones(1, 3, dtype=torch.long, device="cuda")
+    padded = {"input_ids": torch.tensor([[1, 5, 6]], device="cuda"), "attention_mask": mask}
+    assert torch.equal(recorded(**padded).logits, plain(**padded).logits)
+    assert recorded(**pack(TWEETS).to("cuda").inputs()).logits.requires_grad
+
+
+def test_threads_do_not_read_each_others_logits(
+    both: tuple[OpenELMForSequenceClassification, OpenELMForSequenceClassification],
+) -> None:
+    _, recorded = both
+    rows = [[[1, token] * 4] * 3 for token in range(2, 22)]
+    expected = [logits(recorded, tweets) for tweets in rows]
+    assert not torch.equal(expected[0], expected[1])
+    with ThreadPoolExecutor(8) as threads:
+        for mine, found in zip(
+            expected * 20, threads.map(lambda t: logits(recorded, t), rows * 20), strict=True
+        ):
+            assert torch.equal(mine, found)
+
+
+def test_another_model_is_recorded_while_one_answers(
+    both: tuple[OpenELMForSequenceClassification, OpenELMForSequenceClassification],
+) -> None:
+    _, recorded = both
+    expected = logits(recorded, TWEETS)
+    with ThreadPoolExecutor(1) as threads:
+        coming = threads.submit(lambda: capture(half()))
+        answers = 0
+        while not coming.done() or answers < 10:
+            assert torch.equal(logits(recorded, TWEETS), expected)
+            answers += 1
+        coming.result()
+
+
+def test_a_recorded_model_goes_when_nobody_holds_it() -> None:
+    model = half()
+    capture(model)
+    assert isinstance(model.forward, Captured)
+    held = weakref.ref(model)
+    gc.disable()
+    try:
+        del model
+        assert held() is None
+    finally:
+        gc.enable()

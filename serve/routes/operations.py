@@ -84,6 +84,7 @@ def _about(model: "Predictor") -> dict[str, Any]:
         "labels": model.labels,
         "version": model.version,
         "threshold": model.threshold,
+        "device": model.device,
         "precision": model.precision,
         "max_tokens": model.max_tokens,
         "base": card.base["name"] if card else None,

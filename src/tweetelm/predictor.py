@@ -13,6 +13,7 @@ from torch import Tensor
 from tweetelm import precision as arithmetic
 from tweetelm.encoding import Encoded, Encoder, pass_tokens, token_batches
 from tweetelm.openelm import OpenELMConfig, OpenELMForSequenceClassification
+from tweetelm.openelm.captured import can_capture, capture
 from tweetelm.openelm.loading import load_weights
 from tweetelm.openelm.packing import pack_onto
 from tweetelm.openelm.prepacked import can_prepack, prepack
@@ -92,6 +93,11 @@ class Predictor:
         """What the backbone computes in."""
         weights = self.model.transformer.token_embeddings.weight
         return "bf16" if weights.dtype == torch.bfloat16 else "float32"
+
+    @property
+    def device(self) -> str:
+        """What it computes on: "cpu" or "cuda"."""
+        return str(self.model.device.type)
 
     @property
     def max_tokens(self) -> int:
@@ -180,7 +186,8 @@ def ready(
     """Make a float32 model fit to classify on `device`, in place.
 
     A large one computes in bfloat16 if `precision` is "auto" and the hardware can. On a CPU its weights are
-    laid out for the processor: it can then be neither trained nor saved.
+    laid out for the processor: it can then be neither trained nor saved. On a GPU, in half precision, its
+    forward pass is recorded: it can then be neither trained nor moved.
     """
     large = model.num_parameters() >= arithmetic.LARGE
     if precision == "bf16" or (precision == "auto" and large and arithmetic.has_bf16(device)):
@@ -190,6 +197,8 @@ def ready(
     if large and can_prepack(device, model.transformer.token_embeddings.weight.dtype):
         prepack(model)
     model.eval()
+    if can_capture(model):
+        capture(model)
     return model
 
 
@@ -201,9 +210,13 @@ def classify_packed(
     """Logits (N, K), float32 on the CPU, of N token sequences, run in packed batches of at most
     `batch_tokens` (see `pass_tokens`)."""
     device = next(model.parameters()).device
-    out = torch.empty(len(sequences), model.num_labels)
+    order: list[int] = []
+    logits = [torch.empty(0, model.num_labels, device=device)]
     with torch.inference_mode():
         for rows in token_batches([len(s) for s in sequences], pass_tokens(device, batch_tokens)):
             batch = pack_onto(device, [sequences[row] for row in rows])
-            out[rows] = model(**batch.inputs()).logits[: len(rows)].float().cpu()
+            order += rows
+            logits.append(model(**batch.inputs()).logits[: len(rows)].float())
+    out = torch.empty(len(sequences), model.num_labels)
+    out[order] = torch.cat(logits).cpu()  # waits for a GPU only here: it works while the next batch is packed
     return out

@@ -137,14 +137,15 @@ def _lengths(starts: list[int]) -> list[int]:
 
 def _flash_dtype(query: Tensor) -> torch.dtype | None:
     """The half precision in which torch's flash kernel can serve, or None: plain float32 stays exact."""
-    if not query.is_cuda or query.shape[-1] % 8 or query.shape[-1] > 256 or not _has_flash(query.device):
+    if not query.is_cuda or query.shape[-1] % 8 or query.shape[-1] > 256 or not has_flash(query.device):
         return None
     dtype = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else query.dtype
     return dtype if dtype in (torch.float16, torch.bfloat16) else None
 
 
 @cache
-def _has_flash(device: torch.device) -> bool:
+def has_flash(device: torch.device) -> bool:
+    """Whether torch's flash kernel runs on this GPU."""
     return torch.cuda.get_device_capability(device) >= (8, 0)
 
 
