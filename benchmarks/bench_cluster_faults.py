@@ -1,39 +1,31 @@
 """A cluster of three hosts on this machine, and what becomes of its work when hosts fail.
 
 A worker host is switched off while it trains, while a search runs and while it serves; its network is cut for
-5, 30 and 120 seconds; the head is switched off for two minutes. Weights must be those of a run that was left
-alone, bit for bit, and a search must have the same trials.
+5, 30 and 120 seconds; the head is switched off for two minutes; a host is taken back with a notice; the disk
+fills up; the autoscaler dies. Weights must be those of a run that was left alone, bit for bit, and a search
+must have the same trials.
 """
 
 import argparse
-import hashlib
-import json
+import os
+import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from benchmarks.cluster_callers import Callers
+from benchmarks.cluster_notices import WARNING_S
+from benchmarks.cluster_work import BEFORE, BESIDE, PATIENCE_S, SEARCH, TRAIN, Bench, Fault
 from benchmarks.timing import machine, publish
 from tests.lab import hosts as lab
-from tests.lab.desk import SHARED, Desk, must, say
 from tests.lab.hosts import Host
 from tests.ray.head import wait_for
 
-COMMON = "--task hate --data.root sample --data.limit 300 --model.name scratch-1m --model.max-tokens 64"
-COMMON += f" --loop.precision float32 --tracking.wandb off --run.storage {SHARED}/runs"
-COMMON += f" --run.registry {SHARED}/models"
-LONG = f"{COMMON} --loop.batch-tokens 512 --loop.epochs 4 --loop.checkpoint-every 5 --run.workers 2"
-TRAIN = f"{LONG} --run.cpus 2"  # a whole host for each worker
-BESIDE = f"{LONG} --run.cpus 1"  # leaves a CPU of each host to a replica
-SEARCH = f"{COMMON} --loop.batch-tokens 512 --loop.epochs 2 --space tiny --trials 4"
 HEADLESS_S = 120.0
+ALONE_S = 30.0
 CUTS = (5, 30, 120)
 OFF = "its host switched off"
-BEFORE = 8  # steps that a run has done when something happens to it
-PATIENCE_S = 900
-Fault = Callable[[Host], float]
 
 
 def power_off(host: Host) -> float:
@@ -54,153 +46,6 @@ def cut(seconds: float) -> Fault:
         return moment
 
     return fault
-
-
-class Bench:
-    """The cluster, and what was seen."""
-
-    def __init__(self, hosts: Sequence[Host]) -> None:
-        self.hosts, self.desk = list(hosts), Desk(hosts)
-        self.shared = hosts[0].folder / "shared"
-        self.seen: list[str] = []
-
-    def note(self, line: str) -> None:
-        say(line)
-        self.seen.append(f"- {line}")
-
-    # --- the cluster ---
-
-    def whole(self) -> float:
-        """Seconds until every host is there again; one that is off is switched on."""
-        for host in self.hosts:
-            if host.process is None:
-                host.power_on()
-        return self.desk.joined(len(self.hosts), 600)
-
-    def busy(self, word: str) -> Host:
-        """A host other than the head on which such a process runs."""
-        found: list[Host] = []
-
-        def look() -> bool:
-            found[:] = [host for host in self.hosts[1:] if any(word in line for line in host.processes())]
-            return bool(found)
-
-        wait_for(f"a worker host runs {word}", look, PATIENCE_S)
-        return found[0]
-
-    def job(self, module: str, name: str, flags: str) -> str:
-        """Submit, and return its id."""
-        must(self.desk.submit("python", "-m", module, "--name", name, *flags.split(), wait=False))
-        jobs = [job for job in self.desk.get("/api/jobs/") if f"--name {name} " in job["entrypoint"]]
-        return str(max(jobs, key=lambda job: job["start_time"])["submission_id"])
-
-    def ended(self, job: str) -> str:
-        """Its status once it has one that lasts."""
-        last = ("SUCCEEDED", "FAILED", "STOPPED")
-        wait_for(f"{job} has ended", lambda: self.desk.get(f"/api/jobs/{job}")["status"] in last, PATIENCE_S)
-        return str(self.desk.get(f"/api/jobs/{job}")["status"])
-
-    # --- what a run has done ---
-
-    def steps(self, name: str) -> int:
-        """The last step in its history."""
-        path = self.shared / "runs" / name / "history.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
-        return max((json.loads(line).get("step", 0) for line in lines if line.endswith("}")), default=0)
-
-    def fingerprint(self, name: str) -> str:
-        """sha256 of the weights and the optimiser in the last checkpoint."""
-        states = (self.shared / "runs" / name).glob("checkpoint_*/state.json")
-        folders = {json.loads(path.read_text())["progress"]["step"]: path.parent for path in states}
-        last = folders[max(folders)]
-        content = b"".join((last / f"{part}.safetensors").read_bytes() for part in ("model", "optimizer"))
-        return hashlib.sha256(content).hexdigest()[:16]
-
-    def compared(self, name: str, alone: str = "alone") -> str:
-        """With the run that was left alone."""
-        same = self.fingerprint(name) == self.fingerprint(alone)
-        return "the same bits" if same else "OTHER WEIGHTS"
-
-    def samples(self, name: str) -> list[str]:
-        """The trials of a finished search."""
-        result: dict[str, Any] = json.loads((self.shared / "runs" / name / "result.json").read_text())
-        return sorted(json.dumps(trial["sample"], sort_keys=True) for trial in result["trials"])
-
-    # --- faults ---
-
-    def training(self, name: str, fault: Fault, what: str) -> None:
-        job = self.job("ray_jobs.train", name, TRAIN)
-        wait_for(f"{name} has trained", lambda: self.steps(name) >= BEFORE, PATIENCE_S)
-        host, at = self.busy("RayTrainWorker"), self.steps(name)
-        moment = fault(host)
-        wait_for("the run is past that step", lambda: self.steps(name) > max(at, BEFORE) + 1, PATIENCE_S)
-        past = time.monotonic() - moment
-        status = self.ended(job)
-        same = self.compared(name)
-        self.note(f"training, {what}: past that step {past:.0f} s later, {status}, {same} at the end")
-        self.whole()
-
-    def search(self, name: str, fault: Fault, what: str, expected: list[str]) -> None:
-        job = self.job("ray_jobs.tune", name, SEARCH)
-        host = self.busy("RayTrainWorker")
-        fault(host)
-        status = self.ended(job)
-        same = "the same trials" if self.samples(name) == expected else "OTHER TRIALS"
-        self.note(f"search, {what}: {status}, {same}")
-        self.whole()
-
-    def serving(self, fault: Fault, what: str) -> None:
-        """Callers ask the head; a host with a replica fails."""
-        callers = Callers(self.desk, self.hosts[:1])
-        callers.start()
-        host = self.busy("ServeReplica")
-        moment = fault(host)
-        running = wait_for("two replicas run", lambda: self.replicas() == 2, PATIENCE_S)
-        time.sleep(5.0)  # what callers notice when all is well again
-        callers.stop()
-        self.note(f"serving, {what}: {callers.outage(moment)}; two replicas {running:.0f} s after")
-        self.whole()
-
-    def deployed(self) -> None:
-        """The endpoint, with two replicas."""
-        self.desk.deploy()
-        wait_for("two replicas run", lambda: self.replicas() == 2, PATIENCE_S)
-
-    def replicas(self) -> int:
-        """Those on hosts that can be reached."""
-        answer = self.desk.get("/api/serve/applications/")["applications"]["tweetelm"]["deployments"]
-        if "TweetClassifier" not in answer:  # it is being deployed
-            return 0
-        found = answer["TweetClassifier"]["replicas"]
-        there = {host.address for host in self.hosts if host.process} & set(self.desk.nodes())
-        return sum(one["state"] == "RUNNING" and one["node_ip"] in there for one in found)
-
-    def head(self) -> None:
-        """Callers ask the workers; the head, on which a job runs, is off, and on again with its disk."""
-        with self.desk.tunnel():
-            self.ended(self.job("ray_jobs.train", "beside", BESIDE))
-            self.deployed()
-            self.job("ray_jobs.train", "headless", BESIDE)
-            wait_for("the run has trained", lambda: self.steps("headless") >= BEFORE, PATIENCE_S)
-        callers = Callers(self.desk, [host for host in self.hosts[1:] if self.desk.answers(host)])
-        callers.start()
-        moment = power_off(self.hosts[0])
-        time.sleep(HEADLESS_S)
-        alone = [self.desk.answers(host) for host in callers.hosts]
-        self.note(f"the head off: {sum(alone)} of {len(alone)} endpoints answer {HEADLESS_S:.0f} s later")
-        again = time.monotonic()
-        self.hosts[0].power_on()
-        self.desk.up()
-        with self.desk.tunnel():
-            joined = self.whole()
-            self.deployed()
-            ready = time.monotonic() - again
-            callers.stop()
-            status = self.ended(self.job("ray_jobs.train", "headless", BESIDE))
-        same = self.compared("headless", "beside")
-        self.note(f"the head on, `ray up`, `serve deploy`: {joined:.0f} s to join, {ready:.0f} until served")
-        self.note(f"callers of the other hosts in all that time: {callers.outage(moment)}")
-        self.note(f"the job submitted again: {status}, {same} at the end")
 
 
 def training(bench: Bench) -> None:
@@ -230,11 +75,99 @@ def serving(bench: Bench) -> None:
             bench.serving(cut(seconds), f"its network cut for {seconds} s")
 
 
+def notice(bench: Bench) -> None:
+    """A host that is taken back while it trains, searches and serves."""
+    what = f"its host taken back with a notice of {WARNING_S} s"
+    with bench.desk.tunnel():
+        bench.ended(bench.job("ray_jobs.tune", "calm", SEARCH))
+        bench.notices.watch()
+        bench.training("noticed", bench.notices.give, what)
+        bench.notices.watch()
+        bench.search("searched-noticed", bench.notices.give, what, bench.samples("calm"))
+        bench.deployed()
+        bench.notices.watch()
+        bench.serving(bench.notices.give, what)
+
+
+def disk(bench: Bench) -> None:
+    """The storage is full when a checkpoint is due; docs/operations.md says what to do."""
+    with bench.desk.tunnel():
+        job = bench.job("ray_jobs.train", "full", TRAIN)
+        wait_for("full has trained", lambda: bench.steps("full") >= BEFORE, PATIENCE_S)
+        rest = bench.shared / "rest"
+        free = shutil.disk_usage(bench.shared).free
+        with rest.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, free)
+        status, at = bench.ended(job), bench.steps("full")
+        told = bench.said(job, r"[^\n]*No space left[^\n]*")
+        bench.note(f"training, the disk full: {status} after step {at}; the log: {told[-1:]}")
+        rest.unlink()
+        status = bench.ended(bench.job("ray_jobs.train", "full", TRAIN))
+        bench.note(f"room made, submitted again: {status}, {bench.compared('full')} at the end")
+
+
+def autoscaler(bench: Bench) -> None:
+    """It is dead when a host comes back; docs/operations.md says what to do."""
+    head, host = bench.hosts[0], bench.hosts[-1]
+    with bench.desk.tunnel():
+        done = head.run("kill -9 $(pgrep -f autoscaler/_private/monitor.py)")
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+        host.power_off()
+        wait_for("it is missed", lambda: len(bench.desk.nodes()) == len(bench.hosts) - 1, PATIENCE_S)
+        host.power_on()
+        time.sleep(ALONE_S)
+        there = len(bench.desk.nodes())
+        bench.note(f"no autoscaler: {there} of {len(bench.hosts)} hosts {ALONE_S:.0f} s after one came back")
+        job = bench.job("ray_jobs.train", "on-two", TRAIN)
+        wait_for("the run has trained", lambda: bench.steps("on-two") >= BEFORE, PATIENCE_S)
+        begun = time.monotonic()
+    bench.desk.up()
+    with bench.desk.tunnel():
+        bench.whole()
+        bench.note(f"`ray up`: all of them {time.monotonic() - begun:.0f} s later")
+        known = [one["status"] for one in bench.desk.get("/api/jobs/") if one["submission_id"] == job]
+        bench.note(f"the job that ran meanwhile: {known or 'unknown to the new head'}")
+        status = bench.ended(bench.job("ray_jobs.train", "on-two", TRAIN))
+        bench.note(f"submitted again: {status}, {bench.compared('on-two')} at the end")
+
+
+def head(bench: Bench) -> None:
+    """Callers ask the workers; the head, on which a job runs, is off, and on again with its disk."""
+    with bench.desk.tunnel():
+        bench.ended(bench.job("ray_jobs.train", "beside", BESIDE))
+        bench.deployed()
+        bench.job("ray_jobs.train", "headless", BESIDE)
+        wait_for("the run has trained", lambda: bench.steps("headless") >= BEFORE, PATIENCE_S)
+    callers = Callers(bench.desk, [host for host in bench.hosts[1:] if bench.desk.answers(host)])
+    callers.start()
+    moment = power_off(bench.hosts[0])
+    time.sleep(HEADLESS_S)
+    alone = [bench.desk.answers(host) for host in callers.hosts]
+    bench.note(f"the head off: {sum(alone)} of {len(alone)} endpoints answer {HEADLESS_S:.0f} s later")
+    again = time.monotonic()
+    bench.hosts[0].power_on()
+    bench.desk.up()
+    with bench.desk.tunnel():
+        joined = bench.whole()
+        bench.deployed()
+        ready = time.monotonic() - again
+        callers.stop()
+        status = bench.ended(bench.job("ray_jobs.train", "headless", BESIDE))
+    same = bench.compared("headless", "beside")
+    bench.note(f"the head on, `ray up`, `serve deploy`: {joined:.0f} s to join, {ready:.0f} until served")
+    bench.note(f"callers of the other hosts in all that time: {callers.outage(moment)}")
+    bench.note(f"the job submitted again: {status}, {same} at the end")
+
+
 PARTS: dict[str, Callable[[Bench], None]] = {
     "training": training,
     "search": search,
     "serving": serving,
-    "head": Bench.head,
+    "head": head,
+    "notice": notice,
+    "disk": disk,
+    "autoscaler": autoscaler,
 }
 
 

@@ -1,11 +1,18 @@
-"""A stand-in for the metadata service of an AWS instance, version 2."""
+"""A stand-in for the metadata service of an AWS instance, version 2.
+
+`python -m tests.metadata ADDRESS PORT FILE` runs it on a host of the lab: the machine is taken back as many
+seconds after FILE appears as that says.
+"""
 
 import json
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 
@@ -54,11 +61,26 @@ class _Answers(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def metadata() -> Iterator[Service]:
+def metadata(address: str = "127.0.0.1", port: int = 0) -> Iterator[Service]:
     """The service, listening while inside."""
-    with Service(("127.0.0.1", 0), _Answers) as service:
+    with Service((address, port), _Answers) as service:
         thread = threading.Thread(target=service.serve_forever)
         thread.start()
         yield service
         service.shutdown()
         thread.join()
+
+
+def main() -> None:
+    """Until it is killed."""
+    address, port, name = sys.argv[1:]
+    file = Path(name)
+    with metadata(address, int(port)) as service:
+        while not file.exists() or not file.read_text().strip():
+            time.sleep(0.2)
+        service.take_back(float(file.read_text()))
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()
