@@ -14,16 +14,14 @@ from tests.test_hub import official, tensors, tokenizer
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
 SIZES = ("tiny/OpenELM-A", "tiny/OpenELM-B")
-needs_data = pytest.mark.skipif(
-    not (ROOT / "data" / "hate").is_dir(), reason="the real data is not in data/; `make data` fetches it"
-)
+DATA = "data" if (ROOT / "data" / "hate").is_dir() else "sample"  # the real data, if `make data` was typed
 
 
-def real(cluster: Cluster, hub: Hub, folder: Path, root: str, *more: str) -> subprocess.CompletedProcess[str]:
+def real(cluster: Cluster, hub: Hub, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
     (folder / "tokenizer.json").write_bytes(tokenizer())
     line = [sys.executable, "-m", "ray_jobs.real", "--tasks", "hate", "--sizes", *SIZES, *more]
     line += ["--tokenizer", str(folder / "tokenizer.json"), "--trials", "2", "--seeds", "2"]
-    line += ["--data.root", root, "--data.limit", "100", "--max-tokens", "64", "--tracking.wandb", "off"]
+    line += ["--data.root", DATA, "--data.limit", "100", "--max-tokens", "64", "--tracking.wandb", "off"]
     line += ["--run.storage", str(folder / "runs"), "--run.registry", str(folder / "models")]
     line += ["--out", str(folder / "results.md")]
     path = f"{ROOT}:{ROOT / 'src'}"
@@ -34,25 +32,24 @@ def real(cluster: Cluster, hub: Hub, folder: Path, root: str, *more: str) -> sub
     )
 
 
-@pytest.mark.parametrize("root", ["sample", pytest.param("data", marks=needs_data)])
 def test_the_whole_way_from_checkpoints_on_a_hub_to_a_table_of_results(
-    cluster: Cluster, tmp_path: Path, root: str
+    cluster: Cluster, tmp_path: Path
 ) -> None:
     hub = Hub()
     commits = [hub.commit(SIZES[0], official()), hub.commit(SIZES[1], official(tensors(0.5)))]
     try:
-        first = real(cluster, hub, tmp_path, root)
+        first = real(cluster, hub, tmp_path)
         assert first.returncode == 0, first.stdout + first.stderr
         for size, commit in zip(SIZES, commits, strict=True):
             assert f"{size} at {commit}" in first.stdout
         page = (tmp_path / "results.md").read_text(encoding="utf-8")
         assert all(size in page for size in SIZES)
         assert "BERTweet" in page
-        assert ("synthetic sample: says nothing about tweets" in page) == (root == "sample")
-        again = real(cluster, hub, tmp_path, root)
+        assert ("synthetic sample: says nothing about tweets" in page) == (DATA == "sample")
+        again = real(cluster, hub, tmp_path)
         assert "finished already" in again.stdout, again.stdout + again.stderr
         assert (tmp_path / "results.md").read_text(encoding="utf-8") == page
-        wrong = real(cluster, hub, tmp_path, root, "--name", "wrong", "--sizes", "tiny/none")
+        wrong = real(cluster, hub, tmp_path, "--name", "wrong", "--sizes", "tiny/none")
         assert wrong.returncode == 2
         assert "tiny/none" in wrong.stderr
     finally:

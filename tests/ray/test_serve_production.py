@@ -111,9 +111,11 @@ def test_without_a_key_nothing_is_answered_and_the_log_names_the_key_but_holds_n
 def test_a_rollback_in_the_registry_is_served_within_seconds_and_without_a_deployment(
     service: Service,
 ) -> None:
-    new, old = (one.version for one in versions.list_versions("hate", registry=str(service.registry)))
+    registry = str(service.registry)
+    new = versions.current_version("hate", registry=registry)
+    old = versions.previous_version("hate", registry=registry)
     assert service.classify("x")[0]["version"] == new
-    versions.rollback("hate", registry=str(service.registry))
+    versions.rollback("hate", registry=registry)
     until(lambda: service.classify("x")[0]["version"] == old, within_s=30)
 
 

@@ -105,16 +105,3 @@ def test_a_search_killed_five_times_ends_with_all_its_trials_repeats_none_and_le
     version = read(tmp_path / "models" / "hate" / "current.json")["version"]
     assert read(tmp_path / "models" / "hate" / "versions" / version / "card.json")["run"] == result["winner"]
     assert scores[result["winner"]] == max(scores.values())
-    again = subprocess.run(
-        [*line, "--tracking.wandb", "off"],
-        env=surroundings(driver),
-        cwd=ROOT,
-        text=True,
-        capture_output=True,
-        timeout=120,
-        check=False,
-    )
-    assert again.returncode == 0, again.stderr
-    assert "finished already" in again.stdout
-    assert version in again.stdout
-    assert "synthetic sample: says nothing about tweets" in again.stdout
