@@ -87,6 +87,7 @@ def notice(bench: Bench) -> None:
         bench.deployed()
         bench.notices.watch()
         bench.serving(bench.notices.give, what)
+        bench.undeployed()
 
 
 def disk(bench: Bench) -> None:
@@ -98,10 +99,10 @@ def disk(bench: Bench) -> None:
         free = shutil.disk_usage(bench.shared).free
         with rest.open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, free)
-        status, at = bench.ended(job), bench.steps("full")
+        status = bench.ended(job)
+        rest.unlink()  # what is typed here is written down on the same disk
         told = bench.said(job, r"[^\n]*No space left[^\n]*")
-        bench.note(f"training, the disk full: {status} after step {at}; the log: {told[-1:]}")
-        rest.unlink()
+        bench.note(f"training, the disk full: {status}; the log ends with: {''.join(told[-1:]).strip()}")
         status = bench.ended(bench.job("ray_jobs.train", "full", TRAIN))
         bench.note(f"room made, submitted again: {status}, {bench.compared('full')} at the end")
 

@@ -87,7 +87,10 @@ class Bench:
     def fingerprint(self, name: str) -> str:
         """sha256 of the weights and the optimiser in the last checkpoint."""
         states = (self.shared / "runs" / name).glob("checkpoint_*/state.json")
-        folders = {json.loads(path.read_text())["progress"]["step"]: path.parent for path in states}
+        whole = [
+            path for path in states if path.stat().st_size
+        ]  # a full disk leaves what it could not finish
+        folders = {json.loads(path.read_text())["progress"]["step"]: path.parent for path in whole}
         last = folders[max(folders)]
         content = b"".join((last / f"{part}.safetensors").read_bytes() for part in ("model", "optimizer"))
         return hashlib.sha256(content).hexdigest()[:16]
@@ -119,7 +122,7 @@ class Bench:
 
     def moved(self, job: str) -> None:
         """Where its runs left after a notice, and where they went on."""
-        left = self.said(job, r"leaving after step (\d+)")
+        left = sorted(set(self.said(job, r"leaving after step (\d+)")))
         if left:
             resumed = self.said(job, r"resuming \S+ at step (\d+)")
             self.note(f"left after step {', '.join(left)}, which was saved; went on at {', '.join(resumed)}")
@@ -151,6 +154,10 @@ class Bench:
         """The endpoint, with two replicas."""
         self.desk.deploy()
         wait_for("two replicas run", lambda: self.replicas() == 2, PATIENCE_S)
+
+    def undeployed(self) -> None:
+        """No endpoint, and what it held free again."""
+        must(self.desk.type("serve", "shutdown", "--yes", "--address", "http://127.0.0.1:8265"))
 
     def replicas(self) -> int:
         """Those on hosts that can be reached."""
