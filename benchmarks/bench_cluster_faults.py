@@ -7,6 +7,7 @@ must have the same trials.
 """
 
 import argparse
+import contextlib
 import os
 import shutil
 import sys
@@ -96,9 +97,10 @@ def disk(bench: Bench) -> None:
         job = bench.job("ray_jobs.train", "full", TRAIN)
         wait_for("full has trained", lambda: bench.steps("full") >= BEFORE, PATIENCE_S)
         rest = bench.shared / "rest"
-        free = shutil.disk_usage(bench.shared).free
-        with rest.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, free)
+        with rest.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(bench.shared).free - 2**22)
+            while True:
+                file.write(bytes(2**12))
         status = bench.ended(job)
         rest.unlink()  # what is typed here is written down on the same disk
         told = bench.said(job, r"[^\n]*No space left[^\n]*")

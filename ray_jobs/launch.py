@@ -1,5 +1,6 @@
 """A training run from its configuration to its best checkpoint: once for `train`, per trial for a search."""
 
+import errno
 import json
 import logging
 import os
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 RUN_FILE = "run.json"
 _COLLECTIVE_TIMEOUT_S = 300
+_FULL = os.strerror(errno.ENOSPC)
 _LATE_CHECKPOINT_S = 60.0  # after a host is gone, for those that stay to finish writing
 
 
@@ -87,7 +89,8 @@ def train(
     callbacks: Sequence[Any] = (),
     quiet: bool = False,
 ) -> None:
-    """Run Ray Train to the end. `quiet`: somebody else tells of the progress. Raises what `run` does."""
+    """Run Ray Train to the end. `quiet`: somebody else tells of the progress. Raises what `run` does, and
+    OSError also where a disk fills up on the way."""
     logging.getLogger("ray.train").setLevel(logging.WARNING)
     claim(config)
     waiting = must_wait(config, resources)
@@ -115,7 +118,16 @@ def train(
         ),
         torch_config=ClusterNetwork(timeout_s=_COLLECTIVE_TIMEOUT_S),
     )
-    trainer.fit()
+    try:
+        trainer.fit()
+    except ray.train.TrainingFailedError as error:  # a worker's own exception arrives as text
+        if _FULL not in str(error):
+            raise
+        raise OSError(
+            f"no space left for checkpoints and history in {run_folder(config)}, or for temporary files on "
+            "a machine that trained. Make room and type the same command again: it goes on from the last "
+            "checkpoint"
+        ) from error
 
 
 def outcome(config: TrainConfig, prepared: "Prepared") -> Outcome:

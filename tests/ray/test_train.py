@@ -225,6 +225,20 @@ def test_a_disk_without_room_is_refused_before_anything_starts(tmp_path: Path) -
         check_space(configuration(tmp_path, "x"), size)
 
 
+def test_a_disk_that_fills_up_is_named_and_the_run_goes_on_when_there_is_room(
+    driver: Cluster, tmp_path: Path
+) -> None:
+    config = configuration(tmp_path, "full", workers=1, epochs=1)
+    config = dataclasses.replace(config, run=dataclasses.replace(config.run, retries=0))
+    full = Path(run_folder(config)) / ".history.jsonl.partial"
+    full.parent.mkdir(parents=True)
+    full.symlink_to("/dev/full")
+    with pytest.raises(OSError, match=r"no space left .*/full,.* type the same command again"):
+        run(config, HERE)
+    full.with_name("history.jsonl").unlink()  # which it had become
+    assert run(config, HERE).metrics["step"] > 0
+
+
 def test_more_workers_than_cpus_are_refused_with_the_arithmetic(tmp_path: Path) -> None:
     config = configuration(tmp_path, "x", workers=3)
     with pytest.raises(ValueError, match="3 workers x 1 CPU = 3 CPUs, but this machine has 2"):
