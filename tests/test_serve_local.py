@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from serve import local
 from serve.local import HOST, environment, free_port
+from serve.settings import Settings
 
 
 @pytest.fixture
@@ -46,3 +48,11 @@ def test_a_token_that_is_set_is_kept(given: dict[str, str], tmp_path: Path) -> N
 def test_an_environment_that_turns_the_token_off_is_obeyed(tmp_path: Path) -> None:
     given = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "1", "RAY_worker_niceness": "5"}
     assert environment(given, tmp_path) == {}
+
+
+@pytest.mark.parametrize(("machine", "gpus"), [({"CPU": 4.0}, 0), ({"CPU": 4.0, "GPU": 2.0}, 1)])
+def test_the_one_replica_of_a_machine_gets_its_cpus_and_a_gpu_if_there_is_one(
+    machine: dict[str, float], gpus: int
+) -> None:
+    found = Settings().model_copy(update=local._all_of(machine))
+    assert (found.threads, found.gpus, found.max_replicas) == (4, gpus, 1)
