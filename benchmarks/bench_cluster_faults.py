@@ -113,7 +113,7 @@ def autoscaler(bench: Bench) -> None:
     """It is dead when a host comes back; docs/operations.md says what to do."""
     head, host = bench.hosts[0], bench.hosts[-1]
     with bench.desk.tunnel():
-        done = head.run("kill -9 $(pgrep -f autoscaler/_private/monitor.py)")
+        done = head.run("kill -9 $(pgrep -f autoscaler/_private/[m]onitor.py)")
         if done.returncode:
             raise RuntimeError(done.stderr)
         host.power_off()
