@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.cluster_callers import Callers
 from benchmarks.cluster_notices import Notices
-from tests.lab.desk import SHARED, Desk, must, say
+from tests.lab.desk import DASHBOARD, SHARED, Desk, must, say
 from tests.lab.hosts import Host
 from tests.ray.head import wait_for
 
@@ -73,7 +73,7 @@ class Bench:
 
     def said(self, job: str, pattern: str) -> list[str]:
         """What a job's log says."""
-        line = ("ray", "job", "logs", "--address", "http://127.0.0.1:8265", job)
+        line = ("ray", "job", "logs", "--address", DASHBOARD, job)
         return re.findall(pattern, self.desk.type(*line).output)
 
     # --- what a run has done ---
@@ -87,9 +87,7 @@ class Bench:
     def fingerprint(self, name: str) -> str:
         """sha256 of the weights and the optimiser in the last checkpoint."""
         states = (self.shared / "runs" / name).glob("checkpoint_*/state.json")
-        whole = [
-            path for path in states if path.stat().st_size
-        ]  # a full disk leaves what it could not finish
+        whole = [path for path in states if path.stat().st_size]  # a full disk leaves empty ones
         folders = {json.loads(path.read_text())["progress"]["step"]: path.parent for path in whole}
         last = folders[max(folders)]
         content = b"".join((last / f"{part}.safetensors").read_bytes() for part in ("model", "optimizer"))
@@ -157,7 +155,7 @@ class Bench:
 
     def undeployed(self) -> None:
         """No endpoint, and what it held free again."""
-        must(self.desk.type("serve", "shutdown", "--yes", "--address", "http://127.0.0.1:8265"))
+        must(self.desk.type("serve", "shutdown", "--yes", "--address", DASHBOARD))
 
     def replicas(self) -> int:
         """Those on hosts that can be reached."""

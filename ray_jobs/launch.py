@@ -118,13 +118,18 @@ def train(
         ),
         torch_config=ClusterNetwork(timeout_s=_COLLECTIVE_TIMEOUT_S),
     )
+    _fit(trainer, run_folder(config))
+
+
+def _fit(trainer: Trainer, folder: str) -> None:
+    """To the end. A worker's own exception arrives as text."""
     try:
         trainer.fit()
-    except ray.train.TrainingFailedError as error:  # a worker's own exception arrives as text
+    except ray.train.TrainingFailedError as error:
         if _FULL not in str(error):
             raise
         raise OSError(
-            f"no space left for checkpoints and history in {run_folder(config)}, or for temporary files on "
+            f"no space left for checkpoints and history in {folder}, or for temporary files on "
             "a machine that trained. Make room and type the same command again: it goes on from the last "
             "checkpoint"
         ) from error

@@ -14,9 +14,7 @@ from ray_jobs.trial_runs import trial_config
 from tweetelm.config import preparation_key
 from tweetelm.training.setup import Prepared, prepare
 
-_ASSUMED_TFLOPS = (
-    50.0  # of a data-centre GPU in training (seen on an H200), where none is at hand to be timed
-)
+_ASSUMED_TFLOPS = 50.0  # in training, seen on an H200; where no GPU is at hand to be timed
 
 
 @dataclass(frozen=True, kw_only=True)

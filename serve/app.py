@@ -35,10 +35,10 @@ class TweetClassifier:
     """A replica: engine and routes in one; a call between them would cost more than the routes do."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
         from tweetelm.encoding import pass_tokens
         from tweetelm.precision import pick_device
 
+        self.settings = settings
         meters = Meters(RaySink(serve.get_replica_context().replica_id.unique_id))
         budget = pass_tokens(pick_device(settings.device), settings.batch_tokens)
         self.engine = Engine({}, batch_tokens=budget, meters=meters)

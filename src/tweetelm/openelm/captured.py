@@ -85,9 +85,7 @@ class Captured:
     """A model's `forward`: replayed for packed rows that fit, the model's own for everything else."""
 
     def __init__(self, model: OpenELMForSequenceClassification) -> None:
-        self._model = weakref.ref(
-            model
-        )  # which holds this: together they would wait for the garbage collector
+        self._model = weakref.ref(model)  # it holds this: a cycle would wait for the garbage collector
         self._recorded: dict[int, Recorded] = {}
         self._alone = threading.Lock()  # what a graph reads and writes is there once
 
