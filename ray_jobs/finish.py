@@ -12,7 +12,8 @@ from datasets import DatasetDict
 
 from ray_jobs.cluster import Resources
 from ray_jobs.home import Home
-from ray_jobs.launch import Outcome, located, run_folder
+from ray_jobs.launch import Outcome
+from ray_jobs.runs import FINISHED_FILE, Finished, located, run_folder
 from ray_jobs.tasks import local_copy, task_options
 from tweetelm import storage
 from tweetelm.config import TrainConfig
@@ -24,20 +25,7 @@ from tweetelm.registry.card import Base, Card, Git
 from tweetelm.tasks import TASKS
 from tweetelm.tracking import open_wandb
 
-FINISHED_FILE, EVALUATION = "finished.json", "evaluation"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finished:
-    """What became of a run: its scores, and the published version if it was published."""
-
-    run: str
-    scores: dict[str, dict[str, float]]
-    notices: list[str]
-    version: str | None = None
-    path: str | None = None
-    promoted: bool = False
-    reason: str = ""
+EVALUATION = "evaluation"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,12 +52,6 @@ def evaluate_and_publish(
     document = json.dumps(asdict(finished), indent=2) + "\n"
     storage.write(f"{run_folder(config)}/{FINISHED_FILE}", document.encode())
     return finished
-
-
-def already_finished(config: TrainConfig) -> Finished | None:
-    """The result of a run that was carried to its end before."""
-    found = storage.read(f"{run_folder(config)}/{FINISHED_FILE}")
-    return None if found is None else Finished(**json.loads(found))
 
 
 def _evaluate_and_publish(

@@ -1,7 +1,6 @@
 """A training run from its configuration to its best checkpoint: once for `train`, per trial for a search."""
 
 import errno
-import json
 import logging
 import os
 import shutil
@@ -18,10 +17,10 @@ from ray_jobs.handover import SCORE, Setup, start_worker
 from ray_jobs.network import ClusterNetwork
 from ray_jobs.orphans import EndWithTheJob
 from ray_jobs.placement import cpus_each, must_wait, scaling, tries
+from ray_jobs.runs import claim, run_folder, storage_path
 from ray_jobs.stopping import StopsWhenAsked, Trainer
 from tweetelm import storage
-from tweetelm.config import TrainConfig, identity
-from tweetelm.overrides import completed, difference
+from tweetelm.config import TrainConfig
 from tweetelm.tasks import TASKS
 from tweetelm.training.phases import learns_everything
 
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from tweetelm.openelm.accounting import Cost
     from tweetelm.training.setup import Prepared
 
-RUN_FILE = "run.json"
 _COLLECTIVE_TIMEOUT_S = 300
 _FULL = os.strerror(errno.ENOSPC)
 _LATE_CHECKPOINT_S = 60.0  # after a host is gone, for those that stay to finish writing
@@ -48,21 +46,6 @@ class Outcome:
 def score_name(config: TrainConfig) -> str:
     """The metric that decides which checkpoint is best, as it is called in reports."""
     return f"validation_{TASKS[config.task].metric}"
-
-
-def located(place: str) -> str:
-    """A URL as it is, a folder made absolute: other processes may have another working directory."""
-    return place.rstrip("/") if storage.is_url(place) else str(Path(place).resolve())
-
-
-def storage_path(config: TrainConfig) -> str:
-    """Where runs are kept."""
-    return located(config.run.storage)
-
-
-def run_folder(config: TrainConfig) -> str:
-    """The folder or URL of this run."""
-    return f"{storage_path(config)}/{config.run_name}"
 
 
 def run(config: TrainConfig, resources: Resources, prepared: "Prepared | None" = None) -> Outcome:
@@ -168,38 +151,6 @@ def _setup(config: TrainConfig, prepared: "ray.ObjectRef[Prepared]", quiet: bool
         live=os.isatty(1),
         quiet=quiet,
     )
-
-
-def claim(config: TrainConfig, **more: Any) -> None:
-    """Take the run's name, or see that it is the same run going on; `more` belongs to its identity too.
-
-    Raises:
-        ValueError: the name belongs to a run with another configuration.
-        OSError: the storage cannot be written.
-    """
-    path, mine = f"{run_folder(config)}/{RUN_FILE}", identity(config) | more
-    found = storage.read(path)
-    if found is not None:
-        stored = json.loads(found)
-        today = identity(
-            TrainConfig(task=config.task)
-        )  # a setting that is newer than the run had its default
-        changes = difference(completed(stored["identity"], today), json.loads(json.dumps(mine)))
-        if changes:
-            raise ValueError(
-                f"a run called {config.run_name!r} exists with another configuration:\n  "
-                + "\n  ".join(changes)
-                + f"\nGive this one another --name, or delete {run_folder(config)}"
-            )
-        return
-    try:
-        storage.write(
-            path, (json.dumps({"name": config.run_name, "identity": mine}, indent=2) + "\n").encode()
-        )
-    except OSError as error:
-        raise OSError(
-            f"cannot write {path} ({error}); choose another folder or URL with --run.storage"
-        ) from error
 
 
 def check_space(config: TrainConfig, size: "Cost") -> None:

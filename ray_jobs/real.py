@@ -102,7 +102,7 @@ class TaskResult:
 
 def _one_task(arguments: Arguments, task: TaskName) -> TaskResult:
     from ray_jobs import seeds, tune
-    from ray_jobs.launch import storage_path
+    from ray_jobs.runs import storage_path
     from ray_jobs.search import RESULT_FILE
     from ray_jobs.trial_runs import trial_config
     from ray_jobs.trials import load_result

@@ -16,11 +16,11 @@ from ray_jobs.launch import (
     best_checkpoint,
     outcome,
     score_name,
-    storage_path,
     train,
 )
 from ray_jobs.placement import share_cpus, slots
 from ray_jobs.pruning import PRUNED_FILE, Pruner, pruned_trials
+from ray_jobs.runs import storage_path
 from ray_jobs.spaces import Space, as_grid, grid_size, most_epochs, plain
 from ray_jobs.speed import measure_speeds
 from ray_jobs.stopping import EndWhenTrialsHaveLeft, signals_stop_trials

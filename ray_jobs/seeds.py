@@ -49,7 +49,7 @@ def main() -> int:
 
 def seeds(arguments: Arguments) -> int:
     """Run every seed that has not been run, and say what came out. Returns the exit status."""
-    from ray_jobs.launch import run_folder, storage_path
+    from ray_jobs.runs import run_folder, storage_path
 
     spread, notices = train_seeds(arguments.config, arguments.seeds)
     print(table(spread, notices))
@@ -70,8 +70,7 @@ def train_seeds(config: TrainConfig, count: int) -> tuple[dict[str, Any], list[s
         ValueError: fewer than two seeds, or a seed's name belongs to another run.
     """
     from ray_jobs.cluster import connect  # first: it sets what Ray reads when it is imported
-    from ray_jobs.finish import already_finished
-    from ray_jobs.launch import claim
+    from ray_jobs.runs import already_finished, claim
 
     if count < 2:
         raise ValueError(f"--seeds is {count}; a spread needs at least 2")

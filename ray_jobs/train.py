@@ -15,7 +15,7 @@ from tweetelm.config import TrainConfig
 from tweetelm.tasks import TASKS
 
 if TYPE_CHECKING:
-    from ray_jobs.finish import Finished
+    from ray_jobs.runs import Finished
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,9 +39,15 @@ def main() -> int:
 
 def train(config: TrainConfig, *, plan_only: bool = False) -> int:
     """Train, evaluate, publish and say what came out. Returns the exit status."""
-    from ray_jobs.cluster import connect, survey  # here, so that --help and a misspelt flag answer at once
-    from ray_jobs.finish import already_finished, evaluate_and_publish
-    from ray_jobs.launch import check_space, claim, run, run_folder
+    from ray_jobs.runs import already_finished, check_name, run_folder
+
+    if not plan_only and check_name(config) and (done := already_finished(config)):
+        print(f"{config.run_name} is finished already: nothing to train")
+        print(summary(config, done))
+        return 0
+    from ray_jobs.cluster import connect, survey  # here: this takes seconds, and the above answers at once
+    from ray_jobs.finish import evaluate_and_publish
+    from ray_jobs.launch import check_space, run
     from ray_jobs.placement import scaling
     from ray_jobs.planning import describe_plan
     from tweetelm.openelm.accounting import cost
@@ -49,12 +55,6 @@ def train(config: TrainConfig, *, plan_only: bool = False) -> int:
     from tweetelm.registry import git_state
     from tweetelm.training.setup import prepare
 
-    done = None if plan_only else already_finished(config)
-    if done:
-        claim(config)  # refuses another configuration under this name
-        print(f"{config.run_name} is finished already: nothing to train")
-        print(summary(config, done))
-        return 0
     if config.model.name in PRESETS:
         check_space(config, cost(preset_config(config.model.name)))
     prepared = prepare(config, weights=not plan_only)

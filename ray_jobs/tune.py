@@ -17,7 +17,7 @@ from tweetelm.tasks import TASKS
 
 if TYPE_CHECKING:
     from ray_jobs.cluster import Resources
-    from ray_jobs.finish import Finished
+    from ray_jobs.runs import Finished
     from ray_jobs.search import Search
     from ray_jobs.spaces import Space
     from ray_jobs.trials import SearchResult
@@ -99,7 +99,7 @@ def tune(arguments: Arguments, space: "Space | None" = None) -> int:
 
 def _search(plan: "Search", resources: "Resources") -> int:
     from ray_jobs.finish import evaluate_and_publish
-    from ray_jobs.launch import claim
+    from ray_jobs.runs import claim
     from ray_jobs.search import RESULT_FILE, search
     from ray_jobs.search_report import write_report
     from tweetelm.registry import git_state
@@ -137,8 +137,7 @@ def search_identity(plan: "Search") -> dict[str, object]:
 
 def _told_before(plan: "Search") -> bool:
     """Whether the search was carried to its end before; if so, its result is printed again."""
-    from ray_jobs.finish import already_finished
-    from ray_jobs.launch import claim
+    from ray_jobs.runs import already_finished, check_name
     from ray_jobs.search import RESULT_FILE
     from ray_jobs.search_report import report_path
     from ray_jobs.trial_runs import trial_config
@@ -148,7 +147,7 @@ def _told_before(plan: "Search") -> bool:
     if result is None:
         return False
     # refuses another configuration under this name
-    claim(dataclasses.replace(plan.base, name=plan.name), **search_identity(plan))
+    check_name(dataclasses.replace(plan.base, name=plan.name), **search_identity(plan))
     config = trial_config(plan.base, result.best.sample, result.best.number)
     finished = already_finished(config)
     if finished is None:

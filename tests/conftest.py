@@ -22,16 +22,16 @@ settings.load_profile("tweetelm")
 
 
 @pytest.fixture(scope="session")
-def storage() -> Iterator[dict[str, str]]:
+def s3() -> Iterator[dict[str, str]]:
     """Environment variables with which clients find a local stand-in for S3."""
     with object_storage() as environment:
         yield environment
 
 
 @pytest.fixture
-def remote(storage: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
+def remote(s3: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
     """URL of an empty registry in object storage."""
-    for name, value in storage.items():
+    for name, value in s3.items():
         monkeypatch.setenv(name, value)
     return f"s3://{BUCKET}/{uuid.uuid4().hex}/models"
 

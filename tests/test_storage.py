@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ray_jobs.home import Home
-from ray_jobs.launch import claim, run_folder
+from ray_jobs.runs import claim, run_folder
 from tweetelm import storage
 from tweetelm.at_hand import at_hand
 from tweetelm.config import DataConfig, ModelConfig, RunConfig, TrainConfig

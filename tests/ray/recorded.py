@@ -16,7 +16,8 @@ import torch
 from safetensors.torch import load_file
 
 from ray_jobs.cluster import Resources
-from ray_jobs.launch import run_folder, train
+from ray_jobs.launch import train
+from ray_jobs.runs import run_folder
 from tests.ray.head import Cluster, train_workers
 from tweetelm.config import TrainConfig
 from tweetelm.tracking import HISTORY, read_history

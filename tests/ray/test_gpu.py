@@ -11,7 +11,7 @@ import psutil
 import pytest
 import torch
 
-from ray_jobs.launch import run_folder
+from ray_jobs.runs import run_folder
 from tests.ray.head import wait_for
 from tests.ray.service import ROOT, TEXTS, private_ray, publish, serving
 from tests.ray.test_train import checkpoints, configuration, final, same_bits

@@ -34,7 +34,7 @@ def job(cluster: Cluster, *line: str) -> str:
 
 def submit(cluster: Cluster, folder: Path, *flags: str) -> str:
     line = ["python", "-m", "ray_jobs.train", "--task", "hate", "--data.root", "sample", "--name", "stopped"]
-    line += ["--model.name", "scratch-1m", "--loop.epochs", "5", "--run.workers", "2"]
+    line += ["--model.name", "scratch-1m", "--loop.epochs", "2", "--run.workers", "2"]
     line += ["--loop.batch-tokens", "640", "--tracking.wandb", "offline", "--run.cpus", "1"]
     line += ["--data.limit", "300", "--model.max-tokens", "64", "--loop.checkpoint-every", "1"]
     line += ["--run.storage", str(folder / "runs"), "--run.registry", str(folder / "models")]

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -18,10 +19,12 @@ import torch
 from safetensors.torch import load_file
 
 from ray_jobs.cluster import Resources
-from ray_jobs.launch import Outcome, check_space, claim, run, run_folder
+from ray_jobs.launch import Outcome, check_space, run
 from ray_jobs.orphans import give_back_places
 from ray_jobs.placement import scaling
+from ray_jobs.runs import claim, run_folder
 from tests.ray.head import Cluster, train_workers, wait_for
+from tweetelm import storage
 from tweetelm.config import (
     DataConfig,
     LoopConfig,
@@ -31,8 +34,12 @@ from tweetelm.config import (
     TrackingConfig,
     TrainConfig,
 )
+from tweetelm.data import SAMPLE, splits
 from tweetelm.openelm.accounting import Cost
-from tweetelm.tracking import read_history
+from tweetelm.predictor import Predictor
+from tweetelm.registry import resolve
+from tweetelm.tasks import TASKS
+from tweetelm.tracking import HISTORY, read_history
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
@@ -54,20 +61,22 @@ def configuration(folder: Path, name: str, *, workers: int = 2, **loop: Any) -> 
     )
 
 
-def last_checkpoint(config: TrainConfig) -> Path:
+def last_checkpoint(config: TrainConfig) -> ray.train.Checkpoint:
     checkpoint = ray.train.Result.from_path(run_folder(config)).checkpoint
     assert checkpoint is not None
-    return Path(checkpoint.path)
+    return checkpoint
 
 
 def final(config: TrainConfig) -> dict[str, torch.Tensor]:
     """Weights and optimiser state after the last step."""
-    folder = last_checkpoint(config)
-    return {**load_file(folder / "model.safetensors"), **load_file(folder / "optimizer.safetensors")}
+    with last_checkpoint(config).as_directory() as folder:
+        files = [Path(folder) / name for name in ("model.safetensors", "optimizer.safetensors")]
+        return {**load_file(files[0]), **load_file(files[1])}
 
 
 def progress(config: TrainConfig) -> dict[str, Any]:
-    document = json.loads((last_checkpoint(config) / "state.json").read_text(encoding="utf-8"))
+    with last_checkpoint(config).as_directory() as folder:
+        document = json.loads((Path(folder) / "state.json").read_text(encoding="utf-8"))
     return dict(document["progress"])
 
 
@@ -100,19 +109,36 @@ def same_bits(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> 
     return left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
 
 
-def test_one_worker_with_accumulation_learns_the_same_as_two_workers(
-    undisturbed: tuple[TrainConfig, Outcome], folder: Path
+@pytest.fixture(scope="module")
+def alone(driver: Cluster, folder: Path) -> tuple[TrainConfig, str]:
+    """One worker with accumulation, and what it said of a disk that was full when it began."""
+    config = configuration(folder, "alone", workers=1, micro_tokens=128)
+    config = dataclasses.replace(config, run=dataclasses.replace(config.run, retries=0))
+    full = Path(run_folder(config)) / ".history.jsonl.partial"
+    full.parent.mkdir(parents=True)
+    full.symlink_to("/dev/full")
+    with pytest.raises(OSError) as caught:
+        run(config, HERE)
+    full.with_name("history.jsonl").unlink()  # which it had become
+    run(config, HERE)
+    return config, str(caught.value)
+
+
+def test_a_disk_that_fills_up_is_named_with_what_to_do(alone: tuple[TrainConfig, str]) -> None:
+    assert re.search(r"no space left .*/alone,.* type the same command again", alone[1])
+
+
+def test_one_worker_with_accumulation_that_goes_on_after_an_error_learns_the_same_as_two_workers(
+    undisturbed: tuple[TrainConfig, Outcome], alone: tuple[TrainConfig, str]
 ) -> None:
-    config, _ = undisturbed
-    alone = configuration(folder, "alone", workers=1, micro_tokens=128)
-    run(alone, HERE)
-    two, one = final(config), final(alone)
+    config, alone_ = undisturbed[0], alone[0]
+    two, one = final(config), final(alone_)
     weights = [key for key in two if "exp_avg" not in key]
     assert all(torch.allclose(two[key], one[key], atol=5e-4) for key in weights)
     assert not same_bits(two, one), "rounding must differ, or the two runs were one"
-    theirs, ours = (read_history(Path(run_folder(c)) / "history.jsonl") for c in (config, alone))
+    theirs, ours = (read_history(Path(run_folder(c)) / "history.jsonl") for c in (config, alone_))
     assert theirs[-2]["loss"] == pytest.approx(ours[-2]["loss"], abs=1e-3)
-    assert progress(alone)["step"] == progress(config)["step"]
+    assert progress(alone_)["step"] == progress(config)["step"]
 
 
 def test_workers_killed_at_random_steps_leave_the_same_bits(
@@ -139,32 +165,71 @@ def test_workers_killed_at_random_steps_leave_the_same_bits(
 
 def command(config: TrainConfig) -> list[str]:
     line = [sys.executable, "-m", "ray_jobs.train", "--task", "hate", "--name", str(config.name)]
-    line += ["--data.root", "sample", "--data.limit", "300", "--model.name", "scratch-1m"]
+    line += ["--data.root", config.data.root, "--data.limit", "300", "--model.name", "scratch-1m"]
     line += ["--model.max-tokens", "64", "--optim.lr", "1e-3", "--loop.epochs", "2"]
     line += ["--loop.batch-tokens", "640", "--loop.micro-tokens", "640", "--loop.precision", "float32"]
     line += ["--loop.checkpoint-every", "1", "--run.workers", "2", "--tracking.wandb", "off"]
     return [*line, "--run.storage", config.run.storage, "--run.registry", config.run.registry]
 
 
-def test_a_driver_killed_at_a_random_step_and_run_again_leaves_the_same_bits(
-    undisturbed: tuple[TrainConfig, Outcome], folder: Path, cluster: Cluster
-) -> None:
-    config, _ = undisturbed
-    killed = configuration(folder, "driver-killed")
+def surroundings(cluster: Cluster, access: dict[str, str]) -> dict[str, str]:
+    """What a job finds that was submitted with the storage's settings in its runtime environment."""
     path = f"{ROOT}:{ROOT / 'src'}"
-    environment = {**os.environ, **cluster.env, "RAY_ADDRESS": cluster.address, "PYTHONPATH": path}
-    step = random.randint(2, progress(config)["step"] - 2)
-    process = subprocess.Popen(command(killed), env=environment, cwd=ROOT)
-    wait_for(f"step {step}", lambda: seen(killed, step))
-    process.kill()
-    process.wait(30)
+    job = {"runtime_env": {"env_vars": access}}
+    own = {**cluster.env, "RAY_ADDRESS": cluster.address, "PYTHONPATH": path}
+    return {**os.environ, **own, **access, "RAY_JOB_CONFIG_JSON_ENV_VAR": json.dumps(job)}
+
+
+def stored(config: TrainConfig, step: int) -> bool:
+    """Whether a checkpoint of this step or a later one is in storage."""
+    found = (name for name in storage.listed(run_folder(config)) if name.endswith("/state.json"))
+    states = (storage.read(f"{run_folder(config)}/{name}") for name in found)  # None: Ray has deleted it
+    return any(json.loads(state)["progress"]["step"] >= step for state in states if state)
+
+
+def steps_logged(config: TrainConfig) -> list[int]:
+    """Of the history, in its order; the summary counts as step 0."""
+    lines = (storage.read(f"{run_folder(config)}/{HISTORY}") or b"").splitlines()
+    return [json.loads(line).get("step", 0) for line in lines]
+
+
+def test_a_driver_killed_at_a_random_step_goes_on_in_object_storage_and_leaves_the_same_bits(
+    undisturbed: tuple[TrainConfig, Outcome],
+    cluster: Cluster,
+    s3: dict[str, str],
+    remote: str,
+    tmp_path: Path,
+) -> None:
+    """Data, checkpoints, history and registry all lie there."""
+    config, _ = undisturbed
+    storage.send(splits.folder(TASKS["hate"], SAMPLE), f"{remote}/hate")
+    killed = configuration(tmp_path, "driver-killed")
+    killed = dataclasses.replace(
+        killed,
+        data=dataclasses.replace(killed.data, root=remote),
+        run=dataclasses.replace(killed.run, storage=f"{remote}/runs", registry=f"{remote}/models"),
+    )
+    environment = surroundings(cluster, s3)
+    step = random.randint(2, progress(config)["step"] - 4)
+    with subprocess.Popen(command(killed), env=environment, cwd=ROOT) as process:
+        wait_for(f"step {step}", lambda: stored(killed, step))
+        process.kill()
     wait_for("its workers end", lambda: not train_workers(cluster))
+    before = steps_logged(killed)
     last = subprocess.run(
         command(killed), env=environment, cwd=ROOT, text=True, capture_output=True, timeout=300, check=False
     )
     assert last.returncode == 0, last.stdout + last.stderr
-    assert "published" in last.stdout
+    assert "resuming driver-killed at step" in last.stdout
     assert same_bits(final(killed), final(config)), f"killed after step {step}"
+    *after, summary = steps_logged(killed)
+    assert summary == 0, "no summary at the end"
+    assert after == sorted(set(after)), f"a step is told of twice; it was killed at {before}"
+    assert set(after) >= {*before, *steps_logged(config)[:-1]}
+    version = resolve("hate", registry=killed.run.registry, cache=tmp_path)
+    card = json.loads((version / "card.json").read_text(encoding="utf-8"))
+    assert (card["run"], card["data"]["root"]) == ("driver-killed", remote)
+    assert Predictor.load(version).predict(["a Vorn moved in next door"])
 
 
 KEEPER = """# a command of ray_jobs.train that leaves a place
@@ -223,20 +288,6 @@ def test_a_disk_without_room_is_refused_before_anything_starts(tmp_path: Path) -
     size = Cost(parameters=free, embedding=0, linear=0, last_layer_saved=0)
     with pytest.raises(OSError, match="GB free; checkpoints of this run need"):
         check_space(configuration(tmp_path, "x"), size)
-
-
-def test_a_disk_that_fills_up_is_named_and_the_run_goes_on_when_there_is_room(
-    driver: Cluster, tmp_path: Path
-) -> None:
-    config = configuration(tmp_path, "full", workers=1, epochs=1)
-    config = dataclasses.replace(config, run=dataclasses.replace(config.run, retries=0))
-    full = Path(run_folder(config)) / ".history.jsonl.partial"
-    full.parent.mkdir(parents=True)
-    full.symlink_to("/dev/full")
-    with pytest.raises(OSError, match=r"no space left .*/full,.* type the same command again"):
-        run(config, HERE)
-    full.with_name("history.jsonl").unlink()  # which it had become
-    assert run(config, HERE).metrics["step"] > 0
 
 
 def test_more_workers_than_cpus_are_refused_with_the_arithmetic(tmp_path: Path) -> None:
