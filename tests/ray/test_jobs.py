@@ -115,8 +115,12 @@ def test_the_same_name_with_another_configuration_is_an_error_that_shows_the_dif
     assert re.search(r"optim\.lr: \S+ -> 0\.0123", other.stdout), other.stdout
 
 
-def test_a_misspelt_flag_fails_the_job_with_a_readable_message(cluster: Cluster, folder: Path) -> None:
-    done = train(cluster, folder, "--optim.lrr", "1")
-    assert done.returncode == 1, done.stdout
-    assert "--optim.lrr" in done.stdout
-    assert "Traceback" not in done.stdout, done.stdout
+def test_a_published_model_is_evaluated_by_a_job(
+    cluster: Cluster, folder: Path, first: subprocess.CompletedProcess[str]
+) -> None:
+    assert first.returncode == 0, first.stdout
+    line = ["python", "-m", "ray_jobs.evaluate", "--task", "hate", "--data", "sample", "--no-probes"]
+    done = submit(cluster, *line, "--registry", str(folder / "models"), "--out", str(folder / "report"))
+    assert done.returncode == 0, done.stdout
+    assert "macro" in done.stdout, done.stdout
+    assert (folder / "report" / "report.html").is_file()
