@@ -39,13 +39,12 @@ class TweetClassifier:
         from tweetelm.precision import pick_device
 
         self.settings = settings
-        self._ray_metrics = RaySink(serve.get_replica_context().replica_id.unique_id)
+        meters = Meters(RaySink(serve.get_replica_context().replica_id.unique_id))
         budget = pass_tokens(pick_device(settings.device), settings.batch_tokens)
-        self.engine = Engine({}, batch_tokens=budget, meters=Meters(self._ray_metrics))
+        self.engine = Engine({}, batch_tokens=budget, meters=meters)
         self._keys = Keys.of(os.environ)
         self._wanted = UserConfig.model_validate({})
         self._loaded: dict[str, Loaded] = {}
-        self._teller: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
         _log_as_ray_serve()
 
@@ -75,8 +74,6 @@ class TweetClassifier:
             if not self._loaded:
                 await self._start_with_another(error)
             self._refuse(error)
-        if self._teller is None:
-            self._teller = asyncio.create_task(self._ray_metrics.tell_forever())
         if self._watcher is None and self.settings.watch_s:
             self._watcher = asyncio.create_task(self._watch(self.settings.watch_s))
 

@@ -11,8 +11,7 @@ from serve.backlog import Backlog
 from serve.batch import Item, Outcome, classify_each, token_count
 
 Tell = Callable[[int, int, float], None]
-GATHER_SHARE = 0.03  # of the time that the batch before took; at least and at most, in seconds:
-GATHER_LEAST_S, GATHER_MOST_S = 0.0005, 0.005
+GATHER_S, GATHER_SHARE = 0.005, 0.03  # at most so long, and so much of the time that the batch before took
 
 
 class Batcher:
@@ -63,7 +62,7 @@ class Batcher:
             for (_, future), outcome in zip(batch, outcomes, strict=True):
                 if not future.done():
                     future.set_result(outcome)
-            await asyncio.sleep(min(max(GATHER_LEAST_S, GATHER_SHARE * took), GATHER_MOST_S))
+            await asyncio.sleep(min(GATHER_S, GATHER_SHARE * took))
 
     def _take(self) -> list[tuple[Item, asyncio.Future[Outcome]]]:
         """The first of those that wait, as many as fit; at least one, if any does."""
