@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from benchmarks.shapes import Rows, arriving, last_labels, model, tokens
 from benchmarks.timing import ROUNDS, Side, in_turn, machine, publish
 from tweetelm.config import OptimConfig
-from tweetelm.openelm.packing import pack
+from tweetelm.openelm.packing import many_sizes, pack
 from tweetelm.precision import autocast
 from tweetelm.training.optimiser import build_optimiser
 from tweetelm.training.sampler import epoch_steps
@@ -39,7 +39,7 @@ def training(name: str, rows: Rows, count: int, *, fill: bool, product: str) -> 
     def run() -> None:
         torch.set_float32_matmul_precision(product)
         for batch in itertools.islice(coming, count):
-            packed = pack(batch, fill=fill)
+            packed = pack(batch, tokens=many_sizes if fill else None)
             with autocast("auto", CPU):
                 logits = net(**packed.inputs()).logits[: len(batch)].float()
             F.cross_entropy(logits, last_labels(len(batch))).backward()

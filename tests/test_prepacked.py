@@ -1,6 +1,9 @@
 """Weights laid out for the CPU: the same logits as the plain model, in both precisions."""
 
 import copy
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -66,6 +69,31 @@ def test_float32_stays_exact_where_the_library_is_told_to_be_fast() -> None:
         assert (PrepackedLinear(weight)(x) - exact).abs().max() < 1e-4
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+ROWS = """
+from tests.test_prepacked import classifier
+from tweetelm.openelm.prepacked import prepack
+from tweetelm.predictor import classify_packed
+
+model = classifier()
+prepack(model)
+for lengths in ([30], [27], [21]):
+    print("row", lengths, flush=True)
+    classify_packed(model, [[1] * length for length in lengths])
+"""
+
+
+def test_a_row_of_another_length_needs_no_other_kernels() -> None:
+    """oneDNN's own log of what it makes and what it finds again. With AMX to make those of one row took three
+    times as long as to run eight tweets."""
+    if not can_prepack(CPU, torch.float32):
+        pytest.skip("this processor has no oneDNN kernels for float32")
+    told = {**os.environ, "ONEDNN_VERBOSE": "profile_create", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", ROWS], env=told, capture_output=True, text=True, check=True)
+    first, second, third = (part.count("create:cache_miss") for part in done.stdout.split("row ")[1:])
+    assert first > 0
+    assert (second, third) == (0, 0), done.stdout
 
 
 def test_other_devices_and_precisions_are_left_alone() -> None:

@@ -11,7 +11,7 @@ from tests.training_runs import accuracy, changed, configuration, fresh, rows, r
 from tweetelm.config import TrainConfig
 from tweetelm.encoding import Encoded
 from tweetelm.openelm import OpenELMForCausalLM
-from tweetelm.openelm.packing import pack
+from tweetelm.openelm.packing import many_sizes, pack
 from tweetelm.training.objectives import LanguageModelling, NextToken, next_tokens
 from tweetelm.training.phases import plan
 from tweetelm.training.rows import Rows
@@ -32,7 +32,7 @@ def test_the_loss_is_the_causal_language_models_own() -> None:
     causal = OpenELMForCausalLM._from_config(state.model.config, attn_implementation="varlen")
     causal.transformer.load_state_dict(state.model.transformer.state_dict())
     causal.tie_weights()
-    batch = pack(data.sequences(range(40)), fill=True)
+    batch = pack(data.sequences(range(40)), tokens=many_sizes)
     assert batch.fillers
     ours = NextToken(state.model.transformer)(next_tokens(batch), **batch.inputs())
     theirs = 0.0

@@ -16,7 +16,7 @@ from tweetelm.openelm import OpenELMConfig, OpenELMForSequenceClassification
 from tweetelm.openelm.captured import can_capture, capture
 from tweetelm.openelm.loading import load_weights
 from tweetelm.openelm.packing import pack_onto
-from tweetelm.openelm.prepacked import can_prepack, prepack
+from tweetelm.openelm.prepacked import can_prepack, is_prepacked, prepack
 from tweetelm.tasks import Task
 from tweetelm.text import TextConfig
 
@@ -214,7 +214,7 @@ def classify_packed(
     logits = [torch.empty(0, model.num_labels, device=device)]
     with torch.inference_mode():
         for rows in token_batches([len(s) for s in sequences], pass_tokens(device, batch_tokens)):
-            batch = pack_onto(device, [sequences[row] for row in rows])
+            batch = pack_onto(device, [sequences[row] for row in rows], compiled=is_prepacked(model))
             order += rows
             logits.append(model(**batch.inputs()).logits[: len(rows)].float())
     out = torch.empty(len(sequences), model.num_labels)

@@ -3,7 +3,7 @@
 Shapes: B tweets, N tokens in all, T tokens of the longest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -55,14 +55,16 @@ class PackedBatch:
         }
 
 
-def pack(sequences: Sequence[Sequence[int]], *, fill: bool = False) -> PackedBatch:
+Round = Callable[[int], int]
+
+
+def pack(sequences: Sequence[Sequence[int]], *, tokens: Round | None = None) -> PackedBatch:
     """Lay token sequences end to end. Fastest on a CPU when sequences of one length stand next to each other.
 
     Args:
         sequences: token ids of each tweet.
-        fill: add fillers, at most a sixteenth of the row and commonly a fortieth, that make its tokens and
-            its tweets round numbers. A CPU's matrix library compiles its kernels anew for each size, which
-            can take as long as the products themselves.
+        tokens: rounds the row's tokens up, by fillers, which make its tweets a round number too. A CPU's
+            matrix library compiles its kernels anew for each size, which can take longer than the products.
 
     Raises:
         ValueError: there is no sequence, or one is empty.
@@ -70,7 +72,7 @@ def pack(sequences: Sequence[Sequence[int]], *, fill: bool = False) -> PackedBat
     counts = [len(s) for s in sequences]
     if not counts or min(counts) == 0:
         raise ValueError(f"pack needs at least one sequence and no empty one; got lengths {counts}")
-    fillers = _fillers(len(counts), sum(counts)) if fill else []
+    fillers = _fillers(len(counts), sum(counts), tokens) if tokens else []
     lengths = torch.tensor(counts + fillers, dtype=torch.int32)
     ends = lengths.cumsum(0, dtype=torch.int32)
     total = int(ends[-1])
@@ -80,23 +82,35 @@ def pack(sequences: Sequence[Sequence[int]], *, fill: bool = False) -> PackedBat
     return PackedBatch(ids[None], packed_positions(cu, total), cu, int(lengths.max()), len(fillers))
 
 
-def pack_onto(device: torch.device, sequences: Sequence[Sequence[int]]) -> PackedBatch:
-    """`pack` for a device, with fillers where they pay: on a CPU."""
-    return pack(sequences, fill=device.type == "cpu").to(device)
+def pack_onto(
+    device: torch.device, sequences: Sequence[Sequence[int]], *, compiled: bool = False
+) -> PackedBatch:
+    """`pack` for a device, with fillers where they pay: on a CPU, and the most where kernels are `compiled`
+    for each weight (`prepacked`)."""
+    rounded = (few_sizes if compiled else many_sizes) if device.type == "cpu" else None
+    return pack(sequences, tokens=rounded).to(device)
 
 
-def _fillers(tweets: int, tokens: int) -> list[int]:
+def _fillers(tweets: int, tokens: int, rounded: Round) -> list[int]:
     """Lengths of the fillers that make a row round: tweets of one token, the last one of what is missing."""
-    if _round_up(tweets) == tweets and _round_up(tokens) == tokens:
+    if many_sizes(tweets) == tweets and rounded(tokens) == tokens:
         return []
-    count = _round_up(tweets + 1) - tweets
-    missing = _round_up(tokens + count) - tokens
+    count = many_sizes(tweets + 1) - tweets
+    missing = rounded(tokens + count) - tokens
     return [1] * (count - 1) + [missing - count + 1]
 
 
-def _round_up(number: int) -> int:
-    """To five binary digits, or to a multiple of 64 beyond 2,048."""
+def many_sizes(number: int) -> int:
+    """Up to five binary digits, or to a multiple of 64 beyond 2,048: at most a sixteenth more, commonly a
+    fortieth."""
     step = 2 ** max(0, min(number.bit_length() - 6, 6))
+    return -(-number // step) * step
+
+
+def few_sizes(number: int) -> int:
+    """Up to one of sixteen sizes to 2,048: at most a quarter more beyond 512, a half more from 128 on. Fewer
+    tokens cost a CPU little: it waits for the weights."""
+    step = next((step for most, step in ((128, 32), (256, 64), (1024, 128)) if number <= most), 256)
     return -(-number // step) * step
 
 

@@ -8,12 +8,17 @@ products are exact on AVX-512 too, where torch's default library uses half the m
 The layers below hold no parameters: such a model can be run, not trained, saved or moved.
 """
 
+import os
+
 import torch
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
 from .layers import OpenELMDecoderLayer, OpenELMFeedForward
 
+# Kernels that oneDNN keeps, some 1 MB each with AMX. It reads this when it makes its first; by default it
+# keeps 1,024, but the 270M shape has 79 for each size of a row, of which there are 16 (`packing.few_sizes`).
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4096")
 _OPS = torch.ops.mkldnn  # what torch's own compiler calls for frozen weights
 _ACTIVATIONS = {"swish": "swish", "silu": "swish"}
 
@@ -41,6 +46,13 @@ def prepack(model: nn.Module) -> None:
             if layer.ffn is not blocks[-1]:
                 layer.attn.qkv_proj = PrepackedLinear(layer.attn.qkv_proj.weight)  # type: ignore[assignment]
             layer.ffn = PrepackedFeedForward(layer.ffn)  # type: ignore[assignment]
+
+
+def is_prepacked(model: nn.Module) -> bool:
+    """Whether `prepack` has been here."""
+    layer = model.get_submodule("transformer.layers.0")
+    assert isinstance(layer, OpenELMDecoderLayer)
+    return isinstance(layer.attn.out_proj, PrepackedLinear)
 
 
 class PrepackedLinear(nn.Module):
