@@ -135,7 +135,7 @@ down: setup ## stop the cluster
 	$(BIN)/ray down --yes $(CLUSTER)
 
 bench: setup ## measure what benchmarks/ claims, on this machine
-	@for name in inference training small_training ray_overhead serving_overhead serving serving_faults; do $(RUN) -m benchmarks.bench_$$name || exit 1; done
+	@for name in inference row_sizes training small_training ray_overhead serving_overhead serving serving_faults; do $(RUN) -m benchmarks.bench_$$name || exit 1; done
 
 clean: ## remove caches, not runs, models or data
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

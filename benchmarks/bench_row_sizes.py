@@ -55,7 +55,7 @@ def main() -> None:
     dtype = predictor.model.transformer.token_embeddings.weight.dtype
     lines += [
         f"{arguments.preset}, random weights, {str(dtype).removeprefix('torch.')}; no two passes have the "
-        f"same tweets. Median of {arguments.rounds} rounds (lowest to highest) after one that does not count.",
+        f"same tweets. Median of {arguments.rounds} rounds (lowest to highest), one more not counted.",
         "",
         "| tweets in a pass | side | tweets/s | few sizes are faster by |",
         "|---|---|---|---|",
