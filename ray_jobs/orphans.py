@@ -29,8 +29,7 @@ class EndWithTheJob(WorkerGroupCallback):
 
 
 class Cleaner(PlacementGroupCleanerCallback):
-    """Ray Train's, which gives back the place of a trial that is pruned while its search goes on, without a
-    warning for each. It is a process, which a run that ends with its job does without."""
+    """Ray Train's, which gives back the place of a trial that is pruned, without a warning for each."""
 
     def after_controller_start(self, train_run_context: Any) -> None:
         """Called in the controller's own process."""

@@ -18,7 +18,6 @@ from ray_jobs.launch import (
     score_name,
     train,
 )
-from ray_jobs.orphans import Cleaner
 from ray_jobs.placement import share_cpus, slots
 from ray_jobs.pruning import PRUNED_FILE, Pruner, pruned_trials
 from ray_jobs.runs import storage_path
@@ -142,7 +141,7 @@ def _tuner(plan: Search, resources: Resources, prepared: Store) -> tune.Tuner:
 
     def one_trial(sample: dict[str, Any]) -> None:
         config = trial_config(base, plain(sample), tune.get_context().get_trial_id())
-        callbacks = [TuneReportCallback(), Cleaner()]
+        callbacks = [TuneReportCallback()]
         try:
             train(config, resources, _look_up(prepared, config), callbacks=callbacks, quiet=True)
         except KeyboardInterrupt:  # the search is stopped: to end here would end the trial

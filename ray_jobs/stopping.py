@@ -19,6 +19,7 @@ from ray.util.state import list_actors
 
 from ray_jobs.elastic import Elastic
 from ray_jobs.leaving import ask_to_leave
+from ray_jobs.orphans import Cleaner
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _TRAINS = ("RUNNING", "PREEMPTING")
@@ -66,7 +67,7 @@ class StopsWhenAsked(WorkerGroupCallback):
 
 
 class Trainer(TorchTrainer):  # typed as V1, is V2
-    """Ray's, with our answer to signals and our way to be elastic, and without two of its processes."""
+    """Ray's, with our answer to signals and our way to be elastic, and without a process for Ray Data."""
 
     def fit(self) -> Any:
         """Train.
@@ -83,11 +84,10 @@ class Trainer(TorchTrainer):  # typed as V1, is V2
             raise
 
     def _create_default_callbacks(self) -> list[Any]:
-        """Without the actor that deals out datasets of Ray Data, for there are none, and without the one that
-        gives back places: those of a run go with its job (a trial's do not: `orphans.Cleaner`)."""
+        """Ray's own start an actor that deals out datasets of Ray Data; there are none."""
         callbacks: list[Any] = super()._create_default_callbacks()  # type: ignore[misc]
         left_out = (DatasetsCallback, PlacementGroupCleanerCallback)
-        return [callback for callback in callbacks if not isinstance(callback, left_out)]
+        return [Cleaner(), *(callback for callback in callbacks if not isinstance(callback, left_out))]
 
     def _initialize_and_run_controller(self, **parts: Any) -> Any:
         sizes: Any = self.scaling_config
