@@ -4,7 +4,7 @@ the matrix library has its kernels at hand, against rows of many."""
 import argparse
 import itertools
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ from benchmarks.published import publish as publish_model
 from benchmarks.shapes import Rows, arriving
 from benchmarks.timing import ROUNDS, Side, in_turn, machine, publish
 from tweetelm import registry as versions
-from tweetelm.openelm.packing import Round, few_sizes, many_sizes, pack
+from tweetelm.openelm.packing import Sizes, few_sizes, many_sizes, pack
 from tweetelm.openelm.prepacked import is_prepacked
 from tweetelm.predictor import Predictor
 
@@ -22,7 +22,7 @@ TOGETHER = {1: 20, 8: 10, 32: 5}  # tweets in a pass, and passes of each side in
 FEW = "few sizes"
 
 
-def passes(predictor: Predictor, rows: Iterator[list[int]], together: int, rounded: Round) -> Side:
+def passes(predictor: Predictor, rows: Iterator[list[int]], together: int, sizes: Sizes) -> Side:
     """The next passes over so many tweets."""
     count = TOGETHER[together]
 
@@ -30,7 +30,7 @@ def passes(predictor: Predictor, rows: Iterator[list[int]], together: int, round
         with torch.inference_mode():
             for _ in range(count):
                 batch: Rows = list(itertools.islice(rows, together))
-                predictor.model(**pack(batch, tokens=rounded).inputs())
+                predictor.model(**pack(batch, sizes=sizes).inputs())
 
     return Side(run, float(count * together))
 
@@ -50,7 +50,7 @@ def main() -> None:
             f"{arguments.preset} is not prepacked on this processor: there is nothing to compare"
         )
     vocabulary = predictor.model.config.vocab_size
-    ways: dict[str, Callable[[int], int]] = {FEW: few_sizes, "many sizes": many_sizes}
+    ways: dict[str, Sizes] = {FEW: few_sizes, "many sizes": many_sizes}
     lines = [machine(), ""]
     dtype = predictor.model.transformer.token_embeddings.weight.dtype
     lines += [
@@ -62,7 +62,7 @@ def main() -> None:
     ]
     for together in TOGETHER:
         rows = itertools.cycle(arriving(TWEETS, vocabulary))
-        sides = {name: passes(predictor, rows, together, rounded) for name, rounded in ways.items()}
+        sides = {name: passes(predictor, rows, together, sizes) for name, sizes in ways.items()}
         taken = in_turn(sides, arguments.rounds)
         few = taken[FEW]
         lines += [

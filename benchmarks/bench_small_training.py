@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from benchmarks.shapes import Rows, arriving, last_labels, model, tokens
 from benchmarks.timing import ROUNDS, Side, in_turn, machine, publish
 from tweetelm.config import OptimConfig
-from tweetelm.openelm.packing import many_sizes, pack
+from tweetelm.openelm.packing import Sizes, many_sizes, pack
 from tweetelm.precision import autocast
 from tweetelm.training.optimiser import build_optimiser
 from tweetelm.training.sampler import epoch_steps
@@ -30,7 +30,7 @@ def steps(rows: Rows) -> Iterator[Rows]:
             yield [rows[row] for row in members]
 
 
-def training(name: str, rows: Rows, count: int, *, fill: bool, product: str) -> Callable[[], None]:
+def training(name: str, rows: Rows, count: int, *, sizes: Sizes | None, product: str) -> Callable[[], None]:
     """The next `count` steps of a model of its own."""
     net = model(name).train()
     optimiser = build_optimiser(net, OptimConfig(), 1e-5, net.config.num_transformer_layers)
@@ -39,7 +39,7 @@ def training(name: str, rows: Rows, count: int, *, fill: bool, product: str) -> 
     def run() -> None:
         torch.set_float32_matmul_precision(product)
         for batch in itertools.islice(coming, count):
-            packed = pack(batch, tokens=many_sizes if fill else None)
+            packed = pack(batch, sizes=sizes)
             with autocast("auto", CPU):
                 logits = net(**packed.inputs()).logits[: len(batch)].float()
             F.cross_entropy(logits, last_labels(len(batch))).backward()
@@ -63,13 +63,13 @@ def main() -> None:
     rows = arriving(TWEETS, model(arguments.model).config.vocab_size)
     amount = arguments.steps * float(tokens(next(steps(rows))))
     ways = {
-        OURS: (True, "highest"),
-        "sizes as they come": (False, "highest"),
-        "sizes as they come, attention through oneDNN": (False, "medium"),
+        OURS: (many_sizes, "highest"),
+        "sizes as they come": (None, "highest"),
+        "sizes as they come, attention through oneDNN": (None, "medium"),
     }
     sides = {
-        name: Side(training(arguments.model, rows, arguments.steps, fill=fill, product=product), amount)
-        for name, (fill, product) in ways.items()
+        name: Side(training(arguments.model, rows, arguments.steps, sizes=sizes, product=product), amount)
+        for name, (sizes, product) in ways.items()
     }
     taken = in_turn(sides, arguments.rounds)
     lines = [

@@ -19,7 +19,7 @@ def round_in_five_bits(number: int) -> bool:
 
 @pytest.mark.parametrize(("tweets", "length"), list(product([1, 5, 33, 64, 75], [1, 3, 31, 40])))
 def test_rows_are_round_in_tokens_and_tweets_at_little_cost(tweets: int, length: int) -> None:
-    batch = pack([[7] * length] * tweets, tokens=many_sizes)
+    batch = pack([[7] * length] * tweets, sizes=many_sizes)
     tokens = tweets * length
     assert round_in_five_bits(batch.input_ids.shape[1])
     assert round_in_five_bits(len(batch.cu_seq_lens) - 1)
@@ -30,25 +30,22 @@ def test_rows_are_round_in_tokens_and_tweets_at_little_cost(tweets: int, length:
 
 def test_few_sizes_are_left_where_there_were_many() -> None:
     rows = ([[1] * 30] * 60 + [[1] * last] for last in range(1, 200))
-    sizes = {pack(row, tokens=many_sizes).input_ids.shape[1] for row in rows}
+    sizes = {pack(row, sizes=many_sizes).input_ids.shape[1] for row in rows}
     assert len(sizes) <= 8
 
 
 def test_sixteen_sizes_are_left_for_kernels_that_are_compiled_for_each_weight() -> None:
-    packed = [pack([[1] * count], tokens=few_sizes) for count in range(1, 2049)]
-    sizes = [batch.input_ids.shape[1] for batch in packed]
-    assert len(set(sizes)) == 16
-    assert sizes == sorted(sizes)
-    assert all(
-        count <= size <= max(1.25 * count + 2, 128) for count, size in enumerate(sizes, 1) if count > 512
-    )
-    assert all(size <= max(1.5 * count + 2, 32 + count) for count, size in enumerate(sizes, 1))
+    counts = range(1, 2049)
+    found = [pack([[1] * count], sizes=few_sizes).input_ids.shape[1] for count in counts]
+    assert len(set(found)) == 16
+    for count, size in zip(counts, found, strict=True):
+        assert count <= size <= max(count + 32, (1.25 if count > 512 else 1.5) * count + 2)
 
 
 def test_a_filled_row_gives_each_tweet_the_same_logits() -> None:
     model, tweets = classifier(), MANY.sequences(range(75))
-    for rounded in (many_sizes, few_sizes):
-        batches = pack(tweets), pack(tweets, tokens=rounded)
+    for sizes in (many_sizes, few_sizes):
+        batches = pack(tweets), pack(tweets, sizes=sizes)
         plain, filled = (model(**batch.inputs()).logits for batch in batches)
         assert len(filled) > 75
         torch.testing.assert_close(filled[:75], plain, rtol=0.0, atol=1e-5)
@@ -58,9 +55,10 @@ def test_fillers_have_no_part_in_the_gradient(monkeypatch: pytest.MonkeyPatch) -
     config = configuration()
     state, gradients = fresh(config), []
     objective = Classification(rows=MANY, config=config, device=torch.device("cpu"))
-    for rounded in (many_sizes, None):
+    for sizes in (many_sizes, None):
         monkeypatch.setattr(
-            "tweetelm.training.objectives.pack_onto", lambda device, rows, to=rounded: pack(rows, tokens=to)
+            "tweetelm.training.objectives.pack_onto",
+            lambda device, rows, sizes=sizes: pack(rows, sizes=sizes),
         )
         state.model.zero_grad()
         objective.loss(state.model, range(75)).backward()

@@ -32,7 +32,7 @@ def test_the_loss_is_the_causal_language_models_own() -> None:
     causal = OpenELMForCausalLM._from_config(state.model.config, attn_implementation="varlen")
     causal.transformer.load_state_dict(state.model.transformer.state_dict())
     causal.tie_weights()
-    batch = pack(data.sequences(range(40)), tokens=many_sizes)
+    batch = pack(data.sequences(range(40)), sizes=many_sizes)
     assert batch.fillers
     ours = NextToken(state.model.transformer)(next_tokens(batch), **batch.inputs())
     theirs = 0.0

@@ -80,17 +80,13 @@ def progress(config: TrainConfig) -> dict[str, Any]:
     return dict(document["progress"])
 
 
-def checkpoints(config: TrainConfig) -> int:
-    """How many checkpoints have been reported so far: Ray's snapshot counts those it has, by step."""
-    found = list(Path(run_folder(config)).glob("checkpoint_*/state.json"))
-    steps = [json.loads(p.read_text(encoding="utf-8"))["progress"]["step"] for p in found if p.stat().st_size]
-    return max(steps, default=0)
-
-
 def seen(config: TrainConfig, step: int) -> bool:
+    """Whether a checkpoint of this step or a later one is in storage."""
+    found = (name for name in storage.listed(run_folder(config)) if name.endswith("/state.json"))
+    states = (storage.read(f"{run_folder(config)}/{name}") for name in found)
     try:
-        return checkpoints(config) >= step
-    except (FileNotFoundError, json.JSONDecodeError):  # Ray is deleting or writing it
+        return any(json.loads(state)["progress"]["step"] >= step for state in states if state)
+    except json.JSONDecodeError:  # Ray is writing it
         return False
 
 
@@ -131,14 +127,14 @@ def test_a_disk_that_fills_up_is_named_with_what_to_do(alone: tuple[TrainConfig,
 def test_one_worker_with_accumulation_that_goes_on_after_an_error_learns_the_same_as_two_workers(
     undisturbed: tuple[TrainConfig, Outcome], alone: tuple[TrainConfig, str]
 ) -> None:
-    config, alone_ = undisturbed[0], alone[0]
-    two, one = final(config), final(alone_)
+    config, lone = undisturbed[0], alone[0]
+    two, one = final(config), final(lone)
     weights = [key for key in two if "exp_avg" not in key]
     assert all(torch.allclose(two[key], one[key], atol=5e-4) for key in weights)
     assert not same_bits(two, one), "rounding must differ, or the two runs were one"
-    theirs, ours = (read_history(Path(run_folder(c)) / "history.jsonl") for c in (config, alone_))
+    theirs, ours = (read_history(Path(run_folder(c)) / "history.jsonl") for c in (config, lone))
     assert theirs[-2]["loss"] == pytest.approx(ours[-2]["loss"], abs=1e-3)
-    assert progress(alone_)["step"] == progress(config)["step"]
+    assert progress(lone)["step"] == progress(config)["step"]
 
 
 def test_workers_killed_at_random_steps_leave_the_same_bits(
@@ -180,13 +176,6 @@ def surroundings(cluster: Cluster, access: dict[str, str]) -> dict[str, str]:
     return {**os.environ, **own, **access, "RAY_JOB_CONFIG_JSON_ENV_VAR": json.dumps(job)}
 
 
-def stored(config: TrainConfig, step: int) -> bool:
-    """Whether a checkpoint of this step or a later one is in storage."""
-    found = (name for name in storage.listed(run_folder(config)) if name.endswith("/state.json"))
-    states = (storage.read(f"{run_folder(config)}/{name}") for name in found)  # None: Ray has deleted it
-    return any(json.loads(state)["progress"]["step"] >= step for state in states if state)
-
-
 def steps_logged(config: TrainConfig) -> list[int]:
     """Of the history, in its order; the summary counts as step 0."""
     lines = (storage.read(f"{run_folder(config)}/{HISTORY}") or b"").splitlines()
@@ -212,7 +201,7 @@ def test_a_driver_killed_at_a_random_step_goes_on_in_object_storage_and_leaves_t
     environment = surroundings(cluster, s3)
     step = random.randint(2, progress(config)["step"] - 4)
     with subprocess.Popen(command(killed), env=environment, cwd=ROOT) as process:
-        wait_for(f"step {step}", lambda: stored(killed, step))
+        wait_for(f"step {step}", lambda: seen(killed, step))
         process.kill()
     wait_for("its workers end", lambda: not train_workers(cluster))
     before = steps_logged(killed)

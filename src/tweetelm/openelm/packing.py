@@ -55,16 +55,17 @@ class PackedBatch:
         }
 
 
-Round = Callable[[int], int]
+Sizes = Callable[[int], int]  # rounds a number up
 
 
-def pack(sequences: Sequence[Sequence[int]], *, tokens: Round | None = None) -> PackedBatch:
+def pack(sequences: Sequence[Sequence[int]], *, sizes: Sizes | None = None) -> PackedBatch:
     """Lay token sequences end to end. Fastest on a CPU when sequences of one length stand next to each other.
 
     Args:
         sequences: token ids of each tweet.
-        tokens: rounds the row's tokens up, by fillers, which make its tweets a round number too. A CPU's
-            matrix library compiles its kernels anew for each size, which can take longer than the products.
+        sizes: which numbers of tokens the row may have. Fillers make up for the rest, and make its tweets a
+            round number too. A CPU's matrix library compiles its kernels anew for each size, which can take
+            longer than the products.
 
     Raises:
         ValueError: there is no sequence, or one is empty.
@@ -72,7 +73,7 @@ def pack(sequences: Sequence[Sequence[int]], *, tokens: Round | None = None) -> 
     counts = [len(s) for s in sequences]
     if not counts or min(counts) == 0:
         raise ValueError(f"pack needs at least one sequence and no empty one; got lengths {counts}")
-    fillers = _fillers(len(counts), sum(counts), tokens) if tokens else []
+    fillers = _fillers(len(counts), sum(counts), sizes) if sizes else []
     lengths = torch.tensor(counts + fillers, dtype=torch.int32)
     ends = lengths.cumsum(0, dtype=torch.int32)
     total = int(ends[-1])
@@ -87,16 +88,16 @@ def pack_onto(
 ) -> PackedBatch:
     """`pack` for a device, with fillers where they pay: on a CPU, and the most where kernels are `compiled`
     for each weight (`prepacked`)."""
-    rounded = (few_sizes if compiled else many_sizes) if device.type == "cpu" else None
-    return pack(sequences, tokens=rounded).to(device)
+    sizes = (few_sizes if compiled else many_sizes) if device.type == "cpu" else None
+    return pack(sequences, sizes=sizes).to(device)
 
 
-def _fillers(tweets: int, tokens: int, rounded: Round) -> list[int]:
+def _fillers(tweets: int, tokens: int, sizes: Sizes) -> list[int]:
     """Lengths of the fillers that make a row round: tweets of one token, the last one of what is missing."""
-    if many_sizes(tweets) == tweets and rounded(tokens) == tokens:
+    if many_sizes(tweets) == tweets and sizes(tokens) == tokens:
         return []
     count = many_sizes(tweets + 1) - tweets
-    missing = rounded(tokens + count) - tokens
+    missing = sizes(tokens + count) - tokens
     return [1] * (count - 1) + [missing - count + 1]
 
 
