@@ -28,9 +28,11 @@ class Service(ThreadingHTTPServer):
     def address(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
-    def take_back(self, seconds: float) -> None:
-        moment = datetime.now(UTC) + timedelta(seconds=seconds)
+    def take_back(self, seconds: float) -> float:
+        """Announce it; the moment (Unix time) that the notice names."""
+        moment = (datetime.now(UTC) + timedelta(seconds=seconds)).replace(microsecond=0)
         self.notice = json.dumps({"action": "terminate", "time": moment.strftime("%Y-%m-%dT%H:%M:%SZ")})
+        return moment.timestamp()
 
 
 class _Answers(BaseHTTPRequestHandler):

@@ -74,7 +74,7 @@ def test_retries_turn_refusals_into_answers_and_count_every_try() -> None:
 def test_a_retry_waits_as_long_as_the_server_asks() -> None:
     report = observe(counted(lambda n: refusal("1") if n == 1 else good()), clients=1, requests=1, retries=1)
     assert report.ok == 1
-    assert 1.0 <= report.max_s < 2.0
+    assert report.max_s >= 1.0
 
 
 def test_a_caller_s_own_mistake_is_not_sent_again() -> None:
@@ -100,13 +100,18 @@ def test_an_open_loop_charges_a_stall_to_all_that_were_due_during_it() -> None:
 
 
 def test_arrivals_never_wait_for_answers() -> None:
+    arrived, all_are_there = 0, asyncio.Event()
+
     async def handler(_: web.Request) -> web.Response:
-        await asyncio.sleep(0.5)
+        nonlocal arrived
+        arrived += 1
+        if arrived == 30:
+            all_are_there.set()
+        await all_are_there.wait()
         return good()
 
     report = observe(handler, rate=100, seconds=0.3)
     assert report.ok == 30
-    assert report.seconds < 1.5
 
 
 def test_an_open_loop_offers_the_rate_that_it_was_told() -> None:
@@ -128,8 +133,7 @@ def test_a_slow_answer_is_a_failure_once_the_caller_gives_up() -> None:
         return good()
 
     report = observe(handler, clients=1, requests=1, timeout_s=0.1)
-    assert report.failed == 1
-    assert report.seconds < 1
+    assert (report.ok, report.failed) == (0, 1)
 
 
 def test_the_timeline_shows_which_versions_answered_when() -> None:

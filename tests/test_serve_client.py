@@ -25,7 +25,7 @@ def url() -> Iterator[str]:
 
 
 def test_ready_is_waited_for_and_a_text_gets_a_line_per_model(url: str) -> None:
-    assert client.wait_until_ready(url, within_s=10)["status"] == "ready"
+    assert client.wait_until_ready(url, within_s=60)["status"] == "ready"
     models = client.get(f"{url}/info")["models"]
     assert client.verdicts(url, models, "a!!!") == ["“a!!!”", "  hate      hate      0.750  v1"]
     assert client.verdicts(url, models, "abcd")[1] == "  hate      not-hate  1.000  v1"

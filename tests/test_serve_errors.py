@@ -23,7 +23,7 @@ def engine() -> Engine:
 @pytest.fixture
 def client(engine: Engine) -> Iterator[TestClient]:
     with TestClient(
-        create_api(engine, policy=Policy(limits=Limits(inputs=4, body_bytes=1000, deadline_s=5)))
+        create_api(engine, policy=Policy(limits=Limits(inputs=4, body_bytes=1000, deadline_s=60)))
     ) as client:
         yield client
 

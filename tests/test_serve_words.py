@@ -18,7 +18,7 @@ def engine() -> Engine:
 
 @pytest.fixture
 def client(engine: Engine) -> Iterator[TestClient]:
-    with TestClient(create_api(engine, policy=Policy(limits=Limits(inputs=4, deadline_s=5)))) as client:
+    with TestClient(create_api(engine, policy=Policy(limits=Limits(inputs=4, deadline_s=60)))) as client:
         yield client
 
 

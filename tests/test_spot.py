@@ -50,9 +50,9 @@ def test_without_a_notice_the_watcher_asks_until_ray_ends(service: Service) -> N
 
 def test_a_notice_drains_the_node_until_its_moment(service: Service) -> None:
     node = Beside()
-    service.take_back(90)
+    moment = service.take_back(90)
     assert watch(node, quick(service), threading.Event()) == 0  # type: ignore[arg-type]
-    assert node.drained == [pytest.approx(time.time() + 90, abs=3)]
+    assert node.drained == [moment]
 
 
 def test_a_drain_that_ray_does_not_hear_is_tried_again(service: Service) -> None:
@@ -65,8 +65,9 @@ def test_a_drain_that_ray_does_not_hear_is_tried_again(service: Service) -> None
 def test_a_signal_drains_the_node(service: Service) -> None:
     node, asked = Beside(), threading.Event()
     asked.set()
+    before = time.time()
     assert watch(node, Arguments(metadata=service.address, left=45), asked) == 0  # type: ignore[arg-type]
-    assert node.drained == [pytest.approx(time.time() + 45, abs=3)]
+    assert before + 45 <= node.drained[0] <= time.time() + 45
 
 
 def test_trouble_with_the_service_is_told_once_and_waited_out(
@@ -77,8 +78,8 @@ def test_trouble_with_the_service_is_told_once_and_waited_out(
     assert [asking.goes_at() for _ in range(3)] == [None] * 3
     assert capsys.readouterr().out.count("does not say whether this machine goes") == 1
     service.broken = False
-    service.take_back(30)
-    assert asking.goes_at() == pytest.approx(time.time() + 30, abs=3)
+    moment = service.take_back(30)
+    assert asking.goes_at() == moment
 
 
 def test_where_nothing_answers_there_is_no_notice() -> None:
@@ -98,7 +99,10 @@ def test_a_token_that_has_expired_is_renewed(service: Service) -> None:
 
 def test_a_notice_that_cannot_be_read_is_a_notice(service: Service) -> None:
     service.notice = "{}"
-    assert Metadata(service.address).goes_at() == pytest.approx(time.time() + 120, abs=3)
+    before = time.time()
+    moment = Metadata(service.address).goes_at()
+    assert moment is not None
+    assert before + 120 <= moment <= time.time() + 120
 
 
 def test_a_control_plane_that_stays_silent_ends_the_watcher(
