@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tweetelm import registry
+from tweetelm.encoding import Encoded
+from tweetelm.openelm.packing import few_sizes
 from tweetelm.precision import Precision
 from tweetelm.predictor import Predictor
 from tweetelm.tasks import TASKS
@@ -85,7 +87,8 @@ def _load(task: str, path: Path, device: str, precision: Precision) -> Loaded:
         )
     found = _probe(path, predictor)
     if predictor.precision == "bf16" and precision == "auto":
-        return Loaded(path, _as_exact_as_needed(path, device, predictor, found))
+        predictor = _as_exact_as_needed(path, device, predictor, found)
+    _warm_up(predictor)
     return Loaded(path, predictor)
 
 
@@ -100,7 +103,7 @@ def _as_exact_as_needed(path: Path, device: str, predictor: Predictor, found: li
 
 
 def _probe(path: Path, predictor: Predictor) -> list[float]:
-    """Probabilities of the positive label for some fixed texts; also warms the model up.
+    """Probabilities of the positive label for some fixed texts.
 
     Raises:
         ValueError: they are none.
@@ -111,3 +114,11 @@ def _probe(path: Path, predictor: Predictor) -> list[float]:
         if not math.isclose(total, 1.0, abs_tol=1e-3):  # false for NaN too
             raise ValueError(f"{path} gives probabilities that sum to {total}; expected 1")
     return [prediction.probabilities[-1] for prediction in found]
+
+
+def _warm_up(predictor: Predictor) -> None:
+    """Runs a lone text of every length that makes another size of row: on a CPU a large model's first pass of
+    each takes two to four times as long as the next one, for its kernels are made then."""
+    longest = predictor.max_tokens
+    for tokens in sorted({min(few_sizes(number), longest) for number in range(1, longest + 1)}):
+        predictor.classify([Encoded((0,) * tokens, truncated=False)])

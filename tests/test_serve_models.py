@@ -1,15 +1,20 @@
 """From a registry to models that have shown that they work."""
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from serve import models
 from tests.checkpoints import checkpoint
 from tests.fakes import card
 from tweetelm import precision, registry
+from tweetelm.encoding import Encoded
+from tweetelm.openelm.packing import few_sizes
+from tweetelm.predictor import Predictor
 from tweetelm.tasks import DEEPFAKE
 
 
@@ -48,6 +53,26 @@ def test_a_model_that_bf16_changes_is_served_in_float32_and_the_log_says_so(
     publish(url, checkpoint(tmp_path / "checkpoint", head=15.0))
     assert load(url)["hate"].predictor.precision == "float32"
     assert "float32, which is served" in caplog.text
+
+
+def test_a_lone_text_of_any_length_finds_its_kernels_made(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: set[int] = set()
+    monkeypatch.setattr(Predictor, "logits", spied(Predictor.logits, rows))
+    publish(url, checkpoint(tmp_path / "checkpoint", max_tokens=150))
+    load(url)
+    assert rows >= {32, 64, 96, 128, 192}
+
+
+def spied(logits: Callable[..., Tensor], rows: set[int]) -> Callable[..., Tensor]:
+    """`Predictor.logits` that keeps the sizes of its rows."""
+
+    def kept(predictor: Predictor, encoded: Sequence[Encoded]) -> Tensor:
+        rows.add(few_sizes(sum(len(one.ids) for one in encoded)))
+        return logits(predictor, encoded)
+
+    return kept
 
 
 def test_what_is_loaded_already_is_kept_and_a_new_version_is_not(url: str, tmp_path: Path) -> None:
