@@ -14,7 +14,7 @@ import torch
 from ray_jobs.runs import run_folder
 from tests.ray.head import wait_for
 from tests.ray.service import ROOT, TEXTS, private_ray, publish, serving
-from tests.ray.test_train import checkpoints, configuration, final, same_bits
+from tests.ray.test_train import configuration, final, same_bits, seen
 from tweetelm import registry as versions
 from tweetelm.config import TrainConfig
 from tweetelm.predictor import Predictor
@@ -60,7 +60,7 @@ def test_a_run_that_is_killed_on_a_gpu_ends_with_the_same_bits(tmp_path: Path) -
         last = max(line.get("step", 0) for line in steps)
         at = random.randrange(2, last - 3)
         with subprocess.Popen(command(cut), cwd=ROOT, env=env, start_new_session=True) as process:
-            wait_for(f"step {at}", lambda: checkpoints(cut) >= at)
+            wait_for(f"step {at}", lambda: seen(cut, at))
             family = [
                 process.pid,
                 *(child.pid for child in psutil.Process(process.pid).children(recursive=True)),
