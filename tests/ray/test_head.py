@@ -36,7 +36,8 @@ def test_a_test_run_that_is_killed_leaves_no_process_behind(tmp_path: Path) -> N
     with subprocess.Popen(line, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout
         assert owner.stdout.readline() == "started\n"
-        assert [process.name() for process in members(mark)] == ["sleep"]
+        # A process that has just begun has no environment yet, for a moment.
+        wait_for("it runs", lambda: [process.name() for process in members(mark)] == ["sleep"], seconds=60)
         owner.kill()
     wait_for("the killed run's processes are gone", lambda: members(mark) == [], seconds=60)
     wait_for("its folder is gone", lambda: not folder.exists(), seconds=60)
