@@ -54,9 +54,9 @@ def workplace(*, haproxy: bool, **extra: str) -> Iterator[tuple[Path, dict[str, 
 
 
 @contextmanager
-def _program(module: str, *flags: str, first_port: int, haproxy: bool = False) -> Iterator[Service]:
+def _program(module: str, *flags: str, haproxy: bool = False) -> Iterator[Service]:
     """`python -m MODULE FLAGS --port P`, once it is ready."""
-    port = local.free_port(None, first=first_port)
+    port = local.free_ports(1)[0]
     line = [sys.executable, "-m", module, *flags, "--port", str(port)]
     url = f"http://{local.HOST}:{port}"
     with workplace(haproxy=haproxy) as (folder, environment, mark):
@@ -87,12 +87,12 @@ def _program(module: str, *flags: str, first_port: int, haproxy: bool = False) -
 def command(registry: Path, *, haproxy: bool = True) -> AbstractContextManager[Service]:
     """`python -m serve`, as people type it."""
     flags = ["--registry", str(registry), "--stay", *(["--haproxy"] if haproxy else [])]
-    return _program("serve", *flags, first_port=18400, haproxy=haproxy)
+    return _program("serve", *flags, haproxy=haproxy)
 
 
 def peer(kind: str, *, model: Path | None = None) -> AbstractContextManager[Service]:
     """One of `benchmarks.peers`."""
-    return _program("benchmarks.peers", kind, *(["--model", str(model)] if model else []), first_port=18600)
+    return _program("benchmarks.peers", kind, *(["--model", str(model)] if model else []))
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class Driven(Service):
 @contextmanager
 def driven(*, haproxy: bool = True, cpus: int = 4, **extra: str) -> Iterator[Driven]:
     """Ray Serve with nothing deployed yet."""
-    port = local.free_port(None, first=18500)
+    port = local.free_ports(1)[0]
     line = [sys.executable, "-m", "benchmarks.driver", "--port", str(port), "--cpus", str(cpus)]
     with workplace(haproxy=haproxy, **extra) as (folder, environment, mark):
         with (folder / "driver.log").open("w") as log:

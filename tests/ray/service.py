@@ -16,7 +16,7 @@ import torch
 import yaml
 
 from serve import client
-from serve.local import HOST, free_port
+from serve.local import HOST, free_ports
 from tests.fakes import card
 from tweetelm import registry as versions
 from tweetelm.encoding import Encoder
@@ -104,7 +104,7 @@ def private_ray() -> Iterator[dict[str, str]]:
 @contextmanager
 def serving(registry: Path, env: dict[str, str], *arguments: str, key: str = "") -> Iterator[Service]:
     """`python -m serve` over the registry, ready to answer."""
-    port = free_port(None, first=18300)
+    port = free_ports(1)[0]  # not the first free one: it is bound only later, and two tests begin at once
     command = [
         sys.executable,
         "-m",

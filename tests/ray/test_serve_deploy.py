@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from serve import client
-from serve.local import HOST, free_port
+from serve.local import HOST, free_ports
 from tests.ray.head import Cluster, command, wait_for
 from tests.ray.service import ROOT, publish
 
@@ -37,7 +37,7 @@ def url(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     for task in ("hate", "deepfake"):
         publish(registry, tmp_path_factory.mktemp("checkpoint"), seed=1, task=task)
     config: dict[str, Any] = yaml.safe_load((ROOT / "serve" / "config.yaml").read_text())
-    port = free_port(None, first=18700)
+    port = free_ports(1)[0]
     config["http_options"]["port"] = port
     (app,) = config["applications"]
     app["args"] |= {"registry": str(registry), "max_replicas": 1}
