@@ -149,8 +149,10 @@ def test_a_run_goes_on_with_fewer_workers_and_grows_again(
             stack.enter_context(joined(driver, CPUS))
             recount()
         weights = run.end()
-    assert sizes(run)[-3:] == [2, 1, 2]
+    had = sizes(run)
+    assert had in ([2, 1, 2], [1, 2, 1, 2])
     left = run.said(r"leaving after step (\d+), which is saved: 1 workers become 2")
+    assert len(left) == had.count(1)
     assert max(run.said(r"resuming elastic at step (\d+)")) == max(left)
     worst = max((undisturbed[key] - weights[key]).abs().max().item() for key in undisturbed)
     assert worst < 1e-5
