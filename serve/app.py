@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -21,6 +23,7 @@ from serve.gate import Policy
 from serve.keys import Keys
 from serve.metrics import Meters
 from serve.ray_metrics import RaySink
+from serve.request_log import beside_ray_serve
 from serve.settings import Settings, UserConfig, read
 
 if TYPE_CHECKING:  # the process that only deploys imports no torch
@@ -29,6 +32,7 @@ if TYPE_CHECKING:  # the process that only deploys imports no torch
 logger = logging.getLogger("ray.serve")
 NAME = "tweetelm"
 STUCK_AFTER_S = 60.0
+GC_THRESHOLD = 20_000  # Python's 700 has a busy replica look for garbage a tenth of its time
 
 
 class TweetClassifier:
@@ -39,14 +43,17 @@ class TweetClassifier:
         from tweetelm.precision import pick_device
 
         self.settings = settings
-        meters = Meters(RaySink(serve.get_replica_context().replica_id.unique_id))
+        context = serve.get_replica_context()
+        replica = context.replica_id.unique_id
+        _log_requests({"application": context.app_name, "deployment": context.deployment, "replica": replica})
+        gc.set_threshold(GC_THRESHOLD)
+        meters = Meters(RaySink(replica))
         budget = pass_tokens(pick_device(settings.device), settings.batch_tokens)
         self.engine = Engine({}, batch_tokens=budget, meters=meters)
         self._keys = Keys.of(os.environ)
         self._wanted = UserConfig.model_validate({})
         self._loaded: dict[str, Loaded] = {}
         self._watcher: asyncio.Task[None] | None = None
-        _log_as_ray_serve()
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         policy = Policy(
@@ -156,11 +163,10 @@ class TweetClassifier:
             raise RuntimeError("no model is loaded: the deployment needs a user_config, {} at least")
 
 
-def _log_as_ray_serve() -> None:
-    """Our log lines go into the replica's file, in its format, and not to the terminal as well."""
+def _log_requests(about: Mapping[str, str]) -> None:
+    """What the API says of its requests goes into a file of its own, and not to the terminal as well."""
     ours = logging.getLogger("tweetelm.serve")
-    theirs = logging.getLogger("ray.serve").handlers
-    ours.handlers = [handler for handler in theirs if type(handler) is not logging.StreamHandler]
+    ours.handlers = [beside_ray_serve(about)]
     ours.propagate = False
     ours.setLevel(logging.INFO)
 

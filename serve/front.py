@@ -12,17 +12,27 @@ from serve.gate import Gate
 
 
 class Front:
-    """ASGI middleware that asks the gate of this process, if there is one: Ray's own proxies have none."""
+    """ASGI middleware that asks the gate of this process, if there is one: Ray's own proxies have none.
+
+    It counts for itself whom it has let in: the gate does not know those that Ray Serve is still busy with.
+    """
 
     gate: Gate | None = None
+    inside = 0
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if Front.gate is not None and Front.gate.is_full(scope):
+        if Front.gate is None or scope["type"] != "http" or scope["method"] != "POST":
+            return await self.app(scope, receive, send)
+        if Front.gate.is_too_much(Front.inside + 1):
             return await Front.gate.turn_away(scope, receive, send)
-        await self.app(scope, receive, send)
+        Front.inside += 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            Front.inside -= 1
 
 
 def middlewares() -> list[Middleware]:

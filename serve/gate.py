@@ -74,9 +74,10 @@ class Gate:
 
         return guarded
 
-    def is_full(self, scope: Scope) -> bool:
-        """Whether a request that comes now is one too many."""
-        return scope["type"] == "http" and scope["method"] == "POST" and self._too_much(self._in_flight + 1)
+    def is_too_much(self, requests: int) -> bool:
+        """Whether one of so many POST requests has to be refused."""
+        limits = self.policy.limits
+        return requests > limits.concurrent or self.engine.wait_s > limits.wait_s
 
     async def turn_away(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a request for which there is no room."""
@@ -128,16 +129,12 @@ class Gate:
             record.key = name
         if scope["method"] != "POST":
             return None
-        if self._too_much(self._in_flight):
+        if self.is_too_much(self._in_flight):
             return self._overloaded()
         if headers.get("content-encoding", "identity") != "identity":
             return Failure(code="unsupported_encoding")
         too_large = scope["path"] != FILE_PATH and _announced(headers) > limits.body_bytes
         return Failure(code="body_too_large") if too_large else None
-
-    def _too_much(self, requests: int) -> bool:
-        limits = self.policy.limits
-        return requests > limits.concurrent or self.engine.wait_s > limits.wait_s
 
     def _overloaded(self) -> Failure:
         return Failure(code="overloaded", headers={"Retry-After": str(max(1, math.ceil(self.engine.wait_s)))})

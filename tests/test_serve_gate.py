@@ -1,3 +1,4 @@
+import asyncio
 import logging
 import pydoc
 import socket
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from starlette.testclient import TestClient
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from serve.api import create_api
 from serve.engine import Engine, Limits
@@ -182,6 +183,43 @@ def test_what_is_too_much_is_refused_before_anything_else_is_done_for_it(
     line = logged(caplog)[-1]
     assert line["status"] == 429
     assert f"x-request-id: {line['request_id']}" in answer.lower()
+
+
+def test_the_front_counts_those_that_have_not_come_to_the_gate_yet(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = create_api(engine, policy=Policy(limits=Limits(concurrent=2)))
+    monkeypatch.setattr(Front, "gate", api.state.gate)
+    door, statuses = asyncio.Event(), list[int]()
+
+    async def slow_way_there(scope: Scope, receive: Receive, send: Send) -> None:
+        await door.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    front = Front(slow_way_there)
+    scope = {"type": "http", "method": "POST", "path": "/v1/classify", "headers": []}
+
+    async def scene() -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(3):
+                group.create_task(front(dict(scope), receive, send))
+            await asyncio.sleep(0)
+            group.create_task(front(scope | {"method": "GET"}, receive, send))
+            await asyncio.sleep(0)
+            assert statuses == [429]
+            door.set()
+        assert statuses == [429, 200, 200, 200]
+        await front(dict(scope), receive, send)
+        assert statuses[-1] == 200
+
+    asyncio.run(scene())
 
 
 def _post(url: str) -> int:

@@ -83,10 +83,15 @@ def until(found: Callable[[], Any], within_s: float = 60) -> Any:
     return value
 
 
+def log_files(service: Service, pattern: str) -> list[str]:
+    """What the service wrote into files of such a name."""
+    folder = Path(service.env["RAY_TMPDIR"]) / "ray" / "session_latest" / "logs" / "serve"
+    return [path.read_text() for path in folder.glob(pattern)]
+
+
 def log_lines(service: Service) -> list[dict[str, Any]]:
-    """What the replica wrote down, as JSON."""
-    logs = Path(service.env["RAY_TMPDIR"]).glob("ray/session_latest/logs/serve/replica_*.log")
-    return [json.loads(line) for log in logs for line in log.read_text().splitlines()]
+    """What the replica wrote down of requests, as JSON."""
+    return [json.loads(line) for text in log_files(service, "requests_*.log") for line in text.splitlines()]
 
 
 def test_without_a_key_nothing_is_answered_and_the_log_names_the_key_but_holds_neither_it_nor_the_text(
@@ -103,7 +108,9 @@ def test_without_a_key_nothing_is_answered_and_the_log_names_the_key_but_holds_n
     line = until(lambda: [one for one in log_lines(service) if one.get("request_id") == identity[0]])[-1]
     assert (line["status"], line["key"], line["texts"], line["model"]) == (200, "partner", 1, "hate")
     assert line["ms"] > 0
-    written = json.dumps(log_lines(service))
+    assert line["replica"]
+    written = "".join(log_files(service, "*.log"))
+    assert identity[0] in written
     assert KEY not in written
     assert "xyzzy" not in written
 
