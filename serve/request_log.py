@@ -24,7 +24,8 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         known = {"asctime": self.formatTime(record), "levelname": record.levelname}
-        extra = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+        given = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+        extra = {name: value for name, value in given.items() if name[0] != "_"}  # Ray's own begin so
         return json.dumps(known | {"message": record.getMessage()} | self._about | extra)
 
 
