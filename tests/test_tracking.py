@@ -55,8 +55,8 @@ def train(folder: Path, begin: int, end: int, how: str) -> None:
 
 def python(folder: Path, script: str, *arguments: str) -> None:
     source = Path(__file__).parent.parent / "src"
-    hidden = ("WANDB_API_KEY", "WANDB_MODE", "WANDB_DIR", "WANDB_RUN_ID", "WANDB_PROJECT")
-    environment = {key: value for key, value in os.environ.items() if key not in hidden}
+    # Without WANDB_SERVICE above all, by which a test that ran in this process would lend its own to a run.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
     environment |= {"HOME": str(folder), "PYTHONPATH": str(source), "WANDB_ERROR_REPORTING": "false"}
     command = [sys.executable, "-c", script, *arguments]
     subprocess.run(command, check=arguments[-1] != "leave", env=environment, capture_output=True)
