@@ -1,27 +1,20 @@
 import shlex
-import threading
 from collections.abc import Iterator
 
 import pytest
-import uvicorn
 
 from serve import client
 from serve.api import create_api
 from serve.engine import Engine
-from serve.local import HOST
 from tests.fake_predictor import FakePredictor, card
+from tests.http_server import serving
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     hate = FakePredictor("hate", version="v1", card=card("hate", init="pretrained", synthetic=True))
-    config = uvicorn.Config(create_api(Engine({"hate": hate})), host=HOST, port=0, log_level="warning")
-    server, listener = uvicorn.Server(config), config.bind_socket()
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    yield f"http://{HOST}:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(timeout=10)
+    with serving(create_api(Engine({"hate": hate}))) as url:
+        yield url
 
 
 def test_ready_is_waited_for_and_a_text_gets_a_line_per_model(url: str) -> None:
