@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ray.head import Cluster, command
+from tests.ray.head import Cluster, command, wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -25,13 +25,12 @@ print("the worker has", ray.get(where.remote()))
 """
 
 
-def submit(
-    cluster: Cluster, *entrypoint: str, env: dict[str, str] | None = None
+def job(
+    cluster: Cluster, verb: str, *line: str, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """What `ray job submit` answers; standard error is folded into standard output."""
-    flags = ["--address", cluster.dashboard, "--working-dir", ".", "--runtime-env", "runtime_env.yaml"]
+    """What `ray job …` answers; standard error is folded into standard output."""
     return subprocess.run(
-        [command("ray"), "job", "submit", *flags, "--", *entrypoint],
+        [command("ray"), "job", verb, "--address", cluster.dashboard, *line],
         cwd=ROOT,
         env=cluster.env if env is None else env,
         stdout=subprocess.PIPE,
@@ -39,6 +38,13 @@ def submit(
         text=True,
         timeout=JOB_SECONDS,
     )
+
+
+def submit(
+    cluster: Cluster, *entrypoint: str, env: dict[str, str] | None = None, wait: bool = True
+) -> subprocess.CompletedProcess[str]:
+    flags = ["--working-dir", ".", "--runtime-env", "runtime_env.yaml", *([] if wait else ["--no-wait"])]
+    return job(cluster, "submit", *flags, "--", *entrypoint, env=env)
 
 
 def train(cluster: Cluster, folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
@@ -115,12 +121,18 @@ def test_the_same_name_with_another_configuration_is_an_error_that_shows_the_dif
     assert re.search(r"optim\.lr: \S+ -> 0\.0123", other.stdout), other.stdout
 
 
-def test_a_published_model_is_evaluated_by_a_job(
+def test_an_evaluation_that_is_stopped_leaves_nothing_and_the_same_command_gives_the_report(
     cluster: Cluster, folder: Path, first: subprocess.CompletedProcess[str]
 ) -> None:
     assert first.returncode == 0, first.stdout
     line = ["python", "-m", "ray_jobs.evaluate", "--task", "hate", "--data", "sample", "--no-probes"]
-    done = submit(cluster, *line, "--registry", str(folder / "models"), "--out", str(folder / "report"))
+    line += ["--registry", str(folder / "models"), "--out", str(folder / "report")]
+    (id_,) = set(re.findall(r"raysubmit_\w+", submit(cluster, *line, wait=False).stdout))
+    wait_for("it runs", lambda: '"RUNNING"' in cluster.get(f"/api/jobs/{id_}"))
+    assert job(cluster, "stop", id_).returncode == 0
+    assert "was stopped" in job(cluster, "status", id_).stdout
+    assert not (folder / "report").exists()
+    done = submit(cluster, *line)
     assert done.returncode == 0, done.stdout
     assert "macro" in done.stdout, done.stdout
     assert (folder / "report" / "report.html").is_file()
