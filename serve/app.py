@@ -6,7 +6,6 @@ import gc
 import logging
 import os
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -23,7 +22,7 @@ from serve.gate import Policy
 from serve.keys import Keys
 from serve.metrics import Meters
 from serve.ray_metrics import RaySink
-from serve.request_log import beside_ray_serve
+from serve.request_log import log_beside_ray_serve
 from serve.settings import Settings, UserConfig, read
 
 if TYPE_CHECKING:  # the process that only deploys imports no torch
@@ -45,7 +44,9 @@ class TweetClassifier:
         self.settings = settings
         context = serve.get_replica_context()
         replica = context.replica_id.unique_id
-        _log_requests({"application": context.app_name, "deployment": context.deployment, "replica": replica})
+        log_beside_ray_serve(
+            {"application": context.app_name, "deployment": context.deployment, "replica": replica}
+        )
         gc.set_threshold(GC_THRESHOLD)
         meters = Meters(RaySink(replica))
         budget = pass_tokens(pick_device(settings.device), settings.batch_tokens)
@@ -161,14 +162,6 @@ class TweetClassifier:
             raise RuntimeError(f"a forward pass has been running for more than {STUCK_AFTER_S:g} s")
         if not self._loaded:
             raise RuntimeError("no model is loaded: the deployment needs a user_config, {} at least")
-
-
-def _log_requests(about: Mapping[str, str]) -> None:
-    """What the API says of its requests goes into a file of its own, and not to the terminal as well."""
-    ours = logging.getLogger("tweetelm.serve")
-    ours.handlers = [beside_ray_serve(about)]
-    ours.propagate = False
-    ours.setLevel(logging.INFO)
 
 
 def deployment(settings: Settings, replica: type[TweetClassifier] = TweetClassifier) -> Deployment:

@@ -60,17 +60,20 @@ class BufferedFile(RotatingFileHandler):
         return False  # `write` sees to it
 
 
-def beside_ray_serve(about: Mapping[str, str]) -> BufferedFile:
-    """`requests_….log` where this replica's Ray Serve writes `replica_….log`, rotated as that is."""
+def log_beside_ray_serve(about: Mapping[str, str]) -> None:
+    """Have what the API says of its requests written into `requests_….log` where this replica's Ray Serve
+    writes `replica_….log`, rotated as that is, and not to the terminal as well."""
     handlers = logging.getLogger("ray.serve").handlers
     (theirs,) = [handler.target for handler in handlers if isinstance(handler, MemoryHandler)]
     assert isinstance(theirs, RotatingFileHandler)
     path = Path(theirs.baseFilename)
-    ours = BufferedFile(
+    file = BufferedFile(
         path.with_name(f"requests_{path.name.removeprefix('replica_')}"),
         maxBytes=theirs.maxBytes,
         backupCount=theirs.backupCount,
         encoding="utf-8",
     )
-    ours.setFormatter(JsonLines(about))
-    return ours
+    file.setFormatter(JsonLines(about))
+    ours = logging.getLogger("tweetelm.serve")
+    ours.handlers, ours.propagate = [file], False
+    ours.setLevel(logging.INFO)
