@@ -21,7 +21,7 @@ _PRODUCTS = 8
 
 @dataclass(frozen=True)
 class Spread:
-    """One number for each round; printed as the median and the range."""
+    """One number for each round; printed as the median and, of several, the range."""
 
     rounds: list[float]
 
@@ -31,6 +31,8 @@ class Spread:
 
     def __str__(self) -> str:
         digits = 1 if self.median >= 100 else 2 if self.median >= 1 else 3
+        if len(self.rounds) == 1:
+            return f"{self.median:.{digits}f}"
         low, high = min(self.rounds), max(self.rounds)
         return f"{self.median:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
