@@ -20,6 +20,7 @@ from serve.local import free_ports
 from tests.ray.reaper import MARKER, reaped
 
 START_SECONDS = 180
+JOB_SECONDS = 420
 PORTS = (
     "port",
     "node-manager-port",
@@ -73,6 +74,21 @@ def fetch(url: str, token: str) -> str:
 def command(name: str) -> str:
     """Path of a command that belongs to the running interpreter, e.g. `ray` or `serve`."""
     return str(Path(sys.executable).with_name(name))
+
+
+def ray_job(
+    cluster: Cluster, verb: str, *line: str, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """What `ray job …`, typed in the checkout, answers; standard error is folded into standard output."""
+    return subprocess.run(
+        [command("ray"), "job", verb, "--address", cluster.dashboard, *line],
+        cwd=Path(__file__).parents[2],
+        env=cluster.env if env is None else env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=JOB_SECONDS,
+    )
 
 
 def wait_for(claim: str, check: Callable[[], bool], seconds: float = START_SECONDS) -> float:

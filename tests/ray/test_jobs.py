@@ -6,12 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.ray.head import Cluster, command, wait_for
+from tests.ray.head import Cluster, ray_job, wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
-
-ROOT = Path(__file__).parents[2]
-JOB_SECONDS = 420
 
 IMPORT_ON_A_WORKER = """
 import ray
@@ -25,26 +22,11 @@ print("the worker has", ray.get(where.remote()))
 """
 
 
-def job(
-    cluster: Cluster, verb: str, *line: str, env: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    """What `ray job …` answers; standard error is folded into standard output."""
-    return subprocess.run(
-        [command("ray"), "job", verb, "--address", cluster.dashboard, *line],
-        cwd=ROOT,
-        env=cluster.env if env is None else env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=JOB_SECONDS,
-    )
-
-
 def submit(
     cluster: Cluster, *entrypoint: str, env: dict[str, str] | None = None, wait: bool = True
 ) -> subprocess.CompletedProcess[str]:
     flags = ["--working-dir", ".", "--runtime-env", "runtime_env.yaml", *([] if wait else ["--no-wait"])]
-    return job(cluster, "submit", *flags, "--", *entrypoint, env=env)
+    return ray_job(cluster, "submit", *flags, "--", *entrypoint, env=env)
 
 
 def train(cluster: Cluster, folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
@@ -129,8 +111,8 @@ def test_an_evaluation_that_is_stopped_leaves_nothing_and_the_same_command_gives
     line += ["--registry", str(folder / "models"), "--out", str(folder / "report")]
     (id_,) = set(re.findall(r"raysubmit_\w+", submit(cluster, *line, wait=False).stdout))
     wait_for("it runs", lambda: '"RUNNING"' in cluster.get(f"/api/jobs/{id_}"))
-    assert job(cluster, "stop", id_).returncode == 0
-    assert "was stopped" in job(cluster, "status", id_).stdout
+    assert ray_job(cluster, "stop", id_).returncode == 0
+    assert "was stopped" in ray_job(cluster, "status", id_).stdout
     assert not (folder / "report").exists()
     done = submit(cluster, *line)
     assert done.returncode == 0, done.stdout

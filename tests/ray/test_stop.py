@@ -2,34 +2,25 @@
 
 import json
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 import ray
 from ray.job_submission import JobSubmissionClient
 
-from tests.ray.head import Cluster, command, train_workers, wait_for
+from tests.ray.head import Cluster, ray_job, train_workers, wait_for
 from tests.ray.recorded import frozen
 from tests.wandb_records import read_records
 from tweetelm.tracking import read_history
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
-ROOT = Path(__file__).parents[2]
 
 
 def job(cluster: Cluster, *line: str) -> str:
     """What `ray job …` prints; it must succeed."""
-    done = subprocess.run(
-        [command("ray"), "job", line[0], "--address", cluster.dashboard, *line[1:]],
-        cwd=ROOT,
-        env=cluster.env,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    done = ray_job(cluster, *line)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
 
 
 def submit(cluster: Cluster, folder: Path, *flags: str) -> str:
