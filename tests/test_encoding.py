@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,23 @@ def test_any_text_gives_bos_first_and_no_more_than_the_limit(texts: list[str], l
         assert row.ids[0] == 1
         assert row.ids == full.ids[:limit]
         assert row.truncated == (len(full.ids) > limit)
+
+
+@pytest.mark.parametrize("form", ["tweet", "raw"])
+def test_a_text_far_longer_than_the_limit_is_cut_first(form: Any) -> None:
+    reader = encoder(24, form=form)
+    long = "a word " * 300_000
+    started = time.process_time()
+    (row,) = reader.encode([long])
+    assert time.process_time() - started < 0.2, "a millisecond; tokenizing all of it takes seconds"
+    assert row == Encoded(reader.encode(["a word " * 100])[0].ids, True)
+
+
+def test_a_text_of_marks_alone_costs_no_more_than_its_head() -> None:
+    started = time.process_time()
+    (row,) = encoder(256).encode(["a" + "\u0301\u0316" * 100_000])
+    assert time.process_time() - started < 1, "milliseconds; composing all of it takes a minute"
+    assert row.truncated
 
 
 def test_a_texts_tokens_do_not_depend_on_its_neighbours() -> None:

@@ -4,7 +4,10 @@ import dataclasses
 import json
 import random
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -229,3 +232,27 @@ def test_a_card_that_is_no_json_is_refused(version: Path) -> None:
     (version / "card.json").write_text("{")
     with pytest.raises(ValueError, match=r"card.json is damaged \(JSONDecodeError"):
         Predictor.load(version, device="cpu")
+
+
+def test_one_string_is_one_tweet(predictor: Predictor, alone: list[Prediction]) -> None:
+    assert same([predictor.predict(TWEETS[0])], alone[:1])
+
+
+@pytest.mark.parametrize("wrap", [tuple, iter, np.array, pd.Series])
+def test_any_collection_of_texts_is_read(predictor: Predictor, alone: list[Prediction], wrap: Any) -> None:
+    assert same(predictor.predict(wrap(TWEETS)), alone)
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), pd.NA, 7, b"bytes"])
+def test_a_row_that_is_no_text_is_named(predictor: Predictor, missing: Any) -> None:
+    column = pd.Series(["a", missing, "c"], index=[10, 20, 30], dtype=object)
+    with pytest.raises(ValueError, match=r"row 1 \(counted from 0, index 20\) holds .* dropna"):
+        predictor.predict(column)
+    with pytest.raises(ValueError, match=r"row 1 \(counted from 0\) holds"):
+        predictor.predict(list(column))
+
+
+@pytest.mark.parametrize("given", [pd.DataFrame({"text": ["a"]}), {"text": "a"}, b"a", 7, None])
+def test_what_is_no_list_of_texts_is_refused(predictor: Predictor, given: Any) -> None:
+    with pytest.raises(ValueError, match="predict was given a"):
+        predictor.predict(given)

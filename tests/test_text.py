@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tweetelm import leetspeak, lookalikes, references
 from tweetelm import text as module
-from tweetelm.text import TextConfig, normalise
+from tweetelm.text import MOST_MARKS, TextConfig, head, normalise
 
 RAW = TextConfig(form="raw")
 DEFENCES = ("strip_invisible", "fold_lookalikes", "strip_marks", "fold_leetspeak", "shorten_stretches")
@@ -229,6 +229,12 @@ def test_folding_lowers_the_weight() -> None:
         "&Zero" * 5_000 + "\u200b" + "WidthSpace;" * 5_000,
         "&Down" * 5_000 + "\u0311" + "Breve;" * 5_000,
         "&" * 15_000 + "ℯ" + "ѕсг;" * 15_000,
+        "a" + "\u0301\u0316" * 100_000,
+        "\u0344\u0f73" * 50_000,
+        "\u0301&#x316;" * 20_000,
+        "\u0301\u200b\u0316" * 50_000,
+        "👩\u200d👧\ufe0f" * 50_000,
+        "\u202e\u202ba" * 50_000,
     ],
     ids=lambda tweet: tweet[:9],
 )
@@ -236,6 +242,28 @@ def test_long_and_deeply_nested_text_takes_linear_time(tweet: str) -> None:
     started = time.process_time()
     normalise(tweet, EVERYTHING)
     assert time.process_time() - started < 5, "linear takes well under a second, quadratic minutes"
+
+
+def test_runs_of_marks_are_bounded_and_languages_keep_theirs() -> None:
+    assert normalise("a" + "\u0316" * 200) == "a" + "\u0316" * MOST_MARKS
+    for word in ("tiếng Việt", "\u05e9\u05c1\u05b8\u05dc\u05d5\u05b9\u05dd", "z\u0335\u0321a\u0334\u0322"):
+        assert normalise(word) == unicodedata.normalize("NFC", word)
+
+
+@given(strings, st.integers(1, 40), configs)
+def test_the_head_of_a_text_is_read_as_the_whole(tweet: str, characters: int, config: TextConfig) -> None:
+    start, cut = head(tweet, characters, config)
+    assert len(start) <= characters
+    if not cut:
+        assert normalise(start, config) == normalise(tweet, config)
+
+
+def test_padding_does_not_push_words_out_of_reach() -> None:
+    for padding in (" ", "\n\t", "\u2003"):
+        assert head(padding * 5000 + "words" + padding * 5000, 100) == ("words", False)
+    hidden = "\u200b" * 5000 + "words"
+    assert head(hidden, 100, EVERYTHING) == ("words", False)
+    assert head(hidden, 100) == ("\u200b" * 100, True)
 
 
 def test_thousands_of_tweets_take_less_than_a_second() -> None:

@@ -11,9 +11,12 @@ from tokenizers import Tokenizer
 
 from tweetelm.openelm.tokenizer import load_tokenizer, save_tokenizer
 from tweetelm.tasks import TASKS, Task
-from tweetelm.text import TextConfig, normalise
+from tweetelm.text import TextConfig, head, normalise
 
 ENCODING_FILE = "encoding.json"
+CHARACTERS_PER_TOKEN = 32
+"""Characters of a text that are looked at for each token that the model reads. The pieces of a tokenizer are
+shorter; the rest is room for links, entities and white space, which normalization shortens."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,21 @@ class Encoder:
     text: TextConfig
     max_tokens: int
 
+    @property
+    def max_characters(self) -> int:
+        """Characters of a text that are looked at: the cost of encoding does not depend on those after
+        them."""
+        return CHARACTERS_PER_TOKEN * self.max_tokens
+
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
         """Normalise, tokenise and cut; an empty text is BOS alone."""
-        rows = self.tokenizer.encode_batch([normalise(text, self.text) for text in texts])
-        limit = self.max_tokens
-        return [Encoded(tuple(row.ids[:limit]), len(row.ids) > limit) for row in rows]
+        heads = [head(text, self.max_characters, self.text) for text in texts]
+        normalised = [normalise(text, self.text)[: self.max_characters] for text, _ in heads]
+        rows, limit = self.tokenizer.encode_batch(normalised), self.max_tokens
+        return [
+            Encoded(tuple(row.ids[:limit]), cut or len(row.ids) > limit)
+            for row, (_, cut) in zip(rows, heads, strict=True)
+        ]
 
     def with_text(self, text: TextConfig) -> "Encoder":
         """The same tokenizer and limit, reading texts in another way."""

@@ -2,10 +2,10 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import torch
 from torch import Tensor
@@ -122,9 +122,21 @@ class Predictor:
         """Texts to token ids."""
         return self.encoder.encode(texts)
 
-    def predict(self, texts: Sequence[str]) -> list[Prediction]:
-        """Classify texts, in their order."""
-        return self.classify(self.encode(texts))
+    @overload
+    def predict(self, texts: str) -> Prediction: ...
+
+    @overload
+    def predict(self, texts: Iterable[str]) -> list[Prediction]: ...
+
+    def predict(self, texts: str | Iterable[str]) -> Prediction | list[Prediction]:
+        """Classify one text, or several in their order: a list, an array, a column of a table.
+
+        Raises:
+            ValueError: something in it is no text; the message says where.
+        """
+        if isinstance(texts, str):
+            return self.classify(self.encode([texts]))[0]
+        return self.classify(self.encode(_all_text(texts)))
 
     def classify(self, encoded: Sequence[Encoded]) -> list[Prediction]:
         """Classify encoded texts, in their order."""
@@ -144,6 +156,33 @@ class Predictor:
         if self.threshold is not None:
             return self.labels[-1] if probabilities[-1] >= self.threshold else self.labels[0]
         return self.labels[max(range(len(probabilities)), key=lambda i: probabilities[i])]
+
+
+def _all_text(given: Iterable[Any]) -> list[str]:
+    """The texts of a collection, after a look at each.
+
+    Raises:
+        ValueError: it is no collection of texts.
+    """
+    if hasattr(given, "columns"):
+        raise ValueError('predict was given a table; expected one column of it: predict(table["text"])')
+    if isinstance(given, bytes | Mapping) or not isinstance(given, Iterable):
+        raise ValueError(f"predict was given a {type(given).__name__}; expected a text or a list of texts")
+    texts = list(given)
+    for place, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise ValueError(
+                f"row {place} (counted from 0{_named(given, place)}) holds {str(text)[:40]!r} of type "
+                f"{type(text).__name__}; expected a text. Leave such rows out, for instance with "
+                "`column.dropna()`, or write '' for them"
+            )
+    return texts
+
+
+def _named(given: Iterable[Any], place: int) -> str:
+    """How a pandas column calls that row."""
+    index = getattr(given, "index", None)
+    return "" if index is None or callable(index) else f", index {index[place]}"
 
 
 def _check_fit(folder: Path, config: OpenELMConfig, encoder: Encoder, task: Task) -> None:

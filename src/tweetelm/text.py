@@ -1,5 +1,6 @@
 """Tweet normalisation, str -> str: the one place where a tweet's characters are changed."""
 
+import functools
 import re
 import unicodedata
 from dataclasses import dataclass, replace
@@ -57,6 +58,9 @@ class TextConfig:
 
 _DEFAULT = TextConfig()
 DECODING_PASSES = 8
+MOST_MARKS = 30
+"""Combining marks in a row that are kept, as in Unicode's Stream-Safe Text Format (UAX #15): no language has
+longer runs, and composing (NFC) takes time quadratic in their length."""
 _SURROGATES = re.compile(r"([\ud800-\udbff][\udc00-\udfff])|[\ud800-\udfff]")
 _LINK = re.compile(r"(?:https?://|\bwww\.\S)\S*", re.IGNORECASE)
 _MENTION = re.compile(r"@\w+")
@@ -66,6 +70,7 @@ _INVISIBLE = re.compile(
     "\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
 )
+_VISIBLE = re.compile(_INVISIBLE.pattern.replace("[", "[^", 1).replace("]+", "]{1,1024}"))
 _EMOJI = "[\u203c\u2049\u2190-\u27bf\u2900-\u2bff\U0001f000-\U0001faff]"
 _JOINER = re.compile(f"(?<!{_EMOJI})\u200d|\u200d(?!{_EMOJI})")
 
@@ -85,6 +90,8 @@ def normalise(text: str, config: TextConfig = _DEFAULT) -> str:
 
     It ends soon: from the ninth pass on, reached only by references that are hidden in one another on
     purpose, an ``&`` or ``<`` is dropped rather than decoded.
+
+    The cost is linear in the length of the text. Callers that cannot bound the length use `head` first.
     """
     text = _repair_surrogates(text)
     if config.form == "raw":
@@ -97,11 +104,37 @@ def normalise(text: str, config: TextConfig = _DEFAULT) -> str:
     raise AssertionError("count() does not end")
 
 
+def head(text: str, characters: int, config: TextConfig = _DEFAULT) -> tuple[str, bool]:
+    """The start of a text, at most `characters` long, and whether anything was cut off.
+
+    White space, and what `config` strips as invisible, is left out first where `normalise` would leave it
+    out, so that padding cannot push a text's words out of reach. The cost does not depend on what is cut.
+    """
+    if len(text) <= characters:
+        return text, False
+    if config.form == "tweet":
+        text = " ".join(text.split(maxsplit=characters)[:characters])
+        if config.strip_invisible or config.defend:
+            text = _visible(text, characters + 1)
+    return text[:characters], len(text) > characters
+
+
+def _visible(text: str, characters: int) -> str:
+    """The first visible characters of a text."""
+    found, room = [], characters
+    for run in _VISIBLE.finditer(text):
+        found.append(run[0][:room])
+        room -= len(found[-1])
+        if not room:
+            break
+    return "".join(found)
+
+
 def _rewrite(text: str, config: TextConfig, *, decoding: bool = True) -> str:
     text = _repair_surrogates(decode(text)) if decoding else text.replace("&", "").replace("<", "")
     if config.strip_invisible or config.defend:
         text = _strip_invisible(text)
-    text = _unmask(unicodedata.normalize("NFC", text), config)
+    text = _unmask(unicodedata.normalize("NFC", _bound_marks(text)), config)
     if config.mask_links:
         text = _LINK.sub("http", text)
     if config.mask_mentions:
@@ -120,6 +153,20 @@ def _unmask(text: str, config: TextConfig) -> str:
     if config.shorten_stretches or config.defend:
         text = stretches.shorten(text)
     return text
+
+
+def _bound_marks(text: str) -> str:
+    """Drop combining marks beyond `MOST_MARKS` in a row."""
+    if text.isascii():
+        return text
+    return _long_runs_of_marks().sub(lambda run: run[0][:MOST_MARKS], text)
+
+
+@functools.cache
+def _long_runs_of_marks() -> re.Pattern[str]:
+    codes = map(chr, range(0x20000))  # the later planes have none; a Tibetan vowel decomposes to two
+    marks = "".join(c for c in codes if unicodedata.combining(unicodedata.normalize("NFD", c)[0]))
+    return re.compile(f"[{marks}]{{{MOST_MARKS + 1},}}")
 
 
 def _strip_invisible(text: str) -> str:
