@@ -1,11 +1,11 @@
 """The FastAPI application over an engine. It knows nothing of Ray: `uvicorn` can serve it too."""
 
+from collections import Counter
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 
 import tweetelm
 from serve import errors
@@ -31,7 +31,7 @@ def create_api(engine: Engine, *, policy: Policy | None = None) -> FastAPI:
     api = FastAPI(title="tweetelm", version=tweetelm.__version__, redoc_url=None, docs_url=None)
     state = api.state
     state.engine, state.policy, state.gate = engine, policy, Gate(engine, policy)
-    state.rates, state.files = Rates(policy.limits.texts_per_minute), 0
+    state.rates, state.files = Rates(policy.limits.texts_per_minute), Counter[str]()
     for ours in (classify, file, words, moderations):
         api.include_router(ours.router, responses=_OURS)
     for theirs in (huggingface, tei):
@@ -41,8 +41,6 @@ def create_api(engine: Engine, *, policy: Policy | None = None) -> FastAPI:
     api.add_exception_handler(HTTPException, errors.on_http_error)
     api.add_exception_handler(RequestValidationError, errors.on_invalid_request)
     api.add_middleware(state.gate.around)
-    if policy.cors_origins:
-        api.add_middleware(CORSMiddleware, allow_origins=policy.cors_origins, allow_headers=["*"])
     _describe(api)
     return api
 

@@ -5,7 +5,6 @@ import contextlib
 import gc
 import logging
 import os
-import time
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -15,8 +14,9 @@ from ray.serve.config import AutoscalingConfig, BackpressureConfig
 from ray.serve.schema import LoggingConfig
 
 from serve.api import create_api
+from serve.batcher import STUCK_AFTER_S
 from serve.engine import Engine
-from serve.exposure import ensure_guarded
+from serve.exposure import ensure_guarded, ensure_keyed
 from serve.front import Front
 from serve.gate import Policy
 from serve.keys import Keys
@@ -30,7 +30,6 @@ if TYPE_CHECKING:  # the process that only deploys imports no torch
 
 logger = logging.getLogger("ray.serve")
 NAME = "tweetelm"
-STUCK_AFTER_S = 60.0
 GC_THRESHOLD = 20_000  # Python's 700 has a busy replica look for garbage a tenth of its time
 
 
@@ -42,6 +41,8 @@ class TweetClassifier:
         from tweetelm.precision import pick_device
 
         self.settings = settings
+        self._keys = Keys.of(os.environ)
+        ensure_keyed(settings.keys_needed, self._keys)
         context = serve.get_replica_context()
         replica = context.replica_id.unique_id
         log_beside_ray_serve(
@@ -51,7 +52,6 @@ class TweetClassifier:
         meters = Meters(RaySink(replica))
         budget = pass_tokens(pick_device(settings.device), settings.batch_tokens)
         self.engine = Engine({}, batch_tokens=budget, meters=meters)
-        self._keys = Keys.of(os.environ)
         self._wanted = UserConfig.model_validate({})
         self._loaded: dict[str, Loaded] = {}
         self._watcher: asyncio.Task[None] | None = None
@@ -157,8 +157,7 @@ class TweetClassifier:
 
     def check_health(self) -> None:
         """Ray Serve replaces a replica whose forward pass never ends; a busy one is not ill."""
-        since = self.engine.batcher.running_since
-        if since is not None and time.monotonic() - since > STUCK_AFTER_S:
+        if self.engine.batcher.is_stuck:
             raise RuntimeError(f"a forward pass has been running for more than {STUCK_AFTER_S:g} s")
         if not self._loaded:
             raise RuntimeError("no model is loaded: the deployment needs a user_config, {} at least")
@@ -211,9 +210,18 @@ def build(args: dict[str, Any]) -> Application:
     Raises:
         ValueError: a value does not fit, or other machines can reach a service without API keys.
     """
-    settings = read(args)
-    ensure_guarded(_host(), Keys.of(os.environ))
+    settings = guarded(read(args), _host(), Keys.of(os.environ))
     return deployment(settings).bind(settings)
+
+
+def guarded(settings: Settings, host: str, keys: Keys) -> Settings:
+    """The settings, which tell every replica whether callers need a key: it may be on a node that has none.
+
+    Raises:
+        ValueError: other machines can reach `host`, and there are no API keys.
+    """
+    ensure_guarded(host, keys)
+    return settings.model_copy(update={"keys_needed": settings.keys_needed or keys.needed})
 
 
 def _host() -> str:

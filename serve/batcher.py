@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from serve.backlog import Backlog
 from serve.batch import Item, Outcome, classify_each, token_count
 
-Tell = Callable[[int, int, float], None]
+Tell = Callable[[Sequence[Item], Sequence[Outcome], float], None]
+STUCK_AFTER_S = 60.0
 GATHER_S, GATHER_SHARE = 0.005, 0.03  # at most so long, and so much of the time that the batch before took
 
 
@@ -23,29 +24,41 @@ class Batcher:
     again, or the first of them would go alone and leave the others waiting (docs/decisions/0016).
     """
 
-    def __init__(self, budget: int, tell: Tell) -> None:
-        """`tell` is called after each batch with its tokens, its texts and its seconds."""
+    def __init__(self, budget: int, tell: Tell, tell_waiting: Callable[[int], None]) -> None:
+        """`tell` is called after each batch with its items, their outcomes and its seconds, `tell_waiting`
+        then and whenever nothing waits any more, with the tokens that wait."""
         self.budget = budget
         self.backlog = Backlog(budget)
         self.running_since: float | None = None
-        self._tell = tell
+        self._tell, self._tell_waiting = tell, tell_waiting
         self._waiting: deque[tuple[Item, asyncio.Future[Outcome]]] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._work: asyncio.Task[None] | None = None
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether a forward pass has been running for so long that it will never end."""
+        since = self.running_since
+        return since is not None and time.monotonic() - since > STUCK_AFTER_S
 
     async def classify(self, items: Sequence[Item]) -> list[Outcome]:
         """An outcome for each item. If the caller gives up, those that have not begun are left out."""
         loop = asyncio.get_running_loop()
         places: list[tuple[Item, asyncio.Future[Outcome]]] = [(item, loop.create_future()) for item in items]
         tokens = token_count(items)
-        self.backlog.tokens += tokens
+        self._add(tokens)
         self._waiting.extend(places)
         if self._work is None or self._work.done():
             self._work = loop.create_task(self._run())
         try:
             return list(await asyncio.gather(*(future for _, future in places)))
         finally:
-            self.backlog.tokens -= tokens
+            self._add(-tokens)
+
+    def _add(self, tokens: int) -> None:
+        self.backlog.tokens += tokens
+        if not self.backlog.tokens:
+            self._tell_waiting(0)
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -58,7 +71,9 @@ class Batcher:
                 outcomes = [error] * len(items)
             self.running_since = None
             took = time.monotonic() - began
-            self._count(items, took)
+            self.backlog.measured(token_count(items), took)
+            self._tell(items, outcomes, took)
+            self._tell_waiting(self.backlog.tokens)
             for (_, future), outcome in zip(batch, outcomes, strict=True):
                 if not future.done():
                     future.set_result(outcome)
@@ -74,8 +89,3 @@ class Batcher:
                 taken.append((item, future))
                 room -= item.tokens
         return taken
-
-    def _count(self, items: Sequence[Item], seconds: float) -> None:
-        tokens = token_count(items)
-        self.backlog.measured(tokens, seconds)
-        self._tell(tokens, len(items), seconds)

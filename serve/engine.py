@@ -2,18 +2,22 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from serve.batch import Item, Outcome
+from serve.batch import Item, Outcome, token_count
 from serve.batcher import Batcher
+from serve.inference.readiness import Readiness
 from serve.metrics import Meters
 
 if TYPE_CHECKING:  # only types: the routes import no torch
     from tweetelm.predictor import Predictor
 
 BATCH_TOKENS = 2048
-SHORT = 4000  # characters that are encoded at once, without another thread, which would take longer
+MOST_INPUTS = 1024
+"""What `Limits.inputs` may be at most: validation of a body stops there."""
+SHORT = 4000  # characters that are encoded at once, some milliseconds at worst: a thread would take longer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,23 +27,38 @@ class Limits:
     inputs: int = 32
     """Texts in one request."""
     body_bytes: int = 2_000_000
+    """Bytes of a body; 62,500 for each of 32 texts."""
     body_s: float = 10.0
-    """Seconds within which a request's body must be there; of a file, each part of it."""
+    """Seconds within which a request's body must be there; of a file, its first bytes."""
     deadline_s: float = 20.0
     """Seconds until a request is answered with 504."""
     concurrent: int = 256
-    """Requests in one replica; more are refused with 429."""
+    """POST requests in one replica; more are refused with 429."""
+    concurrent_gets: int = 64
+    """GET requests in one replica other than /health and /ready; more are refused with 429."""
     wait_s: float = 10.0
     """Seconds of work, by estimate, that may wait in one replica; more is refused with 429."""
-    files: int = 2
-    """Files that one replica reads at a time."""
+    files: int = 4
+    """Files that one replica takes at a time."""
+    files_per_key: int = 2
+    """Files that one replica takes at a time of one key."""
     file_bytes: int = 1_000_000_000
     """Bytes of a file, which lies on the replica's disk meanwhile."""
+    file_bytes_per_s: int = 1_000
+    """A file that arrives more slowly, after `body_s` seconds, is refused with 408."""
+    file_errors: int = 1_000
+    """Rows of a file that may fail while they are more than half of its rows so far; then it ends."""
+    send_s: float = 60.0
+    """Seconds that a caller may take to accept a part of a file's answer; then the answer ends."""
     line_bytes: int = 65_536
     """Bytes of one row of a file."""
     texts_per_minute: int = 0
-    """Texts that a key may send to one replica in a minute; 0: any number. All replicas together allow at
-    most this many times their number."""
+    """Texts that the models read for a key in one replica in a minute; 0: any number. All replicas together
+    allow at most this many times their number."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.inputs <= MOST_INPUTS:
+            raise ValueError(f"limits.inputs is {self.inputs}; expected 1 to {MOST_INPUTS}")
 
 
 class Engine:
@@ -62,7 +81,9 @@ class Engine:
         self.models = models
         self.reload_error: str | None = None
         self.meters = meters or Meters()
-        self.batcher = Batcher(batch_tokens, self._tell)
+        self.readiness = Readiness(self)
+        self.batcher = Batcher(batch_tokens, self._tell, self._tell_waiting)
+        self._encoding = ThreadPoolExecutor(1, thread_name_prefix="encode")
 
     @property
     def wait_s(self) -> float:
@@ -72,12 +93,17 @@ class Engine:
     async def classify(self, model: "Predictor", texts: Sequence[str]) -> list[Outcome]:
         """One prediction, or the exception that the text alone raises, per text and in order. All are by
         `model`, even if `models` changes meanwhile."""
-        short = sum(map(len, texts)) <= SHORT
-        encoded = model.encode(texts) if short else await asyncio.to_thread(model.encode, texts)
+        if sum(map(len, texts)) <= SHORT:
+            encoded = model.encode(texts)
+        else:
+            encoded = await asyncio.get_running_loop().run_in_executor(self._encoding, model.encode, texts)
         return await self.batcher.classify([Item(model, one) for one in encoded])
 
-    def _tell(self, tokens: int, texts: int, seconds: float) -> None:
-        self.meters.observe("tweetelm_batch_tokens", tokens)
-        self.meters.observe("tweetelm_batch_texts", texts)
+    def _tell(self, items: Sequence[Item], outcomes: Sequence[Outcome], seconds: float) -> None:
+        self.readiness.record(items, outcomes)
+        self.meters.observe("tweetelm_batch_tokens", token_count(items))
+        self.meters.observe("tweetelm_batch_texts", len(items))
         self.meters.observe("tweetelm_batch_seconds", seconds)
-        self.meters.set("tweetelm_waiting_tokens", self.batcher.backlog.tokens)
+
+    def _tell_waiting(self, tokens: int) -> None:
+        self.meters.set("tweetelm_waiting_tokens", tokens)

@@ -154,15 +154,27 @@ async def on_http_error(request: Request, error: Exception) -> JSONResponse:
 async def on_invalid_request(request: Request, error: Exception) -> JSONResponse:
     """What pydantic found, by the place in the body and the expected type."""
     assert isinstance(error, RequestValidationError)
-    return _invalid(error.errors()).answer(request.scope)
+    return _invalid(error.errors(), _fields(request)).answer(request.scope)
 
 
-def _invalid(found: Sequence[Mapping[str, Any]]) -> Failure:
+def _fields(request: Request) -> list[str]:
+    """The fields that the body of this route may have."""
+    body = getattr(request.scope.get("route"), "body_field", None)
+    return list(getattr(body.field_info.annotation, "model_fields", ())) if body else []
+
+
+def _invalid(found: Sequence[Mapping[str, Any]], fields: Sequence[str]) -> Failure:
     if any(item["type"] == "json_invalid" for item in found):
         return Failure(code="invalid_json")
     depth = max(len(item["loc"]) for item in found)
     deepest = [item for item in found if len(item["loc"]) == depth]
     param = _param(deepest[0]["loc"])
+    if any(item["type"] == "too_long" for item in found):
+        message = f"{param} has too many items; GET /info names how many texts are answered at a time"
+        return Failure(code="too_many_inputs", message=message, param=param)
+    if deepest[0]["type"] == "extra_forbidden":
+        message = f"the body has a field that this route does not know; it takes {', '.join(fields)}"
+        return Failure(code="invalid_type", message=message)
     return Failure(code="invalid_type", message=f"{param or 'the body'}: {_expected(deepest)}", param=param)
 
 

@@ -18,6 +18,19 @@ def ensure_guarded(host: str, keys: Keys) -> None:
         )
 
 
+def ensure_keyed(needed: bool, keys: Keys) -> None:
+    """See that a replica of an application that needs API keys has some.
+
+    Raises:
+        ValueError: its node's environment has none.
+    """
+    if needed and not keys.needed:
+        raise ValueError(
+            "this application needs API keys, and this node has none, so the replica does not start; set "
+            f"{VARIABLE}=KEY,KEY or {FILE_VARIABLE}=FILE on every node before `ray start`"
+        )
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach an address."""
     try:

@@ -11,18 +11,20 @@ import uuid
 from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.engine import Engine, Limits
-from serve.errors import ApiError, Failure
+from serve.errors import Failure
 from serve.keys import Keys
+from serve.middleware.request_body import RequestBody
 from serve.record import Record, attach, record_of
 
 logger = logging.getLogger("tweetelm.serve")
 FILE_PATH = "/v1/classify/file"
-_OPEN = frozenset({"/", "/page.css", "/page.js", "/health", "/ready", "/openapi.json"})
+_OPEN = frozenset({"/", "/page.css", "/page.js", "/health", "/ready", "/openapi.json", "/v1/openapi"})
 _PROBES = frozenset({"/health", "/ready", "/metrics"})  # asked every few seconds; logged only if they fail
+_ALWAYS = frozenset({"/health", "/ready"})  # cost nothing, and must be answered when much else is asked
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -30,6 +32,7 @@ _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
+_TOLD = ["Retry-After", "X-Model", "X-Model-Version", "X-Request-Id", "X-Threshold", "X-Truncated"]
 _CLIENT_LEFT = 499
 
 
@@ -57,7 +60,9 @@ class Gate:
         self.engine = engine
         self.policy = policy
         self.meters = engine.meters
-        self._in_flight = 0
+        self._in_flight = {"POST": 0, "GET": 0}
+        self._keys_unreadable = False
+        self._refuse = self._across(self._answer_overloaded)
 
     def around(self, app: ASGIApp) -> ASGIApp:
         """`app` behind this gate."""
@@ -65,9 +70,11 @@ class Gate:
         async def passed(scope: Scope, receive: Receive, send: Send) -> None:
             await self._pass(app, scope, receive, send)
 
+        across = self._across(passed)
+
         async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
             await (
-                self._told(passed, scope, receive, send)
+                self._told(across, scope, receive, send)
                 if scope["type"] == "http"
                 else app(scope, receive, send)
             )
@@ -81,60 +88,92 @@ class Gate:
 
     async def turn_away(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a request for which there is no room."""
+        await self._told(self._refuse, scope, receive, send)
 
-        async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
-            await self._overloaded().answer(scope)(scope, receive, send)
+    def _across(self, app: ASGIApp) -> ASGIApp:
+        """`app`, also for pages of the other origins that may ask; its refusals too."""
+        origins = self.policy.cors_origins
+        if not origins:
+            return app
+        methods = ["GET", "HEAD", "POST"]
+        return CORSMiddleware(
+            app, allow_origins=origins, allow_methods=methods, allow_headers=["*"], expose_headers=_TOLD
+        )
 
-        await self._told(refuse, scope, receive, send)
+    async def _answer_overloaded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._overloaded().answer(scope)(scope, receive, send)
 
     async def _told(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         record = Record(_request_id(scope, ours=self.policy.answer_request_id))
         attach(scope, record)
         began = time.perf_counter()
+        is_head = scope["method"] == "HEAD"
+        inner = {**scope, "method": "GET"} if is_head else scope
 
         async def send_named(message: Message) -> None:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
                 self._add_headers(message, record)
+            elif is_head:
+                message = {**message, "body": b""}
             await send(message)
 
         try:
-            await app(scope, receive, send_named)
+            await app(inner, receive, send_named)
         finally:
-            self._tell(scope, record, time.perf_counter() - began)
+            route = getattr(inner.get("route"), "path", "other")
+            self._tell(scope["method"], route, record, time.perf_counter() - began)
 
     async def _pass(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        record, work = record_of(scope), int(scope["method"] == "POST")
-        self._count(work)
+        record, kind = record_of(scope), _kind(scope)
+        self._count(kind, 1)
         try:
             refused = self._refusal(scope, record)
-            inner = refused.answer(scope) if refused else app
-            await inner(scope, _bounded(receive, self.policy.limits, scope["path"]), send)
+            if refused:
+                await refused.answer(scope)(scope, receive, send)
+            elif kind == "POST":
+                await self._pass_with_body(app, scope, receive, send)
+            else:
+                await app(scope, receive, send)
         except Exception as error:
             log_failure(f"request {record.request_id}", error)
             if record.status:
                 raise
             await Failure(code="internal").answer(scope)(scope, receive, send)
         finally:
-            self._count(-work)
+            self._count(kind, -1)
+
+    async def _pass_with_body(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        limits, is_file = self.policy.limits, scope["path"] == FILE_PATH
+        body = RequestBody(receive, limits, is_file=is_file)
+
+        async def send_in_time(message: Message) -> None:
+            async with asyncio.timeout(limits.send_s):
+                await send(message)
+
+        async with body.watched():
+            await app(scope, body, send_in_time if is_file else send)
 
     def _refusal(self, scope: Scope, record: Record) -> Failure | None:
         """What can be refused before the body is read, so that refusing costs little when there is too
         much."""
-        headers, limits = Headers(scope=scope), self.policy.limits
-        if self.policy.keys.needed and not _is_open(scope):
+        headers, limits, kind = Headers(scope=scope), self.policy.limits, _kind(scope)
+        if kind == "GET" and self._in_flight[kind] > limits.concurrent_gets:
+            return self._overloaded()
+        if self.policy.keys.needed:
             name = self.policy.keys.name_of(headers.get("authorization", ""))
-            if name is None:
+            self._tell_of_keys()
+            if name is None and not _is_open(scope):
                 return Failure(code="invalid_api_key")
-            record.key = name
-        if scope["method"] != "POST":
+            record.key = name or ""
+        if kind != "POST":
             return None
-        if self.is_too_much(self._in_flight):
+        if self.is_too_much(self._in_flight[kind]):
             return self._overloaded()
         if headers.get("content-encoding", "identity") != "identity":
             return Failure(code="unsupported_encoding")
-        too_large = scope["path"] != FILE_PATH and _announced(headers) > limits.body_bytes
-        return Failure(code="body_too_large") if too_large else None
+        most = limits.file_bytes if scope["path"] == FILE_PATH else limits.body_bytes
+        return Failure(code="body_too_large") if _announced(headers) > most else None
 
     def _overloaded(self) -> Failure:
         return Failure(code="overloaded", headers={"Retry-After": str(max(1, math.ceil(self.engine.wait_s)))})
@@ -143,23 +182,39 @@ class Gate:
         headers = MutableHeaders(scope=message)
         for name, value in _HEADERS.items():
             headers.setdefault(name, value)
+        if message["status"] == 405 and "GET" in headers.get("allow", "").split(", "):
+            headers["allow"] += ", HEAD"
         if self.policy.answer_request_id:
             headers["X-Request-Id"] = record.request_id
 
-    def _count(self, change: int) -> None:
-        self._in_flight += change
-        self.meters.set("tweetelm_in_flight", self._in_flight)
+    def _tell_of_keys(self) -> None:
+        unreadable = bool(self.policy.keys.fault)
+        if unreadable != self._keys_unreadable:
+            self._keys_unreadable = unreadable
+            self.meters.set("tweetelm_keys_unreadable", float(unreadable))
 
-    def _tell(self, scope: Scope, record: Record, seconds: float) -> None:
+    def _count(self, kind: str, change: int) -> None:
+        if kind in self._in_flight:
+            self._in_flight[kind] += change
+        if kind == "POST":
+            self.meters.set("tweetelm_in_flight", self._in_flight[kind])
+
+    def _tell(self, method: str, route: str, record: Record, seconds: float) -> None:
         status = record.status or _CLIENT_LEFT
-        route = getattr(scope.get("route"), "path", "other")
         self.meters.add("tweetelm_requests_total", 1, route, str(status))
         self.meters.observe("tweetelm_request_seconds", seconds, route)
         if route in _PROBES and status < 400:
             return
-        fields = {"method": scope["method"], "path": route, "status": status, "ms": round(1000 * seconds, 1)}
+        fields = {"method": method, "path": route, "status": status, "ms": round(1000 * seconds, 1)}
         about = {"request_id": record.request_id} | fields | record.about()
-        logger.info("%s %s %s", scope["method"], route, status, extra=about)
+        logger.info("%s %s %s", method, route, status, extra=about)
+
+
+def _kind(scope: Scope) -> str:
+    """Which count a request belongs to: POST, GET, or none for probes and what has no body to answer."""
+    if scope["method"] == "GET" and scope["path"] in _ALWAYS:
+        return ""
+    return str(scope["method"])
 
 
 def _is_open(scope: Scope) -> bool:
@@ -180,32 +235,6 @@ def _request_id(scope: Scope, *, ours: bool) -> str:
 def _announced(headers: Headers) -> int:
     length = headers.get("content-length", "")
     return int(length) if length.isdecimal() and len(length) < 20 else 0
-
-
-def _bounded(receive: Receive, limits: Limits, path: str) -> Receive:
-    """`receive` that refuses what is past the limit in a body sent in chunks, or longer than announced, and
-    does not wait for ever. A file may have any length, and its time starts again with each part."""
-    seen, is_file, deadline = 0, path == FILE_PATH, time.monotonic() + limits.body_s
-    whole = False
-
-    async def receive_bounded() -> Message:
-        nonlocal seen, deadline, whole
-        if whole:  # what comes now is that the client leaves, whenever that is
-            return await receive()
-        if is_file:
-            deadline = time.monotonic() + limits.body_s
-        try:
-            async with asyncio.timeout(deadline - time.monotonic()):
-                message = await receive()
-        except TimeoutError:
-            raise ApiError("body_too_slow", f"the body did not arrive within {limits.body_s:g} s") from None
-        seen += len(message.get("body", b""))
-        whole = not message.get("more_body", False)
-        if seen > limits.body_bytes and not is_file:
-            raise HTTPException(413)
-        return message
-
-    return receive_bounded
 
 
 def log_failure(what: str, error: Exception) -> None:

@@ -30,6 +30,7 @@ METRICS: Mapping[str, Metric] = {
     "tweetelm_batch_tokens": Metric("histogram", "Tokens in one batch.", (), _TOKENS),
     "tweetelm_batch_seconds": Metric("histogram", "Time of one batch.", (), _SECONDS),
     "tweetelm_waiting_tokens": Metric("gauge", "Tokens that wait for a batch or are in one."),
+    "tweetelm_keys_unreadable": Metric("gauge", "1 while the file of API keys cannot be read."),
     "tweetelm_serving": Metric("gauge", "1 for what is served.", ("model", "version")),
     "tweetelm_reload_failed": Metric("gauge", "1 while the models asked for last could not be loaded."),
 }  # fmt: skip

@@ -1,10 +1,12 @@
 """Rows of a file of tweets, one after the other: no more than one of them is in memory."""
 
 import csv
-import json
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
+
+from serve.bounded_json import loads
 
 TEXT, CSV, JSONL = "text/plain", "text/csv", "application/x-ndjson"
 KINDS = {
@@ -36,12 +38,22 @@ def read_rows(file: BinaryIO, kind: str, *, column: str, line_bytes: int) -> Ite
         line_bytes: longer lines are rows without text.
 
     Raises:
-        ValueError: a CSV has no such column.
+        ValueError: the file is UTF-16, or a CSV has no such column.
     """
+    _skip_mark(file)
     lines = _lines(file, line_bytes)
     if kind == CSV:
         return _csv_rows(lines, column)
     return _line_rows(lines, _json_text(column) if kind == JSONL else _plain_text)
+
+
+def _skip_mark(file: BinaryIO) -> None:
+    """Go past the mark with which some programs begin a file in UTF-8."""
+    start = file.read(len(BOM_UTF8))
+    if start[:2] in (BOM_UTF16_LE, BOM_UTF16_BE):
+        raise ValueError("the file is in UTF-16; save it as UTF-8 and send it again")
+    if start != BOM_UTF8:
+        file.seek(0)
 
 
 Parse = Callable[[str], str | None]
@@ -74,7 +86,7 @@ def _plain_text(line: str) -> str | None:
 def _json_text(column: str) -> Parse:
     def parse(line: str) -> str | None:
         try:
-            found = json.loads(line)
+            found = loads(line.encode("utf-8", "surrogateescape"))
         except (ValueError, RecursionError):
             return None
         text = found.get(column) if isinstance(found, dict) else found
@@ -90,7 +102,6 @@ def _csv_rows(lines: Iterator[str | None], column: str) -> Iterator[Row]:
         names = [name.strip() for name in next(reader, [])]
     except csv.Error:
         names = []
-    names[:1] = [name.lstrip("\ufeff") for name in names[:1]]
     if column not in names:
         raise ValueError("the first line of a CSV names its columns, and none is called as ?column= says")
     return _fields(reader, names.index(column))

@@ -2,8 +2,10 @@
 
 from pydantic import BaseModel, Field
 
+from serve.schemas import Strict
 
-class WordsRequest(BaseModel):
+
+class WordsRequest(Strict):
     model: str | None = Field(
         None, description="A name from GET /v1/models; if left out, the first one listed there."
     )

@@ -1,13 +1,16 @@
 """What a deployment may choose: `args` of the application and `user_config` of its deployment."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from serve.engine import Limits
 from tweetelm import registry
 from tweetelm.tasks import TASKS, TaskName
+
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s@]+", re.IGNORECASE)
 
 
 class Settings(BaseModel):
@@ -37,7 +40,23 @@ class Settings(BaseModel):
         5, ge=0, description="How often the registry is asked for what is published now; 0: never."
     )
     log_texts: bool = Field(False, description="Write the texts themselves into the access log.")
-    cors_origins: tuple[str, ...] = Field((), description="Pages of other origins that may ask.")
+    cors_origins: tuple[str, ...] = Field(
+        (), description="Pages of other origins that may ask, as https://example.org; * is any."
+    )
+    keys_needed: bool = Field(
+        False, description="Refuse to start a replica without API keys; set by itself where keys are found."
+    )
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"{origin!r} is no origin; expected a scheme and a host, as https://example.org or "
+                    "http://localhost:3000, without a path or a slash at the end"
+                )
+        return origins
 
 
 class UserConfig(BaseModel):

@@ -246,7 +246,7 @@ def test_any_collection_of_texts_is_read(predictor: Predictor, alone: list[Predi
 @pytest.mark.parametrize("missing", [None, float("nan"), pd.NA, 7, b"bytes"])
 def test_a_row_that_is_no_text_is_named(predictor: Predictor, missing: Any) -> None:
     column = pd.Series(["a", missing, "c"], index=[10, 20, 30], dtype=object)
-    with pytest.raises(ValueError, match=r"row 1 \(counted from 0, index 20\) holds .* dropna"):
+    with pytest.raises(ValueError, match=r"row 1 \(counted from 0, index 20\) holds .*dropna"):
         predictor.predict(column)
     with pytest.raises(ValueError, match=r"row 1 \(counted from 0\) holds"):
         predictor.predict(list(column))

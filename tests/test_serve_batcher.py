@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from serve.batch import Item
+from serve.batch import Item, token_count
 from serve.batcher import Batcher
 from tests.fake_predictor import POISON, FakePredictor
 
 
-def nothing(tokens: int, texts: int, seconds: float) -> None:
+def nothing(*told: Any) -> None:
     return
 
 
@@ -31,7 +31,7 @@ async def held(batcher: Batcher, hate: FakePredictor) -> asyncio.Task[Any]:
 def test_what_comes_while_a_batch_runs_is_the_next_batch_whoever_sent_it() -> None:
     async def scene() -> list[Any]:
         hate = FakePredictor("hate")
-        batcher = Batcher(100, nothing)
+        batcher = Batcher(100, nothing, nothing)
         first = await held(batcher, hate)
         others = [asyncio.create_task(batcher.classify(items(hate, "a" + "!" * n))) for n in range(5)]
         await asyncio.sleep(0)
@@ -47,7 +47,7 @@ def test_what_comes_while_a_batch_runs_is_the_next_batch_whoever_sent_it() -> No
 
 def test_a_lone_text_goes_at_once() -> None:
     hate, told = FakePredictor("hate"), []
-    batcher = Batcher(100, lambda *told_now: told.append(told_now[:2]))
+    batcher = Batcher(100, lambda items, *_: told.append((token_count(items), len(items))), nothing)
     asyncio.run(batcher.classify(items(hate, "abc")))
     assert (hate.batches, told) == ([1], [(3, 1)])
 
@@ -70,7 +70,7 @@ def test_callers_who_ask_again_when_answered_stay_together() -> None:
 
     async def scene() -> list[int]:
         hate = Slow("hate")
-        batcher = Batcher(100, nothing)
+        batcher = Batcher(100, nothing, nothing)
         await asyncio.gather(*(caller(batcher, hate, place) for place in range(8)))
         return hate.batches
 
@@ -81,14 +81,14 @@ def test_callers_who_ask_again_when_answered_stay_together() -> None:
 def test_a_batch_holds_no_more_than_the_budget_and_a_text_that_exceeds_it_goes_alone() -> None:
     hate = FakePredictor("hate")
     texts = ["a" * 4, "b" * 4, "c" * 4, "d" * 20, "e" * 3]
-    assert len(asyncio.run(Batcher(10, nothing).classify(items(hate, *texts)))) == 5
+    assert len(asyncio.run(Batcher(10, nothing, nothing).classify(items(hate, *texts)))) == 5
     assert hate.batches == [2, 1, 1, 1]
 
 
 def test_what_waits_is_counted_until_it_is_answered() -> None:
     async def scene() -> None:
         hate = FakePredictor("hate")
-        batcher = Batcher(100, nothing)
+        batcher = Batcher(100, nothing, nothing)
         first = await held(batcher, hate)
         second = asyncio.create_task(batcher.classify(items(hate, "abc")))
         await asyncio.sleep(0)
@@ -104,7 +104,7 @@ def test_what_waits_is_counted_until_it_is_answered() -> None:
 def test_texts_of_a_caller_who_left_are_not_read() -> None:
     async def scene() -> list[Any]:
         hate = FakePredictor("hate")
-        batcher = Batcher(100, nothing)
+        batcher = Batcher(100, nothing, nothing)
         first = await held(batcher, hate)
         gone, stays = (asyncio.create_task(batcher.classify(items(hate, text))) for text in ("gone", "stays"))
         await asyncio.sleep(0)
@@ -124,7 +124,7 @@ def test_a_batch_that_cannot_be_run_at_all_fails_for_its_callers_and_the_next_go
             raise SystemError(POISON)
 
     async def scene() -> None:
-        batcher = Batcher(100, nothing)
+        batcher = Batcher(100, nothing, nothing)
         (failed,) = await batcher.classify(items(Broken("hate"), "x"))
         assert isinstance(failed, SystemError)
         (fine,) = await batcher.classify(items(FakePredictor("hate"), "!"))
@@ -138,6 +138,6 @@ def test_a_batch_that_cannot_be_run_at_all_fails_for_its_callers_and_the_next_go
 def test_every_item_gets_its_outcome_in_order(count: int) -> None:
     hate = FakePredictor("hate")
     outcomes = asyncio.run(
-        Batcher(50, nothing).classify(items(hate, *("a" + "!" * (n % 7) for n in range(count))))
+        Batcher(50, nothing, nothing).classify(items(hate, *("a" + "!" * (n % 7) for n in range(count))))
     )
     assert [one.probabilities[1] for one in outcomes] == [(n % 7) / (n % 7 + 1) for n in range(count)]  # type: ignore[union-attr]

@@ -78,6 +78,11 @@ def test_broken_json_and_bytes_that_are_no_utf8_are_invalid_json(client: TestCli
         ({"input": ["a", [SECRET]]}, "input[1]"),
         ({"input": "a", "model": [SECRET]}, "model"),
         ({"input": "a", "use_activation": False}, "use_activation"),
+        ({"input": "a", "softmax": False}, "softmax"),
+        ({"input": "a", "truncate_prompt_tokens": 3}, "truncate_prompt_tokens"),
+        ({"input": "a", "truncation_side": "left"}, "truncation_side"),
+        ({"input": "a", "add_special_tokens": False}, "add_special_tokens"),
+        ({"input": "a", SECRET: 1}, None),
         ({SECRET: "a"}, "input"),
         ([SECRET], None),
         (SECRET, None),
@@ -95,7 +100,7 @@ def test_a_body_that_is_not_sent_as_json_is_told_how_to_be(client: TestClient) -
 
 
 @pytest.mark.parametrize(
-    ("given", "param"), [(r'"xyzzy \ud800"', "input"), (r'["a", "\udfff xyzzy"]', "input[1]")]
+    ("given", "param"), [(r'"xyzzy \ud800"', "input"), (r'["\udfff xyzzy"]', "input[0]")]
 )
 def test_half_a_surrogate_pair_is_a_400_and_not_a_crash(client: TestClient, given: str, param: str) -> None:
     body = f'{{"input": {given}}}'
@@ -105,10 +110,44 @@ def test_half_a_surrogate_pair_is_a_400_and_not_a_crash(client: TestClient, give
 
 @pytest.mark.parametrize(
     ("given", "param"),
-    [("", "input"), (" \n", "input"), ([], "input"), (["a", ""], "input[1]"), ([""], "input[0]")],
+    [("", "input"), (" \n", "input"), ([], "input"), (["", " "], "input[0]"), ([""], "input[0]")],
 )
 def test_nothing_to_classify_is_empty_input(client: TestClient, given: Any, param: str) -> None:
     refused(client.post("/v1/classify", json={"input": given}), "empty_input", param)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/", {"inputs": "a", "parameters": {"function_to_apply": "sigmoid"}}),
+        ("/models/hate", {"inputs": "a", "parameters": {"return_all_scores": False}}),
+        ("/models/hate", {"inputs": "a", "parameters": {"candidate_labels": ["x"]}}),
+        ("/predict", {"inputs": "a", "raw_scores": True}),
+        ("/predict", {"inputs": "a", "truncation_direction": "Left"}),
+        ("/v1/moderations", {"input": "a", "threshold": 0.9}),
+        ("/v1/words", {"input": "a", "top_k": 3}),
+    ],
+)
+def test_a_field_that_would_change_the_answer_is_refused(client: TestClient, path: str, body: Any) -> None:
+    assert client.post(path, json=body).status_code in (400, 422)
+
+
+def test_one_bad_text_of_several_fails_alone(client: TestClient) -> None:
+    answer = classify(client, input=["a!", " ", f"{SECRET} {POISON}", "b"])
+    first, empty, failed, last = answer["data"]
+    assert (first["label"], last["label"]) == ("hate", "not-hate")
+    assert empty == {
+        "index": 1,
+        "label": None,
+        "probs": [],
+        "num_classes": 0,
+        "error": {"code": "empty_input", "message": "input[1] is empty; send some text"},
+    }
+    assert failed["error"] == {"code": "internal", "message": "the model failed on this text"}
+    assert answer["usage"]["prompt_tokens"] == 3
+    for path in ("/predict", "/models/hate", "/v1/moderations"):  # no place for it there: all or nothing
+        response = client.post(path, json={"input": ["a", ""], "inputs": ["a", ""]})
+        assert (response.status_code, "[1]" in response.text) == (400, True)
 
 
 def test_more_texts_than_the_limit_are_refused_with_both_numbers(client: TestClient) -> None:

@@ -141,10 +141,46 @@ def test_a_file_may_be_larger_than_other_bodies_but_not_without_end(client: Test
 
 def test_only_so_many_files_are_read_at_a_time_and_a_refused_one_takes_no_place(client: TestClient) -> None:
     app: Any = client.app
-    app.state.files = 1
+    app.state.files["another"] = 1
     refused = client.post(PATH, content=b"a", headers={"Content-Type": "text/plain"})
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
-    app.state.files = 0
+    app.state.files.clear()
     for kind in ("nonsense", "text/plain", "text/plain"):
         client.post(PATH, content=b"a", headers={"Content-Type": kind})
-    assert app.state.files == 0
+    assert not app.state.files
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "text/csv", "application/jsonl"])
+def test_a_byte_order_mark_is_no_part_of_the_first_row(client: TestClient, kind: str) -> None:
+    body = {"text/plain": "a!\n", "text/csv": "text\na!\n", "application/jsonl": '"a!"\n'}[kind].encode()
+    plain, marked = send(client, body, kind), send(client, b"\xef\xbb\xbf" + body, kind)
+    assert plain == marked
+    assert plain[0]["probs"] == [0.5, 0.5]
+
+
+def test_another_encoding_is_refused_with_what_to_do(client: TestClient) -> None:
+    for body, kind in (("a".encode("utf-16"), "text/plain"), (b"a", "text/plain; charset=latin-1")):
+        refused = client.post(PATH, content=body, headers={"Content-Type": kind})
+        assert refused.status_code == 400
+        assert "UTF-8" in refused.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("accept", ["*/*", "text/csv"])
+def test_a_file_of_bad_rows_ends_early_and_says_so(accept: str) -> None:
+    with TestClient(create_api(two_models(), policy=Policy(limits=Limits(file_errors=100)))) as client:
+        headers = {"Content-Type": "text/plain", "Accept": accept}
+        lines = client.post(PATH, content=b"\n" * 3_000_000, headers=headers).text.splitlines()
+        assert len(lines) < 200
+        assert "too_many_errors" in lines[-1]
+        good = b"a\n" * 200 + b"\n" * 150  # fewer than half of its rows: some files are so
+        assert "too_many_errors" not in client.post(PATH, content=good, headers=headers).text
+
+
+def test_bad_rows_count_against_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = create_api(two_models(), policy=Policy(limits=Limits(texts_per_minute=64)))
+    waits: list[int] = []
+    counted = app.state.rates.wait_s
+    monkeypatch.setattr(app.state.rates, "wait_s", lambda key, n: waits.append(n) or counted(key, n) * 0)
+    with TestClient(app) as client:
+        send(client, b"\n" * 100, "text/plain")
+    assert waits == [64, 36]

@@ -2,6 +2,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -9,9 +10,10 @@ from starlette.testclient import TestClient
 from serve import keys as module
 from serve.api import create_api
 from serve.engine import Limits
-from serve.exposure import ensure_guarded
+from serve.exposure import ensure_guarded, ensure_keyed
 from serve.gate import Policy
 from serve.keys import Keys
+from serve.settings import Settings
 from tests.fake_predictor import two_models
 
 ONE, TWO = "the-first-of-the-keys", "the-second-of-the-keys"
@@ -90,10 +92,54 @@ def test_keys_in_a_file_change_without_a_restart(tmp_path: Path, monkeypatch: py
     file.write_text(f"new:{TWO}\n")
     os.utime(file, ns=(time.time_ns(), time.time_ns()))
     assert (keys.name_of(f"Bearer {ONE}"), keys.name_of(f"Bearer {TWO}")) == (None, "new")
-    file.write_text("short\n")  # spoilt: the last good keys go on
-    assert keys.name_of(f"Bearer {TWO}") == "new"
-    file.unlink()
-    assert keys.name_of(f"Bearer {TWO}") == "new"
+
+
+@pytest.mark.parametrize("damage", ["emptied", "deleted", "spoilt", "unreadable"])
+def test_a_damaged_file_of_keys_lets_nobody_in(
+    damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "LOOK_AGAIN_S", 0.0)
+    file = tmp_path / "keys"
+    file.write_text(f"old:{ONE}\n")
+    keys = Keys.of({"TWEETELM_API_KEYS_FILE": str(file), "TWEETELM_API_KEYS": f"fixed:{TWO}"})
+    with TestClient(create_api(two_models(), policy=Policy(keys=keys))) as client:
+        assert client.get("/info", headers=bearer(ONE)).json()["keys_unreadable"] is False
+        file.unlink()
+        if damage != "deleted":
+            file.mkdir() if damage == "unreadable" else file.write_text(
+                "" if damage == "emptied" else "short\n"
+            )
+        assert client.get("/health").status_code == 200  # a probe is enough to find out
+        assert client.get("/info", headers=bearer(ONE)).status_code == 401
+        assert client.get("/info", headers=bearer(TWO)).json()["keys_unreadable"] is True
+        metrics = client.get("/metrics", headers=bearer(TWO)).text
+        assert "tweetelm_keys_unreadable 1.0" in metrics
+        assert caplog.text.count("API keys: ") == 1
+        if damage == "unreadable":
+            file.rmdir()
+        file.write_text(f"new:{ONE}\n")
+        assert client.get("/info", headers=bearer(ONE)).json()["keys_unreadable"] is False
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        f"alice:{ONE}:{TWO}",
+        f"alice:{ONE}:",
+        f"{ONE}:{TWO}",
+        f":{ONE}",
+        f"0123:{ONE}",
+        f"two words:{ONE}",
+        f"alice: {ONE}",
+        f"alice:{ONE} {TWO}",
+        f"alice:{ONE}é",
+    ],
+)
+def test_a_key_with_a_colon_or_a_space_is_refused_and_not_quoted(entry: str) -> None:
+    with pytest.raises(ValueError, match="KEY or name:KEY") as refusal:
+        Keys(entry)
+    assert ONE not in str(refusal.value)
+    assert TWO not in str(refusal.value)
 
 
 def test_short_and_missing_keys_are_refused_at_the_start(tmp_path: Path) -> None:
@@ -116,6 +162,42 @@ def test_an_address_beyond_loopback_needs_keys(host: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.8.8.8"])
 def test_loopback_needs_none(host: str) -> None:
     ensure_guarded(host, Keys())
+
+
+def test_a_replica_without_keys_refuses_to_start_where_keys_are_needed() -> None:
+    with pytest.raises(ValueError, match=r"this node has none.*before `ray start`"):
+        ensure_keyed(True, Keys())
+    ensure_keyed(True, Keys(ONE))
+    ensure_keyed(False, Keys())
+
+
+def test_that_keys_are_needed_travels_with_the_settings() -> None:
+    from serve.app import guarded
+
+    settings = Settings(tasks=("hate",))
+    assert guarded(settings, "127.0.0.1", Keys(ONE)).keys_needed
+    assert not guarded(settings, "127.0.0.1", Keys()).keys_needed
+    assert guarded(Settings(tasks=("hate",), keys_needed=True), "127.0.0.1", Keys()).keys_needed
+    with pytest.raises(ValueError, match="can be reached from other machines"):
+        guarded(settings, "0.0.0.0", Keys())
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "reads"),
+    [
+        ("/v1/words", {"input": "one two three"}, 4),
+        ("/v1/moderations", {"input": ["a", "b"], "model": "tweetelm-all"}, 4),
+        ("/v1/classify", {"input": ["a", "", "b"]}, 2),
+        ("/predict", {"inputs": [["a"], ["b"]]}, 2),
+        ("/models/hate", {"inputs": "a"}, 1),
+    ],
+)
+def test_what_the_models_read_is_what_the_rate_counts(path: str, body: Any, reads: int) -> None:
+    api = create_api(two_models(), policy=Policy(limits=Limits(texts_per_minute=600)))
+    with TestClient(api) as client:
+        assert client.post(path, json=body).status_code == 200
+    left, _ = api.state.rates._left[""]
+    assert round(600 - left) == reads
 
 
 def test_a_key_has_a_rate_of_its_own_and_is_told_when_to_come_back() -> None:

@@ -2,7 +2,6 @@
 and write down what came out."""
 
 import asyncio
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +17,8 @@ from serve.record import Record, record_of
 if TYPE_CHECKING:
     from tweetelm.predictor import Prediction, Predictor
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+LOGGED = 1000
+"""Characters of a text that the log keeps, where it keeps texts."""
 
 
 class Ask:
@@ -31,20 +31,21 @@ class Ask:
         self.meters = self.engine.meters
         self._rates: Rates = state.rates
         self.record: Record = record_of(request.scope)
+        self._reserved = 0
 
     @property
     def limits(self) -> Limits:
         return self.policy.limits
 
-    def texts(self, given: str | Sequence[str], param: str = "input") -> list[str]:
-        """`given` as a list of texts, each of whole characters and not empty, and not too many.
+    def listed(self, given: str | Sequence[str], param: str = "input") -> list[str]:
+        """`given` as a list, not empty and not too long.
 
         Args:
             given: what the request holds.
             param: its name there, for errors.
 
         Raises:
-            ApiError: they are not fit, or the key has sent too many lately.
+            ApiError: there is no text, or too many.
         """
         texts = [given] if isinstance(given, str) else list(given)
         if not texts:
@@ -52,20 +53,36 @@ class Ask:
         if len(texts) > self.limits.inputs:
             message = f"{param} has {len(texts)} texts; at most {self.limits.inputs} are answered at a time"
             raise ApiError("too_many_inputs", message, param)
-        for place, text in enumerate(texts):
-            check(text, param if isinstance(given, str) else f"{param}[{place}]")
-        if wait_s := self.wait_s(len(texts)):
-            message = f"this key may send {self.limits.texts_per_minute} texts a minute to one replica"
-            raise ApiError("rate_limit_exceeded", message, retry_after_s=wait_s)
         return texts
 
-    def text(self, given: str, param: str = "input") -> str:
-        """`given`, a single text; see `texts`."""
-        return self.texts(given, param)[0]
+    def texts(self, given: str | Sequence[str], param: str = "input") -> list[str]:
+        """The same, each of them a text; for protocols in which one bad text fails the whole request.
 
-    def wait_s(self, texts: int) -> int:
+        Raises:
+            ApiError: as `listed`, or a text is empty or not of whole characters.
+        """
+        texts = self.listed(given, param)
+        for place, text in enumerate(texts):
+            check(text, param if isinstance(given, str) else f"{param}[{place}]")
+        return texts
+
+    def reserve(self, reads: int) -> None:
+        """Count what the models are going to read against the key's rate.
+
+        Raises:
+            ApiError: the key has had too many texts read lately.
+        """
+        if wait_s := self.wait_s(reads):
+            message = (
+                f"the models read {self.limits.texts_per_minute} texts a minute of this key in one replica"
+            )
+            raise ApiError("rate_limit_exceeded", message, retry_after_s=wait_s)
+
+    def wait_s(self, reads: int) -> int:
         """Counts so many texts against the key's rate, or gives the seconds until it allows them."""
-        return self._rates.wait_s(self.record.key, texts)
+        wait_s = self._rates.wait_s(self.record.key, reads)
+        self._reserved += 0 if wait_s else reads
+        return wait_s
 
     def model(self, name: str | None, param: str = "model") -> "tuple[str, Predictor]":
         """The model called `name`, or the first one.
@@ -92,21 +109,32 @@ class Ask:
 
     async def again(self, model: "Predictor", texts: Sequence[str]) -> "list[Prediction]":
         """Predictions that serve to explain another one: they count as no texts of the caller's."""
-        return _all(await within(self.limits.deadline_s, self.engine, model, texts))
+        return _all(await self._within(model, texts))
 
     async def outcomes(self, name: str, model: "Predictor", texts: Sequence[str]) -> list[Outcome]:
         """A prediction or an exception for each text, written down for the log and the metrics."""
         self._begin(name, model, texts)
-        outcomes = await within(self.limits.deadline_s, self.engine, model, texts)
+        outcomes = await self._within(model, texts)
         done = [outcome for outcome in outcomes if not isinstance(outcome, Exception)]
         self._end(name, model, done)
         return outcomes
+
+    async def _within(self, model: "Predictor", texts: Sequence[str]) -> list[Outcome]:
+        """The engine's answer, or 504 when it is not there within the deadline."""
+        self._reserved -= len(texts)
+        assert self._reserved >= 0, "texts go to a model that were not counted against the key's rate"
+        try:
+            async with asyncio.timeout(self.limits.deadline_s):
+                return await self.engine.classify(model, texts)
+        except TimeoutError:
+            message = f"no answer within {self.limits.deadline_s:g} s; try again"
+            raise ApiError("deadline_exceeded", message) from None
 
     def _begin(self, name: str, model: "Predictor", texts: Sequence[str]) -> None:
         self.record.model, self.record.version = name, model.version
         self.record.texts += len(texts)
         if self.policy.log_texts:
-            self.record.kept.extend(texts)
+            self.record.kept.extend(text[:LOGGED] for text in texts)
 
     def _end(self, name: str, model: "Predictor", done: "Sequence[Prediction]") -> None:
         tokens, truncated = sum(one.tokens for one in done), sum(one.truncated for one in done)
@@ -146,19 +174,10 @@ def check(text: str, param: str) -> None:
     Raises:
         ApiError: it is empty, or not of whole characters.
     """
-    if not text.strip():
+    if not text or text.isspace():
         raise ApiError("empty_input", f"{param} is empty; send some text", param)
-    if _SURROGATE.search(text):
-        message = f"{param} holds half of a surrogate pair; send whole characters"
-        raise ApiError("invalid_type", message, param)
-
-
-async def within(
-    deadline_s: float, engine: Engine, model: "Predictor", texts: Sequence[str]
-) -> list[Outcome]:
-    """The engine's answer, or 504 when it is not there within the deadline."""
     try:
-        async with asyncio.timeout(deadline_s):
-            return await engine.classify(model, texts)
-    except TimeoutError:
-        raise ApiError("deadline_exceeded", f"no answer within {deadline_s:g} s; try again") from None
+        text.encode()
+    except UnicodeEncodeError:
+        message = f"{param} holds half of a surrogate pair; send whole characters"
+        raise ApiError("invalid_type", message, param) from None

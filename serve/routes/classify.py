@@ -3,45 +3,95 @@
 import time
 import uuid
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from fastapi import APIRouter
-
-from serve.routes.ask import Asking
-from serve.schemas import Classification, ClassifyRequest, ClassifyResponse, Usage
+from serve.batch import Outcome
+from serve.errors import ApiError
+from serve.gate import log_failure
+from serve.routes.ask import Ask, Asking, check
+from serve.routes.json_body import json_router
+from serve.schemas import Classification, ClassifyRequest, ClassifyResponse, ItemError, Unclassified, Usage
 
 if TYPE_CHECKING:
-    from tweetelm.predictor import Prediction, Predictor
+    from tweetelm.predictor import Predictor
 
-router = APIRouter(tags=["classify"])
+Checked: TypeAlias = str | ApiError
+
+router = json_router("classify")
 
 
 @router.post("/v1/classify")
 @router.post("/classify", include_in_schema=False)
 async def classify(body: ClassifyRequest, ask: Asking) -> ClassifyResponse:
-    """Classify one tweet or several."""
+    """Classify one tweet or several. One bad text of several fails alone: its item has an `error`."""
     name, model = ask.model(body.model)
-    predictions = await ask.classify(name, model, ask.texts(body.input))
-    tokens = sum(prediction.tokens for prediction in predictions)
+    checked = _checked(ask, body.input)
+    texts = [text for text in checked if isinstance(text, str)]
+    ask.reserve(len(texts))
+    outcomes = await ask.outcomes(name, model, texts)
+    _raise_if_none_answered(outcomes)
+    tokens = sum(outcome.tokens for outcome in outcomes if not isinstance(outcome, Exception))
     return ClassifyResponse(
         id=f"classify-{uuid.uuid4().hex}",
         created=int(time.time()),
         model=name,
-        data=_data(model, predictions),
+        data=_data(model, checked, outcomes),
         usage=Usage(prompt_tokens=tokens, total_tokens=tokens),
     )
 
 
-def _data(model: "Predictor", predictions: "Sequence[Prediction]") -> list[Classification]:
-    return [
-        Classification(
-            index=index,
-            label=prediction.label,
-            probs=list(prediction.probabilities),
-            num_classes=len(prediction.probabilities),
-            threshold=model.threshold,
-            truncated=prediction.truncated,
-            version=model.version,
-        )
-        for index, prediction in enumerate(predictions)
+def _checked(ask: Ask, given: str | Sequence[str]) -> list[Checked]:
+    """Each text, or what is wrong with it.
+
+    Raises:
+        ApiError: of the first one, if all are bad.
+    """
+    checked = [
+        _check(text, "input" if isinstance(given, str) else f"input[{place}]")
+        for place, text in enumerate(ask.listed(given))
     ]
+    if isinstance(checked[0], ApiError) and all(isinstance(one, ApiError) for one in checked):
+        raise checked[0]
+    return checked
+
+
+def _check(text: str, param: str) -> Checked:
+    try:
+        check(text, param)
+    except ApiError as error:
+        return error
+    return text
+
+
+def _raise_if_none_answered(outcomes: Sequence[Outcome]) -> None:
+    if isinstance(outcomes[0], Exception) and all(isinstance(one, Exception) for one in outcomes):
+        raise outcomes[0]
+
+
+def _data(
+    model: "Predictor", checked: Sequence[Checked], outcomes: Sequence[Outcome]
+) -> list[Classification | Unclassified]:
+    rest = iter(outcomes)
+    return [
+        _item(model, index, one if isinstance(one, ApiError) else next(rest))
+        for index, one in enumerate(checked)
+    ]
+
+
+def _item(model: "Predictor", index: int, outcome: Outcome) -> Classification | Unclassified:
+    if isinstance(outcome, ApiError):
+        return Unclassified(index=index, error=ItemError(code=outcome.code, message=outcome.detail))
+    if isinstance(outcome, Exception):
+        log_failure(f"input {index}", outcome)
+        return Unclassified(
+            index=index, error=ItemError(code="internal", message="the model failed on this text")
+        )
+    return Classification(
+        index=index,
+        label=outcome.label,
+        probs=list(outcome.probabilities),
+        num_classes=len(outcome.probabilities),
+        threshold=model.threshold,
+        truncated=outcome.truncated,
+        version=model.version,
+    )

@@ -10,11 +10,11 @@ import io
 import json
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, cast
 
 from fastapi import APIRouter, Depends, Query, Request
-from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
 
 from serve.batch import Outcome
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 ROWS = 64  # about one forward pass, so that others' requests get their turn in between
 IN_MEMORY = 1_000_000  # bytes; a larger file goes to disk
+CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
 _STRING = {"schema": {"type": "string"}}
 _BODY = {"content": dict.fromkeys((TEXT, CSV, JSONL), _STRING), "required": True}
 
@@ -36,21 +37,20 @@ router = APIRouter(tags=["classify"])
 
 async def put_aside(request: Request, ask: Asking) -> AsyncIterator[BinaryIO]:
     """The request's body as a file, for as long as the answer takes; only so many at a time."""
-    if request.app.state.files >= ask.limits.files:
-        raise ApiError("overloaded", f"{ask.limits.files} files are being read; try again", retry_after_s=5)
-    request.app.state.files += 1
+    files, key = request.app.state.files, ask.record.key
+    if files[key] >= ask.limits.files_per_key or files.total() >= ask.limits.files:
+        raise ApiError("overloaded", f"{files[key]} of your files are being read; try again", retry_after_s=5)
+    files[key] += 1
     try:
         with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as file:
-            seen = 0
             async for part in request.stream():
-                seen += len(part)
-                if seen > ask.limits.file_bytes:
-                    raise HTTPException(413)
                 file.write(part)
             file.seek(0)
             yield cast("BinaryIO", file)
     finally:
-        request.app.state.files -= 1
+        files[key] -= 1
+        if not files[key]:
+            del files[key]
 
 
 @router.post(
@@ -69,7 +69,8 @@ async def classify_file(
     """Classify a file: one tweet a line (text/plain), CSV, or JSON lines, by its Content-Type.
 
     Answers with JSON lines, or with CSV to `Accept: text/csv`. A row that cannot be classified has an error
-    in its place. The last of the JSON lines says `"done": true`; without it, the answer is not whole.
+    in its place. The last of the JSON lines says `"done": true`; without it, the answer is not whole. A file
+    most of whose rows fail ends early, with the error `too_many_errors`.
     """
     name, predictor = ask.model(model)
     try:
@@ -79,28 +80,37 @@ async def classify_file(
     batches = _answers(ask, name, predictor, rows)
     as_csv = CSV in request.headers.get("accept", "")
     headers = {"X-Model": name, "X-Model-Version": predictor.version}
-    lines = _csv_lines(batches) if as_csv else _json_lines(batches, name, predictor.version)
+    count = Count(ask.limits.file_errors)
+    lines = _csv_lines(batches, count) if as_csv else _json_lines(batches, count, name, predictor.version)
     return StreamingResponse(lines, media_type=CSV if as_csv else JSONL, headers=headers)
 
 
 def _kind(request: Request) -> str:
-    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    given, *options = (part.strip().lower() for part in request.headers.get("content-type", "").split(";"))
     if given not in KINDS:
         raise ApiError("invalid_type", f"send the header Content-Type: one of {', '.join(KINDS)}")
+    if any(one.startswith("charset=") and one[8:].strip('"') not in CHARSETS for one in options):
+        raise ApiError("invalid_type", "the header Content-Type names another charset; send UTF-8")
     return KINDS[given]
 
 
 async def _answers(
     ask: Ask, name: str, model: "Predictor", rows: Iterator[Row]
 ) -> AsyncIterator[list[dict[str, Any]]]:
-    """What is answered for each batch of rows. A key that is too fast is slowed down, not refused."""
-    while batch := list(islice(rows, ROWS)):
-        checked = [_checked(row) for row in batch]
-        texts = [row.text for row in checked if row.text is not None]
-        while wait_s := ask.wait_s(len(texts)):
+    """What is answered for each batch of rows. A key that is too fast is slowed down, not refused.
+
+    Rows are read in a thread: however they are written, others' requests get their turn.
+    """
+    while batch := await asyncio.to_thread(_read, rows):
+        while wait_s := ask.wait_s(len(batch)):
             await asyncio.sleep(wait_s)
+        texts = [row.text for row in batch if row.text is not None]
         outcomes = iter(await ask.outcomes(name, model, texts) if texts else ())
-        yield [_answer(row, model, next(outcomes) if row.text is not None else None) for row in checked]
+        yield [_answer(row, model, next(outcomes) if row.text is not None else None) for row in batch]
+
+
+def _read(rows: Iterator[Row]) -> list[Row]:
+    return [_checked(row) for row in islice(rows, ROWS)]
 
 
 def _checked(row: Row) -> Row:
@@ -128,23 +138,47 @@ def _answer(row: Row, model: "Predictor", outcome: "Outcome | None") -> dict[str
     }
 
 
+@dataclass
+class Count:
+    """Rows that were answered, and how many of them with an error."""
+
+    most_errors: int
+    rows: int = 0
+    failed: int = 0
+
+    def add(self, answers: Sequence[dict[str, Any]]) -> None:
+        self.rows += len(answers)
+        self.failed += sum("error" in answer for answer in answers)
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether to read on is a waste: many rows have failed, and more than have not."""
+        return self.failed > self.most_errors and 2 * self.failed > self.rows
+
+
 async def _json_lines(
-    batches: AsyncIterator[list[dict[str, Any]]], name: str, version: str
+    batches: AsyncIterator[list[dict[str, Any]]], count: Count, name: str, version: str
 ) -> AsyncIterator[str]:
-    count = failed = 0
     async for answers in batches:
-        count += len(answers)
-        failed += sum("error" in answer for answer in answers)
+        count.add(answers)
         yield "".join(json.dumps(answer, ensure_ascii=False) + "\n" for answer in answers)
-    yield (
-        json.dumps({"done": True, "rows": count, "failed": failed, "model": name, "version": version}) + "\n"
-    )
+        if count.is_hopeless:
+            break
+    end = {"done": True, "rows": count.rows, "failed": count.failed, "model": name, "version": version}
+    if count.is_hopeless:
+        message = f"{count.failed} of {count.rows} rows failed; the others were not read"
+        end |= {"done": False, "error": {"code": "too_many_errors", "message": message}}
+    yield json.dumps(end) + "\n"
 
 
-async def _csv_lines(batches: AsyncIterator[list[dict[str, Any]]]) -> AsyncIterator[str]:
+async def _csv_lines(batches: AsyncIterator[list[dict[str, Any]]], count: Count) -> AsyncIterator[str]:
     yield _csv([("row", "label", "probability", "truncated", "error")])
     async for answers in batches:
+        count.add(answers)
         yield _csv([_csv_fields(answer) for answer in answers])
+        if count.is_hopeless:
+            yield _csv([(count.rows, "", "", "", "too_many_errors")])
+            return
 
 
 def _csv_fields(answer: dict[str, Any]) -> tuple[Any, ...]:

@@ -3,27 +3,39 @@ input."""
 
 from typing import Literal
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel, Field
 
 from serve.routes.ask import Ask, Asking
+from serve.routes.json_body import json_router
 from serve.routes.scores import Score, describe, scores
+from serve.schemas import Strict, Texts
 
-router = APIRouter(tags=["hugging face"])
+router = json_router("hugging face")
 
 
-class Parameters(BaseModel):
+class Parameters(Strict):
     function_to_apply: Literal["softmax"] | None = Field(
         None, description="Probabilities are calibrated: only softmax is served."
     )
+    return_all_scores: Literal[True] | None = Field(None, description="As all labels are, without top_k.")
+    truncation: Literal[True] | None = Field(None, description="Long tweets are cut.")
     top_k: int | None = Field(
         None, ge=1, description="So many labels, the most probable ones; by default all."
     )
 
 
-class InferenceRequest(BaseModel):
-    inputs: str | list[str] = Field(description="One tweet, or a list of tweets.")
+class Options(BaseModel):
+    """Of the old inference API; nothing here depends on them."""
+
+    use_cache: bool | None = None
+    wait_for_model: bool | None = None
+
+
+class InferenceRequest(Strict):
+    inputs: str | Texts = Field(description="One tweet, or a list of tweets.")
     parameters: Parameters | None = None
+    options: Options | None = None
 
 
 @router.post("/")
@@ -40,7 +52,9 @@ async def named(task: str, body: InferenceRequest, ask: Asking, response: Respon
 
 async def _infer(body: InferenceRequest, ask: Ask, response: Response, task: str | None) -> list[list[Score]]:
     name, model = ask.model(task, "task")
-    predictions = await ask.classify(name, model, ask.texts(body.inputs, "inputs"))
+    texts = ask.texts(body.inputs, "inputs")
+    ask.reserve(len(texts))
+    predictions = await ask.classify(name, model, texts)
     describe(response, model, predictions)
     top_k = body.parameters.top_k if body.parameters else None
     return [scores(model, prediction)[:top_k] for prediction in predictions]

@@ -4,14 +4,17 @@ All 13 categories are answered. `hate` is what is assessed; the others say false
 `category_applied_input_types`, that nobody looked.
 """
 
+import re
 import uuid
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from serve.engine import MOST_INPUTS
 from serve.errors import ApiError
 from serve.routes.ask import Ask, Asking
+from serve.routes.json_body import json_router
+from serve.schemas import Strict, Texts
 
 if TYPE_CHECKING:
     from tweetelm.predictor import Prediction, Predictor
@@ -34,9 +37,9 @@ CATEGORIES = (
 HATE = "tweetelm-hate"
 ALL = "tweetelm-all"
 MACHINE = "x-machine-generated"
-_NAMES = {None, HATE, "hate", "omni-moderation-latest", "text-moderation-latest", "text-moderation-stable"}
+_OPENAI = re.compile(r"(omni|text)-moderation-(latest|stable|\d{3}|\d{4}-\d{2}-\d{2})")
 
-router = APIRouter(tags=["moderations"])
+router = json_router("moderations")
 
 
 class Part(BaseModel):
@@ -46,10 +49,11 @@ class Part(BaseModel):
     text: str | None = None
 
 
-class ModerationRequest(BaseModel):
-    input: str | list[str] | list[Part] = Field(
-        description="One text, a list of texts, or the parts of one text."
-    )
+Parts = Annotated[list[Part], Field(max_length=MOST_INPUTS, fail_fast=True)]
+
+
+class ModerationRequest(Strict):
+    input: str | Texts | Parts = Field(description="One text, a list of texts, or the parts of one text.")
     model: str | None = Field(
         None,
         description=f"{HATE}, or OpenAI's names for its own; {ALL} adds {MACHINE}, which never flags a text.",
@@ -79,10 +83,11 @@ class ModerationResponse(BaseModel):
 @router.post("/v1/moderations")
 async def moderations(body: ModerationRequest, ask: Asking) -> ModerationResponse:
     """Is it hate speech? In the shape of OpenAI's moderations."""
-    if body.model not in _NAMES | {ALL}:
+    if body.model not in (None, HATE, "hate", ALL) and not _OPENAI.fullmatch(body.model or ""):
         raise ApiError("model_not_found", f"no such model here; there is {HATE} and {ALL}", "model")
     _, hate = ask.model("hate")
     texts = ask.texts(_texts(body.input))
+    ask.reserve(len(texts) * (2 if body.model == ALL else 1))
     verdicts = await ask.classify("hate", hate, texts)
     results = [_moderation(hate, verdict) for verdict in verdicts]
     if body.model == ALL:

@@ -2,22 +2,21 @@
 
 import dataclasses
 import json
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 import tweetelm
 from serve.errors import ApiError
-from serve.gate import log_failure
-from serve.routes.ask import Asking, within
+from serve.routes.ask import Asking
 from serve.schemas import ErrorResponse
 from tweetelm.registry import Card
 
 if TYPE_CHECKING:
     from tweetelm.predictor import Predictor
-
-PROBE = "a tweet of fixed words asks whether the model answers"
 
 router = APIRouter(tags=["operations"])
 
@@ -30,18 +29,14 @@ async def health() -> dict[str, str]:
 
 @router.get("/ready", responses={503: {"model": ErrorResponse}})
 async def ready(ask: Asking) -> dict[str, Any]:
-    """Runs every model on a fixed text, by the way that requests take; 503 if one fails."""
+    """Whether every model answers, within a second: by its last batch while it is busy, else by a fixed text;
+    503 if one does not."""
     models = ask.engine.models
     if not models:
         raise ApiError("unhealthy", "no model is loaded yet")
     for name, model in models.items():
-        try:
-            (outcome,) = await within(ask.limits.deadline_s, ask.engine, model, [PROBE])
-            if isinstance(outcome, Exception):
-                raise outcome
-        except Exception as error:
-            log_failure(f"/ready of {name}", error)
-            raise ApiError("unhealthy", f"the {name} model does not answer") from error
+        if not await ask.engine.readiness.works(model):
+            raise ApiError("unhealthy", f"the {name} model does not answer")
     return {"status": "ready", "models": {name: model.version for name, model in models.items()}}
 
 
@@ -62,6 +57,7 @@ async def info(ask: Asking) -> dict[str, Any]:
         "limits": dataclasses.asdict(ask.limits),
         "limits_are_for": "one replica",
         "keys_needed": ask.policy.keys.needed,
+        "keys_unreadable": bool(ask.policy.keys.fault),
         "reload_error": ask.engine.reload_error,
     }
 
@@ -72,9 +68,27 @@ async def models(ask: Asking) -> dict[str, Any]:
     return {"object": "list", "data": [_listed(name, model) for name, model in ask.engine.models.items()]}
 
 
+@router.get("/v1/models/{model}", responses={404: {"model": ErrorResponse}})
+async def one_model(model: str, ask: Asking) -> dict[str, Any]:
+    """One of them."""
+    return _listed(*ask.model(model))
+
+
+@router.get("/v1/openapi", include_in_schema=False)
+async def description(request: Request) -> JSONResponse:
+    """The same as /openapi.json, below /v1."""
+    return JSONResponse(request.app.openapi())
+
+
 def _listed(name: str, model: "Predictor") -> dict[str, Any]:
-    listed = {"id": name, "object": "model", "owned_by": "tweetelm"}
+    listed = {"id": name, "object": "model", "created": _created(model), "owned_by": "tweetelm"}
     return listed | {"version": model.version, "labels": model.labels}
+
+
+def _created(model: "Predictor") -> int:
+    """Unix time in seconds of a version's making; 0 for a checkpoint that was never published."""
+    made = (model.card or {}).get("created")
+    return int(datetime.fromisoformat(made).timestamp()) if made else 0
 
 
 def _about(model: "Predictor") -> dict[str, Any]:

@@ -5,24 +5,33 @@ One difference: there, a flat list of two texts is a pair. Our models read singl
 
 import time
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Response
-from pydantic import BaseModel, Field
+from fastapi import Response
+from pydantic import BeforeValidator, Field
 
+from serve.engine import MOST_INPUTS
 from serve.errors import ApiError
 from serve.routes.ask import Asking
+from serve.routes.json_body import json_router
 from serve.routes.scores import Score, describe, scores
+from serve.schemas import Strict, Texts
 
-router = APIRouter(tags=["text-embeddings-inference"])
+router = json_router("text-embeddings-inference")
 
 
-class PredictRequest(BaseModel):
-    inputs: str | list[str] | list[list[str]] = Field(
+def _capitalized(value: Any) -> Any:
+    return value.capitalize() if isinstance(value, str) and len(value) < 10 else value
+
+
+class PredictRequest(Strict):
+    inputs: str | Texts | Annotated[list[Texts], Field(max_length=MOST_INPUTS, fail_fast=True)] = Field(
         description='A tweet, a list of tweets, or a list of lists of one tweet: [["a"], ["b"]].'
     )
     truncate: bool | None = Field(None, description="false: refuse a tweet that is too long, and cut none.")
-    truncation_direction: Literal["Right", "right"] | None = Field(None, description="Ends are cut.")
+    truncation_direction: Annotated[Literal["Right"] | None, BeforeValidator(_capitalized)] = Field(
+        None, description="Ends are cut; the case of the letters does not matter."
+    )
     raw_scores: Literal[False] | None = Field(None, description="Only probabilities are served.")
 
 
@@ -34,6 +43,7 @@ async def predict(
     began = time.perf_counter()
     name, predictor = ask.model(model)
     texts = ask.texts(_texts(body.inputs), "inputs")
+    ask.reserve(len(texts))
     predictions = await ask.classify(name, predictor, texts)
     if body.truncate is False and any(prediction.truncated for prediction in predictions):
         raise ApiError("input_too_long", "a text is too long, and truncate is false", "inputs")

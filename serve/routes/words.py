@@ -9,10 +9,9 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fastapi import APIRouter
-
 from serve.errors import ApiError
 from serve.routes.ask import Asking
+from serve.routes.json_body import json_router
 from serve.schemas_words import Word, WordsRequest, WordsResponse
 
 if TYPE_CHECKING:
@@ -26,19 +25,20 @@ LEAST = 1e-6
 """Probabilities are kept this far from 0 and 1, so that log-odds stay finite."""
 _WORD = re.compile(r"\S+")
 
-router = APIRouter(tags=["classify"])
+router = json_router("classify")
 
 
 @router.post("/v1/words")
 async def words(body: WordsRequest, ask: Asking) -> WordsResponse:
     """How far each word of a tweet pushed the verdict towards the last label."""
-    text = ask.text(body.input)
+    (text,) = ask.texts(body.input)
     if len(text) > CHARACTERS:
         message = f"input has {len(text)} characters; the words of at most {CHARACTERS} are measured"
         raise ApiError("input_too_long", message, "input")
     name, model = ask.model(body.model)
     places = [match.span() for match in _WORD.finditer(text)]
     shorter = [_without(text, places, index) for index in range(min(len(places), WORDS))]
+    ask.reserve(1 + len(shorter))
     (whole,) = await ask.classify(name, model, [text])
     without = await ask.again(model, shorter)
     return WordsResponse(

@@ -123,7 +123,7 @@ class Predictor:
         return self.encoder.encode(texts)
 
     @overload
-    def predict(self, texts: str) -> Prediction: ...
+    def predict(self, texts: str) -> Prediction: ...  # type: ignore[overload-overlap]  # a str is iterable
 
     @overload
     def predict(self, texts: Iterable[str]) -> list[Prediction]: ...

@@ -1,0 +1,33 @@
+"""Routes that read their body as bounded JSON."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.routing import APIRoute
+
+from serve.bounded_json import TooManyValuesError, loads
+from serve.errors import ApiError
+
+
+class _JsonRequest(Request):
+    async def json(self) -> Any:
+        try:
+            return loads(await self.body())
+        except TooManyValuesError as error:
+            raise ApiError("too_many_inputs", f"the body has {error}") from None
+
+
+class _JsonRoute(APIRoute):
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handle_json(request: Request) -> Response:
+            return await handle(_JsonRequest(request.scope, request.receive))
+
+        return handle_json
+
+
+def json_router(tag: str) -> APIRouter:
+    """A router of such routes, under a heading of the description."""
+    return APIRouter(tags=[tag], route_class=_JsonRoute)

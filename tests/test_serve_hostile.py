@@ -1,0 +1,272 @@
+"""No request holds a replica: whatever a body holds, others are answered meanwhile."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+from starlette.testclient import TestClient
+
+from serve.api import create_api
+from serve.bounded_json import MOST_PIECES, loads
+from serve.engine import MOST_INPUTS, Engine, Limits
+from serve.gate import Policy
+from tests.checkpoints import small_tokenizer
+from tests.fake_predictor import FakePredictor, two_models
+from tests.http_server import serving
+from tests.test_serve_metrics import sample
+from tests.watchdog import Watchdog
+from tweetelm.encoding import Encoder
+from tweetelm.text import TextConfig
+
+HELD_S = 0.1
+TEXT_ROUTES = ("/v1/classify", "/v1/moderations", "/v1/words", "/models/hate", "/", "/predict")
+MEGABYTE = 1_000_000
+
+
+class Reader(FakePredictor):
+    """Reads texts as a real model does, with every defence on; its verdicts are those of 20 characters."""
+
+    def __init__(self, task: str) -> None:
+        super().__init__(task)
+        self.encoder = Encoder(tokenizer=small_tokenizer(), text=TextConfig(defend=True), max_tokens=256)
+
+    def encode(self, texts: Any) -> Any:
+        read = self.encoder.encode(texts)
+        return [type(one)(one.ids[:20], one.truncated) for one in read]
+
+    def classify(self, encoded: Any) -> Any:
+        return [self._one("a" * len(one.ids), one.truncated) for one in encoded]
+
+
+@pytest.fixture(scope="module")
+def watchdog() -> Watchdog:
+    engine = Engine({"hate": Reader("hate"), "deepfake": Reader("deepfake")})  # type: ignore[dict-item]
+    return Watchdog(create_api(engine))
+
+
+@pytest.fixture(scope="module")
+def url(watchdog: Watchdog) -> Iterator[str]:
+    with serving(watchdog) as url:
+        httpx.get(f"{url}/health")
+        watchdog.worst_s = 0.0
+        yield url
+
+
+def body_of(value: str) -> bytes:
+    return (
+        f'{{"input": {value}, "inputs": {value}}}'.encode()
+        if len(value) < MEGABYTE / 2
+        else f'{{"input": {value}}}'.encode()
+    )
+
+
+PADDING = ("space", "right to left", "zero width")  # left out, so that little is to be read
+JSON = {
+    "numbers": "[" + "1," * 900_000 + "1]",
+    "lists": "[" + "[]," * 600_000 + "[]]",
+    "objects": "[" + "{}," * 600_000 + "{}]",
+    "texts": "[" + '"a",' * 450_000 + '"a"]',
+    "few numbers": "[" + "1," * 900 + "1]",
+    "pairs": "[" + '["a","b"],' * 150_000 + '["a"]]',
+    "keys": "{" + ",".join(f'"{n}":1' for n in range(150_000)) + "}",
+    "an open string of quotes": '"' + '\\"' * 900_000,
+    "escapes": '"' + "\\u0301" * 300_000 + '"',
+    "brackets": "[" * 1_900_000,
+    "a long number": "9" * 1_900_000,
+    "a long fraction": "0." + "9" * 1_900_000,
+}
+TEXTS = {
+    "marks": "a" + "\u0301\u0316" * 300_000,
+    "entities": "&amp;" * 350_000,
+    "references in references": "&" + "amp;" * 400_000,
+    "emoji": "👩\u200d👩\u200d👧" * 100_000,
+    "zero width": "a" + "\u200b" * 600_000,
+    "right to left": "\u202e\u202b" * 300_000 + "a",
+    "mentions": "@a" * 800_000,
+    "space": "a" + " " * 1_900_000 + "b",
+    "mathematical": "𝐛" * 450_000,
+    "ligatures": "ﬃ" * 600_000,
+}
+
+
+@pytest.mark.parametrize("path", TEXT_ROUTES)
+@pytest.mark.parametrize("kind", JSON)
+def test_json_of_any_shape_is_refused_at_once(watchdog: Watchdog, url: str, path: str, kind: str) -> None:
+    name = "inputs" if path in ("/models/hate", "/", "/predict") else "input"
+    body = f'{{"{name}": {JSON[kind]}'.encode()[: 2 * MEGABYTE - 1] + b"}"
+    answer = httpx.post(
+        f"{url}{path}", content=body, headers={"Content-Type": "application/json"}, timeout=60
+    )
+    assert answer.status_code < 500
+    assert watchdog.worst_s < HELD_S
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_a_text_of_any_kind_is_answered_and_cut(watchdog: Watchdog, url: str, kind: str) -> None:
+    text = TEXTS[kind].encode()[: 2 * MEGABYTE - 100].decode(errors="ignore")
+    for texts in (text, ["a" + text[: len(text) // 32]] * 32):
+        body = json.dumps({"input": texts}, ensure_ascii=False).encode()
+        answer = httpx.post(
+            f"{url}/v1/classify", content=body, headers={"Content-Type": "application/json"}, timeout=60
+        )
+        assert answer.status_code == 200
+        assert all(one["truncated"] == (kind not in PADDING) for one in answer.json()["data"])
+    assert watchdog.worst_s < HELD_S
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("text/plain", b"\n" * 3 * MEGABYTE),
+        ("text/plain", b"\xff\n" * MEGABYTE),
+        ("application/x-ndjson", b"[1]\n" * MEGABYTE),
+        ("application/x-ndjson", (b"[" + b"[]," * 20_000 + b"[]]\n") * 30),
+        ("text/csv", b"text\n" + b'"' + b"\n" * 3 * MEGABYTE),
+        ("text/csv", b"text,more\n" + b"\n" * 3 * MEGABYTE),
+    ],
+    ids=["newlines", "bytes", "numbers", "lists", "open quote", "empty rows"],
+)
+def test_a_file_of_any_kind_lets_others_in(watchdog: Watchdog, url: str, kind: str, body: bytes) -> None:
+    answer = httpx.post(f"{url}/v1/classify/file", content=body, headers={"Content-Type": kind}, timeout=60)
+    assert answer.status_code == 200
+    assert len(answer.content) < MEGABYTE
+    assert watchdog.worst_s < HELD_S
+
+
+@pytest.mark.parametrize("path", TEXT_ROUTES)
+def test_too_many_texts_are_refused_before_they_are_looked_at(url: str, path: str) -> None:
+    for count in (33, 2 * MOST_INPUTS, 20 * MOST_INPUTS):
+        texts = ["a"] * count
+        answer = httpx.post(f"{url}{path}", json={"input": texts, "inputs": texts})
+        assert answer.status_code in (400, 422)
+        assert path == "/v1/words" or "at a time" in answer.text or "has more than" in answer.text
+
+
+def test_the_longest_list_of_every_protocol_is_read() -> None:
+    parts = [{"type": "text", "text": "a"}] * MOST_INPUTS
+    assert len(loads(json.dumps({"input": parts}).encode())["input"]) == MOST_INPUTS
+    with pytest.raises(ValueError, match=str(MOST_PIECES)):
+        loads(json.dumps({"input": parts * 2}).encode())
+
+
+def test_ready_costs_nothing_while_the_model_works() -> None:
+    engine = two_models()
+    fake: Any = engine.models["hate"]
+    with serving(create_api(engine)) as url, httpx.Client(base_url=url) as client:
+        assert client.get("/ready").status_code == 200
+        fake.hold = threading.Event()
+        busy = threading.Thread(target=lambda: httpx.post(f"{url}/v1/classify", json={"input": ["a"] * 8}))
+        busy.start()
+        while not sample(client.get("/metrics").text, "tweetelm_in_flight"):
+            time.sleep(0.01)
+        began = time.monotonic()
+        assert all(client.get("/ready").status_code == 200 for _ in range(100))
+        assert time.monotonic() - began < 5, "each waited for the model"
+        fake.hold.set()
+        busy.join()
+    assert fake.batches == [1, 8]
+
+
+def test_many_who_ask_an_idle_model_share_one_probe() -> None:
+    engine = two_models()
+
+    async def scene() -> list[bool]:
+        found = [engine.readiness.works(engine.models["hate"]) for _ in range(600)]
+        return list(await asyncio.gather(*found))
+
+    assert all(asyncio.run(scene()))
+    fake: Any = engine.models["hate"]
+    assert fake.batches == [1]
+
+
+def test_a_model_that_stopped_answering_is_not_ready_within_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serve.batcher.STUCK_AFTER_S", 0.05)
+    engine = two_models()
+    fake: Any = engine.models["hate"]
+
+    async def scene() -> None:
+        assert await engine.readiness.works(fake)
+        fake.hold = threading.Event()
+        stuck = asyncio.create_task(engine.classify(fake, ["a"]))
+        while not engine.batcher.is_stuck:
+            await asyncio.sleep(0.01)
+        assert not await engine.readiness.works(fake)
+        fake.hold.set()
+        await stuck
+        assert await engine.readiness.works(fake)
+
+    asyncio.run(scene())
+
+
+def test_gauges_return_to_zero_when_all_is_answered() -> None:
+    engine = two_models()
+    with TestClient(create_api(engine)) as client:
+        client.post("/v1/classify", json={"input": ["some text", "and more"]})
+        metrics = client.get("/metrics").text
+    assert sample(metrics, "tweetelm_waiting_tokens") == 0
+    assert sample(metrics, "tweetelm_in_flight") == 0
+
+
+def _left(client: httpx.Client) -> float:
+    metrics = client.get("/metrics").text
+    return sample(metrics, "tweetelm_requests_total", route="/v1/classify", status="499")
+
+
+def test_a_caller_who_leaves_cancels_what_has_not_begun() -> None:
+    engine = two_models()
+    fake: Any = engine.models["hate"]
+    fake.hold = threading.Event()
+    with serving(create_api(engine)) as url, httpx.Client(base_url=url) as client:
+        for timeout in (0.3, 0.1, 0.1, 0.1):
+            with pytest.raises(httpx.TimeoutException):
+                httpx.post(f"{url}/v1/classify", json={"input": ["a"] * 4}, timeout=timeout)
+        deadline = time.monotonic() + 20
+        while _left(client) < 4 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert _left(client) == 4
+        fake.hold.set()
+        assert client.post("/v1/classify", json={"input": "a"}).status_code == 200
+        metrics = client.get("/metrics").text
+    assert fake.batches == [4, 1]
+    assert sample(metrics, "tweetelm_waiting_tokens") == 0
+    assert sample(metrics, "tweetelm_in_flight") == 0
+
+
+def test_a_slow_upload_ends_and_leaves_others_their_places() -> None:
+    limits = Limits(body_s=0.3, file_bytes_per_s=100_000)
+    with serving(create_api(two_models(), policy=Policy(limits=limits))) as url:
+
+        def trickle() -> Iterator[bytes]:
+            for _ in range(100):
+                yield b"a\n"
+                time.sleep(0.05)
+
+        headers = {"Content-Type": "text/plain"}
+        slow = httpx.post(f"{url}/v1/classify/file", content=trickle(), headers=headers, timeout=20)
+        assert (slow.status_code, slow.json()["error"]["code"]) == (408, "body_too_slow")
+        assert httpx.post(f"{url}/v1/classify/file", content=b"a\n", headers=headers).status_code == 200
+
+
+def test_every_get_answers_head_with_its_headers_and_no_body() -> None:
+    with TestClient(create_api(two_models())) as client:
+        for path in (
+            "/",
+            "/health",
+            "/ready",
+            "/info",
+            "/v1/models",
+            "/v1/models/hate",
+            "/metrics",
+            "/docs",
+            "/page.js",
+        ):
+            got, head = client.get(path), client.head(path)
+            assert (head.status_code, head.content) == (200, b""), path
+            assert head.headers["content-type"] == got.headers["content-type"]
+        assert client.head("/v1/classify").status_code == 405
+        assert client.post("/health").headers["allow"] == "GET, HEAD"
