@@ -65,6 +65,42 @@ def test_a_pasted_tweet_gets_both_verdicts_as_the_api_answers_them(page: Page, u
         assert shown(page, task) == answered(url, task, text)
 
 
+NINE = [f"tweet number {n} {'!' * n}" for n in range(9)]
+
+
+def test_nine_pasted_lines_are_asked_about_and_get_a_verdict_each(page: Page, url: str) -> None:
+    page.evaluate("text => navigator.clipboard.writeText(text)", "\n".join(NINE) + "\n\n")
+    tweet(page).press("Control+v")
+    page.get_by_role("button", name="Classify").click()
+    expect(page.get_by_role("status")).to_contain_text("one tweet, or one tweet each?")
+    expect(card(page, "hate").locator("[data-is=label]")).to_have_text("No verdict yet")
+    page.get_by_role("button", name="One tweet a line").click()
+    expect(page.get_by_role("status")).to_have_text("Done. 9 lines have a verdict each.")
+    rows = page.locator("tbody tr").all()
+    data = [
+        post(f"{url}/v1/classify", {"model": task, "input": NINE})["data"] for task in ("hate", "deepfake")
+    ]
+    for place, (row, line) in enumerate(zip(rows, NINE, strict=True)):
+        cells = row.locator("td").all_inner_texts()
+        assert cells[0] == line.strip()
+        assert [cell.split()[0] for cell in cells[1:]] == [found[place]["label"] for found in data]
+
+
+def test_more_lines_than_one_request_takes_are_all_answered(page: Page) -> None:
+    tweet(page).fill("\n".join(f"line {n}" for n in range(70)))
+    page.get_by_role("button", name="Classify").click()
+    page.get_by_role("button", name="One tweet a line").click()
+    expect(page.locator("tbody tr")).to_have_count(70)
+
+
+def test_lines_can_be_one_tweet(page: Page, url: str) -> None:
+    tweet(page).fill("\n".join(NINE))
+    page.get_by_role("button", name="Classify").click()
+    page.get_by_role("button", name="One tweet", exact=True).click()
+    expect(page.get_by_role("status")).to_contain_text("Done.")
+    assert shown(page, "hate") == answered(url, "hate", "\n".join(NINE))
+
+
 def test_a_number_is_written_with_its_meaning(page: Page) -> None:
     classify(page, "no!! abc")  # 2 of 8, at the threshold
     facts = " ".join(card(page, "hate").locator("dl").inner_text().split())

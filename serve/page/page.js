@@ -4,6 +4,7 @@ const byId = (id) => document.getElementById(id);
 let key = ""; // in memory only
 let afterKey = () => {};
 let models = null;
+let most = 1; // texts in one request
 let latest = 0; // of several submissions in flight, only the last one may show its verdicts
 let judged = ""; // the text that the verdicts are of
 
@@ -196,16 +197,59 @@ async function copy(shown, name, text) {
 /* The page */
 
 async function load() {
-  models = (await ask("info")).models;
+  const info = await ask("info");
+  [models, most] = [info.models, info.limits.inputs];
   const known = Object.entries(models);
   byId("verdicts").replaceChildren(...known.map(([name, about]) => cardOf(name, about)));
   byId("limits").replaceChildren(...known.map(([, { question, limits }]) =>
     element("div", "", element("dt", "", question), element("dd", "", limits))));
 }
 
-async function classify() {
+const linesOf = (text) => text.split("\n").map((line) => line.trim()).filter(Boolean);
+
+// A few lines may well be one tweet; of more, whoever pasted them knows.
+function classify() {
   const text = byId("tweet").value.trim();
   if (!text) return say("Paste or type a tweet first.", "bad");
+  const count = linesOf(text).length;
+  byId("lines").hidden = count < 2;
+  byId("lines-told").textContent = `These ${count} lines are`;
+  if (count <= 3) return classifyOne(text);
+  say(`Are these ${count} lines one tweet, or one tweet each? Choose below the text.`);
+  byId("as-each").focus();
+}
+
+async function classifyEach(lines) {
+  const mine = ++latest;
+  const known = Object.entries(models);
+  const found = [];
+  for (let at = 0; at < lines.length; at += most) {
+    say(`Classifying lines ${at + 1} to ${Math.min(at + most, lines.length)} of ${lines.length}…`);
+    const input = lines.slice(at, at + most);
+    const answers = await Promise.all(known.map(([name]) => ask("v1/classify", { model: name, input })));
+    if (mine !== latest) return;
+    found.push(...input.map((line, place) => [line, answers.map(({ data }) => data[place])]));
+  }
+  judged = byId("tweet").value.trim();
+  byId("verdicts").replaceChildren(tableOf(known, found));
+  say(`Done. ${lines.length} lines have a verdict each.`);
+}
+
+function tableOf(known, found) {
+  const box = byId("table").content.cloneNode(true).firstElementChild;
+  const heads = known.map(([, { question }]) => element("th", "", question));
+  box.querySelector("thead tr").append(...heads);
+  box.querySelector("tbody").append(...found.map(([line, items]) =>
+    element("tr", "", element("td", "", line), ...items.map((item, at) => cellOf(known[at][1], item)))));
+  return box;
+}
+
+function cellOf({ labels }, { label, probs, error }) {
+  if (error) return element("td", "bad", error.message);
+  return element("td", label === labels.at(-1) ? "high" : "low", `${label} ${percent(probs[labels.indexOf(label)])}`);
+}
+
+async function classifyOne(text) {
   const mine = ++latest;
   say("Classifying…");
   const known = Object.entries(models);
@@ -233,7 +277,10 @@ function listen() {
   byId("tweet").addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) byId("form").requestSubmit();
   });
+  byId("as-one").addEventListener("click", () => attempt(() => classifyOne(byId("tweet").value.trim())));
+  byId("as-each").addEventListener("click", () => attempt(() => classifyEach(linesOf(byId("tweet").value))));
   byId("tweet").addEventListener("input", () => {
+    byId("lines").hidden = true;
     if (judged && byId("tweet").value.trim() !== judged) say("The verdicts are of the text before you changed it.");
   });
   for (const example of document.querySelectorAll(".examples button")) {
