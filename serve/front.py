@@ -9,6 +9,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve.gate import Gate
+from serve.middleware import http_limits
 
 
 class Front:
@@ -36,5 +37,6 @@ class Front:
 
 
 def middlewares() -> list[Middleware]:
-    """For Ray Serve."""
+    """For Ray Serve, which calls this in each of its processes before it starts an HTTP server there."""
+    http_limits.install()
     return [Middleware(Front)]

