@@ -1,6 +1,7 @@
 """`serve deploy serve/config.yaml`, as the documentation says, against a head with token authentication."""
 
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,32 @@ def status(cluster: Cluster) -> str:
     found = serve(cluster, "status", "--address", cluster.dashboard)
     assert "DEPLOY_FAILED" not in found, found
     return found
+
+
+def test_keys_of_the_command_are_not_lost_on_a_node_without_any(cluster: Cluster, tmp_path: Path) -> None:
+    """First here: a cluster serves one application of ours at a time."""
+    publish(tmp_path / "models", tmp_path / "checkpoint", seed=1)
+    here = {"RAY_ADDRESS": cluster.address, "TWEETELM_API_KEYS": "alice:0123456789abcdefghij"}
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "serve",
+            "--registry",
+            str(tmp_path / "models"),
+            "--port",
+            str(free_ports(1)[0]),
+        ],
+        cwd=ROOT,
+        env=cluster.env | here | {"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 1
+    assert "this node has none, so the replica does not start" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_both_tasks_answer_from_one_replica(url: str) -> None:
