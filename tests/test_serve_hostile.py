@@ -1,6 +1,7 @@
 """No request holds a replica: whatever a body holds, others are answered meanwhile."""
 
 import asyncio
+import itertools
 import json
 import threading
 import time
@@ -11,6 +12,7 @@ import httpx2 as httpx
 import pytest
 from starlette.testclient import TestClient
 
+from benchmarks.hostile import FILE_ROUTE, FILES, JSON, LIMIT, ROUTES, TEXTS, file_body, json_body, text_body
 from serve.api import create_api
 from serve.bounded_json import MOST_PIECES, loads
 from serve.engine import MOST_INPUTS, Engine, Limits
@@ -24,8 +26,9 @@ from tweetelm.encoding import Encoder
 from tweetelm.text import TextConfig
 
 HELD_S = 0.1
-TEXT_ROUTES = ("/v1/classify", "/v1/moderations", "/v1/words", "/models/hate", "/", "/predict")
-MEGABYTE = 1_000_000
+JSON_TYPE = "application/json"
+# White space, and with all defences what is invisible, is left out before anything is cut.
+SHORT = ("space", "lines", "zero width", "right to left", "NUL")
 
 
 class Reader(FakePredictor):
@@ -52,93 +55,52 @@ def watchdog() -> Watchdog:
 @pytest.fixture(scope="module")
 def url(watchdog: Watchdog) -> Iterator[str]:
     with serving(watchdog) as url:
-        httpx.get(f"{url}/health")
-        watchdog.worst_s = 0.0
         yield url
 
 
-def body_of(value: str) -> bytes:
-    return (
-        f'{{"input": {value}, "inputs": {value}}}'.encode()
-        if len(value) < MEGABYTE / 2
-        else f'{{"input": {value}}}'.encode()
-    )
+def post_unheld(
+    watchdog: Watchdog, url: str, path: str, body: bytes, kind: str = JSON_TYPE
+) -> httpx.Response:
+    """The answer, if the event loop was free while it was made. What holds it does so every time; another
+    program's turn does not come three times in a row."""
+    for _ in range(3):
+        watchdog.worst_s = 0.0
+        answer = post(url, path, body, kind)
+        if watchdog.worst_s < HELD_S:
+            return answer
+    raise AssertionError(f"the event loop was held for {watchdog.worst_s:.2f} s")
 
 
-PADDING = ("space", "right to left", "zero width")  # left out, so that little is to be read
-JSON = {
-    "numbers": "[" + "1," * 900_000 + "1]",
-    "lists": "[" + "[]," * 600_000 + "[]]",
-    "objects": "[" + "{}," * 600_000 + "{}]",
-    "texts": "[" + '"a",' * 450_000 + '"a"]',
-    "few numbers": "[" + "1," * 900 + "1]",
-    "pairs": "[" + '["a","b"],' * 150_000 + '["a"]]',
-    "keys": "{" + ",".join(f'"{n}":1' for n in range(150_000)) + "}",
-    "an open string of quotes": '"' + '\\"' * 900_000,
-    "escapes": '"' + "\\u0301" * 300_000 + '"',
-    "brackets": "[" * 1_900_000,
-    "a long number": "9" * 1_900_000,
-    "a long fraction": "0." + "9" * 1_900_000,
-}
-TEXTS = {
-    "marks": "a" + "\u0301\u0316" * 300_000,
-    "entities": "&amp;" * 350_000,
-    "references in references": "&" + "amp;" * 400_000,
-    "emoji": "👩\u200d👩\u200d👧" * 100_000,
-    "zero width": "a" + "\u200b" * 600_000,
-    "right to left": "\u202e\u202b" * 300_000 + "a",
-    "mentions": "@a" * 800_000,
-    "space": "a" + " " * 1_900_000 + "b",
-    "mathematical": "𝐛" * 450_000,
-    "ligatures": "ﬃ" * 600_000,
-}
+def post(url: str, path: str, body: bytes, kind: str = JSON_TYPE) -> httpx.Response:
+    return httpx.post(f"{url}{path}", content=body, headers={"Content-Type": kind}, timeout=60)
 
 
-@pytest.mark.parametrize("path", TEXT_ROUTES)
-@pytest.mark.parametrize("kind", JSON)
-def test_json_of_any_shape_is_refused_at_once(watchdog: Watchdog, url: str, path: str, kind: str) -> None:
-    name = "inputs" if path in ("/models/hate", "/", "/predict") else "input"
-    body = f'{{"{name}": {JSON[kind]}'.encode()[: 2 * MEGABYTE - 1] + b"}"
-    answer = httpx.post(
-        f"{url}{path}", content=body, headers={"Content-Type": "application/json"}, timeout=60
-    )
-    assert answer.status_code < 500
-    assert watchdog.worst_s < HELD_S
+# Every kind, by turns at one route or another; with the slow ones every kind at every route.
+TURNS = list(zip(JSON, itertools.cycle(ROUTES)))
+OTHERS = [pytest.param(*pair, marks=pytest.mark.slow) for pair in itertools.product(JSON, ROUTES)]
 
 
+@pytest.mark.parametrize(("kind", "path"), TURNS + [one for one in OTHERS if one.values not in TURNS])
+def test_json_of_any_shape_is_refused_at_once(watchdog: Watchdog, url: str, kind: str, path: str) -> None:
+    assert post_unheld(watchdog, url, path, json_body(kind, LIMIT, ROUTES[path])).status_code < 500
+
+
+@pytest.mark.parametrize("texts", [1, 32])
 @pytest.mark.parametrize("kind", TEXTS)
-def test_a_text_of_any_kind_is_answered_and_cut(watchdog: Watchdog, url: str, kind: str) -> None:
-    text = TEXTS[kind].encode()[: 2 * MEGABYTE - 100].decode(errors="ignore")
-    for texts in (text, ["a" + text[: len(text) // 32]] * 32):
-        body = json.dumps({"input": texts}, ensure_ascii=False).encode()
-        answer = httpx.post(
-            f"{url}/v1/classify", content=body, headers={"Content-Type": "application/json"}, timeout=60
-        )
-        assert answer.status_code == 200
-        assert all(one["truncated"] == (kind not in PADDING) for one in answer.json()["data"])
-    assert watchdog.worst_s < HELD_S
-
-
-@pytest.mark.parametrize(
-    ("kind", "body"),
-    [
-        ("text/plain", b"\n" * 3 * MEGABYTE),
-        ("text/plain", b"\xff\n" * MEGABYTE),
-        ("application/x-ndjson", b"[1]\n" * MEGABYTE),
-        ("application/x-ndjson", (b"[" + b"[]," * 20_000 + b"[]]\n") * 30),
-        ("text/csv", b"text\n" + b'"' + b"\n" * 3 * MEGABYTE),
-        ("text/csv", b"text,more\n" + b"\n" * 3 * MEGABYTE),
-    ],
-    ids=["newlines", "bytes", "numbers", "lists", "open quote", "empty rows"],
-)
-def test_a_file_of_any_kind_lets_others_in(watchdog: Watchdog, url: str, kind: str, body: bytes) -> None:
-    answer = httpx.post(f"{url}/v1/classify/file", content=body, headers={"Content-Type": kind}, timeout=60)
+def test_a_text_of_any_kind_is_answered_and_cut(watchdog: Watchdog, url: str, kind: str, texts: int) -> None:
+    answer = post_unheld(watchdog, url, "/v1/classify", text_body(kind, LIMIT, "input", texts=texts))
     assert answer.status_code == 200
-    assert len(answer.content) < MEGABYTE
-    assert watchdog.worst_s < HELD_S
+    assert all(one["truncated"] == (kind not in SHORT) for one in answer.json()["data"])
 
 
-@pytest.mark.parametrize("path", TEXT_ROUTES)
+@pytest.mark.parametrize("kind", FILES)
+def test_a_file_of_any_kind_lets_others_in(watchdog: Watchdog, url: str, kind: str) -> None:
+    answer = post_unheld(watchdog, url, FILE_ROUTE, file_body(kind, 3_000_000), FILES[kind][0])
+    assert answer.status_code == 200
+    assert len(answer.content) < 1_000_000
+
+
+@pytest.mark.parametrize("path", ROUTES)
 def test_too_many_texts_are_refused_before_they_are_looked_at(url: str, path: str) -> None:
     for count in (33, 2 * MOST_INPUTS, 20 * MOST_INPUTS):
         texts = ["a"] * count
