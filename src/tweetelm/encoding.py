@@ -14,9 +14,9 @@ from tweetelm.tasks import TASKS, Task
 from tweetelm.text import TextConfig, head, normalise
 
 ENCODING_FILE = "encoding.json"
-CHARACTERS_PER_TOKEN = 32
-"""Characters of a text that are looked at for each token that the model reads. The pieces of a tokenizer are
-shorter; the rest is room for links, entities and white space, which normalization shortens."""
+CHARACTERS_PER_TOKEN, FEWEST_CHARACTERS = 16, 1024
+"""Characters of a text that are looked at for each token that the model reads, and at least. A token of English
+has four, the longest piece of Llama's tokenizer 16; links and entities become shorter by normalization."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Encoder:
     def max_characters(self) -> int:
         """Characters of a text that are looked at: the cost of encoding does not depend on those after
         them."""
-        return CHARACTERS_PER_TOKEN * self.max_tokens
+        return max(FEWEST_CHARACTERS, CHARACTERS_PER_TOKEN * self.max_tokens)
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
         """Normalise, tokenise and cut; an empty text is BOS alone."""

@@ -138,7 +138,7 @@ def _rewrite(text: str, config: TextConfig, *, decoding: bool = True) -> str:
     if config.mask_links:
         text = _LINK.sub("http", text)
     if config.mask_mentions:
-        text = _MENTION.sub("@user", text)
+        text = (_MENTION if text.isascii() else _mention_with_marks()).sub("@user", text)
     return " ".join(text.split())
 
 
@@ -164,9 +164,20 @@ def _bound_marks(text: str) -> str:
 
 @functools.cache
 def _long_runs_of_marks() -> re.Pattern[str]:
+    return re.compile(f"[{_marks()}]{{{MOST_MARKS + 1},}}")
+
+
+@functools.cache
+def _mention_with_marks() -> re.Pattern[str]:
+    """Marks belong to the handle: left behind, each would compose with the mask's last letter in its turn."""
+    return re.compile(rf"@\w[\w{_marks()}]*")
+
+
+@functools.cache
+def _marks() -> str:
+    """Every character that NFC moves or composes with what stands before it."""
     codes = map(chr, range(0x20000))  # the later planes have none; a Tibetan vowel decomposes to two
-    marks = "".join(c for c in codes if unicodedata.combining(unicodedata.normalize("NFD", c)[0]))
-    return re.compile(f"[{marks}]{{{MOST_MARKS + 1},}}")
+    return "".join(c for c in codes if unicodedata.combining(unicodedata.normalize("NFD", c)[0]))
 
 
 def _strip_invisible(text: str) -> str:
