@@ -15,8 +15,8 @@ from tweetelm.text import TextConfig, head, normalise
 
 ENCODING_FILE = "encoding.json"
 CHARACTERS_PER_TOKEN, FEWEST_CHARACTERS = 16, 1024
-"""Characters of a text that are looked at for each token that the model reads, and at least. A token of English
-has four, the longest piece of Llama's tokenizer 16; links and entities become shorter by normalization."""
+"""Characters of a text that are looked at for each token that the model reads, and at least. A token of
+English has four, the longest piece of Llama's tokenizer 16."""
 
 
 @dataclass(frozen=True)
