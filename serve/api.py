@@ -28,9 +28,12 @@ def create_api(engine: Engine, *, policy: Policy | None = None) -> FastAPI:
         policy: who may ask, and for how much.
     """
     policy = policy or Policy()
-    api = FastAPI(title="tweetelm", version=tweetelm.__version__, redoc_url=None, docs_url=None)
+    api = FastAPI(
+        title="tweetelm", version=tweetelm.__version__, redoc_url=None, docs_url=None, openapi_url=None
+    )
     state = api.state
     state.engine, state.policy, state.gate = engine, policy, Gate(engine, policy)
+    state.description = b""
     state.rates, state.files = Rates(policy.limits.texts_per_minute), Counter[str]()
     for ours in (classify, file, words, moderations):
         api.include_router(ours.router, responses=_OURS)

@@ -50,17 +50,22 @@ class Keys:
 
         Raises:
             FileNotFoundError: the file is not there.
-            ValueError: a key is too short, or there is none.
+            ValueError: a key is too short, there is none, or a variable is set to nothing.
         """
+        for variable in (VARIABLE, FILE_VARIABLE):
+            if environment.get(variable) == "":  # a secret that did not arrive must not open the door
+                raise ValueError(f"${variable} is empty; set it, or unset it to let everybody in")
         file = environment.get(FILE_VARIABLE)
-        return cls(environment.get(VARIABLE), Path(file) if file else None)
+        return cls(environment.get(VARIABLE), Path(file).expanduser() if file else None)
 
     @staticmethod
     def first(environment: Mapping[str, str]) -> str:
         """A key that works, for asking one's own service; "" where none is needed."""
         file = environment.get(FILE_VARIABLE)
         listed = environment.get(VARIABLE, "").replace(",", "\n")
-        return next((key for _, key in _entries(listed or (Path(file).read_text() if file else ""))), "")
+        return next(
+            (key for _, key in _entries(listed or (Path(file).expanduser().read_text() if file else ""))), ""
+        )
 
     def name_of(self, authorization: str) -> str | None:
         """The name of the key in a header `Authorization: Bearer KEY`; None if it is not one of ours."""

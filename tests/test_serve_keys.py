@@ -149,6 +149,9 @@ def test_short_and_missing_keys_are_refused_at_the_start(tmp_path: Path) -> None
         Keys(",")
     with pytest.raises(FileNotFoundError):
         Keys.of({"TWEETELM_API_KEYS_FILE": str(tmp_path / "nowhere")})
+    for variable in ("TWEETELM_API_KEYS", "TWEETELM_API_KEYS_FILE"):
+        with pytest.raises(ValueError, match=f"{variable} is empty"):
+            Keys.of({variable: ""})
     assert not Keys.of({}).needed
 
 

@@ -51,6 +51,18 @@ def test_openais_client_gets_all_13_categories_and_hate_by_our_model(moderations
         assert first.category_scores.violence == 0.0
 
 
+def test_openais_client_finds_dated_models_and_retrieves_ours(url: str, moderations: Any) -> None:
+    for model in ("omni-moderation-2024-09-26", "text-moderation-007"):
+        assert moderations.create(input="abc!", model=model).results[0].flagged
+    with openai.OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0) as client:
+        listed = client.models.list().data
+        assert [one.id for one in listed] == ["hate", "deepfake"]
+        assert client.models.retrieve("deepfake") == listed[1]
+        assert listed[0].created == 1795219200  # 2026-11-21, as its card says
+        with pytest.raises(openai.NotFoundError):
+            client.models.retrieve("spam")
+
+
 def test_machine_written_text_is_told_by_a_model_name_of_its_own_and_never_flags(client: TestClient) -> None:
     body = {"input": "ab!!", "model": "tweetelm-all"}
     (result,) = client.post("/v1/moderations", json=body | {"input": "a" * 15 + "!!!"}).json()["results"]

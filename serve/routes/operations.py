@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 import tweetelm
@@ -74,10 +73,14 @@ async def one_model(model: str, ask: Asking) -> dict[str, Any]:
     return _listed(*ask.model(model))
 
 
+@router.get("/openapi.json", include_in_schema=False)
 @router.get("/v1/openapi", include_in_schema=False)
-async def description(request: Request) -> JSONResponse:
-    """The same as /openapi.json, below /v1."""
-    return JSONResponse(request.app.openapi())
+async def description(request: Request) -> Response:
+    """The routes, as OpenAPI; made once, for whoever asks needs no key."""
+    state = request.app.state
+    if not state.description:
+        state.description = json.dumps(request.app.openapi()).encode()
+    return Response(state.description, media_type="application/json")
 
 
 def _listed(name: str, model: "Predictor") -> dict[str, Any]:

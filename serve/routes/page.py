@@ -1,11 +1,12 @@
 """The page at `/` and the description at `/docs`: files from this server alone."""
 
+import functools
 from importlib.resources import files
 from pathlib import Path
 
 from fastapi import APIRouter, Response
 
-_SWAGGER = files("fastapi_swagger") / "resources"
+_SWAGGER = Path(str(files("fastapi_swagger"))) / "resources"
 FOLDER = Path(__file__).parent.parent / "page"
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -16,8 +17,14 @@ HEADERS = {
 router = APIRouter(include_in_schema=False)
 
 
-def _file(name: str, media_type: str) -> Response:
-    return Response((FOLDER / name).read_bytes(), media_type=media_type, headers=HEADERS)
+@functools.cache
+def _read(file: Path) -> bytes:
+    """Once: answers to many callers at a time share it."""
+    return file.read_bytes()
+
+
+def _file(name: str, media_type: str, folder: Path = FOLDER) -> Response:
+    return Response(_read(folder / name), media_type=media_type, headers=HEADERS)
 
 
 @router.get("/")
@@ -52,11 +59,9 @@ async def docs_start() -> Response:
 
 @router.get("/docs/swagger-ui-bundle.js")
 async def docs_script() -> Response:
-    return Response(
-        (_SWAGGER / "swagger-ui-bundle.js").read_bytes(), media_type="text/javascript", headers=HEADERS
-    )
+    return _file("swagger-ui-bundle.js", "text/javascript", _SWAGGER)
 
 
 @router.get("/docs/swagger-ui.css")
 async def docs_style() -> Response:
-    return Response((_SWAGGER / "swagger-ui.css").read_bytes(), media_type="text/css", headers=HEADERS)
+    return _file("swagger-ui.css", "text/css", _SWAGGER)
