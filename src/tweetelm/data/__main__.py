@@ -8,6 +8,8 @@ from pathlib import Path
 
 from tweetelm.data.check import Report, check, lines
 from tweetelm.data.pull import pull
+from tweetelm.files import atomic
+from tweetelm.files.places import expanded
 from tweetelm.tasks import TASKS
 
 
@@ -53,7 +55,7 @@ def _check(task: str, root: str, file: str | None) -> None:
         return
     print("\n".join(lines(report)))
     if file:
-        Path(file).write_text(_json(report) + "\n", encoding="utf-8")
+        atomic.write_text(Path(expanded(file)), _json(report) + "\n")
         print(f"written to {file}")
 
 

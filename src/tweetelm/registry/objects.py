@@ -19,6 +19,7 @@ from tweetelm.storage import ACCESS
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as Objects
 
+PROBE = ".writable"  # an empty file
 PART = 8 << 20  # bytes per request of a large upload
 
 
@@ -48,6 +49,12 @@ class ObjectStore:
 
     def swap(self, name: str, held: Held | None, data: bytes) -> bool:
         return self._write(name, data, "create" if held is None else held.mark)
+
+    def drop(self, name: str, held: Held) -> bool:
+        return self.swap(name, held, b"")
+
+    def probe(self, name: str) -> None:
+        self._write(f"{name}/{PROBE}".lstrip("/"), b"", "overwrite")  # and stays: not all may delete
 
     def folders(self, name: str) -> list[str]:
         import obstore
