@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from tweetelm.at_hand import at_hand
-from tweetelm.storage import is_url
+from tweetelm.files.places import expanded, is_url
 from tweetelm.tasks import Task
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def folder(task: Task, root: str | Path) -> Path:
     if str(root) == SAMPLE:
         return Path(__file__).parent / SAMPLE / task.name
     if not is_url(str(root)):
-        return Path(root) / task.name
+        return Path(expanded(str(root))) / task.name
     try:
         return at_hand(_address(task, root))
     except FileNotFoundError as error:
