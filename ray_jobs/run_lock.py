@@ -1,6 +1,6 @@
 """One command at a time writes to a run's folder, on local and on object storage.
 
-The lock is the file .lock/owner.json in that folder, which names its owner and is only ever replaced by who
+The lock is the file .run/owner.json in that folder, which names its owner and is only ever replaced by who
 has seen what it replaces (`Store.swap`). The owner renews it; an owner that is dead is replaced by the next.
 """
 
@@ -19,7 +19,7 @@ from ray_jobs import lock_owner
 from ray_jobs.lock_owner import Owner, read_owner, this_process
 from tweetelm.registry.store import Held, Store, open_store
 
-LOCK_FILE = ".lock/owner.json"
+LOCK_FILE = ".run/owner.json"
 _ATTEMPTS = 50
 log = logging.getLogger(__name__)
 
