@@ -2,8 +2,8 @@
 
 Rounds of two and of eight commands of the same configuration, and of different ones, on a folder and on a
 local stand-in for S3; and rounds in which the command that trains is killed and the same is typed again. They
-go the way of `python -m ray_jobs.train` (tests/run_commands.py), but for Ray Train: checkpoints are written in
-place of what it does.
+go the way of `python -m ray_jobs.train` (tests/run_commands.py), but for Ray Train: checkpoints are written
+in place of what it does.
 """
 
 import argparse

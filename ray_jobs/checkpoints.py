@@ -63,7 +63,10 @@ def _outlook(folder: str, newest: dict[str, Any] | None) -> str:
 
 def checkpoint_fault(place: str) -> str:
     """What is wrong with a checkpoint's folder or URL; empty if every file is there and complete."""
-    sizes = {name: info.size for name, info in storage.listed(place).items()}
+    try:
+        sizes = {name: info.size for name, info in storage.listed(place).items()}
+    except NotADirectoryError:
+        return "it is a file"
     if not sizes:
         return "it is not there"
     absent = [name for name in (*_WEIGHTS, *_DOCUMENTS) if name not in sizes]
@@ -140,7 +143,8 @@ def _without(snapshot: dict[str, Any], damaged: Iterable[str]) -> dict[str, Any]
 
 def _rebuilt(folder: str) -> dict[str, Any]:
     """The list as the checkpoints themselves tell it: `ray_jobs.worker` writes their metrics into them."""
-    names = {PurePosixPath(path).parts[0] for path in storage.listed(folder)}
+    paths = (PurePosixPath(path).parts for path in storage.listed(folder))
+    names = {parts[0] for parts in paths if len(parts) > 1}
     found: list[tuple[int, dict[str, Any]]] = []
     for name in sorted(names):
         if name.startswith("checkpoint_") and not checkpoint_fault(f"{folder}/{name}"):
