@@ -5,7 +5,6 @@ tensor that is missing, unknown or of another shape is an error that names it.
 """
 
 import logging
-import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import safe_open
+from safetensors.torch import load_file
 
 from .attention import VARLEN
 from .configuration_openelm import OpenELMConfig
@@ -81,16 +81,22 @@ def load_weights(
         setattr(config, key, value)
     _verify(model_class, config, folder, set(new), set(replaced))
     model = model_class.from_pretrained(
-        folder,
+        None if replaced else folder,
+        state_dict=_tensors(folder, set(replaced)) if replaced else None,
         config=config,
         dtype=dtype,
         attn_implementation=VARLEN,
         use_safetensors=True,
         local_files_only=True,
-        key_mapping={f"^{re.escape(name)}$": _UNREAD_HEAD for name in replaced},
     )
     _check_finite(model, folder)
     return model
+
+
+def _tensors(folder: Path, left_out: set[str]) -> dict[str, torch.Tensor]:
+    """A folder's tensors but some: transformers reads a whole folder, or takes tensors."""
+    stored = (load_file(path) for path in weight_files(folder))
+    return {key: tensor for tensors in stored for key, tensor in tensors.items() if key not in left_out}
 
 
 def _check_finite(model: torch.nn.Module, folder: Path) -> None:
