@@ -44,8 +44,10 @@ def leave_out_damaged(folder: str) -> list[str]:
     try:
         snapshot, said = _parse(found, place), []
     except ValueError as error:
-        snapshot, said = _rebuilt(folder), [f"{error}"]
-    faults = {name: checkpoint_fault(f"{folder}/{name}") for name in _names(snapshot)}
+        faults = {name: checkpoint_fault(f"{folder}/{name}") for name in _stored(folder)}
+        snapshot, said = _rebuilt(folder, [name for name, fault in faults.items() if not fault]), [f"{error}"]
+    else:
+        faults = {name: checkpoint_fault(f"{folder}/{name}") for name in _names(snapshot)}
     damaged = {name: fault for name, fault in faults.items() if fault}
     if not said and not damaged:
         return []
@@ -141,20 +143,24 @@ def _without(snapshot: dict[str, Any], damaged: Iterable[str]) -> dict[str, Any]
     }
 
 
-def _rebuilt(folder: str) -> dict[str, Any]:
-    """The list as the checkpoints themselves tell it: `ray_jobs.worker` writes their metrics into them."""
+def _stored(folder: str) -> list[str]:
+    """Names of all checkpoints that are there, listed or not."""
     paths = (PurePosixPath(path).parts for path in storage.listed(folder))
-    names = {parts[0] for parts in paths if len(parts) > 1}
-    found: list[tuple[int, dict[str, Any]]] = []
-    for name in sorted(names):
-        if name.startswith("checkpoint_") and not checkpoint_fault(f"{folder}/{name}"):
-            state = json.loads(storage.read(f"{folder}/{name}/{STATE}") or b"{}")
-            metrics = state.get("metrics")
-            step = state["progress"]["step"]
-            metrics = (
-                metrics if isinstance(metrics, dict) and SCORE in metrics else {"step": step, SCORE: -1.0}
-            )
-            found.append((step, {"version": 0, "checkpoint_dir_name": name, "metrics": metrics}))
+    return sorted({parts[0] for parts in paths if len(parts) > 1 and parts[0].startswith("checkpoint_")})
+
+
+def _entry(name: str, state: bytes) -> tuple[int, dict[str, Any]]:
+    """A checkpoint's step, and what Ray's list says of it; an older tweetelm's tells no score."""
+    values = json.loads(state)
+    step, metrics = values["progress"]["step"], values.get("metrics")
+    if not isinstance(metrics, dict) or SCORE not in metrics:
+        metrics = {"step": step, SCORE: -1.0}
+    return step, {"version": 0, "checkpoint_dir_name": name, "metrics": metrics}
+
+
+def _rebuilt(folder: str, whole: list[str]) -> dict[str, Any]:
+    """The list as whole checkpoints themselves tell it: `ray_jobs.worker` writes their metrics into them."""
+    found = [_entry(name, storage.read(f"{folder}/{name}/{STATE}") or b"{}") for name in whole]
     found.sort(key=lambda pair: pair[0])
     order = sorted(range(len(found)), key=lambda index: (found[index][1]["metrics"][SCORE], index))
     return {

@@ -228,9 +228,10 @@ def library_versions() -> dict[str, str]:
 
 
 def git_state(folder: Path) -> Git | None:
-    """Commit of the checkout around `folder`, and whether files differ from it; None outside a checkout."""
+    """Commit of the checkout around `folder`, and whether files differ from it; None outside a checkout, and
+    in a folder of which that knows no file, such as an unpacked ZIP."""
     commit = _git(folder, "rev-parse", "HEAD")
-    if commit is None:
+    if commit is None or not _git(folder, "ls-files", "."):
         return None
     return Git(commit=commit, dirty=bool(_git(folder, "status", "--porcelain")))
 
@@ -239,7 +240,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
     command = ["git", "-C", str(folder), *arguments]
     try:
         result = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
+    except OSError:  # there is no git, or it cannot be run
         return None
     return result.stdout.strip() if result.returncode == 0 else None
 

@@ -54,7 +54,9 @@ class ObjectStore:
         return self.swap(name, held, b"")
 
     def probe(self, name: str) -> None:
-        self._write(f"{name}/{PROBE}".lstrip("/"), b"", "overwrite")  # and stays: not all may delete
+        file = f"{name}/{PROBE}".lstrip("/")
+        if not self._write(file, b"", "overwrite"):  # and it stays: not all who may write may delete
+            raise FileNotFoundError(f"{self.address(file)} cannot be written: no such bucket")
 
     def folders(self, name: str) -> list[str]:
         import obstore
