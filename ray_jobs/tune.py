@@ -66,15 +66,16 @@ def main() -> int:
 def tune(arguments: Arguments, space: "Space | None" = None) -> int:
     """Search, evaluate and publish the winner, and say what came out. Returns the exit status. `space`: in
     place of the one that is named."""
-    from ray_jobs.cluster import connect  # here, so that --help answers at once
+    from ray_jobs.runs import check_typed_name, hold
+
+    check_typed_name(arguments.config.name)
+    from ray_jobs.cluster import connect  # here, so that the above and --help answer at once
     from ray_jobs.placement import slots
     from ray_jobs.preflight import check_places
-    from ray_jobs.runs import check_typed_name, hold
     from ray_jobs.search import Search, share
     from ray_jobs.spaces import check, find_space
 
     base, space = arguments.config, space or find_space(arguments.space)
-    check_typed_name(base.name)
     check(space, base)
     plan = Search(
         base=base,

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from ray_jobs.checkpoints import SNAPSHOT
+from ray_jobs.cluster import Resources
 from ray_jobs.launch import run
 from ray_jobs.runs import run_folder
 from tests.ray.head import Cluster
 from tests.ray.test_train import (
-    HERE,
     ROOT,
     command,
     configuration,
@@ -67,7 +67,7 @@ def test_a_run_with_damaged_files_ends_as_if_they_were_whole(
     (where / SNAPSHOT).write_bytes((where / SNAPSHOT).read_bytes()[:100])
     (where / last / "model.safetensors").unlink()
     capsys.readouterr()
-    outcome = run(damaged, HERE)
+    outcome = run(damaged, Resources(cpus=2, gpus=0, local=False))  # as the command saw them: one thread
     told = capsys.readouterr().out
     assert f"checkpoint {where}/{last} is damaged (it lacks model.safetensors): left out" in told
     assert "going on from" in told
