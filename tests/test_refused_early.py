@@ -67,10 +67,9 @@ def test_a_name_is_refused_at_the_command_line(module: str, name: str, tmp_path:
 
 def test_a_setting_that_is_no_good_is_one_line(tmp_path: Path) -> None:
     told = run("ray_jobs.train", "--task", "hate", "--optim.lr", "-1")
-    assert (told.returncode, told.stderr) == (
-        2,
-        "error: optim.lr is -1.0; expected a positive number such as 3e-5\n",
-    )
+    assert told.returncode == 2
+    assert "optim.lr is -1.0; expected a positive number" in told.stderr
+    assert "Traceback" not in told.stderr
 
 
 @pytest.mark.parametrize("labels", ["0000", "1111"])
