@@ -17,6 +17,7 @@ from ray_jobs.handover import SCORE, Setup, start_worker
 from ray_jobs.network import ClusterNetwork
 from ray_jobs.orphans import EndWithTheJob
 from ray_jobs.placement import cpus_each, must_wait, scaling, tries
+from ray_jobs.preflight import check_space
 from ray_jobs.runs import claim, run_folder, storage_path
 from ray_jobs.stopping import StopsWhenAsked, Trainer
 from tweetelm.config import TrainConfig
@@ -57,8 +58,22 @@ def run(config: TrainConfig, resources: Resources, prepared: "Prepared | None" =
     from tweetelm.training.setup import prepare
 
     prepared = prepared or prepare(config)
+    see_it_fits(config, prepared)
     train(config, resources, ray.put(prepared))
     return outcome(config, prepared)
+
+
+def see_it_fits(config: TrainConfig, prepared: "Prepared") -> None:
+    """Check the disks, and tell of a classifier that is not kept.
+
+    Raises:
+        OSError: there is no room.
+    """
+    from tweetelm.openelm.accounting import cost
+
+    check_space(config, cost(prepared.shape(config)))
+    if prepared.head:
+        print(f"{config.model.name}: the classifier begins anew: {prepared.head}", flush=True)
 
 
 def train(

@@ -68,11 +68,13 @@ def main() -> int:
 
 def real(arguments: Arguments) -> int:
     """Everything in turn. Returns the exit status."""
-    from ray_jobs.preflight import check_out
+    from ray_jobs.preflight import check_out, check_places
     from ray_jobs.runs import check_typed_name
 
     check_typed_name(arguments.name)
     check_out(str(arguments.out.expanduser().parent), "--out")
+    for task in arguments.tasks:
+        check_places(_base(arguments, task))
     _fetch(arguments)
     results = [_one_task(arguments, task) for task in arguments.tasks]
     atomic.write_text(arguments.out.expanduser(), results_page(results))

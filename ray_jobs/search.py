@@ -16,6 +16,7 @@ from ray_jobs.launch import (
     best_checkpoint,
     outcome,
     score_name,
+    see_it_fits,
     train,
 )
 from ray_jobs.placement import share_cpus, slots
@@ -123,7 +124,12 @@ def _prepare_once(plan: Search) -> Store:
 
     sizes = getattr(plan.space.get("model.name"), "categories", [plan.base.model.name])
     configs = [override(plan.base, {"model.name": size}) for size in sizes]
-    return {preparation_key(config): ray.put(prepare(config)) for config in configs}
+    stored: Store = {}
+    for config in configs:
+        prepared = prepare(config)
+        see_it_fits(config, prepared)
+        stored[preparation_key(config)] = ray.put(prepared)
+    return stored
 
 
 def _look_up(prepared: Store, config: TrainConfig) -> "ray.ObjectRef[Prepared]":

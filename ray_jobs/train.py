@@ -88,12 +88,9 @@ def _train(config: TrainConfig) -> int:
     if config.model.name in PRESETS:
         check_space(config, cost(preset_config(config.model.name)))  # before anything is fetched
     prepared = prepare(config)
-    check_space(config, cost(prepared.shape(config)))
     resources = connect()
     scaling(config, resources)
     print(f"run {config.run_name}: checkpoints and history in {typed(run_folder(config))}", flush=True)
-    if prepared.head:
-        print(prepared.head, flush=True)
     outcome = run(config, resources, prepared=prepared)
     finished = evaluate_and_publish(config, outcome, resources, git_state(Path.cwd()))
     print(summary(config, finished))

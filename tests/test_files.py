@@ -49,7 +49,7 @@ def test_writers_at_the_same_time_never_fail_or_mix(tmp_path: Path) -> None:
     assert [path.name for path in target.parent.iterdir()] == ["file"]
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path: Path) -> None:
     target = tmp_path / "file"
     atomic.write(target, b"old")
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from ray_jobs.checkpoints import SNAPSHOT
-from ray_jobs.cluster import Resources
 from ray_jobs.launch import run
 from ray_jobs.runs import run_folder
 from tests.ray.head import Cluster
 from tests.ray.test_train import (
+    HERE,
     ROOT,
     command,
     configuration,
@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_of_two_commands_in_the_same_second_one_trains(cluster: Cluster, folder: Path) -> None:
-    config = configuration(folder, "twice", workers=1)
+    config = configuration(folder, "twice")
     environment = surroundings(cluster, {})
     started = [
         subprocess.Popen(
@@ -58,16 +58,16 @@ def test_of_two_commands_in_the_same_second_one_trains(cluster: Cluster, folder:
 def test_a_run_with_damaged_files_ends_as_if_they_were_whole(
     cluster: Cluster, driver: Cluster, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = configuration(folder, "twice", workers=1)
+    config = configuration(folder, "twice")
     expected, steps = final(config), progress(config)
     last = Path(last_checkpoint(config).path).name
     shutil.copytree(run_folder(config), tmp_path / "runs" / "twice")
-    damaged = configuration(tmp_path, "twice", workers=1)
+    damaged = configuration(tmp_path, "twice")
     where = Path(run_folder(damaged))
     (where / SNAPSHOT).write_bytes((where / SNAPSHOT).read_bytes()[:100])
     (where / last / "model.safetensors").unlink()
     capsys.readouterr()
-    outcome = run(damaged, Resources(cpus=2, gpus=0, local=False))  # as the command saw them: one thread
+    outcome = run(damaged, HERE)
     told = capsys.readouterr().out
     assert f"checkpoint {where}/{last} is damaged (it lacks model.safetensors): left out" in told
     assert "going on from" in told
@@ -77,7 +77,7 @@ def test_a_run_with_damaged_files_ends_as_if_they_were_whole(
 
 
 def test_a_finished_run_says_where_it_was_published(cluster: Cluster, folder: Path) -> None:
-    config = configuration(folder, "twice", workers=1)
+    config = configuration(folder, "twice")
     line = [*command(config), "--run.registry", str(folder / "an other")]
     began = time.monotonic()
     done = subprocess.run(
