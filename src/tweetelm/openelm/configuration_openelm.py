@@ -10,7 +10,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 from transformers.activations import ACT2FN
 
-_MOST_LAYERS = 1024
+_MOST_LAYERS = 256
 _LIMITS: dict[str, tuple[float, float, bool]] = {  # least, most, whole: far beyond any published decoder
     "vocab_size": (1, 2**24, True),
     "max_context_length": (1, 2**20, True),
