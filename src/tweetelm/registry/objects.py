@@ -145,7 +145,7 @@ def _connect(url: str) -> "Objects":
     try:
         from obstore.store import from_url
     except ImportError as error:
-        raise ValueError(f"a registry at {url} needs obstore: pip install obstore") from error
+        raise ValueError(f"{url} needs obstore: pip install obstore") from error
     with _explained(url):
         return from_url(url)
 
