@@ -288,6 +288,22 @@ def test_outside_a_clone_the_error_says_where_to_go(tmp_path: Path) -> None:
         list(pull(tmp_path))
 
 
+@pytest.mark.parametrize("damaged", [b"", b"outs: 3", b"\xff", b"a: [", b"outs:\n- path: data\n"])
+def test_a_damaged_data_file_is_named(project: Path, damaged: bytes) -> None:
+    (project / "data.dvc").write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"data\.dvc is damaged \(.*git checkout data\.dvc"):
+        list(pull(project))
+
+
+def test_foreign_files_in_a_copied_cache_are_passed_over(project: Path, home: Path) -> None:
+    first = clone(project, "first")
+    list(pull(first))
+    cut_off(home)
+    folder = next((first / ".dvc/cache/files/md5").iterdir())
+    (folder / ".DS_Store").touch()
+    assert "copied 6 of 6 objects" in next(iter(pull(clone(project, "second"), cache=first / ".dvc/cache")))
+
+
 def test_the_pins_are_the_published_revisions_and_data_dvc_has_none() -> None:
     hate, deepfake, data = (yaml.safe_load((ROOT / name).read_text()) for name in LAYOUT[-3:])
     assert hate["deps"][0]["repo"] == {
