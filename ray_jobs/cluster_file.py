@@ -13,6 +13,7 @@ import tyro
 from ray_jobs.cluster_checks import problems
 from ray_jobs.cluster_text import FILL_IN, ClusterFile, Problem, read
 from ray_jobs.console import refuse
+from tweetelm.files import atomic
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ def fill(file: ClusterFile, outputs: str) -> None:
         raise ValueError(
             f"expected a stack's outputs as JSON, got {outputs[:40]!r} ({error}); type: {_filling(file)}"
         ) from None
-    file.path.write_text(file.filled(values), encoding="utf-8")
+    atomic.write_text(file.path, file.filled(values))
 
 
 def store(file: ClusterFile) -> str:

@@ -1,6 +1,8 @@
 """`python -m ray_jobs.evaluate --task hate`: the whole report of a published version, or of a checkpoint."""
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -52,8 +54,8 @@ class Arguments:
 
 def main() -> int:
     """Command line."""
-    arguments = tyro.cli(Arguments, prog="python -m ray_jobs.evaluate", description=Arguments.__doc__)
     with refuse():
+        arguments = tyro.cli(Arguments, prog="python -m ray_jobs.evaluate", description=Arguments.__doc__)
         return evaluate(arguments)
 
 
@@ -66,11 +68,12 @@ def evaluate(arguments: Arguments) -> int:
     disable_progress_bar()
     task, folder = TASKS[arguments.task], _folder(arguments)
     predictor = _predictor(task, folder, arguments)
-    evidence = gather(predictor, folder, arguments)
-    print(evidence.evaluation.summary(), flush=True)
-    attributed = _attributed(folder, evidence) if arguments.probes else []
-    out = arguments.out or Path(f"evaluation-{evidence.evaluation.version or _last(arguments, folder)}")
-    write(evidence, out, _probes(predictor, attributed, evidence) if arguments.probes else ())
+    out = _out(arguments, folder, predictor.version)
+    with _writing(out):
+        evidence = gather(predictor, folder, arguments)
+        print(evidence.evaluation.summary(), flush=True)
+        attributed = _attributed(folder, evidence) if arguments.probes else []
+        write(evidence, out, _probes(predictor, attributed, evidence) if arguments.probes else ())
     if arguments.show_text:
         _print_worst(evidence, attributed)
     print(
@@ -78,6 +81,30 @@ def evaluate(arguments: Arguments) -> int:
         "one prediction per row beside them"
     )
     return 0
+
+
+def _out(arguments: Arguments, folder: Path, version: str | None) -> Path:
+    """Where the report goes."""
+    from tweetelm.files.places import expanded
+
+    if arguments.out is not None:
+        return Path(expanded(str(arguments.out)))
+    return Path(f"evaluation-{version or _last(arguments, folder)}")
+
+
+@contextlib.contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """Be the only command that writes to a folder, which can be written."""
+    from ray_jobs.run_lock import BusyError, locked_folder
+
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked_folder(str(out), "the report"))
+        except BusyError as busy:
+            raise ValueError(f"{busy}; or write elsewhere with --out FOLDER") from busy
+        except OSError as error:
+            raise OSError(f"cannot write {out} ({error}); choose another folder with --out") from error
+        yield
 
 
 def _predictor(task: Task, folder: Path, arguments: Arguments) -> "Predictor":
@@ -119,12 +146,12 @@ def gather(predictor: "Predictor", folder: Path, arguments: Arguments) -> "Evide
 
 def _folder(arguments: Arguments) -> Path:
     from tweetelm.at_hand import at_hand
+    from tweetelm.files.places import expanded, is_url
     from tweetelm.registry import resolve
-    from tweetelm.storage import is_url
 
     if arguments.checkpoint is not None:
         url = is_url(arguments.checkpoint)
-        return at_hand(arguments.checkpoint, _CHECKPOINT) if url else Path(arguments.checkpoint)
+        return at_hand(arguments.checkpoint, _CHECKPOINT) if url else Path(expanded(arguments.checkpoint))
     return resolve(arguments.task, registry=arguments.registry, version=arguments.version)
 
 
@@ -138,7 +165,7 @@ def _card(folder: Path) -> "Card | None":
     from tweetelm.registry.card import Card
 
     file = folder / "card.json"
-    return Card.from_json(file.read_text(encoding="utf-8")) if file.is_file() else None
+    return Card.read(file.read_bytes(), str(file)) if file.is_file() else None
 
 
 def _rival(arguments: Arguments, task: Task, md5: str, rows: int) -> "Rival | None":

@@ -6,6 +6,7 @@ import os
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import ray
 from datasets import DatasetDict
@@ -13,17 +14,21 @@ from datasets import DatasetDict
 from ray_jobs.cluster import Resources
 from ray_jobs.home import Home
 from ray_jobs.launch import Outcome
-from ray_jobs.runs import FINISHED_FILE, Finished, located, run_folder
+from ray_jobs.runs import FINISHED_FILE, SCORES, Finished, run_folder
 from ray_jobs.tasks import local_copy, task_options
 from tweetelm import storage
 from tweetelm.config import TrainConfig
 from tweetelm.data import Provenance, hold_out, load
-from tweetelm.openelm.hub import WEIGHTS, Checkpoint
+from tweetelm.files.places import located
+from tweetelm.openelm.weight_files import weights_sha256
 from tweetelm.precision import use_fast_float32
 from tweetelm.registry import make_card, publish
 from tweetelm.registry.card import Base, Card, Git
 from tweetelm.tasks import TASKS
 from tweetelm.tracking import open_wandb
+
+if TYPE_CHECKING:
+    from tweetelm.training.setup import Prepared
 
 EVALUATION = "evaluation"
 
@@ -45,7 +50,7 @@ def evaluate_and_publish(
     task = ray.remote(**options)(_evaluate_and_publish)
     dataset = hold_out(load(TASKS[config.task], config.data.root), config.data.hold_out)
     start = outcome.prepared
-    base = _base(config, start.base, start.tokenizer)
+    base = _base(config, start)
     origins = Origins(provenance=start.provenance, base=base, git=git)
     registry = located(config.run.registry)
     finished: Finished = ray.get(task.remote(config, outcome.checkpoint, dataset, origins, registry, cpus))
@@ -91,8 +96,7 @@ def _evaluate_and_publish(
         write(
             Evidence(evaluation=evaluation, dataset=dataset, provenance=origins.provenance, card=card), report
         )
-        names = ("macro_f1", "accuracy", "auroc")
-        scores = {split: {k: m[k] for k in names} for split, m in evaluation.metrics.items()}
+        scores = {split: {k: m[k] for k in SCORES} for split, m in evaluation.metrics.items()}
         finished = Finished(run=config.run_name, scores=scores, notices=card.notices)
         _keep(report, f"{run_folder(config)}/{EVALUATION}")
         if config.run.publish:
@@ -125,20 +129,15 @@ def _track(config: TrainConfig, finished: Finished, card: Card, checkpoint: Path
     home.leave()
 
 
-def _base(config: TrainConfig, base: Checkpoint | None, tokenizer: str) -> Base:
+def _base(config: TrainConfig, start: "Prepared") -> Base:
     """What training started from, with hashes of the files themselves."""
-    model = config.model
-    weights = base.folder / WEIGHTS if base else None
-    return Base(
+    model, base = config.model, start.base
+    found = Base(
         name=model.name,
         init="scratch" if model.scratch else "random" if model.random else "pretrained",
         source=(base.repo or str(base.folder)) if base else "none",
         revision=base.commit if base else None,
-        weights_sha256=_sha256(weights) if weights and weights.is_file() else None,
-        tokenizer_sha256=hashlib.sha256(tokenizer.encode()).hexdigest(),
+        weights_sha256=weights_sha256(base.folder) if base and base.folder.is_dir() else None,
+        tokenizer_sha256=hashlib.sha256(start.tokenizer.encode()).hexdigest(),
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return Base(**found, head=start.head) if start.head else found

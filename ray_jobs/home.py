@@ -6,6 +6,8 @@ import tempfile
 from pathlib import Path
 
 from tweetelm import storage
+from tweetelm.files import atomic
+from tweetelm.files.places import is_url
 from tweetelm.tracking import HISTORY
 
 log = logging.getLogger(__name__)
@@ -18,7 +20,7 @@ class Home:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
-        self.elsewhere = storage.is_url(folder)
+        self.elsewhere = is_url(folder)
         self.path = Path(tempfile.mkdtemp(prefix="tweetelm-run-") if self.elsewhere else folder)
 
     def recall(self, step: int) -> None:
@@ -29,7 +31,7 @@ class Home:
         if found is None:
             log.warning("%s is not there: the history begins after step %d", self._history, step)
             return
-        (self.path / HISTORY).write_bytes(found)
+        atomic.write(self.path / HISTORY, found)
 
     def keep(self) -> None:
         """Send the history, before a checkpoint: whoever goes on from that finds every line up to it.

@@ -3,7 +3,6 @@
 import errno
 import logging
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,20 +11,19 @@ from typing import TYPE_CHECKING, Any
 import ray.train
 from ray.train.v2.api.config import LoggingConfig
 
+from ray_jobs.checkpoints import leave_out_damaged
 from ray_jobs.cluster import Resources
 from ray_jobs.handover import SCORE, Setup, start_worker
 from ray_jobs.network import ClusterNetwork
 from ray_jobs.orphans import EndWithTheJob
 from ray_jobs.placement import cpus_each, must_wait, scaling, tries
+from ray_jobs.preflight import check_space
 from ray_jobs.runs import claim, run_folder, storage_path
 from ray_jobs.stopping import StopsWhenAsked, Trainer
-from tweetelm import storage
 from tweetelm.config import TrainConfig
 from tweetelm.tasks import TASKS
-from tweetelm.training.phases import learns_everything
 
 if TYPE_CHECKING:
-    from tweetelm.openelm.accounting import Cost
     from tweetelm.training.setup import Prepared
 
 _COLLECTIVE_TIMEOUT_S = 300
@@ -60,8 +58,22 @@ def run(config: TrainConfig, resources: Resources, prepared: "Prepared | None" =
     from tweetelm.training.setup import prepare
 
     prepared = prepared or prepare(config)
+    see_it_fits(config, prepared)
     train(config, resources, ray.put(prepared))
     return outcome(config, prepared)
+
+
+def see_it_fits(config: TrainConfig, prepared: "Prepared") -> None:
+    """Check the disks, and tell of a classifier that is not kept.
+
+    Raises:
+        OSError: there is no room.
+    """
+    from tweetelm.openelm.accounting import cost
+
+    check_space(config, cost(prepared.shape(config)))
+    if prepared.head:
+        print(f"{config.model.name}: the classifier begins anew: {prepared.head}", flush=True)
 
 
 def train(
@@ -76,6 +88,8 @@ def train(
     OSError also where a disk fills up on the way."""
     logging.getLogger("ray.train").setLevel(logging.WARNING)
     claim(config)
+    for line in leave_out_damaged(run_folder(config)):
+        print(f"{config.run_name}: {line}", flush=True)
     waiting = must_wait(config, resources)
     if waiting and not quiet:
         print(waiting, flush=True)
@@ -127,8 +141,13 @@ def outcome(config: TrainConfig, prepared: "Prepared") -> Outcome:
 def best_checkpoint(config: TrainConfig) -> tuple[str, dict[str, Any]]:
     """The best by validation that a run has kept, and its metrics."""
     score = score_name(config)
-    checkpoint, metrics = max(scored_checkpoints(config), key=lambda pair: pair[1][score])
-    return checkpoint, metrics
+    found = scored_checkpoints(config)
+    if not found:
+        raise ValueError(
+            f"no checkpoint in {run_folder(config)} has a validation score; delete that folder and type the "
+            "command again, which trains anew"
+        )
+    return max(found, key=lambda pair: float(pair[1][score]))
 
 
 def scored_checkpoints(config: TrainConfig) -> list[tuple[str, dict[str, Any]]]:
@@ -151,25 +170,3 @@ def _setup(config: TrainConfig, prepared: "ray.ObjectRef[Prepared]", quiet: bool
         live=os.isatty(1),
         quiet=quiet,
     )
-
-
-def check_space(config: TrainConfig, size: "Cost") -> None:
-    """See that local storage has room for the checkpoints that a run keeps.
-
-    Raises:
-        OSError: it has not.
-    """
-    place = storage_path(config)
-    if storage.is_url(place):
-        return
-    folder = Path(place)
-    while not folder.exists():
-        folder = folder.parent
-    learning = size.parameters if learns_everything(config) else 0
-    needed = 4 * (4 * size.parameters + 8 * learning)  # best two, last, and one being written
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise OSError(
-            f"{folder} has {free / 1e9:.1f} GB free; checkpoints of this run need up to "
-            f"{needed / 1e9:.1f} GB. Free some space or choose another place with --run.storage"
-        )

@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import asdict, dataclass
+from types import NoneType
 from typing import Any
 
 from ray.tune.schedulers import AsyncHyperBandScheduler
 
 from tweetelm import storage
+from tweetelm.files.json_file import check_fields, parse_object
 
 # Not beside Tune's own files: restoring, it copies each .json there, and writes that old copy back later.
 PRUNED_FILE = "pruning/rungs.json"
@@ -79,5 +81,16 @@ def pruned_trials(path: str) -> dict[str, Pruned]:
 
 
 def _load(path: str) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(storage.read(path) or b"{}")
+    found = storage.read(path)
+    if found is None:
+        return {}
+    remedy = "delete it and type the command again: the search prunes by what its trials report from then on"
+    document = parse_object(found, path, remedy, {"rungs": list, "pruned": dict})
+    try:
+        for milestone, scores in document["rungs"]:
+            check_fields({"epoch": milestone, **scores}, dict.fromkeys(["epoch", *scores], (float, NoneType)))
+        for reason in document["pruned"].values():
+            Pruned(**reason)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is damaged ({error}); {remedy}") from error
     return document

@@ -5,6 +5,7 @@ winners with several seeds, and writes the table. Needs the internet once, and h
 """
 
 import dataclasses
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +21,7 @@ from tweetelm.config import (
     TrackingConfig,
     TrainConfig,
 )
+from tweetelm.files import atomic
 from tweetelm.tasks import TASKS, TaskName
 from tweetelm.text import TextConfig
 
@@ -59,26 +61,32 @@ class Arguments:
 
 def main() -> int:
     """Command line."""
-    arguments = tyro.cli(Arguments, prog="python -m ray_jobs.real", description=Arguments.__doc__)
     with refuse():
+        arguments = tyro.cli(Arguments, prog="python -m ray_jobs.real", description=Arguments.__doc__)
         return real(arguments)
 
 
 def real(arguments: Arguments) -> int:
     """Everything in turn. Returns the exit status."""
+    from ray_jobs.preflight import check_out, check_places
+    from ray_jobs.runs import check_typed_name
+
+    check_typed_name(arguments.name)
+    check_out(str(arguments.out.expanduser().parent), "--out")
+    for task in arguments.tasks:
+        check_places(_base(arguments, task))
     _fetch(arguments)
     results = [_one_task(arguments, task) for task in arguments.tasks]
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(results_page(results), encoding="utf-8")
-    print(
-        f"\nresults are in {arguments.out}; serve them: python -m serve --registry {arguments.run.registry}"
-    )
+    atomic.write_text(arguments.out.expanduser(), results_page(results))
+    registry = shlex.quote(arguments.run.registry)
+    print(f"\nresults are in {arguments.out}; serve them: python -m serve --registry {registry}")
     return 0
 
 
 def _fetch(arguments: Arguments) -> None:
     """Both datasets and all checkpoints, verified before anything is trained."""
     from tweetelm.data.pull import pull
+    from tweetelm.files.places import expanded
     from tweetelm.openelm.inspection import inspect
     from tweetelm.training.setup import named
 
@@ -86,8 +94,8 @@ def _fetch(arguments: Arguments) -> None:
         for line in pull(Path.cwd()):
             print(line, flush=True)
     for size in arguments.sizes:
-        tokenizer = named(arguments.tokenizer) if arguments.tokenizer else None
-        print(inspect(named(size), tokenizer=tokenizer), flush=True)
+        tokenizer = named(expanded(arguments.tokenizer)) if arguments.tokenizer else None
+        print(inspect(named(expanded(size)), tokenizer=tokenizer), flush=True)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -16,11 +16,12 @@ from ray_jobs.launch import (
     best_checkpoint,
     outcome,
     score_name,
+    see_it_fits,
     train,
 )
 from ray_jobs.placement import share_cpus, slots
 from ray_jobs.pruning import PRUNED_FILE, Pruner, pruned_trials
-from ray_jobs.runs import storage_path
+from ray_jobs.runs import hold, storage_path
 from ray_jobs.spaces import Space, as_grid, grid_size, most_epochs, plain
 from ray_jobs.speed import measure_speeds
 from ray_jobs.stopping import EndWhenTrialsHaveLeft, signals_stop_trials
@@ -123,7 +124,12 @@ def _prepare_once(plan: Search) -> Store:
 
     sizes = getattr(plan.space.get("model.name"), "categories", [plan.base.model.name])
     configs = [override(plan.base, {"model.name": size}) for size in sizes]
-    return {preparation_key(config): ray.put(prepare(config)) for config in configs}
+    stored: Store = {}
+    for config in configs:
+        prepared = prepare(config)
+        see_it_fits(config, prepared)
+        stored[preparation_key(config)] = ray.put(prepared)
+    return stored
 
 
 def _look_up(prepared: Store, config: TrainConfig) -> "ray.ObjectRef[Prepared]":
@@ -143,16 +149,15 @@ def _tuner(plan: Search, resources: Resources, prepared: Store) -> tune.Tuner:
         config = trial_config(base, plain(sample), tune.get_context().get_trial_id())
         callbacks = [TuneReportCallback()]
         try:
-            train(config, resources, _look_up(prepared, config), callbacks=callbacks, quiet=True)
+            with hold(config, under=search_name(base)):
+                train(config, resources, _look_up(prepared, config), callbacks=callbacks, quiet=True)
         except KeyboardInterrupt:  # the search is stopped: to end here would end the trial
             threading.Event().wait()
 
     trainable = tune.with_resources(one_trial, {"memory": _TRIAL_MEMORY})
     space = as_grid(plan.space) if plan.propose == "grid" else plan.space
     if tune.Tuner.can_restore(plan.folder):
-        return tune.Tuner.restore(
-            plan.folder, trainable=trainable, param_space=space, resume_unfinished=True, restart_errored=True
-        )
+        return _restored(plan, trainable, space)
     return tune.Tuner(
         trainable,
         param_space=space,
@@ -168,6 +173,20 @@ def _tuner(plan: Search, resources: Resources, prepared: Store) -> tune.Tuner:
             verbose=0,
         ),
     )
+
+
+def _restored(plan: Search, trainable: Any, space: Any) -> tune.Tuner:
+    """The search as Ray Tune left it, in files of its own."""
+    try:
+        return tune.Tuner.restore(
+            plan.folder, trainable=trainable, param_space=space, resume_unfinished=True, restart_errored=True
+        )
+    except Exception as error:  # whatever unpickling raises
+        raise ValueError(
+            f"the search in {plan.folder} cannot go on: Ray Tune's files there are damaged "
+            f"({type(error).__name__}: {error}); delete that folder and type the command again, or give this "
+            "search another --name"
+        ) from error
 
 
 def _tune_config(plan: Search) -> tune.TuneConfig:

@@ -3,6 +3,7 @@
 The same command again resumes what was interrupted, or says that it is done.
 """
 
+import contextlib
 import csv
 import dataclasses
 import io
@@ -42,15 +43,19 @@ class Arguments:
 
 def main() -> int:
     """Command line."""
-    arguments = tyro.cli(Arguments, prog="python -m ray_jobs.seeds", description=Arguments.__doc__)
     with refuse():
+        arguments = tyro.cli(Arguments, prog="python -m ray_jobs.seeds", description=Arguments.__doc__)
         return seeds(arguments)
 
 
 def seeds(arguments: Arguments) -> int:
     """Run every seed that has not been run, and say what came out. Returns the exit status."""
-    from ray_jobs.runs import run_folder, storage_path
+    from ray_jobs.preflight import check_out
+    from ray_jobs.runs import check_typed_name, run_folder, storage_path
 
+    check_typed_name(arguments.config.name)
+    if arguments.out is not None:
+        check_out(arguments.out, "--out")
     spread, notices = train_seeds(arguments.config, arguments.seeds)
     print(table(spread, notices))
     runs = [run_folder(with_seed(arguments.config, seed)) for seed in range(arguments.seeds)]
@@ -70,16 +75,18 @@ def train_seeds(config: TrainConfig, count: int) -> tuple[dict[str, Any], list[s
         ValueError: fewer than two seeds, or a seed's name belongs to another run.
     """
     from ray_jobs.cluster import connect  # first: it sets what Ray reads when it is imported
-    from ray_jobs.runs import already_finished, claim
+    from ray_jobs.runs import already_finished, claim, hold
 
     if count < 2:
         raise ValueError(f"--seeds is {count}; a spread needs at least 2")
     runs = [with_seed(config, seed) for seed in range(count)]
-    for one in runs:
-        claim(one)  # refuses another configuration under this name
-    missing = [one for one in runs if already_finished(one) is None]
-    if missing:
-        _train(missing, connect())
+    with contextlib.ExitStack() as locks:
+        for one in runs:
+            locks.enter_context(hold(one))  # refuses another configuration under this name
+            claim(one)
+        missing = [one for one in runs if already_finished(one) is None]
+        if missing:
+            _train(missing, connect())
     results = [finished for one in runs if (finished := already_finished(one))]
     return spreads([finished.scores for finished in results]), results[0].notices
 
@@ -166,9 +173,15 @@ def _probabilities(place: str) -> list[str]:
     found = storage.read(place)
     if found is None:
         raise FileNotFoundError(f"{place} is not there; delete the run's finished.json and type this again")
-    reader = csv.DictReader(io.StringIO(found.decode(), newline=""))
-    positive = [name for name in reader.fieldnames or [] if name not in ("row", "predicted")][-1]
-    return [f"{float(line[positive]):.6f}" for line in reader]
+    try:
+        reader = csv.DictReader(io.StringIO(found.decode(), newline=""), strict=True)
+        positive = [name for name in reader.fieldnames or [] if name not in ("row", "predicted")][-1]
+        return [f"{float(line[positive]):.6f}" for line in reader]
+    except (ValueError, IndexError, TypeError, csv.Error) as error:
+        raise ValueError(
+            f"{place} is damaged ({type(error).__name__}: {error}); delete the run's "
+            "finished.json and type this again"
+        ) from error
 
 
 if __name__ == "__main__":

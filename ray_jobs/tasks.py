@@ -10,6 +10,7 @@ from ray_jobs.cluster import Resources
 from ray_jobs.placement import on_gpu
 from tweetelm import storage
 from tweetelm.config import TrainConfig
+from tweetelm.files.places import is_url
 
 
 def task_options(config: TrainConfig, resources: Resources) -> tuple[dict[str, Any], int]:
@@ -23,7 +24,7 @@ def task_options(config: TrainConfig, resources: Resources) -> tuple[dict[str, A
 @contextlib.contextmanager
 def local_copy(checkpoint: str) -> Iterator[Path]:
     """A checkpoint's folder on this machine, fetched for the time being if it is elsewhere."""
-    if not storage.is_url(checkpoint):
+    if not is_url(checkpoint):
         yield Path(checkpoint)
         return
     from tweetelm.training.state import (

@@ -6,16 +6,12 @@ The same command again resumes an interrupted run, or says that it is done.
 import dataclasses
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
 
 from ray_jobs.console import refuse, typed
 from tweetelm.config import TrainConfig
-from tweetelm.tasks import TASKS
-
-if TYPE_CHECKING:
-    from ray_jobs.runs import Finished
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,35 +28,66 @@ class Arguments:
 
 def main() -> int:
     """Command line."""
-    arguments = tyro.cli(Arguments, prog="python -m ray_jobs.train", description=Arguments.__doc__)
     with refuse():
+        arguments = tyro.cli(Arguments, prog="python -m ray_jobs.train", description=Arguments.__doc__)
         return train(arguments.config, plan_only=arguments.plan)
 
 
 def train(config: TrainConfig, *, plan_only: bool = False) -> int:
     """Train, evaluate, publish and say what came out. Returns the exit status."""
-    from ray_jobs.runs import already_finished, check_name, run_folder
+    from ray_jobs.runs import check_typed_name, hold
 
-    if not plan_only and check_name(config) and (done := already_finished(config)):
-        print(f"{config.run_name} is finished already: nothing to train")
-        print(summary(config, done))
+    check_typed_name(config.name)
+    if plan_only:
+        print(_plan(config))
         return 0
-    from ray_jobs.cluster import connect, survey  # here: this takes seconds, and the above answers at once
-    from ray_jobs.finish import evaluate_and_publish
-    from ray_jobs.launch import check_space, run
-    from ray_jobs.placement import scaling
+    if _told_before(config):
+        return 0
+    with hold(config):
+        return 0 if _told_before(config) else _train(config)  # another command may just have ended
+
+
+def _told_before(config: TrainConfig) -> bool:
+    """Whether the run was carried to its end before; if so, its result is printed again."""
+    from ray_jobs.runs import already_finished, check_name
+    from ray_jobs.summary import summary
+
+    if not check_name(config) or not (done := already_finished(config)):
+        return False
+    print(f"{config.run_name} is finished already: nothing to train")
+    print(summary(config, done))
+    return True
+
+
+def _plan(config: TrainConfig) -> str:
+    from ray_jobs.cluster import survey
     from ray_jobs.planning import describe_plan
+    from tweetelm.training.setup import prepare
+
+    return describe_plan(config, prepare(config, weights=False), survey())
+
+
+def _train(config: TrainConfig) -> int:
+    from ray_jobs.preflight import (
+        check_places,
+        check_space,
+    )  # here: it takes seconds, the above answers at once
+
+    check_places(config)
+    from ray_jobs.cluster import connect
+    from ray_jobs.finish import evaluate_and_publish
+    from ray_jobs.launch import run
+    from ray_jobs.placement import scaling
+    from ray_jobs.runs import run_folder
+    from ray_jobs.summary import summary
     from tweetelm.openelm.accounting import cost
     from tweetelm.openelm.presets import PRESETS, preset_config
     from tweetelm.registry import git_state
     from tweetelm.training.setup import prepare
 
     if config.model.name in PRESETS:
-        check_space(config, cost(preset_config(config.model.name)))
-    prepared = prepare(config, weights=not plan_only)
-    if plan_only:
-        print(describe_plan(config, prepared, survey()))
-        return 0
+        check_space(config, cost(preset_config(config.model.name)))  # before anything is fetched
+    prepared = prepare(config)
     resources = connect()
     scaling(config, resources)
     print(f"run {config.run_name}: checkpoints and history in {typed(run_folder(config))}", flush=True)
@@ -68,28 +95,6 @@ def train(config: TrainConfig, *, plan_only: bool = False) -> int:
     finished = evaluate_and_publish(config, outcome, resources, git_state(Path.cwd()))
     print(summary(config, finished))
     return 0
-
-
-def summary(config: TrainConfig, finished: "Finished") -> str:
-    """The results table, where things are, and the next commands to type."""
-    task = TASKS[config.task]
-    lines = ["", *(f"! {notice}" for notice in finished.notices)]
-    lines.append(f"{'split':<12} {'macro-F1':>9} {'accuracy':>9} {'AUROC':>9}")
-    for split, scores in finished.scores.items():
-        values = (scores[key] for key in ("macro_f1", "accuracy", "auroc"))
-        lines.append(f"{split:<12} " + " ".join(f"{'-' if v is None else f'{v:.4f}':>9}" for v in values))
-    if finished.version:
-        state = "now served" if finished.promoted else f"stored, not promoted: {finished.reason}"
-        place = f"{config.run.registry}/{task.name}/versions/{finished.version}"
-        lines += [f"published    {place} ({state})", "next:"]
-        lines += [
-            f"  python -m ray_jobs.evaluate --task {task.name} --version {finished.version}",
-            f"  python -m tweetelm.registry show {task.name}",
-            f"  python -m serve --registry {config.run.registry}",
-        ]
-    else:
-        lines.append(f"not published; the best checkpoint is in {config.run.storage}/{config.run_name}")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

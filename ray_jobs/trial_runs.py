@@ -1,7 +1,7 @@
 """The training runs of a search: how a trial's is called and configured, and what it came to."""
 
 import dataclasses
-import json
+import logging
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -12,7 +12,10 @@ from ray_jobs.pruning import Pruned
 from ray_jobs.spaces import plain
 from ray_jobs.trials import Trial
 from tweetelm.config import TrainConfig
+from tweetelm.files.json_file import parse_object
 from tweetelm.overrides import override
+
+log = logging.getLogger(__name__)
 
 
 def search_name(base: TrainConfig) -> str:
@@ -88,4 +91,14 @@ def _reports(result: Any) -> list[dict[str, Any]]:
     if not result.filesystem.get_file_info(path).is_file:
         return []
     with result.filesystem.open_input_stream(path) as file:
-        return [json.loads(line) for line in file.readall().splitlines()]
+        lines = file.readall().splitlines()
+    return [report for line in lines if (report := _report(line, path)) is not None]
+
+
+def _report(line: bytes, path: str) -> dict[str, Any] | None:
+    """None, and a warning, for a line that was cut off when its process was killed."""
+    try:
+        return parse_object(line, path, "this report of the trial is left out")
+    except ValueError as error:
+        log.warning("%s", error)
+        return None

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tweetelm import storage
+from tweetelm.files.json_file import check_fields, parse_object
+from tweetelm.files.names import printable
 
 Prefer = Literal["quality", "cost"]
 Propose = Literal["random", "grid", "optuna"]
@@ -70,11 +72,20 @@ def load_result(path: str) -> SearchResult | None:
     found = storage.read(path)
     if found is None:
         return None
-    document = json.loads(found)
-    trials = [
-        Trial(**{**trial, "curve": tuple((e, s) for e, s in trial["curve"])}) for trial in document["trials"]
-    ]
-    return SearchResult(trials=tuple(trials), winner=document["winner"], speeds=document["speeds"])
+    remedy = "delete it and type the command again: the search is ended anew from its trials"
+    document = parse_object(found, path, remedy, {"trials": list, "winner": str, "speeds": dict})
+    try:
+        trials = tuple(_trial(values) for values in document["trials"])
+        if document["winner"] not in [trial.run for trial in trials]:
+            raise ValueError("none of its trials is the winner")
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path} is damaged ({type(error).__name__}: {error}); {remedy}") from error
+    return SearchResult(trials=trials, winner=document["winner"], speeds=document["speeds"])
+
+
+def _trial(values: dict[str, Any]) -> Trial:
+    check_fields(values, {"run": str, "sample": dict, "epochs": float, "curve": list})
+    return Trial(**{**values, "curve": tuple((float(e), float(s)) for e, s in values["curve"])})
 
 
 def choose(trials: Sequence[Trial], speeds: Mapping[str, float], prefer: Prefer, tolerance: float) -> Trial:
@@ -121,4 +132,4 @@ def best_first(trials: Sequence[Trial]) -> list[Trial]:
 
 def show(value: Any) -> str:
     """A sampled value in two digits."""
-    return f"{value:.2g}" if isinstance(value, float) else str(value)
+    return f"{value:.2g}" if isinstance(value, float) else printable(value)

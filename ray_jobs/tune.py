@@ -6,7 +6,7 @@ The same command again resumes an interrupted search, or says that it is done.
 import dataclasses
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -58,18 +58,21 @@ class Arguments:
 
 def main() -> int:
     """Command line."""
-    arguments = tyro.cli(Arguments, prog="python -m ray_jobs.tune", description=Arguments.__doc__)
     with refuse():
+        arguments = tyro.cli(Arguments, prog="python -m ray_jobs.tune", description=Arguments.__doc__)
         return tune(arguments)
 
 
 def tune(arguments: Arguments, space: "Space | None" = None) -> int:
     """Search, evaluate and publish the winner, and say what came out. Returns the exit status. `space`: in
     place of the one that is named."""
-    from ray_jobs.cluster import Resources, connect, survey  # here, so that --help answers at once
+    from ray_jobs.runs import check_typed_name, hold
+
+    check_typed_name(arguments.config.name)
+    from ray_jobs.cluster import connect  # here, so that the above and --help answer at once
     from ray_jobs.placement import slots
+    from ray_jobs.preflight import check_places
     from ray_jobs.search import Search, share
-    from ray_jobs.search_planning import Price, describe_search
     from ray_jobs.spaces import check, find_space
 
     base, space = arguments.config, space or find_space(arguments.space)
@@ -83,23 +86,38 @@ def tune(arguments: Arguments, space: "Space | None" = None) -> int:
         prefer=arguments.prefer,
         tolerance=arguments.tolerance,
     )
-    if not arguments.plan and _told_before(plan):
-        return 0
-    resources = survey() if arguments.plan else connect()
-    if arguments.plan and arguments.gpus is not None:
-        resources = Resources(cpus=resources.cpus, gpus=arguments.gpus, local=True)
-    most = min(slots(base, resources), plan.trials)
-    plan = share(plan, min(arguments.concurrent or most, most), resources)
     if arguments.plan:
-        price = Price(per_hour=arguments.price_per_hour, tflops=arguments.tflops)
-        print(describe_search(plan, resources, price))
+        return _describe(arguments, plan)
+    if _told_before(plan):
         return 0
-    return _search(plan, resources)
+    with hold(dataclasses.replace(base, name=plan.name), **search_identity(plan)):
+        if _told_before(plan):  # another command may just have ended
+            return 0
+        check_places(base)
+        resources = connect()
+        most = min(slots(base, resources), plan.trials)
+        return _search(share(plan, min(arguments.concurrent or most, most), resources), resources)
+
+
+def _describe(arguments: Arguments, plan: "Search") -> int:
+    from ray_jobs.cluster import Resources, survey
+    from ray_jobs.placement import slots
+    from ray_jobs.search import share
+    from ray_jobs.search_planning import Price, describe_search
+
+    resources = survey()
+    if arguments.gpus is not None:
+        resources = Resources(cpus=resources.cpus, gpus=arguments.gpus, local=True)
+    most = min(slots(plan.base, resources), plan.trials)
+    plan = share(plan, min(arguments.concurrent or most, most), resources)
+    price = Price(per_hour=arguments.price_per_hour, tflops=arguments.tflops)
+    print(describe_search(plan, resources, price))
+    return 0
 
 
 def _search(plan: "Search", resources: "Resources") -> int:
     from ray_jobs.finish import evaluate_and_publish
-    from ray_jobs.runs import claim
+    from ray_jobs.runs import claim, hold
     from ray_jobs.search import RESULT_FILE, search
     from ray_jobs.search_report import write_report
     from tweetelm.registry import git_state
@@ -111,7 +129,8 @@ def _search(plan: "Search", resources: "Resources") -> int:
     )
     claim(dataclasses.replace(plan.base, name=plan.name), **search_identity(plan))
     result, config, outcome = search(plan, resources)
-    finished = evaluate_and_publish(config, outcome, resources, git_state(Path.cwd()))
+    with hold(config, under=plan.name):
+        finished = evaluate_and_publish(config, outcome, resources, git_state(Path.cwd()))
     report = write_report(plan, result, finished.notices)
     result.save(f"{plan.folder}/{RESULT_FILE}")
     print(_told(plan, result, config, finished, report))
@@ -121,14 +140,14 @@ def _search(plan: "Search", resources: "Resources") -> int:
 def _told(
     plan: "Search", result: "SearchResult", config: TrainConfig, finished: "Finished", report: str
 ) -> str:
-    from ray_jobs.train import summary
+    from ray_jobs.summary import summary
     from ray_jobs.trials import table
 
     trials = table(result.trials, TASKS[plan.base.task].metric, result.winner)
     return f"{trials}\nreport       {typed(report)}\n{summary(config, finished)}"
 
 
-def search_identity(plan: "Search") -> dict[str, object]:
+def search_identity(plan: "Search") -> dict[str, Any]:
     """What makes a search itself, beside the settings that its trials share."""
     from ray_jobs.spaces import describe
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import ray
 import ray.train
@@ -116,14 +117,18 @@ class Reporter:
             **scores,
         }
         metrics[SCORE] = scores.get(f"validation_{TASKS[self.config.task].metric}", -1.0)
-        checkpoint = self._save() if self.leads else None
+        checkpoint = self._save(metrics) if self.leads else None
         mode = CheckpointUploadMode.SYNC if leaving else CheckpointUploadMode.ASYNC
         ray.train.report(metrics, checkpoint=checkpoint, checkpoint_upload_mode=mode)
 
-    def _save(self) -> Checkpoint:
+    def _save(self, metrics: dict[str, Any]) -> Checkpoint:
         folder = Path(tempfile.mkdtemp(prefix="tweetelm-"))  # Ray deletes it when it is uploaded
         config = self.config
-        self.state.save(folder, {"identity": identity(config), "data": self.prepared.provenance.md5})
+        told = {
+            name: value for name, value in metrics.items() if name != "seconds"
+        }  # see ray_jobs.checkpoints
+        extra = {"identity": identity(config), "data": self.prepared.provenance.md5, "metrics": told}
+        self.state.save(folder, extra)
         tokenizer_file = folder / "tokenizer.json"
         tokenizer_file.write_text(self.prepared.tokenizer, encoding="utf-8")
         tokenizer = load_tokenizer(tokenizer_file)

@@ -13,6 +13,7 @@ from tweetelm.data.__main__ import main
 from tweetelm.data.check import Finding, Report, check, words
 from tweetelm.data.damage import DAMAGE
 from tweetelm.data.documented import DOCUMENTED
+from tweetelm.data.files import FILES
 from tweetelm.data.provenance import folder_md5
 from tweetelm.tasks import DEEPFAKE, HATE, SYNTHETIC_NOTICE, TASKS
 from tweetelm.text import TextConfig
@@ -97,6 +98,10 @@ BAD_DEEPFAKE: list[tuple[str, bytes | None, str]] = [
     ("test.csv", HEADER + ROW + b"bob;\0;bot;rnn\n", r"test.csv, line 3: has a NUL"),
     ("test.csv", HEADER + ROW + b"\n", r"test.csv, row 2 \(line 3\): has 0 fields"),
     ("test.csv", HEADER, r"test.csv has a header and no rows"),
+    ("train.csv", HEADER + ROW + b"bob;x;bot;gp", r"train.csv, line 3: no newline at the end; .*cut off"),
+    ("train.csv", HEADER + ROW + b"bob;x;bo", r"train.csv, line 3: no newline at the end"),
+    ("train.csv", HEADER + ROW + b'bob;"x', r"train.csv, line 3: no newline at the end"),
+    ("train.csv", HEADER[:-1], r"train.csv, line 1: no newline at the end"),
     ("test.csv", None, r"test.csv is not there; .*--data.root sample"),
 ]
 
@@ -148,7 +153,7 @@ def test_a_folder_hash_is_the_md5_of_dvcs_listing(tmp_path: Path) -> None:
     (tmp_path / "b/x").write_bytes(b"hello\n")
     (tmp_path / "b.txt").write_bytes(b"")
     # printf '[{"md5": "…", "relpath": "b.txt"}, {"md5": "…", "relpath": "b/x"}]' | md5sum
-    assert folder_md5(tmp_path) == "d4db7959fc3bee721263534c64705742.dir"
+    assert folder_md5(tmp_path, ["b/x", "b.txt", "not-there"]) == "d4db7959fc3bee721263534c64705742.dir"
 
 
 def tweets(train: list[tuple[str, int]], validation: list[str], test: list[str]) -> DatasetDict:
@@ -310,7 +315,7 @@ def test_the_command_prints_the_report_and_writes_it_as_json(
     assert "human 1 (50.0%), rnn 1 (50.0%)" in printed
     report = json.loads(file.read_text("utf-8"))
     assert report["splits"]["train"]["groups"] == {"human": 1, "rnn": 1}
-    assert report["provenance"]["md5"] == folder_md5(root / "deepfake")
+    assert report["provenance"]["md5"] == folder_md5(root / "deepfake", FILES["deepfake"])
     known = ("identical: also in train", "test")
     finding = next(f for f in report["findings"] if (f["what"], f["where"]) == known)
     assert finding == {

@@ -117,7 +117,7 @@ def pin(file: Path, folder: Path, revision: str | None = None) -> None:
     stage = yaml.safe_load(file.read_text())
     del stage["md5"]  # the checksum of the file itself; DVC does without
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
-    stage["outs"][0] |= {"md5": folder_md5(folder), "size": sum(sizes), "nfiles": len(sizes)}
+    stage["outs"][0] |= {"md5": folder_md5(folder, content(folder)), "size": sum(sizes), "nfiles": len(sizes)}
     if revision:
         stage["deps"][0]["repo"]["rev_lock"] = revision
     file.write_text(yaml.safe_dump(stage))
@@ -166,6 +166,56 @@ def test_a_copied_cache_serves_a_clone_that_has_no_network(project: Path, tmp_pa
     )
     assert content(tmp_path / "second/data") == content(expected(tmp_path))
     assert content(seed) == before
+
+
+def without_git(project: Path, name: str) -> Path:
+    """What a ZIP of the repository unpacks to."""
+    folder = clone(project, name)
+    shutil.rmtree(folder / ".git")
+    return folder
+
+
+def test_a_zip_of_the_repository_gets_the_data(project: Path, tmp_path: Path, home: Path) -> None:
+    first = without_git(project, "first")
+    assert list(pull(first))[-1].startswith(f"{first / 'data'} is what data.dvc says")
+    cut_off(home)
+    second = without_git(project, "second")
+    assert list(pull(second, cache=first / ".dvc/cache"))[-1].startswith(f"{second / 'data'} is what")
+    assert content(second / "data") == content(expected(tmp_path))
+
+
+def test_foreign_files_do_not_stop_a_pull(project: Path) -> None:
+    first = clone(project)
+    list(pull(first))
+    (first / "data/hate/.DS_Store").touch()
+    said = list(pull(first))
+    assert "is there already and is what data.dvc says" in said[0]
+    assert said[1] == "not part of it, and ignored: hate/.DS_Store"
+
+
+@pytest.mark.parametrize("name", ["hate/.DS_Store", "hate/train_text.txt"])
+def test_what_dvc_would_not_replace_is_named(project: Path, name: str) -> None:
+    first = clone(project)
+    list(pull(first))
+    (first / "data/deepfake/test.csv").unlink()
+    (first / "data" / name).unlink(missing_ok=True)
+    (first / "data" / name).write_bytes(b"mine")
+    with pytest.raises(ValueError, match=rf"DVC replaces no file in .*/data .*: {name}\. Move these away"):
+        list(pull(first))
+
+
+def test_a_failing_pull_from_a_cache_does_not_advise_the_same(
+    project: Path, tmp_path: Path, home: Path
+) -> None:
+    first = clone(project, "first")
+    list(pull(first))
+    cut_off(home)
+    for path in (first / ".dvc/cache/files/md5").glob("*/*"):
+        if path.suffix != ".dir":
+            path.unlink()
+    with pytest.raises(ValueError, match=r"cache that was named may lack objects") as told:
+        list(pull(clone(project, "second"), cache=first / ".dvc/cache"))
+    assert "make data CACHE" not in str(told.value)
 
 
 def test_changed_content_in_a_published_repository_is_refused(project: Path, tmp_path: Path) -> None:
@@ -236,6 +286,22 @@ def test_a_folder_that_is_no_cache_is_refused(project: Path, tmp_path: Path) -> 
 def test_outside_a_clone_the_error_says_where_to_go(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no data.dvc in .* run this inside a clone"):
         list(pull(tmp_path))
+
+
+@pytest.mark.parametrize("damaged", [b"", b"outs: 3", b"\xff", b"a: [", b"outs:\n- path: data\n"])
+def test_a_damaged_data_file_is_named(project: Path, damaged: bytes) -> None:
+    (project / "data.dvc").write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"data\.dvc is damaged \(.*git checkout data\.dvc"):
+        list(pull(project))
+
+
+def test_foreign_files_in_a_copied_cache_are_passed_over(project: Path, home: Path) -> None:
+    first = clone(project, "first")
+    list(pull(first))
+    cut_off(home)
+    folder = next((first / ".dvc/cache/files/md5").iterdir())
+    (folder / ".DS_Store").touch()
+    assert "copied 6 of 6 objects" in next(iter(pull(clone(project, "second"), cache=first / ".dvc/cache")))
 
 
 def test_the_pins_are_the_published_revisions_and_data_dvc_has_none() -> None:

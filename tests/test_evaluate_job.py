@@ -1,11 +1,13 @@
 """`python -m ray_jobs.evaluate` on small models and the embedded sample."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
 from ray_jobs.evaluate import Arguments, evaluate, gather
+from ray_jobs.run_lock import locked_folder
 from tests.checkpoints import checkpoint
 from tests.fakes import card
 from tweetelm.data import SAMPLE, hold_out, load, provenance
@@ -131,3 +133,30 @@ def test_a_version_with_rows_held_out_is_evaluated_on_them_again(
     lines = (tmp_path / "out" / "predictions-held-out.csv").read_text().splitlines()
     assert len(lines) - 1 == len(hold_out(load(DEEPFAKE, SAMPLE), "generator:rnn")["held-out"])
     assert "## Held out" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_a_report_has_one_writer_and_its_folder_is_checked_first(
+    versions: list[str], registry: str, place: Path
+) -> None:
+    arguments = Arguments(task="hate", registry=registry, data=SAMPLE, out=place / "busy", probes=False)
+    with locked_folder(str(place / "busy"), "the report"):
+        busy = r"the report in .*/busy is in use by .*; or write elsewhere with --out"
+        with pytest.raises(ValueError, match=busy):
+            evaluate(arguments)
+        assert not (place / "busy" / "report.html").exists()
+    (place / "file").write_text("x")
+    with pytest.raises(OSError, match=r"cannot write .*file/report .*choose another folder with --out"):
+        evaluate(dataclasses.replace(arguments, out=place / "file" / "report"))
+    assert evaluate(arguments) == 0
+    assert not [path for path in (place / "busy").iterdir() if path.name.startswith(".")]
+
+
+def test_a_checkpoint_may_be_named_from_home(
+    place: Path, versions: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(place))
+    arguments = Arguments(
+        task="hate", checkpoint="~/hate-0", data=SAMPLE, out=Path("~/from home"), probes=False
+    )
+    assert evaluate(arguments) == 0
+    assert (place / "from home" / "report.html").is_file()

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig
 
 from tests.openelm_models import small_config
@@ -117,3 +118,43 @@ def test_code_files_named_by_a_downloaded_configuration_are_forgotten() -> None:
 def test_a_wrong_value_is_named_with_what_was_expected(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         small_config(**changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("rope_max_length", 2**50),
+        ("rope_max_length", 0),
+        ("max_context_length", 2**40),
+        ("max_context_length", -1),
+        ("vocab_size", 10**12),
+        ("vocab_size", 0),
+        ("num_transformer_layers", 2**40),
+        ("num_transformer_layers", -3),
+        ("model_dim", 2**40),
+        ("head_dim", 2**40),
+        ("num_query_heads", 2**40),
+        ("num_kv_heads", [1, 2**40, 1]),
+        ("num_gqa_groups", 0),
+        ("ffn_multipliers", float("nan")),
+        ("ffn_multipliers", [1e9, 1e9, 1e9]),
+        ("ffn_multipliers", [1.0] * 5000),
+        ("qkv_multipliers", float("inf")),
+        ("ffn_dim_divisor", 0),
+        ("rope_freq_constant", float("nan")),
+        ("rope_freq_constant", 0),
+        ("rms_norm_eps", float("nan")),
+        ("rms_norm_eps", -1.0),
+        ("initializer_range", float("inf")),
+        ("classifier_dropout", float("nan")),
+    ],
+)
+def test_an_absurd_number_is_refused_by_name(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=rf"{name} (is|has) .*expected"):
+        small_config(**{name: value})
+
+
+@pytest.mark.parametrize("value", ["4096", None, 4096.5, [4096], "1e9", True])
+def test_a_number_of_another_type_is_refused_by_name(value: Any) -> None:
+    with pytest.raises((ValueError, TypeError, StrictDataclassError), match="rope_max_length"):
+        small_config(rope_max_length=value)

@@ -134,16 +134,19 @@ def test_a_copy_that_fails_half_way_leaves_no_version_and_no_rubbish(tmp_path: P
 def test_what_died_long_ago_is_cleaned_away_and_what_is_young_is_left(tmp_path: Path) -> None:
     store = FolderStore(str(tmp_path))
     versions = tmp_path / "hate" / "versions"
-    for name, age in ((".20261120-aaaaaa.0011", 90_000), (".20261121-bbbbbb.0011", 60)):
+    for name, age in ((".20261120-aaaaaa.00112233", 90_000), (".20261121-bbbbbb.00112233", 60)):
         (versions / name).mkdir(parents=True)
         os.utime(versions / name, (time.time() - age, time.time() - age))
     assert put(store)
-    assert sorted(path.name for path in versions.iterdir()) == [".20261121-bbbbbb.0011", "20261121-abc123"]
+    assert sorted(path.name for path in versions.iterdir()) == [
+        ".20261121-bbbbbb.00112233",
+        "20261121-abc123",
+    ]
 
 
 def test_what_a_writer_left_that_died_with_the_lock_is_cleaned_away(tmp_path: Path) -> None:
     (tmp_path / "hate").mkdir()
-    (tmp_path / "hate" / ".current.json.00ff").write_text("{")
+    (tmp_path / "hate" / ".current.json.00ff00ff").write_text("{")
     assert FolderStore(str(tmp_path)).swap("hate/current.json", None, b"1")
     assert sorted(path.name for path in (tmp_path / "hate").iterdir()) == [".lock", "current.json"]
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
@@ -9,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from tweetelm import storage
+from tweetelm.files import atomic
+from tweetelm.files.json_file import parse_object
 from tweetelm.folders import DOWNLOAD_WAIT, LOCK, locked, settle, sweep, unfinished
 
 FILES, SUMS = "files", "sha256.json"
+log = logging.getLogger(__name__)
 
 
 def at_hand(url: str, only: Sequence[str] = ("*",), cache: Path | None = None) -> Path:
@@ -60,20 +64,22 @@ def _fetch(url: str, there: Mapping[str, Any], target: Path) -> None:
                     f"{url}/{name} has {size} bytes, was listed with {info.size}: it changed while it was "
                     "fetched; type the command again"
                 )
-        (partial / SUMS).write_text(json.dumps(_sums(partial / FILES)), encoding="utf-8")
+        sums = {name: _sha256(partial / FILES / name) for name in there}
+        atomic.write_text(partial / SUMS, json.dumps(sums))
         settle(partial, target)
 
 
 def _whole(target: Path) -> bool:
-    """Whether it is there and every file is what it was when it came."""
+    """Whether it is there and every file is what it was when it came; others beside them do not count."""
     if not (target / SUMS).is_file():
         return False
-    expected = json.loads((target / SUMS).read_text(encoding="utf-8"))
-    return bool(expected == _sums(target / FILES))
-
-
-def _sums(folder: Path) -> dict[str, str]:
-    return {p.relative_to(folder).as_posix(): _sha256(p) for p in sorted(folder.rglob("*")) if p.is_file()}
+    try:
+        expected = parse_object((target / SUMS).read_bytes(), target / SUMS, "the files are fetched again")
+    except ValueError as error:
+        log.warning("%s", error)
+        return False
+    files = {name: target / FILES / name for name in expected}
+    return all(path.is_file() and _sha256(path) == expected[name] for name, path in files.items())
 
 
 def _sha256(path: Path) -> str:

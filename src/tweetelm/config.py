@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from tweetelm.files.names import check_name, safe_name
+from tweetelm.setting_checks import check_choices, require
 from tweetelm.settings import (
     DataConfig,
     LoopConfig,
@@ -14,8 +16,6 @@ from tweetelm.settings import (
     PretrainConfig,
     RunConfig,
     TrackingConfig,
-    check_choices,
-    require,
 )
 from tweetelm.tasks import TaskName
 from tweetelm.text import TextConfig
@@ -34,6 +34,7 @@ __all__ = [
     "to_dict",
 ]
 
+_LONGEST_NAME = 200  # bytes: of a trial or a seed, whose name begins with the one that was typed
 _FROM_RANDOM, _FROM_PRETRAINED, _LORA = 1e-3, 3e-5, 3e-4
 
 
@@ -57,6 +58,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_choices(self)
+        if self.name is not None:
+            check_name(self.name, "--name", _LONGEST_NAME)
         require(
             self.loop.micro_tokens is None or self.loop.micro_tokens >= self.model.max_tokens,
             f"loop.micro_tokens ({self.loop.micro_tokens}) is less than model.max_tokens "
@@ -87,7 +90,7 @@ class TrainConfig:
         """The given name, or one made from the task, the model and a hash of the identity."""
         if self.name:
             return self.name
-        model = self.model.name.rstrip("/").rsplit("/", 1)[-1].lower()
+        model = safe_name(self.model.name.rstrip("/").rsplit("/", 1)[-1].lower())
         digest = hashlib.sha256(json.dumps(identity(self), sort_keys=True).encode()).hexdigest()
         return f"{self.task}-{model}-{digest[:8]}"
 

@@ -3,12 +3,14 @@
 import errno
 import fcntl
 import os
-import secrets
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
+
+from tweetelm.files.atomic import hidden, is_temporary, sync
 
 LOCK = ".lock"
 WAIT = 60.0  # seconds; the lock is held for milliseconds
@@ -45,31 +47,49 @@ def sweep(folder: Path) -> None:
     """Remove unfinished folders whose makers died long ago."""
     for path in folder.glob(".*.*"):
         try:
-            old = path.is_dir() and time.time() - path.stat().st_mtime > LEFT
+            old = is_temporary(path) and path.is_dir() and time.time() - path.stat().st_mtime > LEFT
         except FileNotFoundError:
             continue
         if old:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def hidden(target: Path) -> Path:
-    """A name beside `target` that nobody else uses."""
-    return target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-
-
 @contextmanager
 def locked(path: Path, wait: float = WAIT) -> Iterator[None]:
-    """Hold a lock, for which others wait; TimeoutError if one keeps it for longer than `wait` seconds."""
+    """Hold a lock, for which others wait; TimeoutError if one keeps it for longer than `wait` seconds.
+
+    Whoever holds it may delete the file: those who wait for it then lock the next one of that name.
+    """
     end = time.monotonic() + wait
-    with path.open("ab") as file:
-        while not _try_lock(file.fileno()):
-            if time.monotonic() > end:
-                raise TimeoutError(
-                    f"{path} is held by another process for {wait:.0f} s; `lslocks` tells which: end it, "
-                    "then try again"
-                )
-            time.sleep(0.01)
-        yield
+    while True:
+        with _open(path) as file:
+            while not _try_lock(file.fileno()):
+                if time.monotonic() > end:
+                    raise TimeoutError(
+                        f"{path} is held by another process for {wait:.0f} s; `lslocks` tells which: end it, "
+                        "then try again"
+                    )
+                time.sleep(0.01)
+            if _is_at(file.fileno(), path):
+                yield
+                return
+
+
+def _open(path: Path) -> BinaryIO:
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return path.open("ab")
+        except FileNotFoundError:  # the folder was removed in between
+            continue
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether the open file still has that name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _try_lock(descriptor: int) -> bool:
@@ -78,12 +98,3 @@ def _try_lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def sync(folder: Path) -> None:
-    """Make the names in a folder outlive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

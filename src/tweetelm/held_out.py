@@ -3,7 +3,7 @@
 import re
 
 FORMS = "account:<fold>/<folds>, such as account:1/5, or generator:<name>, such as generator:gpt2"
-_RULE = re.compile(r"account:([1-9]\d*)/([1-9]\d*)|generator:\S+")
+_RULE = re.compile(r"account:([1-9]\d*)/([1-9]\d*)|generator:[\w.-]{1,40}", re.ASCII)
 
 
 def check_rule(rule: str) -> None:

@@ -1,27 +1,12 @@
 """The parts of a training run's configuration: frozen dataclasses, each default and its help at the field."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Literal
 
 from tweetelm.held_out import check_rule
+from tweetelm.setting_checks import check_choices, expand_places, require
 
 SCRATCH = ("scratch-1m", "scratch-4m")  # the presets without published weights
-
-
-def require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
-
-
-def check_choices(part: Any, prefix: str = "") -> None:
-    """The command line refuses an unknown choice by itself; a search or a stored configuration does not."""
-    for name, hint in get_type_hints(type(part)).items():
-        if get_origin(hint) is Literal:
-            value, choices = getattr(part, name), get_args(hint)
-            require(
-                value in choices,
-                f"{prefix}{name} is {value!r}; expected one of {', '.join(map(repr, choices))}",
-            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +28,7 @@ class DataConfig:
     five groups of people, with all who imitate them) or generator:gpt2. Such a model is never served."""
 
     def __post_init__(self) -> None:
+        expand_places(self, "root")
         require(
             self.limit is None or self.limit > 0,
             f"data.limit is {self.limit}; expected a positive number of rows",
@@ -78,6 +64,7 @@ class ModelConfig:
     def __post_init__(self) -> None:
         check_choices(self, "model.")
         require(bool(self.name), "model.name is empty; expected a preset, a hub id or a folder")
+        expand_places(self, "name", "tokenizer")
         require(0.0 <= self.dropout < 1.0, f"model.dropout is {self.dropout}; expected 0 <= dropout < 1")
         require(self.max_tokens >= 2, f"model.max_tokens is {self.max_tokens}; expected at least 2")
         require(
@@ -233,6 +220,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         check_choices(self, "run.")
+        expand_places(self, "storage", "registry")
         require(self.workers >= 1, f"run.workers is {self.workers}; expected at least 1")
         require(
             self.min_workers is None or 1 <= self.min_workers <= self.workers,

@@ -9,15 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tweetelm.files import atomic
+from tweetelm.files.places import expanded, is_url
+
 ACCESS = (
     "check the address, and the credentials: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and, for "
     "other than Amazon's, AWS_ENDPOINT_URL (GOOGLE_…, AZURE_…), or the machine's role"
 )
-
-
-def is_url(place: str) -> bool:
-    """Whether it is elsewhere, and no folder's name."""
-    return "://" in place
 
 
 def find(place: str) -> tuple[Any, str]:
@@ -29,7 +27,7 @@ def find(place: str) -> tuple[Any, str]:
     from pyarrow import fs
 
     if not is_url(place):
-        return fs.LocalFileSystem(), str(Path(place).expanduser().absolute())
+        return fs.LocalFileSystem(), str(Path(expanded(place)).absolute())
     try:
         with _explained(place):
             filesystem, path = fs.FileSystem.from_uri(place)
@@ -43,13 +41,13 @@ def find(place: str) -> tuple[Any, str]:
     return filesystem, path
 
 
-def read(place: str) -> bytes | None:
-    """A small file, or None where there is none."""
+def read(place: str, limit: int | None = None) -> bytes | None:
+    """A small file, or its first bytes; None where there is none."""
     filesystem, path = find(place)
     with _explained(place):
         try:
             with filesystem.open_input_file(path) as file:
-                return bytes(file.readall())
+                return bytes(file.readall() if limit is None else file.read(limit))
         except (FileNotFoundError, NotADirectoryError):
             return None
 
@@ -58,17 +56,11 @@ def write(place: str, data: bytes) -> None:
     """Replace a small file at once: whoever reads it meanwhile finds the old one or the new one."""
     filesystem, path = find(place)
     with _explained(place):
-        if filesystem.type_name != "local":  # an object appears when it is complete
-            _put(filesystem, path, data)
+        if filesystem.type_name == "local":
+            atomic.write(Path(path), data)
             return
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        _put(filesystem, f"{path}.partial", data)
-        filesystem.move(f"{path}.partial", path)
-
-
-def _put(filesystem: Any, path: str, data: bytes) -> None:
-    with filesystem.open_output_stream(path) as file:
-        file.write(data)
+        with filesystem.open_output_stream(path) as file:  # an object appears when it is complete
+            file.write(data)
 
 
 def listed(place: str) -> dict[str, Any]:

@@ -19,9 +19,10 @@ import torch
 from safetensors.torch import load_file
 
 from ray_jobs.cluster import Resources
-from ray_jobs.launch import Outcome, check_space, run
+from ray_jobs.launch import Outcome, run
 from ray_jobs.orphans import give_back_places
 from ray_jobs.placement import scaling
+from ray_jobs.preflight import check_space
 from ray_jobs.runs import claim, run_folder
 from tests.ray.head import Cluster, train_workers, wait_for
 from tweetelm import storage

@@ -6,8 +6,10 @@ import json
 import sys
 from pathlib import Path
 
-from tweetelm.data.check import Report, check, lines
+from tweetelm.data.check import Report, check, lines, remarks
 from tweetelm.data.pull import pull
+from tweetelm.files import atomic
+from tweetelm.files.places import expanded
 from tweetelm.tasks import TASKS
 
 
@@ -16,7 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         if arguments.command == "pull":
-            for line in pull(Path.cwd(), cache=arguments.cache):
+            for line in pull(Path.cwd(), cache=_expanded(arguments.cache)):
                 print(line, flush=True)
         else:
             _check(arguments.task, arguments.root, arguments.json)
@@ -24,6 +26,10 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _expanded(folder: Path | None) -> Path | None:
+    return None if folder is None else Path(expanded(str(folder)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,13 +53,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(task: str, root: str, file: str | None) -> None:
-    report = check(TASKS[task], root)
     if file == "-":
-        print(_json(report))
+        print(_json(check(TASKS[task], root)))
         return
+    for line in remarks(TASKS[task], root):
+        print(line, flush=True)  # first: the data may be too damaged to be looked at
+    report = check(TASKS[task], root)
     print("\n".join(lines(report)))
     if file:
-        Path(file).write_text(_json(report) + "\n", encoding="utf-8")
+        atomic.write_text(Path(expanded(file)), _json(report) + "\n")
         print(f"written to {file}")
 
 

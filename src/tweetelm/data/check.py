@@ -16,9 +16,10 @@ from datasets import Dataset, DatasetDict
 
 from tweetelm.data.damage import DAMAGE
 from tweetelm.data.documented import DOCUMENTED
-from tweetelm.data.provenance import Provenance, provenance
+from tweetelm.data.files import FILES, foreign, listed, unpublished
+from tweetelm.data.provenance import Provenance, folder_md5, provenance
 from tweetelm.data.selection import training_rows
-from tweetelm.data.splits import load
+from tweetelm.data.splits import SAMPLE, folder, load
 from tweetelm.tasks import SYNTHETIC_NOTICE, Task
 from tweetelm.text import TextConfig, normalise
 
@@ -66,13 +67,15 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What `check` found. `left_out`: how many training rows training leaves out by default, by reason."""
+    """What `check` found. `left_out`: how many training rows training leaves out by default, by reason;
+    `remarks`: see there."""
 
     task: str
     provenance: Provenance
     splits: dict[str, SplitCounts]
     findings: tuple[Finding, ...]
     left_out: dict[str, int]
+    remarks: tuple[str, ...] = ()
 
 
 def check(task: Task, root: str | Path) -> Report:
@@ -86,7 +89,27 @@ def check(task: Task, root: str | Path) -> Report:
     )
     splits = {name: _counts(split, task) for name, split in dataset.items()}
     left_out = training_rows(dataset, drop_overlap=True, text=TextConfig())[1]
-    return Report(task=task.name, provenance=source, splits=splits, findings=findings, left_out=left_out)
+    return Report(
+        task=task.name,
+        provenance=source,
+        splits=splits,
+        findings=findings,
+        left_out=left_out,
+        remarks=tuple(remarks(task, root)),
+    )
+
+
+def remarks(task: Task, root: str | Path) -> list[str]:
+    """What a reader should know before anything else, also where the data cannot be read: files that are not
+    the published ones, and files that are not part of the data. Nothing of the embedded sample."""
+    where, files = folder(task, root), FILES[task.name]
+    if not where.is_dir():
+        return []
+    said = []
+    if folder_md5(where, files) != folder_md5(folder(task, SAMPLE), files):
+        said = [f"! {line}" for line in unpublished(task.name, where)]
+    others = foreign(where, files)
+    return [*said, f"! {where}: not part of the data, and ignored: {listed(others)}"] if others else said
 
 
 def _counts(split: Dataset, task: Task) -> SplitCounts:

@@ -1,10 +1,12 @@
-"""Which bytes a dataset was: the hash DVC gives a folder, computed over the files that are there."""
+"""Which bytes a dataset was: the hash that DVC gives a folder with nothing but the files that are read."""
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tweetelm.data.files import FILES, file_md5
 from tweetelm.data.splits import SAMPLE, folder, load
 from tweetelm.tasks import Task
 
@@ -26,20 +28,20 @@ class Provenance:
 def provenance(task: Task, root: str | Path) -> Provenance:
     """Hash and count the files that `load(task, root)` reads; raises what `load` raises."""
     rows = {split: dataset.num_rows for split, dataset in load(task, root).items()}
-    md5 = folder_md5(folder(task, root))
-    return Provenance(root=str(root), md5=md5, synthetic=md5 == folder_md5(folder(task, SAMPLE)), rows=rows)
+    md5 = folder_md5(folder(task, root), FILES[task.name])
+    sample = folder_md5(folder(task, SAMPLE), FILES[task.name])
+    return Provenance(root=str(root), md5=md5, synthetic=md5 == sample, rows=rows)
 
 
-def folder_md5(where: Path) -> str:
-    """The md5 of DVC's listing of a folder: a JSON array of each file's md5 and relative path, by path."""
-    files = sorted((path.relative_to(where).as_posix(), path) for path in where.rglob("*") if path.is_file())
-    listing = [{"md5": file_md5(path), "relpath": name} for name, path in files]
+def folder_md5(where: Path, files: Iterable[str]) -> str:
+    """The md5 of DVC's listing of a folder: a JSON array of each file's md5 and relative path, by path.
+
+    Args:
+        where: the folder.
+        files: paths of those that count; what is not there is not listed, nor is anything else.
+    """
+    found = [(name, where / name) for name in sorted(files) if (where / name).is_file()]
+    listing = [{"md5": file_md5(path), "relpath": name} for name, path in found]
     return (
         hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
     )
-
-
-def file_md5(path: Path) -> str:
-    """The md5 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

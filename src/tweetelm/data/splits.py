@@ -2,24 +2,29 @@
 
 import csv
 import io
+import logging
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from tweetelm.at_hand import at_hand
-from tweetelm.storage import is_url
+from tweetelm.data.files import FILES, foreign, listed
+from tweetelm.files.places import expanded, is_url
 from tweetelm.tasks import Task
 
 if TYPE_CHECKING:
     import _csv
 
+log = logging.getLogger(__name__)
 SAMPLE = "sample"
 SPLITS = ("train", "validation", "test")
 _HATE_PREFIX = {"train": "train", "validation": "val", "test": "test"}
 _COLUMNS = ("screen_name", "text", "account.type", "class_type")
 _KAGGLE_COLUMNS = ("user_id", "status_id")
+_CUT_OFF = "the file was probably cut off: fetch it again (`make data`)"
 _REMEDY = (
     "run `make data` (or `dvc pull` at the repository root) to fetch it, "
     "or use the embedded synthetic sample with `--data.root sample`"
@@ -44,6 +49,7 @@ def load(task: Task, root: str | Path) -> DatasetDict:
     where = folder(task, root)
     if not where.is_dir():
         raise FileNotFoundError(f"{where} is not there; {_REMEDY}")
+    _tell_foreign(where, FILES[task.name])
     read = _read_hate if task.name == "hate" else _read_deepfake
     try:
         return DatasetDict({split: read(where, split, task) for split in SPLITS})
@@ -51,6 +57,13 @@ def load(task: Task, root: str | Path) -> DatasetDict:
         if not is_url(str(root)):
             raise  # else name the file that can be repaired, not the copy of it
         raise type(error)(str(error).replace(str(where), _address(task, root))) from error
+
+
+@lru_cache
+def _tell_foreign(where: Path, files: tuple[str, ...]) -> None:
+    """Once a process."""
+    if names := foreign(where, files):
+        log.warning("%s: not part of the data, and ignored: %s", where, listed(names))
 
 
 def folder(task: Task, root: str | Path) -> Path:
@@ -62,9 +75,9 @@ def folder(task: Task, root: str | Path) -> Path:
     if str(root) == SAMPLE:
         return Path(__file__).parent / SAMPLE / task.name
     if not is_url(str(root)):
-        return Path(root) / task.name
+        return Path(expanded(str(root))) / task.name
     try:
-        return at_hand(_address(task, root))
+        return at_hand(_address(task, root), FILES[task.name])
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{error}; copy the folder that `make data` fills to {root}") from None
 
@@ -108,7 +121,7 @@ def _lines(file: Path) -> list[str]:
     """Rows end in LF alone: other line separators (U+2028, U+0085) are legal inside a tweet."""
     rows = _content(file).split("\n")
     if rows[-1]:
-        raise ValueError(f"{file}, row {len(rows)}: no newline at the end; the file was probably cut off")
+        raise ValueError(f"{file}, row {len(rows)}: no newline at the end; {_CUT_OFF}")
     return rows[:-1]
 
 
@@ -154,7 +167,11 @@ def _records(file: Path, task: Task) -> Iterator[dict[str, str]]:
 
     No escape character: in `\\"` the backslash is itself and the quote the first of two. Lines are not rows.
     """
-    reader = csv.reader(io.StringIO(_content(file), newline=""), delimiter=";", strict=True)
+    content = _content(file)
+    if not content.endswith("\n"):
+        lines = content.count("\n") + 1
+        raise ValueError(f"{file}, line {lines}: no newline at the end; {_CUT_OFF}")
+    reader = csv.reader(io.StringIO(content, newline=""), delimiter=";", strict=True)
     header = _header(next(_numbered(reader, file))[1], file)
     found = 0
     for place, fields in _numbered(reader, file, first_row=1):

@@ -5,6 +5,7 @@ check every number with `recompute`.
 """
 
 import csv
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ import numpy.typing as npt
 from datasets import DatasetDict
 
 from tweetelm.evaluation.evaluate import Evaluation, SplitResult, measure
+from tweetelm.files import atomic
+from tweetelm.files.json_file import parse_object
 from tweetelm.tasks import TASKS, Task
 
 METRICS = "metrics.json"
@@ -40,7 +43,7 @@ def write_records(evaluation: Evaluation, folder: Path, data_md5: str, notices: 
         "threshold": evaluation.threshold,
         "splits": evaluation.metrics,
     }
-    (folder / METRICS).write_text(json.dumps(facts, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    atomic.write_text(folder / METRICS, json.dumps(facts, indent=2, allow_nan=False) + "\n")
     for name, split in evaluation.splits.items():
         _write_predictions(split, evaluation.task, folder / f"predictions-{name}.csv")
 
@@ -51,7 +54,8 @@ def recompute(folder: Path, dataset: DatasetDict) -> dict[str, dict[str, Any]]:
     Raises:
         ValueError: the predictions are not of this dataset's rows.
     """
-    task = TASKS[json.loads((folder / METRICS).read_text(encoding="utf-8"))["task"]]
+    file = folder / METRICS
+    task = TASKS[parse_object(file.read_bytes(), file, "evaluate again", {"task": str})["task"]]
     names = sorted(path.stem.removeprefix("predictions-") for path in folder.glob("predictions-*.csv"))
     metrics = {}
     for name in names:
@@ -70,23 +74,30 @@ def read_predictions(folder: Path, split: str, task: Task, rows: int) -> Predict
     path = folder / f"predictions-{split}.csv"
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there; expected a prediction for each row of {split}")
-    with path.open(encoding="utf-8", newline="") as file:
-        lines = list(csv.DictReader(file))
-    if [int(line["row"]) for line in lines] != list(range(rows)):
+    try:
+        lines = list(csv.DictReader(io.StringIO(path.read_bytes().decode("utf-8"), newline=""), strict=True))
+        numbers = [int(line["row"]) for line in lines]
+        predicted = [task.labels.index(line["predicted"]) for line in lines]
+        probabilities = [[float(line[label]) for label in task.labels] for line in lines]
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        raise ValueError(
+            f"{path} is damaged ({type(error).__name__}: {error}); evaluate or publish the model again"
+        ) from error
+    if numbers != list(range(rows)):
         raise ValueError(
             f"{path} has {len(lines)} predictions, but the split has {rows} rows; expected one "
             "prediction for each row, in order: it was made from other data"
         )
     return Predictions(
-        predicted=np.asarray([task.labels.index(line["predicted"]) for line in lines], dtype=np.int64),
-        probabilities=np.asarray([[float(line[label]) for label in task.labels] for line in lines]),
+        predicted=np.asarray(predicted, dtype=np.int64), probabilities=np.asarray(probabilities)
     )
 
 
 def _write_predictions(split: SplitResult, task: Task, path: Path) -> None:
     """Floats are written in full, so that they read back bit for bit."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["row", *task.labels, "predicted"])
-        for row, values, label in zip(split.rows, split.probabilities, split.predicted, strict=True):
-            writer.writerow([int(row), *(repr(float(value)) for value in values), task.labels[label]])
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["row", *task.labels, "predicted"])
+    for row, values, label in zip(split.rows, split.probabilities, split.predicted, strict=True):
+        writer.writerow([int(row), *(repr(float(value)) for value in values), task.labels[label]])
+    atomic.write_text(path, file.getvalue())

@@ -19,6 +19,7 @@ from tweetelm.evaluation.sections.lineage import lineage
 from tweetelm.evaluation.sections.shift import shift
 from tweetelm.evaluation.sections.slices import overlap, parts
 from tweetelm.evaluation.sections.splits import held_out, side_by_side
+from tweetelm.files import atomic
 
 SECTIONS: tuple[Callable[[Evidence], Section | None], ...] = (
     headline,
@@ -57,7 +58,7 @@ def write(evidence: Evidence, folder: Path, probes: Sequence[Section] = ()) -> D
     write_records(evidence.evaluation, folder, evidence.provenance.md5, evidence.notices)
     document = report(evidence, probes)
     for name, text in document_files(document).items():
-        (folder / name).write_text(text, encoding="utf-8")
+        atomic.write_text(folder / name, text)
     return document
 
 

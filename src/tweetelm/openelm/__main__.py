@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> int:
             print(inspect(arguments.model, arguments.revision, arguments.tokenizer))
             return 0
         known = find_preset(arguments.model) is not None
-        config = preset_config(arguments.model) if known else read_config(Path(arguments.model))
+        config = preset_config(arguments.model) if known else read_config(Path(arguments.model).expanduser())
     except (ValueError, FileNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -10,6 +10,26 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 from transformers.activations import ACT2FN
 
+_MOST_LAYERS = 256
+_LIMITS: dict[str, tuple[float, float, bool]] = {  # least, most, whole: far beyond any published decoder
+    "vocab_size": (1, 2**24, True),
+    "max_context_length": (1, 2**20, True),
+    "num_transformer_layers": (1, _MOST_LAYERS, True),
+    "model_dim": (1, 2**17, True),
+    "head_dim": (2, 2**13, True),
+    "qkv_multipliers": (1e-3, 1e3, False),
+    "num_query_heads": (0, 2**13, True),
+    "num_kv_heads": (0, 2**13, True),
+    "num_gqa_groups": (1, 2**13, True),
+    "ffn_multipliers": (1e-3, 1e3, False),
+    "ffn_dim_divisor": (1, 2**17, True),
+    "rope_freq_constant": (1e-3, 1e12, False),
+    "rope_max_length": (1, 2**20, True),
+    "rms_norm_eps": (0, 1, False),
+    "initializer_range": (0, 100, False),
+    "classifier_dropout": (0, 1, False),
+}
+
 
 def make_divisible(value: float, divisor: int) -> int:
     """The multiple of `divisor` nearest to `value`, at least `divisor`, at most a tenth below `value`."""
@@ -77,6 +97,7 @@ class OpenELMConfig(PreTrainedConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         self._keep_own_code(kwargs)
+        self._check_numbers()
         self._spread_over_layers()
         self._check()
         super().__post_init__(**kwargs)
@@ -94,6 +115,19 @@ class OpenELMConfig(PreTrainedConfig):
         auto_map = loaded.pop("auto_map", None) or {}
         if kept := {name: code for name, code in auto_map.items() if own.get(name) == code}:
             loaded["auto_map"] = kept
+
+    def _check_numbers(self) -> None:
+        """Refuse numbers that no model has, before anything is made as large as they say."""
+        for name, (low, high, whole) in _LIMITS.items():
+            given = getattr(self, name)
+            each = list(given) if isinstance(given, list | tuple) else [given]
+            if len(each) > _MOST_LAYERS:
+                raise ValueError(f"{name} has {len(each)} values; expected at most {_MOST_LAYERS}")
+            for value in each:
+                wrong = isinstance(value, bool) or not isinstance(value, int if whole else int | float)
+                if value is not None and (wrong or not low <= value <= high):
+                    kind = "a whole number" if whole else "a number"
+                    raise ValueError(f"{name} is {str(given)[:80]}; expected {kind} from {low:g} to {high:g}")
 
     def _spread_over_layers(self) -> None:
         layers = self.num_transformer_layers

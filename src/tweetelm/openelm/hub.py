@@ -39,13 +39,13 @@ def fetch(name: str, revision: str | None = None) -> Checkpoint:
         ValueError: `name` is no preset, hub id or folder; a preset without published weights; a folder with
             a revision.
     """
-    preset = find_preset(name)
-    if preset is None and Path(name).is_dir():
+    preset, here = find_preset(name), Path(name).expanduser()
+    if preset is None and here.is_dir():
         if revision is not None:
             raise ValueError(
                 f"{name} is a folder and has no revision {revision!r}; leave out --model.revision"
             )
-        return Checkpoint(folder=Path(name).resolve())  # jobs read it from another working directory
+        return Checkpoint(folder=here.resolve())  # jobs read it from another working directory
     repo = _repository(name, preset)
     wanted = revision or (preset.revision if preset else "main")
     folder = _download(repo, wanted, MODEL_FILES, "--model.name")
@@ -64,8 +64,8 @@ def fetch_tokenizer(name: str) -> Path:
     Raises:
         FileNotFoundError: it is neither, or the hub cannot be reached.
     """
-    if Path(name).exists():
-        return Path(name)
+    if Path(name).expanduser().exists():
+        return Path(name).expanduser()
     return _download(_repository(name, None), "main", _TOKENIZER_FILES, "--model.tokenizer")
 
 

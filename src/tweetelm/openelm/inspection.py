@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from .accounting import cost
 from .hub import Checkpoint, fetch, fetch_tokenizer
-from .loading import load_weights, read_config, stored_shapes
+from .loading import load_weights, read_config
 from .modeling_openelm import OpenELMForCausalLM
 from .presets import find_preset, preset_config
 from .tokenizer import load_tokenizer
+from .weight_files import stored_shapes
 
 
 @dataclass(frozen=True, kw_only=True)

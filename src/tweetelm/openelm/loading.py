@@ -4,7 +4,6 @@ Only safetensors are read, no code that comes with a checkpoint is run, and noth
 tensor that is missing, unknown or of another shape is an error that names it.
 """
 
-import json
 import logging
 from collections.abc import Collection
 from pathlib import Path
@@ -12,14 +11,15 @@ from typing import Any, TypeVar
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
+from safetensors.torch import load_file
 
 from .attention import VARLEN
 from .configuration_openelm import OpenELMConfig
-from .hub import INDEX, WEIGHTS
+from .hub import WEIGHTS
 from .modeling_openelm import OpenELMPreTrainedModel
+from .weight_files import read_json, stored_shapes, weight_files
 
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _UNREAD_HEAD = "transformer.classifier.weight"  # in untied official checkpoints, beside lm_head.weight
 _HEAD, _EMBEDDING = "lm_head.weight", "transformer.token_embeddings.weight"
 _log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ def read_config(folder: Path) -> OpenELMConfig:
         raise FileNotFoundError(
             f"{path} does not exist; expected a checkpoint folder with config.json and {WEIGHTS}"
         )
-    values = _read_json(path)
+    values = read_json(path)
     if values.get("model_type") != "openelm":
         raise ValueError(
             f"{path} describes a {values.get('model_type')!r} model; only 'openelm' can be loaded"
@@ -55,6 +55,7 @@ def load_weights(
     folder: Path,
     *,
     new: Collection[str] = (),
+    replaced: Collection[str] = (),
     dtype: torch.dtype = torch.float32,
     **overrides: Any,
 ) -> Model:
@@ -66,35 +67,68 @@ def load_weights(
         model_class: one of the OpenELM classes.
         folder: has config.json and safetensors.
         new: tensors that the folder may lack and that are then initialised, such as `score.weight`.
+        replaced: those of `new` that are initialised even if the folder has them.
         dtype: of the parameters; float32 where they are to be master weights.
         **overrides: configuration values to set, such as id2label.
 
     Raises:
         FileNotFoundError: there are no safetensors.
-        ValueError: a tensor is missing, unknown or has another shape, or a file is damaged.
+        ValueError: a tensor is missing, unknown, has another shape or a value that is not finite, or a file
+            is damaged or outside the folder.
     """
     config = read_config(folder)
     for key, value in overrides.items():
         setattr(config, key, value)
-    _verify(model_class, config, folder, set(new))
-    return model_class.from_pretrained(
-        folder,
+    _verify(model_class, config, folder, set(new), set(replaced))
+    model = model_class.from_pretrained(
+        None if replaced else folder,
+        state_dict=_tensors(folder, set(replaced)) if replaced else None,
         config=config,
         dtype=dtype,
         attn_implementation=VARLEN,
         use_safetensors=True,
         local_files_only=True,
     )
+    _check_finite(model, folder)
+    return model
+
+
+def _tensors(folder: Path, left_out: set[str]) -> dict[str, torch.Tensor]:
+    """A folder's tensors but some: transformers reads a whole folder, or takes tensors."""
+    stored = (load_file(path) for path in weight_files(folder))
+    return {key: tensor for tensors in stored for key, tensor in tensors.items() if key not in left_out}
+
+
+def _check_finite(model: torch.nn.Module, folder: Path) -> None:
+    """Raise ValueError with the names of tensors that hold NaN or infinity."""
+    bad = [name for name, tensor in model.state_dict().items() if not _is_finite(tensor)]
+    if bad:
+        more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
+        raise ValueError(
+            f"{folder} has values that are not finite (NaN or infinity) in {', '.join(bad[:5])}{more}: the "
+            "model would answer nothing; use another checkpoint, or download or train it again"
+        )
+
+
+def _is_finite(tensor: torch.Tensor) -> bool:
+    if not tensor.is_floating_point() or not tensor.numel():
+        return True
+    low, high = tensor.aminmax()  # both are NaN where any value is; nothing of the tensor's size is made
+    return bool(torch.isfinite(low) and torch.isfinite(high))
 
 
 def _verify(
-    model_class: type[OpenELMPreTrainedModel], config: OpenELMConfig, folder: Path, new: set[str]
+    model_class: type[OpenELMPreTrainedModel],
+    config: OpenELMConfig,
+    folder: Path,
+    new: set[str],
+    replaced: set[str],
 ) -> None:
     with torch.device("meta"):
         model = model_class(config)
     tied = set(model.all_tied_weights_keys)
     expected = {_full(key): list(value.shape) for key, value in model.state_dict().items() if key not in tied}
-    stored = stored_shapes(folder)
+    stored = {key: shape for key, shape in stored_shapes(folder).items() if key not in replaced}
     found = {key if key in expected else _full(key): shape for key, shape in stored.items()}
     problems = [f"{key} is missing" for key in sorted(expected.keys() - found.keys() - new)]
     unknown = found.keys() - expected.keys() - {_UNREAD_HEAD, _HEAD}
@@ -132,66 +166,9 @@ def _same_head(folder: Path, stored: Collection[str]) -> bool:
 
 
 def _tensor(folder: Path, key: str) -> torch.Tensor:
-    for path in _weight_files(folder):
+    for path in weight_files(folder):
         with safe_open(path, framework="pt") as file:
             if key in file.keys():  # noqa: SIM118
                 tensor: torch.Tensor = file.get_tensor(key)
                 return tensor
     raise KeyError(key)
-
-
-def stored_shapes(folder: Path) -> dict[str, list[int]]:
-    """Name and shape of every tensor in a folder's safetensors files.
-
-    Raises:
-        FileNotFoundError: there are none, or not all.
-        ValueError: one is damaged.
-    """
-    shapes: dict[str, list[int]] = {}
-    for path in _weight_files(folder):
-        try:
-            with safe_open(path, framework="pt") as file:
-                shapes |= {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            raise ValueError(
-                f"{path} is damaged ({error}); delete it and download or copy it again"
-                + (" (it is a git-lfs pointer: `git lfs pull` fetches the file)" if _is_pointer(path) else "")
-            ) from error
-    return shapes
-
-
-def _is_pointer(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(20).startswith(b"version https://git")
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    """The files that transformers will read: one, or the shards that an index names."""
-    index = folder / INDEX
-    if (folder / WEIGHTS).is_file() or not index.is_file():
-        names = [WEIGHTS]
-    else:
-        content = _read_json(index)
-        if not content.get("weight_map") or "metadata" not in content:
-            raise ValueError(f"{index} has no weight_map or no metadata; download the checkpoint again")
-        names = sorted(set(content["weight_map"].values()))
-    missing = [name for name in names if not (folder / name).is_file()]
-    if not missing:
-        return [folder / name for name in names]
-    pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
-    if pickles:
-        raise FileNotFoundError(
-            f"{folder} has no {missing[0]}, only {', '.join(pickles)}: pickled weights can run code when "
-            "loaded and are refused; convert them to safetensors in a place you trust"
-        )
-    raise FileNotFoundError(f"{folder} has no {missing[0]}; download or copy the checkpoint again")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON ({error}); download the checkpoint again") from error
-    if not isinstance(values, dict):
-        raise ValueError(f"{path} is not a JSON object; download the checkpoint again")
-    return values

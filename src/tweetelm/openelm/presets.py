@@ -94,9 +94,9 @@ def find_preset(name: str) -> Preset | None:
     """
     if name in PRESETS:
         return PRESETS[name]
-    if Path(name).is_dir():
+    if Path(name).expanduser().is_dir():
         return None
-    if "/" in name or name.startswith("."):
+    if "/" in name or name.startswith((".", "~")):
         return next((preset for preset in PRESETS.values() if preset.repo == name), None)
     near = difflib.get_close_matches(name.lower(), PRESETS, n=1)
     hint = f" Did you mean {near[0]}?" if near else ""

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import tyro
 
+from tweetelm.files.names import printable
+from tweetelm.files.places import expanded
 from tweetelm.registry import verification
 from tweetelm.registry.card import Card
 from tweetelm.registry.compare import differences, measures
@@ -116,6 +118,7 @@ def export_(
 ) -> None:
     """Copy a version to a new folder that loads with transformers and with Predictor."""
     store, card = open_store(registry), read_card(task, registry=registry, version=version)
+    folder = Path(expanded(str(folder)))
     export(store, f"{task}/versions/{version}", card, folder)
     print(f"{task}/{version} is in {folder}, {len(card.files) + 1} files, checked")
 
@@ -205,7 +208,7 @@ def _to_verify(store: Store, task: str, version: str | None, every: bool) -> lis
 def _verified(store: Store, task: str, version: str) -> bool:
     found = verification.verify(store, task, version)
     for file, what in found.items():
-        print(f"{task}/{version}: {file} {what}")
+        print(f"{task}/{version}: {printable(file)} {printable(what)}")
     if not found:
         print(f"{task}/{version}: whole")
     return not found

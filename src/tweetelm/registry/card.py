@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypedDict
+from typing import Any, Literal, NotRequired, Protocol, TypedDict
 
 import tweetelm
 from tweetelm.config import TrainConfig, to_dict
+from tweetelm.registry.card_checks import check_card, parse_json
 from tweetelm.tasks import SYNTHETIC_NOTICE, TASKS
 
 RANDOM_NOTICE = "random weights: nothing of Apple's pretraining"
@@ -53,7 +54,8 @@ class Git(TypedDict):
 
 
 class Base(TypedDict):
-    """The model that fine-tuning started from; hashes are of its files, None where there was none."""
+    """The model that fine-tuning started from; hashes are of its files, None where there was none. `head`,
+    where the model had a classifier that was replaced, says why."""
 
     name: str
     init: Literal["pretrained", "random", "scratch"]
@@ -61,6 +63,7 @@ class Base(TypedDict):
     revision: str | None
     weights_sha256: str | None
     tokenizer_sha256: str | None
+    head: NotRequired[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +104,16 @@ class Card:
         weights = {"random": [RANDOM_NOTICE], "scratch": [SCRATCH_NOTICE], "pretrained": []}
         rule = self.config.get("data", {}).get("hold_out")
         held_out = [f"trained without {rule}: a measurement, not a model to serve"] if rule else []
-        return [SYNTHETIC_NOTICE] * self.data["synthetic"] + weights[self.base["init"]] + held_out
+        made_of = [SYNTHETIC_NOTICE] * self.data["synthetic"] + weights[self.base["init"]]
+        return made_of + held_out + self._of_one_label()
+
+    def _of_one_label(self) -> list[str]:
+        """Of splits whose scores say little: AUROC, which needs both labels, has no value there."""
+        return [
+            f"every {split} row has the same label: its scores say little"
+            for split in ("validation", "test")
+            if self.metrics.get(split, {}).get("auroc", 0.0) is None
+        ]
 
     @property
     def content(self) -> str:
@@ -116,14 +128,27 @@ class Card:
         """Read a card; fields that a later tweetelm may have added are passed over.
 
         Raises:
-            ValueError: the text is no JSON object or lacks a field.
+            ValueError: the text is no JSON object, lacks a field, has one of another type, or one that a
+                terminal must not be sent.
         """
-        values = json.loads(text)
+        return cls._of(parse_json(text))
+
+    @classmethod
+    def read(cls, data: bytes, place: str) -> "Card":
+        """The card in a file's bytes; ValueError with the file's name and what to do if it is damaged."""
+        try:
+            return cls.from_json(data.decode("utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{place} is damaged ({error}); fetch or publish the version again") from error
+
+    @classmethod
+    def _of(cls, values: Any) -> "Card":
         known = {f.name: f for f in dataclasses.fields(cls)}
         needed = {name for name, f in known.items() if _required(f)}
         absent = needed - values.keys() if isinstance(values, dict) else needed
         if absent:
             raise ValueError(f"this is no model card: it lacks {', '.join(sorted(absent))}")
+        check_card(values)
         kept = {name: value for name, value in values.items() if name in known}
         return cls(**kept | {"labels": tuple(kept["labels"])})
 
@@ -203,9 +228,10 @@ def library_versions() -> dict[str, str]:
 
 
 def git_state(folder: Path) -> Git | None:
-    """Commit of the checkout around `folder`, and whether files differ from it; None outside a checkout."""
+    """Commit of the checkout around `folder`, and whether files differ from it; None outside a checkout, and
+    in a folder of which that knows no file, such as an unpacked ZIP."""
     commit = _git(folder, "rev-parse", "HEAD")
-    if commit is None:
+    if commit is None or not _git(folder, "ls-files", "."):
         return None
     return Git(commit=commit, dirty=bool(_git(folder, "status", "--porcelain")))
 
@@ -214,7 +240,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
     command = ["git", "-C", str(folder), *arguments]
     try:
         result = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
+    except OSError:  # there is no git, or it cannot be run
         return None
     return result.stdout.strip() if result.returncode == 0 else None
 

@@ -1,10 +1,12 @@
 """A registry in a folder: of this machine, or a network file system that knows rename and flock."""
 
-import os
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 
-from tweetelm.folders import LOCK, hidden, locked, settle, sweep, sync, unfinished
+from tweetelm.files import atomic
+from tweetelm.files.places import expanded
+from tweetelm.folders import LOCK, locked, settle, sweep, unfinished
 from tweetelm.registry.store import CARD, Content, Held, checked, chunks, sha256
 
 
@@ -16,7 +18,7 @@ class FolderStore:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.root = Path(url).expanduser().absolute()
+        self.root = Path(expanded(url)).absolute()
 
     def place(self, name: str) -> Path:
         return self.root / name
@@ -32,17 +34,36 @@ class FolderStore:
 
     def swap(self, name: str, held: Held | None, data: bytes) -> bool:
         target = self.place(name)
-        target.parent.mkdir(parents=True, exist_ok=True)
         with locked(target.parent / LOCK):
             if self.read(name) != held:
                 return False
             for left in target.parent.glob(f".{target.name}.*"):  # by one that died holding the lock
-                left.unlink()
-            partial = hidden(target)
-            _write(partial, [data])
-            os.replace(partial, target)
-            sync(target.parent)
+                if atomic.is_temporary(left):
+                    left.unlink()
+            atomic.write(target, data)
         return True
+
+    def drop(self, name: str, held: Held) -> bool:
+        target = self.place(name)
+        with locked(target.parent / LOCK):
+            if self.read(name) != held:
+                return False
+            target.unlink()
+            (target.parent / LOCK).unlink()
+        for folder in (target.parent, target.parent.parent):
+            with contextlib.suppress(OSError):  # it is not empty
+                folder.rmdir()
+        return True
+
+    def probe(self, name: str) -> None:
+        folder = self.place(name)
+        made = [each for each in (folder, *folder.parents) if not each.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        with unfinished(folder / "probe") as partial:
+            atomic.write_through(partial / "file", b"")
+        for each in made:
+            with contextlib.suppress(OSError):  # somebody else has put something there meanwhile
+                each.rmdir()
 
     def folders(self, name: str) -> list[str]:
         try:
@@ -59,7 +80,7 @@ class FolderStore:
         return sha256(place) if place.is_file() else None
 
     def copy(self, name: str, target: Path) -> None:
-        _write(target, chunks(self.place(name)))
+        atomic.write(target, chunks(self.place(name)))
 
     def put(self, name: str, content: Content, digests: Mapping[str, str]) -> bool:
         target = self.place(name)
@@ -69,13 +90,7 @@ class FolderStore:
         with unfinished(target) as partial:
             for file, source in content.items():
                 (partial / file).parent.mkdir(parents=True, exist_ok=True)
-                _write(partial / file, chunks(source) if file == CARD else checked(source, digests[file]))
+                atomic.write_through(
+                    partial / file, chunks(source) if file == CARD else checked(source, digests[file])
+                )
             return settle(partial, target)
-
-
-def _write(target: Path, data: Iterable[bytes]) -> None:
-    """Write through to the disk, so that a name never outlives its contents in a power cut."""
-    with target.open("wb") as file:
-        file.writelines(data)
-        file.flush()
-        os.fsync(file.fileno())

@@ -19,6 +19,7 @@ from tweetelm.storage import ACCESS
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as Objects
 
+PROBE = ".writable"  # an empty file
 PART = 8 << 20  # bytes per request of a large upload
 
 
@@ -48,6 +49,14 @@ class ObjectStore:
 
     def swap(self, name: str, held: Held | None, data: bytes) -> bool:
         return self._write(name, data, "create" if held is None else held.mark)
+
+    def drop(self, name: str, held: Held) -> bool:
+        return self.swap(name, held, b"")
+
+    def probe(self, name: str) -> None:
+        file = f"{name}/{PROBE}".lstrip("/")
+        if not self._write(file, b"", "overwrite"):  # and it stays: not all who may write may delete
+            raise FileNotFoundError(f"{self.address(file)} cannot be written: no such bucket")
 
     def folders(self, name: str) -> list[str]:
         import obstore
@@ -136,7 +145,7 @@ def _connect(url: str) -> "Objects":
     try:
         from obstore.store import from_url
     except ImportError as error:
-        raise ValueError(f"a registry at {url} needs obstore: pip install obstore") from error
+        raise ValueError(f"{url} needs obstore: pip install obstore") from error
     with _explained(url):
         return from_url(url)
 

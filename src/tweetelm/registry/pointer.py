@@ -6,14 +6,24 @@ change is ever lost to one that did not know of it.
 
 import json
 import random
+import re
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from types import NoneType
 
+from tweetelm.files.json_file import Kind, parse_object
 from tweetelm.registry.store import Held, Store
 from tweetelm.tasks import TASKS
 
 ATTEMPTS = 200
+VERSION = re.compile(r"\d{8}-[0-9a-f]{6,64}", re.ASCII)
+_FIELDS: dict[str, Kind] = {
+    "version": (str, NoneType),
+    "previous": (str, NoneType),
+    "metric": (float, NoneType),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,13 +85,18 @@ def move(
 def _parse(store: Store, task: str, held: Held | None, repair: bool = False) -> Pointer:
     if held is None:
         return Pointer()
+    place = store.address(name(task))
+    remedy = (
+        f"choose what to serve with `python -m tweetelm.registry promote {task} VERSION --registry "
+        f"{shlex.quote(store.url)}`"
+    )
     try:
-        values = json.loads(held.data)
-        return Pointer(**{key: values[key] for key in ("version", "previous", "metric")})
-    except (ValueError, TypeError, KeyError) as error:
+        values = parse_object(held.data, place, remedy, _FIELDS)
+        for key in ("version", "previous"):
+            if values[key] is not None and not VERSION.fullmatch(values[key]):
+                raise ValueError(f"{place} is damaged ({key} is {values[key][:80]!a}, no version); {remedy}")
+    except ValueError:
         if repair:
             return Pointer()
-        raise ValueError(
-            f"{store.address(name(task))} is damaged ({type(error).__name__}: {error}); choose what to serve "
-            f"with `python -m tweetelm.registry promote {task} VERSION --registry {store.url}`"
-        ) from error
+        raise
+    return Pointer(**{key: values[key] for key in _FIELDS})

@@ -1,6 +1,7 @@
 """From a checkpoint to a version, and to the one that is served if it is the best."""
 
 import dataclasses
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,9 @@ from tweetelm.registry.store import CARD, Store, open_store, sha256
 from tweetelm.registry.versions import find_card, readable_cards, version_names
 
 NEEDED = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "encoding.json")
-LEFT_OUT = ("optimizer.safetensors", "state.json", CARD, README)
+OPTIONAL = ("generation_config.json", "special_tokens_map.json")
+CODE = Path(__file__).parent.parent / "openelm"  # what a checkpoint carries of it
+REPORT = (".json", ".csv", ".html", ".md", ".svg")
 SHORT = 6
 
 
@@ -66,15 +69,19 @@ def _checkpoint_files(checkpoint: Path) -> dict[str, Path]:
     absent = [name for name in NEEDED if not (checkpoint / name).is_file()]
     if absent:
         raise FileNotFoundError(f"{checkpoint} is no checkpoint: it lacks {', '.join(absent)}")
-    names = sorted(p.relative_to(checkpoint).as_posix() for p in checkpoint.rglob("*") if p.is_file())
-    kept = (name for name in names if name not in LEFT_OUT and not name.startswith((".", "evaluation/")))
-    return {name: checkpoint / name for name in kept}
+    code = {path.name for path in CODE.glob("*.py")}
+    names = (path.name for path in sorted(checkpoint.iterdir()) if path.is_file())
+    return {name: checkpoint / name for name in names if name in {*NEEDED, *OPTIONAL} or name in code}
 
 
 def _evaluation_files(evaluation: Path | None) -> dict[str, Path]:
     if evaluation is None:
         return {}
-    return {f"evaluation/{p.name}": p for p in sorted(evaluation.iterdir()) if p.is_file()}
+    return {f"evaluation/{p.name}": p for p in sorted(evaluation.iterdir()) if _is_report(p)}
+
+
+def _is_report(path: Path) -> bool:
+    return path.is_file() and not path.name.startswith(".") and path.suffix in REPORT
 
 
 def _stored(store: Store, card: Card) -> Card | None:
@@ -131,7 +138,8 @@ def _compete(store: Store, card: Card, replace: bool) -> tuple[bool, str]:
         except ValueError as error:
             refusal = f"what is served now cannot be compared with: {error}"
         if refusal:
-            choose = f"python -m tweetelm.registry promote {card.task} {card.version} --registry {store.url}"
+            place = shlex.quote(store.url)
+            choose = f"python -m tweetelm.registry promote {card.task} {card.version} --registry {place}"
             outcome = False, f"{refusal}. It is stored; to serve it nevertheless: {choose}"
             return None
         outcome = True, f"it replaces {incumbent.version}" if incumbent else "it is the first version"

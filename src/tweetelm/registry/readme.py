@@ -129,7 +129,8 @@ def _bias(card: Card) -> str:
 
 def _init(card: Card) -> str:
     revision = f" at revision {card.base['revision']}" if card.base["revision"] else ""
-    return f"{card.base['init']} weights{revision}"
+    head = f"; a new classifier: {card.base['head']}" if card.base.get("head") else ""
+    return f"{card.base['init']} weights{revision}{head}"
 
 
 def _results(card: Card) -> str:

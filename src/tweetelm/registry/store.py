@@ -45,6 +45,14 @@ class Store(Protocol):
         False, and nothing done, if somebody else was faster.
         """
 
+    def drop(self, name: str, held: Held) -> bool:
+        """Take a file away, if it still is what `held` says. Where storage cannot do that under a condition,
+        an empty file stays. False, and nothing done, if somebody else was faster.
+        """
+
+    def probe(self, name: str) -> None:
+        """Raise OSError unless a file can be written below `name`."""
+
     def folders(self, name: str) -> list[str]:
         """Names of the folders inside `name`, in order; none where it does not exist."""
 

@@ -1,7 +1,7 @@
 """What is published: list, read, resolve, promote, roll back. A version never changes, current.json does."""
 
 import hashlib
-import re
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tweetelm.registry.local import download
 from tweetelm.registry.store import CARD, Store, open_store
 
 DEFAULT_REGISTRY = "models"
-VERSION = re.compile(r"\d{8}-[0-9a-f]{6,64}")
+VERSION = pointer.VERSION
 
 
 def resolve(
@@ -82,10 +82,23 @@ def rollback(task: str, *, registry: str = DEFAULT_REGISTRY) -> str:
     if not previous:
         raise ValueError(
             f"{task} has no previous version in {registry}; see `python -m tweetelm.registry list "
-            f"--registry {registry}` and choose one with `python -m tweetelm.registry promote {task} VERSION`"
+            f"--registry {shlex.quote(registry)}` and choose one with `python -m tweetelm.registry promote "
+            f"{task} VERSION --registry {shlex.quote(registry)}`"
         )
     promote(task, previous, registry=registry)
     return previous
+
+
+def check_registry(task: str, registry: str) -> None:
+    """See, before a model is made, that it could be published.
+
+    Raises:
+        OSError: the registry cannot be written.
+        ValueError: current.json is damaged.
+    """
+    store = open_store(registry)
+    pointer.read(store, task)
+    store.probe(f"{task}/versions")
 
 
 def version_names(store: Store, task: str) -> list[str]:
@@ -133,7 +146,7 @@ def absent(store: Store, task: str, version: str | None) -> str:
     if names:
         return (
             f"no version of {task} was promoted in {store.url}; choose one of {', '.join(names)} with "
-            f"`python -m tweetelm.registry promote {task} VERSION --registry {store.url}`"
+            f"`python -m tweetelm.registry promote {task} VERSION --registry {shlex.quote(store.url)}`"
         )
     return (
         f"nothing is published for {task} in {store.url}; train a model with `python -m ray_jobs.train "

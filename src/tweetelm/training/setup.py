@@ -1,6 +1,7 @@
 """From a configuration to something that can be trained: rows, tokenizer, model."""
 
 import dataclasses
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,27 +15,27 @@ from tweetelm.at_hand import at_hand
 from tweetelm.config import TrainConfig
 from tweetelm.data import Provenance, hold_out, load, provenance, training_rows
 from tweetelm.encoding import Encoder
+from tweetelm.files.places import is_url
 from tweetelm.openelm import OpenELMConfig, OpenELMForSequenceClassification
 from tweetelm.openelm.attention import VARLEN
 from tweetelm.openelm.hub import MODEL_FILES, Checkpoint, fetch, fetch_tokenizer
 from tweetelm.openelm.loading import load_weights, read_config
 from tweetelm.openelm.presets import find_preset, preset_config
 from tweetelm.openelm.tokenizer import SENTENCEPIECE_FILE, TOKENIZER_FILE, load_tokenizer, train_tokenizer
-from tweetelm.storage import is_url
 from tweetelm.tasks import TASKS, Task
 from tweetelm.text import normalise
 from tweetelm.training.adapters import add_adapters
+from tweetelm.training.heads import HEAD, unfit_head
 from tweetelm.training.rows import Rows
 from tweetelm.training.state import TrainingState
-
-HEAD = "score.weight"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
     """What the workers need, made once before any of them starts.
 
-    `tokenizer` is the text of a tokenizer.json; `left_out` counts training rows that were dropped, by reason.
+    `tokenizer` is the text of a tokenizer.json; `left_out` counts training rows that were dropped, by reason;
+    `head` says why the base's classifier is replaced by a new one, and is empty if it is not.
     """
 
     train: Rows
@@ -43,6 +44,11 @@ class Prepared:
     provenance: Provenance
     left_out: dict[str, int]
     base: Checkpoint | None
+    head: str = ""
+
+    def shape(self, config: TrainConfig) -> OpenELMConfig:
+        """The model's configuration, see `architecture`."""
+        return architecture(config, self.base, Tokenizer.from_str(self.tokenizer))
 
 
 def prepare(config: TrainConfig, *, weights: bool = True) -> Prepared:
@@ -57,6 +63,7 @@ def prepare(config: TrainConfig, *, weights: bool = True) -> Prepared:
     dataset = hold_out(load(task, config.data.root), config.data.hold_out)
     train, left_out = training_rows(dataset, drop_overlap=config.data.drop_overlap, text=config.text)
     train = _choose(train, config)
+    _see_all_labels(train, task, config)
     wanted = weights and not config.model.random
     base = find_weights(config) if wanted else None
     tokenizer = find_tokenizer(config, base, train["text"])
@@ -70,7 +77,21 @@ def prepare(config: TrainConfig, *, weights: bool = True) -> Prepared:
         provenance=provenance(task, config.data.root),
         left_out=left_out,
         base=base,
+        head=unfit_head(base.folder, task) if base else "",
     )
+
+
+def _see_all_labels(train: Dataset, task: Task, config: TrainConfig) -> None:
+    """Raise ValueError if nothing can be learnt of a label: no row has it."""
+    found = {int(label) for label in train["label"]}
+    absent = [label for index, label in enumerate(task.labels) if index not in found]
+    if absent:
+        limit = f" of --data.limit {config.data.limit}" if config.data.limit else ""
+        raise ValueError(
+            f"none of the {len(train)} training rows{limit} in {config.data.root} is labelled "
+            f"{', '.join(absent)}; a classifier needs rows of each of {', '.join(task.labels)}: look at them "
+            f"with `python -m tweetelm.data check {task.name} --root {shlex.quote(config.data.root)}`"
+        )
 
 
 def _choose(train: Dataset, config: TrainConfig) -> Dataset:
@@ -198,7 +219,10 @@ def build_state(config: TrainConfig, prepared: Prepared, device: torch.device) -
         model = OpenELMForSequenceClassification._from_config(shape, attn_implementation=VARLEN)
     else:
         folder = _at_hand(prepared.base)
-        model = load_weights(OpenELMForSequenceClassification, folder, new=[HEAD], **settings)
+        replaced = [HEAD] if prepared.head else []
+        model = load_weights(
+            OpenELMForSequenceClassification, folder, new=[HEAD], replaced=replaced, **settings
+        )
     model.to(device)
     if config.model.activation_checkpointing:
         # renamed in transformers 5.23; both recompute without reentrant autograd

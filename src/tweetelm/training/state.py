@@ -10,6 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tweetelm.config import OptimConfig
+from tweetelm.files import atomic
+from tweetelm.files.json_file import parse_object
 from tweetelm.openelm import OpenELMForSequenceClassification
 from tweetelm.training.adapters import is_adapter, merged_weights
 from tweetelm.training.optimiser import build_optimiser, freeze
@@ -70,7 +72,7 @@ class TrainingState:
         self.model.save_pretrained(folder, max_shard_size="100GB", state_dict=merged)
         save_file(self._moments() | adapters, folder / OPTIMIZER_FILE)
         document = {"progress": dataclasses.asdict(self.progress), **extra}
-        (folder / STATE_FILE).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        atomic.write_text(folder / STATE_FILE, json.dumps(document, indent=2) + "\n")
 
     def restore(self, folder: Path) -> None:
         """Read back what `save` wrote, into the model that this state holds."""
@@ -81,7 +83,8 @@ class TrainingState:
         else:
             self.model.load_state_dict(load_file(folder / WEIGHTS_FILE))
         self._restored = {name: value for name, value in stored.items() if not name.startswith(_ADAPTER)}
-        document = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
+        file, remedy = folder / STATE_FILE, "delete this checkpoint: the one before it is then used"
+        document = parse_object(file.read_bytes(), file, remedy, {"progress": dict})
         self.progress = Progress(**document["progress"])
 
     def _adapters(self) -> dict[str, torch.Tensor]:

@@ -1,0 +1,57 @@
+"""Which files a dataset is made of, in which bytes they were published, and what else lies beside them."""
+
+import hashlib
+from pathlib import Path
+
+from tweetelm.files.names import printable
+from tweetelm.tasks import TaskName
+
+PUBLISHED: dict[TaskName, dict[str, str]] = {  # md5 by file, at the revisions that upstream/raw/*.dvc pin
+    "hate": {
+        "mapping.txt": "40135225166b334bffc53c5ae5993437",
+        "test_labels.txt": "eef78e14b5af0d38bb763304235164cc",
+        "test_text.txt": "a197093adb23a164e219000c19e5e1f0",
+        "train_labels.txt": "0dcbe35432e20538cb1476d4b863801b",
+        "train_text.txt": "7f6e1285b696f9d5e0a9e273eadd6803",
+        "val_labels.txt": "bea1e1b7e9d676711dfde4c27d7dfd1a",
+        "val_text.txt": "262405a6adfeee5c5149fc71456c4bb5",
+    },
+    "deepfake": {
+        "test.csv": "5c6fba82b68fe04837e370d842fdfb0a",
+        "train.csv": "dbab8a62d57bd1adc5e754e50681d3ef",
+        "validation.csv": "175725bb9375d0fc467f66ea4c1389d8",
+    },
+}
+FILES = {task: tuple(files) for task, files in PUBLISHED.items()}  # what a task's reader reads, and no more
+ALL = tuple(f"{task}/{name}" for task, names in FILES.items() for name in names)
+_TOLD = 5
+
+
+def foreign(where: Path, files: tuple[str, ...]) -> list[str]:
+    """Paths below a folder of what is not among its files: hidden files of a desktop, an editor's copies."""
+    found = (path.relative_to(where).as_posix() for path in where.rglob("*") if not path.is_dir())
+    return sorted(name for name in found if name not in files)
+
+
+def listed(names: list[str]) -> str:
+    """Some of them, for a message."""
+    more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
+    return ", ".join(map(printable, names[:_TOLD])) + more
+
+
+def unpublished(task: TaskName, where: Path) -> list[str]:
+    """A line for each file of a task's that is missing or is not, byte by byte, the published one."""
+    lines = []
+    for name, expected in PUBLISHED[task].items():
+        path = where / name
+        if not path.is_file():
+            lines.append(f"{path} is not there")
+        elif (md5 := file_md5(path)) != expected:
+            lines.append(f"{path} is not the published file: md5 {md5}, published {expected}")
+    return lines
+
+
+def file_md5(path: Path) -> str:
+    """The md5 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

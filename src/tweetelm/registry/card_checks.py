@@ -1,0 +1,87 @@
+"""What a card.json from elsewhere must be before anything of it is used or printed."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from types import NoneType
+from typing import Any
+
+from tweetelm.files.json_file import Kind, check_fields
+from tweetelm.files.names import is_printable, printable
+
+_FIELDS: dict[str, Kind] = {
+    "task": str,
+    "labels": list,
+    "version": str,
+    "created": str,
+    "data": dict,
+    "git": (dict, NoneType),
+    "config": dict,
+    "libraries": dict,
+    "base": dict,
+    "metrics": dict,
+    "metric": str,
+    "temperature": float,
+    "threshold": (float, NoneType),
+    "text": dict,
+    "max_tokens": int,
+    "run": str,
+    "files": dict,
+}
+_DATA: dict[str, Kind] = {"root": str, "md5": str, "synthetic": bool, "rows": dict}
+_BASE: dict[str, Kind] = {"name": str, "init": str, "source": str}
+_GIT: dict[str, Kind] = {"commit": str, "dirty": bool}
+_INITS = ("pretrained", "random", "scratch")
+_DEEPEST = 20
+
+
+def parse_json(text: str) -> Any:
+    """What the text says; ValueError if it is no JSON."""
+    if not text.strip():
+        raise ValueError("it is empty")
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is no card: nested too deeply") from error
+
+
+def check_card(values: Mapping[str, Any]) -> None:
+    """Raise ValueError for what no card of ours has: fields of another type, numbers that are not finite,
+    text that would act on a terminal."""
+    check_fields(values, {name: kind for name, kind in _FIELDS.items() if name in values})
+    check_fields(values["data"], _DATA, "data.")
+    check_fields(values["base"], _BASE, "base.")
+    check_fields(values["git"] or {}, _GIT if values["git"] else {}, "git.")
+    for name in ("libraries", "files"):
+        check_fields(values.get(name, {}), dict.fromkeys(values.get(name, {}), str), f"{name}.")
+    check_fields(values["data"]["rows"], dict.fromkeys(values["data"]["rows"], int), "data.rows.")
+    check_fields(values["metrics"], dict.fromkeys(values["metrics"], dict), "metrics.")
+    for split, scores in values["metrics"].items():
+        headline = {values["metric"]: (float, NoneType)} if values["metric"] in scores else {}
+        check_fields(scores, headline, f"metrics.{split}.")
+    if values["base"]["init"] not in _INITS:
+        raise ValueError(f"base.init is {values['base']['init']!a}; expected one of {', '.join(_INITS)}")
+    if not all(isinstance(label, str) for label in values["labels"]) or not values["labels"]:
+        raise ValueError("labels are not a list of names")
+    for path, leaf in _leaves(values, "", 0):
+        _check_leaf(path, leaf)
+
+
+def _check_leaf(path: str, leaf: Any) -> None:
+    if not is_printable(path) or (isinstance(leaf, str) and not is_printable(leaf)):
+        raise ValueError(f"{printable(path)[:80]} holds characters that act on a terminal")
+    if isinstance(leaf, float) and not math.isfinite(leaf):
+        raise ValueError(f"{path} is {leaf}; expected a finite number")
+
+
+def _leaves(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
+    if depth > _DEEPEST:
+        raise ValueError("it is no card: nested too deeply")
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{path}.{key}" if path else str(key), depth + 1)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _leaves(inner, path, depth + 1)
+    else:
+        yield path, value

@@ -1,0 +1,97 @@
+"""Real training commands that meet, and a real run whose files were damaged."""
+
+import json
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from ray_jobs.checkpoints import SNAPSHOT
+from ray_jobs.launch import run
+from ray_jobs.runs import run_folder
+from tests.ray.head import Cluster
+from tests.ray.test_train import (
+    HERE,
+    ROOT,
+    command,
+    configuration,
+    final,
+    last_checkpoint,
+    progress,
+    same_bits,
+    surroundings,
+)
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("faults")
+
+
+def test_of_two_commands_in_the_same_second_one_trains(cluster: Cluster, folder: Path) -> None:
+    config = configuration(folder, "twice")
+    environment = surroundings(cluster, {})
+    started = [
+        subprocess.Popen(
+            command(config),
+            env=environment,
+            cwd=ROOT,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=300)[0] for process in started]
+    by_status = {process.returncode: text for process, text in zip(started, said, strict=True)}
+    assert sorted(by_status) == [0, 2], said
+    assert "published " in by_status[0]
+    assert "is in use by" in by_status[2]
+    assert "Traceback" not in by_status[2]
+    assert not (Path(run_folder(config)) / ".run").exists(), "the lock is free again"
+
+
+def test_a_run_with_damaged_files_ends_as_if_they_were_whole(
+    cluster: Cluster, driver: Cluster, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = configuration(folder, "twice")
+    expected, steps = final(config), progress(config)
+    last = Path(last_checkpoint(config).path).name
+    shutil.copytree(run_folder(config), tmp_path / "runs" / "twice")
+    damaged = configuration(tmp_path, "twice")
+    where = Path(run_folder(damaged))
+    (where / SNAPSHOT).write_bytes((where / SNAPSHOT).read_bytes()[:100])
+    (where / last / "model.safetensors").unlink()
+    capsys.readouterr()
+    outcome = run(damaged, HERE)
+    told = capsys.readouterr().out
+    assert f"checkpoint {where}/{last} is damaged (it lacks model.safetensors): left out" in told
+    assert "going on from" in told
+    assert same_bits(final(damaged), expected)
+    assert progress(damaged) == steps
+    assert Path(outcome.checkpoint).is_dir()
+
+
+def test_a_finished_run_says_where_it_was_published(cluster: Cluster, folder: Path) -> None:
+    config = configuration(folder, "twice")
+    line = [*command(config), "--run.registry", str(folder / "an other")]
+    began = time.monotonic()
+    done = subprocess.run(
+        line,
+        env=surroundings(cluster, {}),
+        cwd=folder,
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - began < 30
+    finished = json.loads((Path(run_folder(config)) / "finished.json").read_text())
+    assert f"published    models/hate/versions/{finished['version']} (now served)" in done.stdout
+    assert "not in an other: this run was published before" in done.stdout
+    assert not (folder / "an other").exists()
