@@ -14,6 +14,7 @@ from serve import client, local
 from serve.exposure import ensure_guarded
 from serve.keys import Keys
 from serve.settings import Settings, read
+from tweetelm.files.places import located
 from tweetelm.tasks import TaskName
 
 READY_WITHIN_S = 120.0
@@ -43,8 +44,7 @@ class Options:
 
 def settings_of(options: Options) -> Settings:
     """Replicas have working folders of their own, so the registry's path is made absolute."""
-    registry = options.registry if "://" in options.registry else str(Path(options.registry).absolute())
-    return read({"registry": registry, "tasks": options.tasks})
+    return read({"registry": located(options.registry), "tasks": options.tasks})
 
 
 def show(url: str, options: Options) -> None:

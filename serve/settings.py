@@ -7,7 +7,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from serve.engine import Limits
-from tweetelm import registry
+from tweetelm import registry as versions
+from tweetelm.files.places import expanded
 from tweetelm.tasks import TASKS, TaskName
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s@]+", re.IGNORECASE)
@@ -76,12 +77,13 @@ def read(args: Mapping[str, Any]) -> Settings:
         FileNotFoundError: no tasks are named, and no task has a published version.
     """
     settings = Settings(**args)
-    tasks = settings.tasks or _published(settings.registry)
-    return settings.model_copy(update={"tasks": tasks})
+    registry = expanded(settings.registry)
+    tasks = settings.tasks or _published(registry)
+    return settings.model_copy(update={"tasks": tasks, "registry": registry})
 
 
 def _published(url: str) -> tuple[str, ...]:
-    found = tuple(task for task in TASKS if registry.current_version(task, registry=url))
+    found = tuple(task for task in TASKS if versions.current_version(task, registry=url))
     if not found:
         raise FileNotFoundError(
             f"nothing is published in {url}; expected a model of {' or '.join(TASKS)}: "
