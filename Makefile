@@ -20,12 +20,12 @@ help: ## show this list
 setup: $(READY) ## make .venv with everything in it
 
 LOCKED := $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps
-WANTS_CUDA := grep -qs '^Requires-Dist: nvidia' .venv/lib/python*/site-packages/torch-*/METADATA
-# Which build of torch there is, pip decides; only a CUDA build says that it needs more.
+# torch is the CPU build where pip finds one, else the CUDA build; TORCH=cpu or TORCH=cuda says which.
 define install
 @test -x $(RUN) || $(PYTHON) -m venv .venv
+@if [ -n "$(TORCH)" ]; then $(LOCKED) -r requirements-$(TORCH).lock; \
+	else $(LOCKED) -r requirements-cpu.lock 2>/dev/null || $(LOCKED) -r requirements-cuda.lock; fi
 @$(LOCKED) $(addprefix -r ,$(1))
-@if $(WANTS_CUDA); then $(LOCKED) -r requirements-cuda.lock; fi
 endef
 
 $(READY): $(wildcard requirements*.lock) pyproject.toml

@@ -1,7 +1,8 @@
-"""Write the lock files from pyproject.toml: `make lock` (needs `pip install uv` and the package index).
+"""Write the lock files from pyproject.toml: `make lock` (needs the package index).
 
-requirements.lock       what runs: every node gets it. Its torch has the hashes of both builds, CPU and CUDA.
-requirements-cuda.lock  what a CUDA build of torch needs beside it, several gigabytes.
+requirements.lock       what runs, but for torch: every node gets it.
+requirements-cpu.lock   torch, its CPU build.
+requirements-cuda.lock  torch, its CUDA build, and what that needs, several gigabytes.
 requirements-dev.lock   tests and tools: no node gets it.
 
 Versions in the files are kept; `make lock ARGS=--upgrade` takes the newest ones.
@@ -11,15 +12,17 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 RUNTIME = ("ray", "tracking", "tracing", "data", "aws", "lora", "report", "sentencepiece")
-CUDA = re.compile(r"nvidia-|cuda-|triton=")
-# The CPU build is on another index than the CUDA build: `pip hash FILE` prints its hash.
-CPU_TORCH = {
-    "torch==2.13.0": ("6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b",)  # Linux x86, 3.11
-}
+CPU_FILE = "requirements-cpu.lock"  # of a build that the index does not have
+CUDA_ONLY = re.compile(r"nvidia-|cuda-|triton=")
+# The CPU build (here Linux on x86, Python 3.11) is on another index: `pip hash FILE` prints its hash.
+CPU = {
+    "torch==2.13.0": ("6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b",)
+}  # Linux x86, 3.11
 
 
 def compiled(extras: tuple[str, ...], pinned: list[Path], options: list[str]) -> dict[str, list[str]]:
@@ -45,25 +48,37 @@ def parse(text: str) -> dict[str, list[str]]:
     return found
 
 
-def write(name: str, purpose: str, requirements: dict[str, list[str]]) -> None:
+def write(name: str, purpose: str, requirements: Mapping[str, Sequence[str]]) -> None:
     lines = [f"# {purpose} Made by `make lock`."]
     for requirement, hashes in requirements.items():
-        known = sorted({*hashes, *CPU_TORCH.get(requirement, ())})
-        lines.append(" \\\n".join([requirement, *(f"    --hash=sha256:{each}" for each in known)]))
+        marker = ' ; sys_platform == "linux"' if CUDA_ONLY.match(requirement) else ""
+        lines.append(" \\\n".join([requirement + marker, *(f"    --hash=sha256:{each}" for each in hashes)]))
     (ROOT / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def main() -> None:
     options = sys.argv[1:]
-    old = [] if "--upgrade" in options else sorted(ROOT.glob("requirements*.lock"))
-    everything = compiled((*RUNTIME, "dev"), old, options)
+    # Not the CPU build, which the index does not have.
+    old = (
+        []
+        if "--upgrade" in options
+        else [ROOT / f"requirements{part}.lock" for part in ("", "-cuda", "-dev")]
+    )
+    everything = compiled((*RUNTIME, "dev"), [file for file in old if file.exists()], options)
     write("requirements-dev.lock", "", everything)  # for the next line: the same versions in all files
     runtime = compiled(RUNTIME, [ROOT / "requirements-dev.lock"], [])
-    cuda = {name: hashes for name, hashes in runtime.items() if CUDA.match(name)}
+    torch = next(name for name in runtime if name.startswith("torch=="))
+    cuda = {name: runtime[name] for name in runtime if name == torch or CUDA_ONLY.match(name)}
     needed = {name: hashes for name, hashes in runtime.items() if name not in cuda}
     dev = {name: hashes for name, hashes in everything.items() if name not in runtime}
-    write("requirements.lock", "What runs, on every node.", needed)
-    write("requirements-cuda.lock", "What a CUDA build of torch needs besides requirements.lock.", cuda)
+    both = "What runs, on every node, with requirements-cpu.lock or requirements-cuda.lock."
+    write("requirements.lock", both, needed)
+    write(
+        "requirements-cpu.lock",
+        "torch without CUDA, besides requirements.lock.",
+        {f"{torch}+cpu": CPU[torch]},
+    )
+    write("requirements-cuda.lock", "torch with CUDA, besides requirements.lock.", cuda)
     write("requirements-dev.lock", "Tests and tools, besides requirements.lock; never on a node.", dev)
 
 
