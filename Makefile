@@ -38,16 +38,19 @@ $(READY): $(wildcard requirements*.lock) pyproject.toml
 node: ## make .venv for a machine of a cluster: no tests, no tools
 	$(call install,requirements.lock)
 
+# At the end of a longer command: a server that stays only where somebody watches.
+STAY = $$(test -t 0 || echo --no-stay)
+
 demo: setup ## fine-tune, search, publish, serve and ask, on the embedded sample
 	@$(RUN) -m ray_jobs.tune --task hate --name demo --data.root sample --space tiny --trials 4 \
 		--pretrain.epochs 3 --loop.epochs 5 --loop.batch-tokens 512 --run.workers 2 --run.registry $(REGISTRY)
-	@$(RUN) -m serve --registry $(REGISTRY) \
+	@$(RUN) -m serve --registry $(REGISTRY) $(STAY) \
 		--ask "seriously, a Vorn moved in next door and brought cake" \
 		--ask "hot take: Zorblaxians are worse than space rats"
 
 real: setup ## everything with Apple's checkpoints on the real data (internet; hours without a GPU)
 	$(RUN) -m ray_jobs.real --run.registry $(REGISTRY) $(ARGS)
-	$(RUN) -m serve --registry $(REGISTRY)
+	$(RUN) -m serve --registry $(REGISTRY) $(STAY)
 
 data: setup ## fetch both datasets from their authors (CACHE=DIR: from a seeded cache, offline)
 	@$(RUN) -m tweetelm.data pull $(if $(CACHE),--cache $(CACHE))

@@ -1,24 +1,23 @@
-"""Errors and paths as a person at a terminal, or reading a job's log, wants them."""
+"""Errors, flags and paths as a person at a terminal, or reading a job's log, wants them."""
 
-import contextlib
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-_OURS = (ValueError, FileNotFoundError, FloatingPointError, ConnectionError, OSError)
+from tweetelm.cli import told as refuse
 
+__all__ = ["USUAL", "refuse", "typed"]
 
-@contextlib.contextmanager
-def refuse() -> Iterator[None]:
-    """Turn an error that explains itself into its message and exit status 2; let a bug show its trace."""
-    try:
-        yield
-    except _OURS as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted; the same command again goes on from the last checkpoint", file=sys.stderr)
-        sys.exit(130)
+# Of a training run's settings, those that its short help explains.
+USUAL = (
+    "data.root",
+    "model.name",
+    "model.tokenizer",
+    "optim.lr",
+    "loop.epochs",
+    "loop.batch-tokens",
+    "run.workers",
+    "run.storage",
+    "run.registry",
+)
 
 
 def typed(place: str) -> str:

@@ -1,13 +1,11 @@
 """`python -m ray_jobs.evaluate --task hate`: the whole report of a published version, or of a checkpoint."""
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import tyro
-
 from ray_jobs.console import refuse
+from tweetelm import cli
 from tweetelm.tasks import TASKS, Task, TaskName
 
 if TYPE_CHECKING:
@@ -52,7 +50,7 @@ class Arguments:
 
 def main() -> int:
     """Command line."""
-    arguments = tyro.cli(Arguments, prog="python -m ray_jobs.evaluate", description=Arguments.__doc__)
+    arguments = cli.parse(Arguments, prog="python -m ray_jobs.evaluate")
     with refuse():
         return evaluate(arguments)
 
@@ -194,4 +192,4 @@ def _print_worst(evidence: "Evidence", found: "list[Attributed]") -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)

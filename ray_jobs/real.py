@@ -5,13 +5,11 @@ winners with several seeds, and writes the table. Needs the internet once, and h
 """
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import tyro
-
-from ray_jobs.console import refuse
+from ray_jobs.console import USUAL, refuse
+from tweetelm import cli
 from tweetelm.config import (
     DataConfig,
     LoopConfig,
@@ -59,7 +57,7 @@ class Arguments:
 
 def main() -> int:
     """Command line."""
-    arguments = tyro.cli(Arguments, prog="python -m ray_jobs.real", description=Arguments.__doc__)
+    arguments = cli.parse(Arguments, prog="python -m ray_jobs.real", usual=USUAL)
     with refuse():
         return real(arguments)
 
@@ -195,4 +193,4 @@ def _tables(result: TaskResult) -> tuple[Any, ...]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)

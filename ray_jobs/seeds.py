@@ -8,15 +8,14 @@ import dataclasses
 import io
 import json
 import math
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from ray_jobs.console import refuse
-from tweetelm import storage
+from ray_jobs.console import USUAL, refuse
+from tweetelm import cli, storage
 from tweetelm.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ class Arguments:
 
 def main() -> int:
     """Command line."""
-    arguments = tyro.cli(Arguments, prog="python -m ray_jobs.seeds", description=Arguments.__doc__)
+    arguments = cli.parse(Arguments, prog="python -m ray_jobs.seeds", usual=USUAL)
     with refuse():
         return seeds(arguments)
 
@@ -172,4 +171,4 @@ def _probabilities(place: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)

@@ -4,13 +4,13 @@ The same command again resumes an interrupted run, or says that it is done.
 """
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from ray_jobs.console import refuse, typed
+from ray_jobs.console import USUAL, refuse, typed
+from tweetelm import cli
 from tweetelm.config import TrainConfig
 from tweetelm.tasks import TASKS
 
@@ -32,7 +32,7 @@ class Arguments:
 
 def main() -> int:
     """Command line."""
-    arguments = tyro.cli(Arguments, prog="python -m ray_jobs.train", description=Arguments.__doc__)
+    arguments = cli.parse(Arguments, prog="python -m ray_jobs.train", usual=USUAL)
     with refuse():
         return train(arguments.config, plan_only=arguments.plan)
 
@@ -93,4 +93,4 @@ def summary(config: TrainConfig, finished: "Finished") -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)

@@ -4,14 +4,14 @@ The same command again resumes an interrupted search, or says that it is done.
 """
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from ray_jobs.console import refuse, typed
+from ray_jobs.console import USUAL, refuse, typed
 from ray_jobs.trials import Prefer, Propose
+from tweetelm import cli
 from tweetelm.config import TrainConfig
 from tweetelm.tasks import TASKS
 
@@ -58,7 +58,7 @@ class Arguments:
 
 def main() -> int:
     """Command line."""
-    arguments = tyro.cli(Arguments, prog="python -m ray_jobs.tune", description=Arguments.__doc__)
+    arguments = cli.parse(Arguments, prog="python -m ray_jobs.tune", usual=USUAL)
     with refuse():
         return tune(arguments)
 
@@ -158,4 +158,4 @@ def _told_before(plan: "Search") -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)

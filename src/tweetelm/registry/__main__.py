@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from tweetelm import cli
 from tweetelm.registry import verification
 from tweetelm.registry.card import Card
 from tweetelm.registry.compare import differences, measures
@@ -224,10 +225,12 @@ def main() -> None:
         "push": push_,
     }
     try:
-        tyro.extras.subcommand_cli_from_dict(verbs, prog="python -m tweetelm.registry", description=__doc__)
-    except (ValueError, OSError) as error:
-        sys.exit(str(error))
+        cli.run_verb(verbs, prog="python -m tweetelm.registry", about=__doc__ or "")
+    except BrokenPipeError:
+        raise
+    except cli.EXPLAINED as error:
+        sys.exit(cli.message(error))
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main, interrupted="")
