@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from tweetelm.machine import RAY_PATIENCE, ensure_open_files, start_service
+from tweetelm.machine import RAY_PATIENCE, ensure_open_files, longer_wait, start_service
 
 # Ray reads these when it is imported or when a cluster starts; a value that is set wins.
 _SETTINGS = {
@@ -117,17 +117,20 @@ def _start_here() -> None:
 
 def _start_once() -> None:
     import ray
+    from ray._private import services
 
     with socket.socket() as free:
         free.bind(("", 0))
         port = free.getsockname()[1]
     os.environ["RAY_GCS_SERVER_PORT"] = str(port)
-    ray.init(
-        address="local",
-        object_store_memory=_GIB // 2,
-        logging_level=logging.ERROR,
-        runtime_env={"env_vars": _environment(f"{ray.util.get_node_ip_address()}:{port}")},
-    )
+    with longer_wait(services, "get_node"):
+        ray.init(
+            address="local",
+            object_store_memory=_GIB // 2,
+            logging_level=logging.CRITICAL,  # a start that fails is told in a line of ours
+            runtime_env={"env_vars": _environment(f"{ray.util.get_node_ip_address()}:{port}")},
+        )
+    logging.getLogger("ray").setLevel(logging.ERROR)
 
 
 def _protect_token() -> None:

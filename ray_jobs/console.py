@@ -1,10 +1,15 @@
 """Errors, flags and paths as a person at a terminal, or reading a job's log, wants them."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
+from tweetelm import cli
 from tweetelm.cli import told as refuse
+from tweetelm.machine import RAY_PATIENCE
 
-__all__ = ["USUAL", "refuse", "typed"]
+__all__ = ["USUAL", "refuse", "run", "typed"]
 
 # Of a training run's settings, those that its short help explains.
 USUAL = (
@@ -18,6 +23,15 @@ USUAL = (
     "run.storage",
     "run.registry",
 )
+
+
+def run(main: Callable[[], int | None]) -> NoReturn:
+    """Run a job's `main` and end the process with its status. Some of what Ray waits for it reads when it is
+    imported, which is before `connect`."""
+    if "RAY_ADDRESS" not in os.environ:
+        for key, value in RAY_PATIENCE.items():
+            os.environ.setdefault(key, value)
+    cli.run(main)
 
 
 def typed(place: str) -> str:

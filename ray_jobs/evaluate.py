@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ray_jobs.console import refuse
+from ray_jobs.console import run as run_job
 from tweetelm import cli
 from tweetelm.tasks import TASKS, Task, TaskName
 
@@ -192,4 +193,4 @@ def _print_worst(evidence: "Evidence", found: "list[Attributed]") -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    run_job(main)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ray_jobs.console import USUAL, refuse
+from ray_jobs.console import run as run_job
 from tweetelm import cli
 from tweetelm.config import (
     DataConfig,
@@ -193,4 +194,4 @@ def _tables(result: TaskResult) -> tuple[Any, ...]:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    run_job(main)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from ray_jobs.console import USUAL, refuse
+from ray_jobs.console import run as run_job
 from tweetelm import cli, storage
 from tweetelm.config import TrainConfig
 
@@ -171,4 +172,4 @@ def _probabilities(place: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    run_job(main)

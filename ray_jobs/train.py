@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from ray_jobs.console import USUAL, refuse, typed
+from ray_jobs.console import run as run_job
 from tweetelm import cli
 from tweetelm.config import TrainConfig
 from tweetelm.tasks import TASKS
@@ -93,4 +94,4 @@ def summary(config: TrainConfig, finished: "Finished") -> str:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    run_job(main)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from ray_jobs.console import USUAL, refuse, typed
+from ray_jobs.console import run as run_job
 from ray_jobs.trials import Prefer, Propose
 from tweetelm import cli
 from tweetelm.config import TrainConfig
@@ -158,4 +159,4 @@ def _told_before(plan: "Search") -> bool:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    run_job(main)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from serve.settings import Settings
-from tweetelm.machine import RAY_PATIENCE, ensure_open_files, start_service
+from tweetelm.machine import RAY_PATIENCE, ensure_open_files, longer_wait, start_service
 
 HOST = "127.0.0.1"
 PORT = 8000
@@ -151,8 +151,12 @@ def _connect(cluster: str | None) -> None:
     if cluster:
         ray.init(address=cluster, **quiet)
         return
-    quiet["logging_level"] = logging.ERROR  # a start that fails is told in a line of ours
-    start_service(lambda: ray.init(address="local", include_dashboard=False, **quiet), ray.shutdown)
+    from ray._private import services
+
+    quiet["logging_level"] = logging.CRITICAL  # a start that fails is told in a line of ours
+    with longer_wait(services, "get_node"):
+        start_service(lambda: ray.init(address="local", include_dashboard=False, **quiet), ray.shutdown)
+    logging.getLogger("ray").setLevel(logging.WARNING)
 
 
 def end_on_signals() -> None:

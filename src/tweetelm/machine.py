@@ -3,15 +3,22 @@
 Ray's own processes are such a service; `ray_jobs` and `serve` both start them, with the rules of this file.
 """
 
+import contextlib
+import ctypes
 import os
 import resource
 import sys
-from collections.abc import Callable
-from typing import TypeVar
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 OPEN_FILES = 1024  # the usual limit, with which Ray, torch and the endpoint were seen to work
 ENOUGH_FILES = 65536
-TRIES = 3
+TRIES = 2
+PATIENCE_S = 150  # for what has no setting of its own
+SLOW_S = 30
+_SET_CHILD_SUBREAPER = 36  # of prctl(2)
 # What Ray waits for its own processes when it starts, in its environment; by default 20 to 60 s.
 RAY_PATIENCE = {
     "RAY_NUM_REDIS_GET_RETRIES": "120",
@@ -19,7 +26,7 @@ RAY_PATIENCE = {
     "RAY_gcs_server_request_timeout_seconds": "120",
     "RAY_agent_register_timeout_ms": "120000",
     "RAY_worker_register_timeout_seconds": "300",
-    "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "120",
+    "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "180",
 }
 T = TypeVar("T")
 
@@ -67,22 +74,30 @@ def start_service(
         clean_up: makes the service's own library forget the failed start.
         name: of the service, for messages.
         tries: how often `start` is called at most.
-        say: takes a line for each failed start but the last; by default it goes to standard error.
+        say: takes a line when a start is slow or failed; by default it goes to standard error.
 
     Raises:
         DidNotStartError: no start succeeded; the message is one line that says what to do.
     """
     tell = say or (lambda line: print(line, file=sys.stderr, flush=True))
-    for attempt in range(1, tries + 1):
-        before = _children()
-        try:
-            return start()
-        except Exception as error:
-            clean_up()
-            end_processes(_children() - before)
-            if attempt == tries:
-                raise DidNotStartError(_advice(name, tries, error)) from error
-            tell(f"{name} did not start ({load()}); trying again, {attempt + 1} of {tries}")
+    with _orphans_kept():
+        for attempt in range(1, tries + 1):
+            before = _children()
+            slow = threading.Timer(SLOW_S, lambda: tell(f"{name} is slow to start ({load()}); still waiting"))
+            slow.daemon = True
+            slow.start()
+            try:
+                return start()
+            except BaseException as error:
+                clean_up()
+                _end_children(since=before)
+                if not isinstance(error, Exception):
+                    raise
+                if attempt == tries:
+                    raise DidNotStartError(_advice(name, tries, error)) from error
+                tell(f"{name} did not start ({load()}); trying again, {attempt + 1} of {tries}")
+            finally:
+                slow.cancel()
     raise AssertionError("tries is at least 1")
 
 
@@ -97,31 +112,60 @@ def _advice(name: str, tries: int, error: Exception) -> str:
     return f"{failed} ({reason}); see `free -m` and `df -h /tmp /dev/shm`, then type the same command again"
 
 
+@contextlib.contextmanager
+def longer_wait(module: Any, function: str, *, within_s: float = PATIENCE_S) -> Iterator[None]:
+    """While this lasts, a library's `function` is called again when it raises RuntimeError, until it returns
+    or the time is over: for a wait of that library that no setting makes longer. Decision 0027."""
+    original = getattr(module, function)
+
+    def patient(*arguments: Any, **more: Any) -> Any:
+        end = time.monotonic() + within_s
+        while True:
+            try:
+                return original(*arguments, **more)
+            except RuntimeError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
+
+    setattr(module, function, patient)
+    try:
+        yield
+    finally:
+        setattr(module, function, original)
+
+
 def load() -> str:
     """How busy the machine is, in words."""
     return f"load {os.getloadavg()[0]:.0f} on {os.cpu_count()} processors"
-
-
-def end_processes(pids: set[int]) -> None:
-    """End these processes and all that they have started, and wait until they are gone."""
-    import psutil
-
-    found = []
-    for pid in pids:
-        try:
-            process = psutil.Process(pid)
-            found += [process, *process.children(recursive=True)]
-        except psutil.NoSuchProcess:
-            continue
-    for process in found:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(found, timeout=10)
 
 
 def _children() -> set[int]:
     import psutil
 
     return {process.pid for process in psutil.Process().children()}
+
+
+def _end_children(since: set[int]) -> None:
+    """End all processes that this one has started and that were not there then, and theirs."""
+    import psutil
+
+    for _ in range(10):  # those that a killed one leaves are ours only now
+        new = [psutil.Process(pid) for pid in _children() - since if psutil.pid_exists(pid)]
+        if not new:
+            return
+        for process in new:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(new, timeout=5)
+
+
+@contextlib.contextmanager
+def _orphans_kept() -> Iterator[None]:
+    """Processes whose parent dies become children of this process, as far as Linux knows how."""
+    keep = ctypes.CDLL(None).prctl if sys.platform == "linux" else lambda *_: 0
+    keep(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    try:
+        yield
+    finally:
+        keep(_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
