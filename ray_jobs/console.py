@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from tweetelm import cli
 from tweetelm.cli import told as refuse
-from tweetelm.machine import RAY_PATIENCE
+from tweetelm.machine import RAY_PATIENCE, ensure_open_files
 
 __all__ = ["USUAL", "refuse", "run", "typed"]
 
@@ -28,10 +28,15 @@ USUAL = (
 def run(main: Callable[[], int | None]) -> NoReturn:
     """Run a job's `main` and end the process with its status. Some of what Ray waits for it reads when it is
     imported, which is before `connect`."""
-    if "RAY_ADDRESS" not in os.environ:
-        for key, value in RAY_PATIENCE.items():
-            os.environ.setdefault(key, value)
-    cli.run(main)
+
+    def prepared() -> int | None:
+        if "RAY_ADDRESS" not in os.environ:
+            ensure_open_files()
+            for key, value in RAY_PATIENCE.items():
+                os.environ.setdefault(key, value)
+        return main()
+
+    cli.run(prepared)
 
 
 def typed(place: str) -> str:

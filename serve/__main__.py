@@ -15,6 +15,7 @@ from serve.exposure import ensure_guarded
 from serve.keys import Keys
 from serve.settings import Settings, read
 from tweetelm import cli
+from tweetelm.machine import ensure_open_files
 from tweetelm.tasks import TaskName
 
 READY_WITHIN_S = 120.0
@@ -90,6 +91,7 @@ def main() -> int:
         os.environ.update(local.environment(os.environ, Path(folder), haproxy=options.haproxy))
         try:
             local.end_on_signals()
+            ensure_open_files()
             serve_until_stopped(options, os.environ.get("RAY_ADDRESS"))
         except KeyboardInterrupt:
             print("Stopped.")

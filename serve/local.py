@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from serve.settings import Settings
-from tweetelm.machine import RAY_PATIENCE, ensure_open_files, longer_wait, start_service
+from tweetelm.machine import RAY_PATIENCE, longer_wait, start_service
 
 HOST = "127.0.0.1"
 PORT = 8000
@@ -124,7 +124,6 @@ def running(settings: Settings, host: str, port: int, *, cluster: str | None) ->
         ValueError: the cluster serves something already.
     """
     if not cluster:
-        ensure_open_files()
         os.environ.update({key: value for key, value in RAY_PATIENCE.items() if key not in os.environ})
     import ray  # here, for it reads the environment, and takes seconds that a mistyped flag should not cost
     from ray import serve
