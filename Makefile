@@ -11,7 +11,7 @@ TOKEN := secrets/ray_auth_token
 KEYS := secrets/api_keys
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: help setup demo real seeds data check test fmt train tune evaluate serve lab token up submit dashboard deploy down bench clean
+.PHONY: help setup node demo real seeds data lint check test fmt train tune evaluate serve lab token up submit dashboard deploy down bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -19,33 +19,49 @@ help: ## show this list
 
 setup: $(READY) ## make .venv with everything in it
 
-$(READY): requirements.lock pyproject.toml
+LOCKED := $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps
+# torch is the CPU build where pip finds one, else the CUDA build; TORCH=cpu or TORCH=cuda says which.
+define install
+@test -x $(RUN) || $(PYTHON) -m venv .venv
+@if [ -n "$(TORCH)" ]; then $(LOCKED) -r requirements-$(TORCH).lock; \
+	else $(LOCKED) -r requirements-cpu.lock 2>/dev/null || $(LOCKED) -r requirements-cuda.lock; fi
+@$(LOCKED) $(addprefix -r ,$(1))
+endef
+
+$(READY): $(wildcard requirements*.lock) pyproject.toml
 	@echo "Installing into .venv: Ray, torch, transformers and what they need, about 2.5 GB with a CPU build of torch,"
 	@echo "about 8 GB with a CUDA build. The first time takes some minutes; after that, nothing."
-	@test -x $(RUN) || $(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(call install,requirements.lock requirements-dev.lock)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
+
+node: ## make .venv for a machine of a cluster: no tests, no tools
+	$(call install,requirements.lock)
+
+# At the end of a longer command: a server that stays only where somebody watches.
+STAY = $$(test -t 0 || echo --no-stay)
 
 demo: setup ## fine-tune, search, publish, serve and ask, on the embedded sample
 	@$(RUN) -m ray_jobs.tune --task hate --name demo --data.root sample --space tiny --trials 4 \
 		--pretrain.epochs 3 --loop.epochs 5 --loop.batch-tokens 512 --run.workers 2 --run.registry $(REGISTRY)
-	@$(RUN) -m serve --registry $(REGISTRY) \
+	@$(RUN) -m serve --registry $(REGISTRY) $(STAY) \
 		--ask "seriously, a Vorn moved in next door and brought cake" \
 		--ask "hot take: Zorblaxians are worse than space rats"
 
 real: setup ## everything with Apple's checkpoints on the real data (internet; hours without a GPU)
 	$(RUN) -m ray_jobs.real --run.registry $(REGISTRY) $(ARGS)
-	$(RUN) -m serve --registry $(REGISTRY)
+	$(RUN) -m serve --registry $(REGISTRY) $(STAY)
 
 data: setup ## fetch both datasets from their authors (CACHE=DIR: from a seeded cache, offline)
 	@$(RUN) -m tweetelm.data pull $(if $(CACHE),--cache $(CACHE))
 
-check: setup ## lint, types, import rules, fast tests: under two minutes
+lint: setup ## lint, types, import rules
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+
+check: lint ## lint, types, import rules, fast tests: under two minutes
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not ray and not slow and not gpu and not network"
 
 CLUSTERED := $(wildcard tests/ray/test_*.py)
@@ -136,6 +152,10 @@ down: setup ## stop the cluster
 
 bench: setup ## measure what benchmarks/ claims, on this machine
 	@for name in inference row_sizes training small_training ray_overhead serving_overhead serving serving_faults; do $(RUN) -m benchmarks.bench_$$name || exit 1; done
+
+lock: setup ## write the lock files anew from pyproject.toml (internet): make lock ARGS=--upgrade
+	@$(BIN)/pip install --quiet --disable-pip-version-check uv
+	@$(RUN) tools/lock.py $(ARGS)
 
 clean: ## remove caches, not runs, models or data
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -7,6 +7,8 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from tweetelm.machine import RAY_PATIENCE, ensure_open_files, longer_wait, start_service
+
 # Ray reads these when it is imported or when a cluster starts; a value that is set wins.
 _SETTINGS = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # seconds between polls; each report waits for one
@@ -23,7 +25,9 @@ _SETTINGS = {
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a checkpoint between validations reports no score
     "TOKENIZERS_PARALLELISM": "false",
 }
-_ALONE = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}  # a process less, where no host can be taken back
+_ALONE = RAY_PATIENCE | {
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # a process less, where no host can be taken back
+}
 _GIB = 2**30
 
 
@@ -99,20 +103,34 @@ def _environment(address: str) -> dict[str, str]:
 
 
 def _start_here() -> None:
-    """A cluster of this machine alone."""
+    """A cluster of this machine alone.
+
+    Raises:
+        DidNotStartError: Ray did not come up, several times.
+    """
     import ray
+
+    ensure_open_files()
+    start_service(_start_once, ray.shutdown)
+    _protect_token()
+
+
+def _start_once() -> None:
+    import ray
+    from ray._private import services
 
     with socket.socket() as free:
         free.bind(("", 0))
         port = free.getsockname()[1]
     os.environ["RAY_GCS_SERVER_PORT"] = str(port)
-    ray.init(
-        address="local",
-        object_store_memory=_GIB // 2,
-        logging_level=logging.ERROR,
-        runtime_env={"env_vars": _environment(f"{ray.util.get_node_ip_address()}:{port}")},
-    )
-    _protect_token()
+    with longer_wait(services, "get_node"):
+        ray.init(
+            address="local",
+            object_store_memory=_GIB // 2,
+            logging_level=logging.CRITICAL,  # a start that fails is told in a line of ours
+            runtime_env={"env_vars": _environment(f"{ray.util.get_node_ip_address()}:{port}")},
+        )
+    logging.getLogger("ray").setLevel(logging.ERROR)
 
 
 def _protect_token() -> None:

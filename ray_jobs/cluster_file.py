@@ -13,6 +13,7 @@ import tyro
 from ray_jobs.cluster_checks import problems
 from ray_jobs.cluster_text import FILL_IN, ClusterFile, Problem, read
 from ray_jobs.console import refuse
+from tweetelm import cli
 from tweetelm.files import atomic
 
 
@@ -75,7 +76,7 @@ def store(file: ClusterFile) -> str:
 
 def main() -> None:
     """Check, fill or tell."""
-    arguments = tyro.cli(Arguments, description=__doc__)
+    arguments = cli.parse(Arguments, prog="python -m ray_jobs.cluster_file")
     with refuse():
         file = read(arguments.file)
         if arguments.store:
@@ -95,4 +96,4 @@ def _refused(file: ClusterFile, found: list[Problem]) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)

@@ -1,24 +1,42 @@
-"""Errors and paths as a person at a terminal, or reading a job's log, wants them."""
+"""Errors, flags and paths as a person at a terminal, or reading a job's log, wants them."""
 
-import contextlib
-import sys
-from collections.abc import Iterator
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
-_OURS = (ValueError, FileNotFoundError, FloatingPointError, ConnectionError, OSError)
+from tweetelm import cli
+from tweetelm.cli import told as refuse
+from tweetelm.machine import RAY_PATIENCE, ensure_open_files
+
+__all__ = ["USUAL", "refuse", "run", "typed"]
+
+# Of a training run's settings, those that its short help explains.
+USUAL = (
+    "data.root",
+    "model.name",
+    "model.tokenizer",
+    "optim.lr",
+    "loop.epochs",
+    "loop.batch-tokens",
+    "run.workers",
+    "run.storage",
+    "run.registry",
+)
 
 
-@contextlib.contextmanager
-def refuse() -> Iterator[None]:
-    """Turn an error that explains itself into its message and exit status 2; let a bug show its trace."""
-    try:
-        yield
-    except _OURS as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted; the same command again goes on from the last checkpoint", file=sys.stderr)
-        sys.exit(130)
+def run(main: Callable[[], int | None]) -> NoReturn:
+    """Run a job's `main` and end the process with its status. Some of what Ray waits for it reads when it is
+    imported, which is before `connect`."""
+
+    def prepared() -> int | None:
+        if "RAY_ADDRESS" not in os.environ:
+            ensure_open_files()
+            for key, value in RAY_PATIENCE.items():
+                os.environ.setdefault(key, value)
+        return main()
+
+    cli.run(prepared)
 
 
 def typed(place: str) -> str:

@@ -1,15 +1,14 @@
 """`python -m ray_jobs.evaluate --task hate`: the whole report of a published version, or of a checkpoint."""
 
 import contextlib
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import tyro
-
 from ray_jobs.console import refuse
+from ray_jobs.console import run as run_job
+from tweetelm import cli
 from tweetelm.tasks import TASKS, Task, TaskName
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class Arguments:
 def main() -> int:
     """Command line."""
     with refuse():
-        arguments = tyro.cli(Arguments, prog="python -m ray_jobs.evaluate", description=Arguments.__doc__)
+        arguments = cli.parse(Arguments, prog="python -m ray_jobs.evaluate")
         return evaluate(arguments)
 
 
@@ -221,4 +220,4 @@ def _print_worst(evidence: "Evidence", found: "list[Attributed]") -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_job(main)

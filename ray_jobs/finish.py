@@ -25,7 +25,7 @@ from tweetelm.precision import use_fast_float32
 from tweetelm.registry import make_card, publish
 from tweetelm.registry.card import Base, Card, Git
 from tweetelm.tasks import TASKS
-from tweetelm.tracking import open_wandb
+from tweetelm.tracking import has_api_key, open_wandb
 
 if TYPE_CHECKING:
     from tweetelm.training.setup import Prepared
@@ -117,7 +117,10 @@ def _keep(report: Path, where: str) -> None:
 def _track(config: TrainConfig, finished: Finished, card: Card, checkpoint: Path) -> None:
     """Test scores, the published version and the data's hash, in the run's place in Weights & Biases."""
     home = Home(run_folder(config))
-    tracker = open_wandb(config, home.path, api_key_present="WANDB_API_KEY" in os.environ)
+    has_key = has_api_key(os.environ)
+    tracker = open_wandb(
+        config, home.path, api_key_present=has_key, environ=os.environ, place=run_folder(config)
+    )
     if tracker is None:
         return
     if finished.version:

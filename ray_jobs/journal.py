@@ -1,6 +1,7 @@
 """The first worker's account of a run: progress to read now, metrics to keep."""
 
 import logging
+import os
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -116,7 +117,14 @@ def open_journal(setup: "Setup", step: int) -> Journal:
     """
     config, home = setup.config, Home(setup.folder)
     home.recall(step)
-    tracker = open_trackers(config, home.path, step, api_key_present=setup.api_key_present)
+    tracker = open_trackers(
+        config,
+        home.path,
+        step,
+        api_key_present=setup.api_key_present,
+        environ=os.environ,
+        place=setup.folder,
+    )
     if step and not setup.quiet:
         print(f"resuming {config.run_name} at step {step}", flush=True)
     bar = None

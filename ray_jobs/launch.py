@@ -22,6 +22,7 @@ from ray_jobs.runs import claim, run_folder, storage_path
 from ray_jobs.stopping import StopsWhenAsked, Trainer
 from tweetelm.config import TrainConfig
 from tweetelm.tasks import TASKS
+from tweetelm.tracking import has_api_key
 
 if TYPE_CHECKING:
     from tweetelm.training.setup import Prepared
@@ -166,7 +167,7 @@ def _setup(config: TrainConfig, prepared: "ray.ObjectRef[Prepared]", quiet: bool
         config=config,
         prepared=prepared,
         folder=run_folder(config),
-        api_key_present="WANDB_API_KEY" in os.environ,
+        api_key_present=has_api_key(os.environ),
         live=os.isatty(1),
         quiet=quiet,
     )

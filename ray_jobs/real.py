@@ -6,13 +6,12 @@ winners with several seeds, and writes the table. Needs the internet once, and h
 
 import dataclasses
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import tyro
-
-from ray_jobs.console import refuse
+from ray_jobs.console import USUAL, refuse
+from ray_jobs.console import run as run_job
+from tweetelm import cli
 from tweetelm.config import (
     DataConfig,
     LoopConfig,
@@ -62,7 +61,7 @@ class Arguments:
 def main() -> int:
     """Command line."""
     with refuse():
-        arguments = tyro.cli(Arguments, prog="python -m ray_jobs.real", description=Arguments.__doc__)
+        arguments = cli.parse(Arguments, prog="python -m ray_jobs.real", usual=USUAL)
         return real(arguments)
 
 
@@ -203,4 +202,4 @@ def _tables(result: TaskResult) -> tuple[Any, ...]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_job(main)

@@ -9,15 +9,15 @@ import dataclasses
 import io
 import json
 import math
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from ray_jobs.console import refuse
-from tweetelm import storage
+from ray_jobs.console import USUAL, refuse
+from ray_jobs.console import run as run_job
+from tweetelm import cli, storage
 from tweetelm.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Arguments:
 def main() -> int:
     """Command line."""
     with refuse():
-        arguments = tyro.cli(Arguments, prog="python -m ray_jobs.seeds", description=Arguments.__doc__)
+        arguments = cli.parse(Arguments, prog="python -m ray_jobs.seeds", usual=USUAL)
         return seeds(arguments)
 
 
@@ -185,4 +185,4 @@ def _probabilities(place: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_job(main)

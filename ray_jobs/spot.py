@@ -6,15 +6,13 @@ replicas. It needs Ray and the standard library, and ends with the Ray that it s
 
 import dataclasses
 import signal
-import sys
 import threading
 import time
-
-import tyro
 
 from ray_jobs.console import refuse
 from ray_jobs.nodes import Node, find_node
 from ray_jobs.notices import Metadata
+from tweetelm import cli
 
 _SILENCE_S = 60.0  # of the control plane; Ray's own processes end after as long
 
@@ -42,7 +40,7 @@ class Arguments:
 
 def main() -> int:
     """Command line."""
-    arguments = tyro.cli(Arguments, prog="python -m ray_jobs.spot")
+    arguments = cli.parse(Arguments, prog="python -m ray_jobs.spot")
     asked = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: asked.set())
     if arguments.now:
@@ -82,4 +80,4 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)

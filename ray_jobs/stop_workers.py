@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from ray_jobs.console import refuse
+from tweetelm import cli
 
 _SSH = "ssh -i ~/ray_bootstrap_key.pem -o StrictHostKeyChecking=no -o ConnectTimeout=5 -o BatchMode=yes"
 _STOP = shlex.quote("bash -lic 'ray stop' 2>/dev/null")
@@ -47,4 +48,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)

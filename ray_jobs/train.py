@@ -4,13 +4,14 @@ The same command again resumes an interrupted run, or says that it is done.
 """
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from ray_jobs.console import refuse, typed
+from ray_jobs.console import USUAL, refuse, typed
+from ray_jobs.console import run as run_job
+from tweetelm import cli
 from tweetelm.config import TrainConfig
 
 
@@ -29,7 +30,7 @@ class Arguments:
 def main() -> int:
     """Command line."""
     with refuse():
-        arguments = tyro.cli(Arguments, prog="python -m ray_jobs.train", description=Arguments.__doc__)
+        arguments = cli.parse(Arguments, prog="python -m ray_jobs.train", usual=USUAL)
         return train(arguments.config, plan_only=arguments.plan)
 
 
@@ -98,4 +99,4 @@ def _train(config: TrainConfig) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_job(main)

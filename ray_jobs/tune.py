@@ -4,14 +4,15 @@ The same command again resumes an interrupted search, or says that it is done.
 """
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from ray_jobs.console import refuse, typed
+from ray_jobs.console import USUAL, refuse, typed
+from ray_jobs.console import run as run_job
 from ray_jobs.trials import Prefer, Propose
+from tweetelm import cli
 from tweetelm.config import TrainConfig
 from tweetelm.tasks import TASKS
 
@@ -59,7 +60,7 @@ class Arguments:
 def main() -> int:
     """Command line."""
     with refuse():
-        arguments = tyro.cli(Arguments, prog="python -m ray_jobs.tune", description=Arguments.__doc__)
+        arguments = cli.parse(Arguments, prog="python -m ray_jobs.tune", usual=USUAL)
         return tune(arguments)
 
 
@@ -177,4 +178,4 @@ def _told_before(plan: "Search") -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_job(main)

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +14,9 @@ from serve import client, local
 from serve.exposure import ensure_guarded
 from serve.keys import Keys
 from serve.settings import Settings, read
+from tweetelm import cli
 from tweetelm.files.places import located
+from tweetelm.machine import ensure_open_files
 from tweetelm.tasks import TaskName
 
 READY_WITHIN_S = 120.0
@@ -38,8 +40,8 @@ class Options:
     haproxy: bool = False
     """Put HAProxy in front of the replicas, as in production: a fifth of the cost of Ray Serve's own proxy
     for each request."""
-    stay: bool = field(default_factory=sys.stdin.isatty)
-    """Go on serving until Ctrl-C; by default on a terminal only."""
+    stay: bool = True
+    """Serve until Ctrl-C or SIGTERM; with --no-stay, end once the texts of --ask are answered."""
 
 
 def settings_of(options: Options) -> Settings:
@@ -60,8 +62,9 @@ def show(url: str, options: Options) -> None:
 
 
 def serve_until_stopped(options: Options, cluster: str | None) -> None:
+    port = local.free_port(options.port, host=options.host)
     ensure_guarded(options.host, Keys.of(os.environ))
-    settings, port = settings_of(options), local.free_port(options.port)
+    settings = settings_of(options)
     if options.port is None and port != local.PORT:
         print(f"Port {local.PORT} is taken; serving at {port}.")
     with local.running(settings, options.host, port, cluster=cluster):
@@ -76,26 +79,29 @@ def _reachable(host: str) -> str:
 
 
 def stay() -> None:
-    """Until Ctrl-C or SIGTERM. Handled from here on: Ray's start takes SIGTERM, a shell's `&` SIGINT."""
-    for signal_ in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signal_, signal.default_int_handler)
+    """Until Ctrl-C or SIGTERM."""
+    local.end_on_signals()
     print("Serving until Ctrl-C.", flush=True)
     signal.pause()
 
 
 def main() -> int:
-    options = tyro.cli(Options, prog="python -m serve")
+    options = cli.parse(Options, prog="python -m serve")
     with tempfile.TemporaryDirectory(prefix="tweetelm-serve-") as folder:
         os.environ.update(local.environment(os.environ, Path(folder), haproxy=options.haproxy))
         try:
+            local.end_on_signals()
+            ensure_open_files()
             serve_until_stopped(options, os.environ.get("RAY_ADDRESS"))
         except KeyboardInterrupt:
             print("Stopped.")
-        except (ValueError, FileNotFoundError, RuntimeError, TimeoutError) as error:
-            print(f"error: {error}", file=sys.stderr)
+        except BrokenPipeError:
+            raise
+        except (*cli.EXPLAINED, RuntimeError) as error:
+            print(f"error: {cli.message(error)}", file=sys.stderr)
             return 1
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)

@@ -5,6 +5,7 @@ import logging
 import os
 import random
 import secrets
+import signal
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from serve.settings import Settings
+from tweetelm.machine import RAY_PATIENCE, longer_wait, start_service
 
 HOST = "127.0.0.1"
 PORT = 8000
@@ -21,29 +23,38 @@ HAPROXY = Path(__file__).parent / "deploy" / "haproxy"
 TIMEOUT_S = 3600  # for long files: every other request has its own deadline in the API
 
 
-def free_port(asked: int | None, *, first: int = PORT) -> int:
+def free_port(asked: int | None, *, first: int = PORT, host: str = HOST) -> int:
     """The port asked for, or the first free one from `first` on.
 
     Raises:
-        ValueError: the port asked for is taken.
+        ValueError: the port asked for is taken or cannot be bound, or the host is not this machine's.
     """
+    if asked is not None and not 1 <= asked <= 65535:
+        raise ValueError(f"--port {asked} is no port; expected 1 to 65535, such as --port {PORT}")
     for port in [asked] if asked is not None else range(first, first + 100):
-        if _is_free(port):
+        if _is_free(port, host=host):
             return port
     if asked is not None:
-        raise ValueError(f"port {asked} on {HOST} is taken; name another, or leave out --port for a free one")
-    raise ValueError(f"every port from {first} to {first + 99} on {HOST} is taken; name one with --port")
+        raise ValueError(f"port {asked} on {host} is taken; name another, or leave out --port for a free one")
+    raise ValueError(f"every port from {first} to {first + 99} on {host} is taken; name one with --port")
 
 
 def _is_free(port: int, *, host: str = HOST) -> bool:
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
+        except PermissionError as error:
+            raise ValueError(
+                f"port {port} is not for this user to bind; name one from 1024 on, such as --port {PORT}"
+            ) from error
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 return False
-            raise
+            raise ValueError(
+                f"--host {host} is no address of this machine ({error.strerror}); expected one such as "
+                f"{HOST}, or 0.0.0.0 for all of them"
+            ) from error
         return True
 
 
@@ -138,16 +149,14 @@ def running(settings: Settings, host: str, port: int, *, cluster: str | None) ->
         RuntimeError: the application did not start; the message ends with the replica's error.
         ValueError: the cluster serves something already.
     """
+    if not cluster:
+        os.environ.update({key: value for key, value in RAY_PATIENCE.items() if key not in os.environ})
     import ray  # here, for it reads the environment, and takes seconds that a mistyped flag should not cost
     from ray import serve
 
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
-    ray.init(
-        address=cluster or "local",
-        include_dashboard=None if cluster else False,
-        log_to_driver=False,
-        logging_level=logging.WARNING,
-    )
+    _connect(cluster)
+    end_on_signals()
     try:
         status = serve.status()
         if status.applications or status.proxies:
@@ -158,6 +167,27 @@ def running(settings: Settings, host: str, port: int, *, cluster: str | None) ->
             yield
     finally:
         ray.shutdown()
+
+
+def _connect(cluster: str | None) -> None:
+    import ray
+
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
+    if cluster:
+        ray.init(address=cluster, **quiet)
+        return
+    from ray._private import services
+
+    quiet["logging_level"] = logging.CRITICAL  # a start that fails is told in a line of ours
+    with longer_wait(services, "get_node"):
+        start_service(lambda: ray.init(address="local", include_dashboard=False, **quiet), ray.shutdown)
+    logging.getLogger("ray").setLevel(logging.WARNING)
+
+
+def end_on_signals() -> None:
+    """Let Ctrl-C and SIGTERM raise KeyboardInterrupt: Ray's start takes SIGTERM, a shell's `&` SIGINT."""
+    for signal_ in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_, signal.default_int_handler)
 
 
 def _all_of(machine: Mapping[str, float]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ LOCAL = {"Head": "10.0.0.10", "Workers": "10.0.0.11, 10.0.0.12", "User": "ubuntu
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout with a token, a key, and a command line of AWS; no credentials anywhere."""
-    for name in ("src", "serve", "ray_jobs", "requirements.lock"):
+    for name in ("src", "serve", "ray_jobs", "requirements.lock", "requirements-cuda.lock"):
         (tmp_path / name).symlink_to(ROOT / name)
     for name in ("secrets/ray_auth_token", "secrets/api_keys", "key", "bin/aws"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -19,7 +19,15 @@ NOTE = '#!/bin/sh\necho "v2=${RAY_UP_enable_autoscaler_v2-default} $(basename $0
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """The repository's files for clusters, filled in, and stand-ins for `ray`, `serve` and `aws`."""
-    for name in ("Makefile", "src", "serve", "ray_jobs", "requirements.lock", "pyproject.toml"):
+    for name in (
+        "Makefile",
+        "src",
+        "serve",
+        "ray_jobs",
+        "requirements.lock",
+        "requirements-cuda.lock",
+        "pyproject.toml",
+    ):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "bin").mkdir()
     for name in ("ray", "serve", "aws"):

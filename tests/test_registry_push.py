@@ -83,3 +83,22 @@ def test_a_refusal_of_the_hub_says_how_to_log_in(hub: Uploads, source: Path, tmp
     assert "hf auth login" in result.stderr
     assert "Traceback" not in result.stderr
     assert hub.repositories == {}
+
+
+def test_a_dry_run_says_what_it_would_upload_and_asks_nobody(
+    hub: Uploads, source: Path, tmp_path: Path
+) -> None:
+    place = str(tmp_path / "models")
+    version = publish(source, card(), registry=place).version
+    result = push(hub, tmp_path, "hate", version, "me/hate", "--dry-run", "--registry", place, token="")
+    assert result.returncode == 0, result.stderr
+    files = {*read_card("hate", registry=place).files, "card.json"}
+    lines = result.stdout.splitlines()
+    assert {line.split()[1] for line in lines[:-2]} == files
+    total = sum((tmp_path / "models" / "hate" / "versions" / version / name).stat().st_size for name in files)
+    assert lines[-2].split() == [f"{total:,}", "bytes", "in", str(len(files)), "files"]
+    assert f"{hub.url}/me/hate" in lines[-1]
+    assert hub.repositories == {}
+    wrong = push(hub, tmp_path, "hate", version, "a/b/c", "--dry-run", "--registry", place)
+    assert (wrong.returncode, "Traceback" in wrong.stderr) == (1, False)
+    assert "expected owner/name" in wrong.stderr

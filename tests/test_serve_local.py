@@ -1,11 +1,18 @@
+import os
+import signal
 import socket
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import tyro
 
 from serve import local
+from serve.__main__ import Options
 from serve.local import HOST, environment, free_port
 from serve.settings import Settings
 
@@ -21,6 +28,53 @@ def taken() -> Iterator[int]:
 def test_a_port_asked_for_that_is_taken_is_an_error_that_names_it(taken: int) -> None:
     with pytest.raises(ValueError, match=f"port {taken} .* is taken"):
         free_port(taken)
+
+
+@pytest.mark.parametrize("port", [0, -1, 65536, 99999])
+def test_a_number_that_is_no_port_is_refused(port: int) -> None:
+    with pytest.raises(ValueError, match=rf"--port {port} is no port; expected 1 to 65535"):
+        free_port(port)
+
+
+def test_a_port_that_only_root_may_bind_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Forbidden(socket.socket):
+        def bind(self, address: Any) -> None:
+            raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(socket, "socket", Forbidden)
+    with pytest.raises(ValueError, match=r"port 80 .* from 1024 on"):
+        free_port(80)
+
+
+@pytest.mark.parametrize("host", ["nope.invalid", "192.0.2.77", "2001:db8::1"])
+def test_a_host_that_is_not_this_machine_is_refused(host: str) -> None:
+    with pytest.raises(ValueError, match=rf"--host {host} is no address of this machine"):
+        free_port(None, host=host)
+
+
+def test_a_server_stays_unless_it_is_told_not_to() -> None:
+    assert tyro.cli(Options, args=[]).stay
+    assert tyro.cli(Options, args=["--stay"]).stay
+    assert not tyro.cli(Options, args=["--no-stay"]).stay
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_serving_in_an_orderly_way(number: signal.Signals) -> None:
+    script = "import os, sys, threading; from serve import __main__ as m\n"
+    script += "threading.Timer(0.5, os.kill, (os.getpid(), int(sys.argv[1]))).start()\n"
+    script += "m.serve_until_stopped = lambda *_: m.stay()\n"
+    script += "sys.argv[1:] = []\nm.cli.run(m.main)"
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(int(number))],
+        env=os.environ | {"PYTHONPATH": f"{root}:{root / 'src'}"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Serving until Ctrl-C.\nStopped.\n", "")
 
 
 def test_without_a_port_the_next_free_one_is_taken(taken: int) -> None:

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,17 @@ import pytest
 
 from tests.wandb_records import read_records
 from tweetelm.config import TrackingConfig, TrainConfig
-from tweetelm.tracking import History, Trackers, WandB, open_trackers, read_history, wandb_id, wandb_mode
+from tweetelm.tracking import (
+    History,
+    Trackers,
+    WandB,
+    has_api_key,
+    open_trackers,
+    read_history,
+    wandb_id,
+    wandb_mode,
+)
+from tweetelm.wandb_settings import run_id
 
 WARNING = "tweetelm.tracking"
 
@@ -114,7 +125,8 @@ def test_wandb_receives_every_step_the_configuration_and_the_summary(resumed: Pa
 @pytest.mark.slow
 def test_a_second_process_with_the_same_name_continues_the_same_wandb_run(resumed: Path) -> None:
     first, second = wandb_files(resumed)
-    assert first["run"].run_id == second["run"].run_id == wandb_id("my/run")
+    assert first["run"].run_id == second["run"].run_id
+    assert re.fullmatch("my-run-[0-9a-f]{10}", first["run"].run_id)
     assert sorted(first["loss"]) == [1, 2, 3, 4, 5]
 
 
@@ -210,21 +222,78 @@ def test_the_wandb_mode_follows_the_configuration_and_the_key(
     assert wandb_mode(TrackingConfig(wandb=wandb), key) == mode
 
 
+@pytest.mark.parametrize(
+    ("config", "environ", "mode"),
+    [
+        ("auto", {"WANDB_MODE": "offline", "WANDB_API_KEY": "k"}, "offline"),
+        ("online", {"WANDB_MODE": "dryrun"}, "offline"),
+        ("online", {"WANDB_MODE": "disabled"}, None),
+        ("auto", {"WANDB_MODE": "Disabled"}, None),
+        ("online", {"WANDB_DISABLED": "true"}, None),
+        ("auto", {"WANDB_DISABLED": "false", "WANDB_API_KEY": "k"}, "online"),
+        ("auto", {"WANDB_MODE": "online"}, "online"),
+        ("off", {"WANDB_MODE": "online"}, None),
+        ("auto", {"WANDB_API_KEY": ""}, "offline"),
+        ("auto", {"WANDB_API_KEY": " ", "WANDB_MODE": ""}, "offline"),
+        ("online", {"WANDB_MODE": "nonsense"}, "offline"),
+    ],
+)
+def test_the_own_variables_of_wandb_win(
+    config: Any, environ: dict[str, str], mode: str | None, tmp_path: Path
+) -> None:
+    given = {"HOME": str(tmp_path), "WANDB_DIR": str(tmp_path), **environ}
+    assert wandb_mode(TrackingConfig(wandb=config), has_api_key(given), given) == mode
+
+
+def test_the_settings_files_of_wandb_win_over_auto(tmp_path: Path) -> None:
+    given = {"HOME": str(tmp_path), "WANDB_DIR": str(tmp_path / "here")}
+    user, here = tmp_path / ".config" / "wandb" / "settings", tmp_path / "here" / "wandb" / "settings"
+    for file, word, mode in ((user, "disabled", None), (here, "online", "online"), (here, "[", "offline")):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"[default]\nmode = {word}\n" if word != "[" else word)
+        assert wandb_mode(TrackingConfig(), False, given) == mode
+    assert wandb_mode(TrackingConfig(wandb="online"), False, given) == "online"
+
+
+def test_disabled_writes_nothing_of_wandb(tmp_path: Path) -> None:
+    config = TrainConfig(task="hate")
+    for environ in ({"WANDB_MODE": "disabled"}, {"WANDB_DISABLED": "true"}):
+        open_trackers(config, tmp_path, 0, api_key_present=True, environ=environ).finish({})
+    assert [path.name for path in tmp_path.iterdir()] == ["history.jsonl"]
+
+
 def test_with_wandb_off_only_the_history_is_written(tmp_path: Path) -> None:
     config = TrainConfig(task="hate", tracking=TrackingConfig(wandb="off"))
     open_trackers(config, tmp_path, 0, api_key_present=True).finish({})
     assert [path.name for path in tmp_path.iterdir()] == ["history.jsonl"]
 
 
-def test_a_run_id_is_the_name_where_wandb_accepts_it() -> None:
-    assert wandb_id("hate-openelm-270m-0123abcd") == "hate-openelm-270m-0123abcd"
-    assert wandb_id("my/run").startswith("my-run-")
-    assert len({wandb_id(name) for name in ("my/run", "my:run", "my-run", "x" * 200, "x" * 201)}) == 5
+def test_a_run_id_is_made_of_name_and_place() -> None:
+    assert wandb_id("my/run", "s3://a/runs").startswith("my-run-")
+    names = ("my/run", "my:run", "my-run", "x" * 200, "x" * 201)
+    assert len({wandb_id(name, place) for name in names for place in ("s3://a/runs", "s3://b/runs")}) == 10
+
+
+def test_runs_of_one_name_in_two_places_have_two_ids(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    first, second = (run_id("hate", str(tmp_path / name), tmp_path / name) for name in ("a", "b"))
+    assert first != second
+    assert run_id("hate", str(tmp_path / "a"), tmp_path / "a") == first
+    urls = [run_id("hate", url, tmp_path) for url in ("s3://a/hate", "s3://b/hate", "s3://a/hate")]
+    assert urls[0] == urls[2] != urls[1]
+
+
+def test_a_damaged_run_id_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "wandb-id").write_bytes(b"\xff\n\n/")
+    found = run_id("hate", str(tmp_path), tmp_path)
+    assert re.fullmatch("hate-[0-9a-f]{10}", found)
+    assert run_id("hate", str(tmp_path), tmp_path) == found
 
 
 def track(folder: Path, mode: Any = "offline") -> Trackers:
     history = History(folder / "history.jsonl", 0)
-    wandb = WandB(mode=mode, project="p", group=None, name="r", folder=folder, config={})
+    wandb = WandB(mode=mode, project="p", group=None, id="r-1", name="r", folder=folder, config={})
     trackers = Trackers([history, wandb])
     for step in (1, 2):
         trackers.log({"loss": 1.0}, step)
@@ -248,8 +317,11 @@ def test_when_wandb_cannot_start_the_run_goes_on_and_says_so_once(
 ) -> None:
     track(tmp_path, mode="no such mode")
     assert len(read_history(tmp_path / "history.jsonl")) == 3
-    messages = [r.getMessage() for r in caplog.records if r.name == WARNING]
-    assert messages == ["wandb failed to start; training goes on, history.jsonl has everything"]
+    (record,) = [r for r in caplog.records if r.name == WARNING]
+    assert re.fullmatch(
+        r"wandb failed to start \(.+\); training goes on, history.jsonl has everything", record.getMessage()
+    )
+    assert record.exc_info is None
 
 
 class BrokenRun:
@@ -267,4 +339,6 @@ def test_when_wandb_fails_later_the_run_goes_on_and_says_so_once(
     track(tmp_path)
     assert len(read_history(tmp_path / "history.jsonl")) == 3
     messages = [r.getMessage() for r in caplog.records if r.name == WARNING]
-    assert messages == ["wandb failed to log; training goes on, history.jsonl has everything"]
+    assert messages == [
+        "wandb failed to log (ConnectionError: gone); training goes on, history.jsonl has everything"
+    ]

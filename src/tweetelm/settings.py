@@ -159,6 +159,7 @@ class LoopConfig:
     """How long to train and in what portions. Tokens count real tokens; nothing is padded."""
 
     epochs: int = 3
+    """Passes over the training split."""
     batch_tokens: int = 4096
     """Tokens of one optimiser step, over all workers."""
     micro_tokens: int | None = None

@@ -4,17 +4,20 @@ Opened by one process of a run, rank 0. Steps are the optimiser's; a resumed run
 step.
 """
 
-import hashlib
 import json
 import logging
 import math
 import os
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from textwrap import shorten
+from typing import Any, Protocol
 
-from tweetelm.config import TrackingConfig, TrainConfig, to_dict
+from tweetelm.config import TrainConfig, to_dict
+from tweetelm.wandb_settings import Mode, has_api_key, run_id, wandb_id, wandb_mode
+
+__all__ = ["HISTORY", "History", "Tracker", "Trackers", "WandB", "has_api_key", "open_trackers", "open_wandb"]
+__all__ += ["read_history", "wandb_id", "wandb_mode"]
 
 HISTORY = "history.jsonl"
 log = logging.getLogger(__name__)
@@ -94,23 +97,27 @@ def read_history(path: Path) -> list[dict[str, Any]]:
 
 
 class WandB:
-    """Weights & Biases, https://docs.wandb.ai. The run's name is its id there: a resumed run continues it.
+    """Weights & Biases, https://docs.wandb.ai. A resumed run continues the one of its id there.
 
     Steps that a resumed run repeats are dropped by the server: it has them. If wandb is missing or fails,
-    that is logged once as a warning and training goes on without it.
+    that is logged once as a warning and training goes on without it. Offline, nothing is sent to anybody.
     """
 
     def __init__(
         self,
         *,
-        mode: Literal["online", "offline"],
+        mode: Mode,
         project: str,
         group: str | None,
+        id: str,
         name: str,
         folder: Path,
         config: dict[str, Any],
     ) -> None:
         self._run: Any = None
+        given = {"project": project, "group": group, "id": id, "name": name, "config": config}
+        if mode == "offline":
+            os.environ["WANDB_ERROR_REPORTING"] = "false"  # of wandb's own process, read when it starts
         try:
             import wandb
         except ImportError:
@@ -119,21 +126,7 @@ class WandB:
             )
             return
         folder.mkdir(parents=True, exist_ok=True)
-        wandb.setup(settings=wandb.Settings(silent=True))  # init's own setting leaves its warnings
-        self._run = self._attempt(
-            "start",
-            lambda: wandb.init(
-                mode=mode,
-                project=project,
-                group=group,
-                id=wandb_id(name),
-                name=name,
-                resume="allow",
-                dir=str(folder.absolute()),
-                config=config,
-                settings=wandb.Settings(console="off", silent=True),
-            ),
-        )
+        self._run = self._attempt("start", lambda: _init(wandb, mode, folder, **given))
 
     def log(self, metrics: dict[str, float], step: int) -> None:
         if self._run is not None:
@@ -175,51 +168,66 @@ class WandB:
     def _attempt(self, verb: str, call: Callable[[], Any]) -> Any:
         try:
             return call()
-        except Exception:  # whatever breaks in there, hours of training must not end with it
-            log.warning(
-                "wandb failed to %s; training goes on, %s has everything", verb, HISTORY, exc_info=True
-            )
+        except Exception as error:  # noqa: BLE001  # hours of training must not end with it
+            reason = shorten(f"{type(error).__name__}: {error}", 300, placeholder=" …")
+            log.warning("wandb failed to %s (%s); training goes on, %s has everything", verb, reason, HISTORY)
             self._run = None
             return None
 
 
-def wandb_id(name: str) -> str:
-    """A run id that wandb accepts: the name where it can be, else the name cleaned, with a hash of it."""
-    clean = re.sub(r"[^A-Za-z0-9_.-]", "-", name)[:100]
-    return clean if clean == name else f"{clean}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+def _init(wandb: Any, mode: Mode, folder: Path, **given: Any) -> Any:
+    """Begin or continue a run. The settings of `setup` count too: without the mode there, wandb's own process
+    sends its telemetry, and without silence it prints."""
+    wandb.setup(settings=wandb.Settings(silent=True, mode=mode))
+    return wandb.init(
+        mode=mode,
+        resume="allow",
+        dir=str(folder.absolute()),
+        settings=wandb.Settings(console="off", silent=True),
+        **given,
+    )
 
 
-def wandb_mode(config: TrackingConfig, api_key_present: bool) -> Literal["online", "offline"] | None:
-    """The mode in force, None for off."""
-    if config.wandb == "off":
-        return None
-    if config.wandb == "auto":
-        return "online" if api_key_present else "offline"
-    return config.wandb
-
-
-def open_trackers(config: TrainConfig, run_dir: Path, resume_step: int, *, api_key_present: bool) -> Tracker:
-    """The trackers of a run, writing into `run_dir` (a local folder).
+def open_trackers(
+    config: TrainConfig,
+    run_dir: Path,
+    resume_step: int,
+    *,
+    api_key_present: bool,
+    environ: Mapping[str, str] | None = None,
+    place: str | None = None,
+) -> Tracker:
+    """The trackers of a run.
 
     Args:
         config: names the run and says where to track.
-        run_dir: history.jsonl and wandb's files go there.
-        resume_step: the checkpoint's step that training goes on from, 0 for a fresh run.
-        api_key_present: whether WANDB_API_KEY is set; the caller reads the environment.
+        run_dir: a local folder for history.jsonl and wandb's files.
+        resume_step: of the checkpoint that training goes on from, 0 for a fresh run.
+        api_key_present: from `has_api_key`.
+        environ: with W&B's own variables, which win over `config`.
+        place: the run's folder or URL, by default `run_dir`.
     """
-    wandb = open_wandb(config, run_dir, api_key_present=api_key_present)
+    wandb = open_wandb(config, run_dir, api_key_present=api_key_present, environ=environ, place=place)
     return Trackers([History(run_dir / HISTORY, resume_step), *([wandb] if wandb else [])])
 
 
-def open_wandb(config: TrainConfig, run_dir: Path, *, api_key_present: bool) -> WandB | None:
+def open_wandb(
+    config: TrainConfig,
+    run_dir: Path,
+    *,
+    api_key_present: bool,
+    environ: Mapping[str, str] | None = None,
+    place: str | None = None,
+) -> WandB | None:
     """The run's place in Weights & Biases, continued if it has one; None if that is off."""
-    mode = wandb_mode(config.tracking, api_key_present)
+    mode = wandb_mode(config.tracking, api_key_present, environ)
     if mode is None:
         return None
     return WandB(
         mode=mode,
         project=config.tracking.project,
         group=config.tracking.group,
+        id=run_id(config.run_name, place or str(run_dir), run_dir),
         name=config.run_name,
         folder=run_dir,
         config=to_dict(config),

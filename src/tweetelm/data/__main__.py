@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+from tweetelm import cli
 from tweetelm.data.check import Report, check, lines, remarks
 from tweetelm.data.pull import pull
 from tweetelm.files import atomic
@@ -22,8 +23,10 @@ def main(argv: list[str] | None = None) -> int:
                 print(line, flush=True)
         else:
             _check(arguments.task, arguments.root, arguments.json)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except BrokenPipeError:
+        raise
+    except cli.EXPLAINED as error:
+        print(f"error: {cli.message(error)}", file=sys.stderr)
         return 1
     return 0
 
@@ -74,4 +77,4 @@ def _json(report: Report) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main, interrupted="")

@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from tweetelm import cli
+
 from .accounting import activation_bytes, cost
 from .configuration_openelm import OpenELMConfig
 from .inspection import inspect
@@ -92,12 +94,12 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         known = find_preset(arguments.model) is not None
         config = preset_config(arguments.model) if known else read_config(Path(arguments.model).expanduser())
-    except (ValueError, FileNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except cli.EXPLAINED as error:
+        print(f"error: {cli.message(error)}", file=sys.stderr)
         return 2
     print(describe(arguments.model, config, arguments.tokens))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main, interrupted="")

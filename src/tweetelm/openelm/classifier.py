@@ -94,7 +94,9 @@ class OpenELMForSequenceClassification(OpenELMPreTrainedModel):
     def _classify(self, pooled: Tensor) -> Tensor:
         """(B, D) -> (B, K), in the classifier's own precision whatever autocast says."""
         with torch.autocast(pooled.device.type, enabled=False):
-            return self.score(self.dropout(pooled).to(self.score.weight.dtype))
+            logits = self.score(self.dropout(pooled).to(self.score.weight.dtype))
+        temperature = self.config.classifier_temperature
+        return logits if temperature == 1 else logits / temperature
 
 
 __all__ = ["OpenELMForSequenceClassification"]

@@ -50,9 +50,9 @@ class OpenELMConfig(PreTrainedConfig):
 
     Heads and feed-forward widths differ by layer. `qkv_multipliers` and `ffn_multipliers` are either two
     numbers, the first and the last layer's, or one number a layer; `num_query_heads` and `num_kv_heads`,
-    one number a layer, are computed from `qkv_multipliers` where they are not given. Two keys are ours and
+    one number a layer, are computed from `qkv_multipliers` where they are not given. Three keys are ours and
     concern the classifier alone: `classifier_pooling` ("last": the last token's state, "mean": the mean
-    over the tokens) and `classifier_dropout`.
+    over the tokens), `classifier_dropout`, and `classifier_temperature`, which divides the logits.
 
     Raises:
         ValueError: a per-layer list has another length than `num_transformer_layers`, heads do not divide
@@ -94,6 +94,7 @@ class OpenELMConfig(PreTrainedConfig):
     pad_token_id: int | None = None
     classifier_pooling: str = "last"
     classifier_dropout: float | int = 0.0
+    classifier_temperature: float | int = 1.0
 
     def __post_init__(self, **kwargs: Any) -> None:
         self._keep_own_code(kwargs)
@@ -178,6 +179,10 @@ class OpenELMConfig(PreTrainedConfig):
         if not 0 <= self.classifier_dropout < 1:
             raise ValueError(
                 f"classifier_dropout is {self.classifier_dropout}; expected a number from 0 to below 1"
+            )
+        if not 0 < self.classifier_temperature < float("inf"):
+            raise ValueError(
+                f"classifier_temperature is {self.classifier_temperature}; expected a positive number"
             )
         if self.classifier_pooling not in ("last", "mean"):
             raise ValueError(f"classifier_pooling is {self.classifier_pooling!r}; expected 'last' or 'mean'")

@@ -61,7 +61,8 @@ def load_weights(
 ) -> Model:
     """A model with a folder's weights, every tensor accounted for.
 
-    The language-model head of a checkpoint is left aside by models that have none.
+    The language-model head of a checkpoint is left aside by models that have none, and so is a published
+    version's temperature: `Predictor` takes it from the card, and training starts without one.
 
     Args:
         model_class: one of the OpenELM classes.
@@ -77,6 +78,7 @@ def load_weights(
             is damaged or outside the folder.
     """
     config = read_config(folder)
+    config.classifier_temperature = 1.0
     for key, value in overrides.items():
         setattr(config, key, value)
     _verify(model_class, config, folder, set(new), set(replaced))

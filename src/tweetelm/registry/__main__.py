@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from tweetelm import cli
 from tweetelm.files.names import printable
 from tweetelm.files.places import expanded
 from tweetelm.registry import verification
@@ -128,6 +129,7 @@ def push_(
     version: Version,
     hub_id: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="HUB_ID")],
     public: bool = False,
+    dry_run: bool = False,
     registry: Registry = DEFAULT_REGISTRY,
 ) -> None:
     """Upload a version to a repository on the model hub.
@@ -138,12 +140,17 @@ def push_(
         hub_id: owner/name; made if there is none.
         public: let everybody see it. Read the licences in the version's README.md first. The card names the
             run's storage and settings.
+        dry_run: say what would be uploaded, and where to; upload nothing.
         registry: folder or URL of published models.
     """
-    from tweetelm.registry.push import push
+    from tweetelm.registry.push import plan, push
 
     card = read_card(task, registry=registry, version=version)
-    print(push(resolve(task, registry=registry, version=version), card, hub_id, public=public))
+    folder = resolve(task, registry=registry, version=version)
+    if dry_run:
+        print("\n".join(plan(folder, card, hub_id)))
+    else:
+        print(push(folder, card, hub_id, public=public))
 
 
 def table(rows: list[tuple[str, ...]]) -> str:
@@ -227,10 +234,12 @@ def main() -> None:
         "push": push_,
     }
     try:
-        tyro.extras.subcommand_cli_from_dict(verbs, prog="python -m tweetelm.registry", description=__doc__)
-    except (ValueError, OSError) as error:
-        sys.exit(str(error))
+        cli.run_verb(verbs, prog="python -m tweetelm.registry", about=__doc__ or "")
+    except BrokenPipeError:
+        raise
+    except cli.EXPLAINED as error:
+        sys.exit(cli.message(error))
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main, interrupted="")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tweetelm.registry import pointer
+from tweetelm.registry.calibrated import calibrated_config
 from tweetelm.registry.card import README, Card
 from tweetelm.registry.integrity import faults
 from tweetelm.registry.pointer import Pointer
@@ -14,7 +15,8 @@ from tweetelm.registry.readme import render
 from tweetelm.registry.store import CARD, Store, open_store, sha256
 from tweetelm.registry.versions import find_card, readable_cards, version_names
 
-NEEDED = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "encoding.json")
+CONFIG = "config.json"
+NEEDED = (CONFIG, "model.safetensors", "tokenizer.json", "tokenizer_config.json", "encoding.json")
 OPTIONAL = ("generation_config.json", "special_tokens_map.json")
 CODE = Path(__file__).parent.parent / "openelm"  # what a checkpoint carries of it
 REPORT = (".json", ".csv", ".html", ".md", ".svg")
@@ -52,8 +54,15 @@ def publish(
         FileNotFoundError: the checkpoint lacks a file; nothing was written.
         ValueError: a file changed while it was published; no version was made.
     """
+    with calibrated_config(checkpoint / CONFIG, card.temperature) as config:
+        return _publish(checkpoint, config, card, registry, evaluation, replace)
+
+
+def _publish(
+    checkpoint: Path, config: Path, card: Card, registry: str, evaluation: Path | None, replace: bool
+) -> Published:
     store = open_store(registry)
-    content = _checkpoint_files(checkpoint) | _evaluation_files(evaluation)
+    content = _checkpoint_files(checkpoint) | {CONFIG: config} | _evaluation_files(evaluation)
     card = dataclasses.replace(card, files={name: sha256(path) for name, path in content.items()})
     stored = _stored(store, card) or _store(store, card, content)
     promoted, reason = _compete(store, stored, replace)

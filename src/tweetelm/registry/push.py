@@ -1,5 +1,6 @@
 """A version on the model hub, through the ordinary hub client."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +48,23 @@ def push(folder: Path, card: Card, hub_id: str, *, public: bool = False) -> str:
             commit_message=f"{card.task} {card.version}",
         )
     return str(commit.commit_url)
+
+
+def plan(folder: Path, card: Card, hub_id: str) -> list[str]:
+    """What `push` would upload, in lines; nobody is asked and nothing is sent.
+
+    Raises:
+        ValueError: the repository's name cannot be one.
+    """
+    from huggingface_hub import constants
+
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", hub_id):
+        raise ValueError(f"{hub_id!r} names no repository; expected owner/name")
+    sizes = {name: (folder / name).stat().st_size for name in sorted([*card.files, CARD])}
+    lines = [f"{size:>13,}  {name}" for name, size in sizes.items()]
+    total = f"{sum(sizes.values()):>13,}  bytes in {len(sizes)} files"
+    where = f"nothing was uploaded; without --dry-run these go to {constants.ENDPOINT}/{hub_id}"
+    return [*lines, total, f"{where} as one commit, and its other files in evaluation/ are removed"]
 
 
 @contextmanager

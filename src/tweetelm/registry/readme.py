@@ -43,11 +43,13 @@ Without tweetelm, on transformers 5.17 or newer:
 ```python
 from transformers import pipeline
 
-pipeline("text-classification", model="FOLDER", trust_remote_code=True)("a tweet")
+pipeline("text-classification", model="FOLDER", trust_remote_code=True)("a tweet", truncation=True)
 ```
 
-The pipeline does not normalise the text as training did (`encoding.json` says how), nor does it know the
-temperature and the threshold of `card.json`: its answers differ on tweets with links, mentions or entities.
+For a text that is normalized already, the pipeline gives the same probabilities. It does not normalize texts
+(`encoding.json` says how training did): its answers differ on tweets with links, mentions or entities. It
+gives the most probable label and does not know the threshold of `card.json`. `AutoTokenizer` asks whether it
+may run this folder's code unless `trust_remote_code` is given; the tokenizer needs none.
 
 ## Training
 
