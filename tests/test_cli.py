@@ -110,7 +110,7 @@ def test_no_sentence_is_broken_in_the_middle_of_a_line(monkeypatch: pytest.Monke
         ("tweetelm.registry", "show", "hate", "--registry", "/nowhere"),
         ("tweetelm.registry", "frobnicate"),
         ("tweetelm.data", "check", "hate", "--root", "/nowhere"),
-        ("tweetelm.data", "check", "hate", "--root", "sample", "--json", "/nowhere/report.json"),
+        ("tweetelm.data", "check", "hate", "--root", "sample", "--json", "Makefile/report.json"),
         ("serve", "--port", "99999"),
         ("serve", "--tasks", "horse"),
     ],

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
+from tweetelm.files import atomic
 from tweetelm.openelm.tokenizer import load_tokenizer, save_tokenizer
 from tweetelm.tasks import TASKS, Task
 from tweetelm.text import TextConfig, head, normalise
@@ -65,7 +66,7 @@ class Encoder:
             "text": dataclasses.asdict(self.text),
             "max_tokens": self.max_tokens,
         }
-        (folder / ENCODING_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        atomic.write_text(folder / ENCODING_FILE, json.dumps(settings, indent=2) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> tuple["Encoder", Task]:

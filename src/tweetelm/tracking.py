@@ -14,6 +14,7 @@ from textwrap import shorten
 from typing import Any, Protocol
 
 from tweetelm.config import TrainConfig, to_dict
+from tweetelm.files import atomic
 from tweetelm.wandb_settings import Mode, has_api_key, run_id, wandb_id, wandb_mode
 
 __all__ = ["HISTORY", "History", "Tracker", "Trackers", "WandB", "has_api_key", "open_trackers", "open_wandb"]
@@ -64,12 +65,9 @@ class History:
     """
 
     def __init__(self, path: Path, resume_step: int) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lines = read_history(path) if path.exists() else []
+        lines = read_history(path) if path.is_file() else []
         kept = [line for line in lines if "step" in line and line["step"] <= resume_step]
-        unfinished = path.with_name(f".{path.name}.partial")
-        unfinished.write_text("".join(_line(line) for line in kept), encoding="utf-8")
-        os.replace(unfinished, path)
+        atomic.write_text(path, "".join(_line(line) for line in kept))
         self._file = path.open("a", encoding="utf-8", buffering=1)
 
     def log(self, metrics: dict[str, float], step: int) -> None:

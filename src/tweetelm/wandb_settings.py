@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from tweetelm import storage
 from tweetelm.config import TrackingConfig
 from tweetelm.files import places
 
