@@ -41,7 +41,7 @@ class ClusterFile:
         try:
             config = yaml.safe_load(self.text)
         except yaml.YAMLError as error:
-            raise ValueError(f"{self.path} is not YAML: {error}") from None
+            raise ValueError(f"{self.path} is not YAML: {' '.join(str(error).split())}") from None
         if not isinstance(config, dict):
             raise ValueError(f"{self.path} has no keys; expected those of a Ray cluster file")
         return config
@@ -102,10 +102,14 @@ def read(path: Path) -> ClusterFile:
 
     Raises:
         FileNotFoundError: there is none.
+        ValueError: it is not text.
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no {path}; expected a Ray cluster file, such as cluster.yaml")
-    return ClusterFile(path, path.read_text(encoding="utf-8"))
+    try:
+        return ClusterFile(path, path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text ({error.reason}); expected a Ray cluster file") from None
 
 
 def _comment(lines: list[str], key: str) -> str:

@@ -10,8 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from ray_jobs.cluster_text import read
 from ray_jobs.console import refuse
 from tweetelm import cli
 
@@ -39,7 +38,13 @@ def main() -> int:
         print("usage: python -m ray_jobs.stop_workers cluster.local.yaml", file=sys.stderr)
         return 2
     with refuse():
-        line = command(yaml.safe_load(Path(sys.argv[1]).read_text(encoding="utf-8")))
+        file = read(Path(sys.argv[1]))
+        try:
+            line = command(file.config)
+        except (KeyError, TypeError) as error:
+            raise ValueError(
+                f"{file.path} lacks {error}; expected a Ray cluster file, such as cluster.local.yaml"
+            ) from None
     if not line:
         return 0
     ray = str(Path(sys.executable).with_name("ray"))

@@ -95,6 +95,10 @@ def main() -> int:
             serve_until_stopped(options, os.environ.get("RAY_ADDRESS"))
         except KeyboardInterrupt:
             print("Stopped.")
+        except SystemExit as ended:  # raised by Ray's handler of SIGTERM, which is there while Ray starts
+            if ended.code != signal.SIGTERM:
+                raise
+            print("Stopped.")
         except BrokenPipeError:
             raise
         except (*cli.EXPLAINED, RuntimeError) as error:

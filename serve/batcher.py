@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeAlias
 
 from serve.backlog import Backlog
 from serve.batch import Item, Outcome, classify_each, token_count
@@ -13,6 +14,8 @@ from serve.batch import Item, Outcome, classify_each, token_count
 Tell = Callable[[Sequence[Item], Sequence[Outcome], float], None]
 STUCK_AFTER_S = 60.0
 GATHER_S, GATHER_SHARE = 0.005, 0.03  # at most so long, and so much of the time that the batch before took
+TURNS = 8  # a request has an eighth of a batch before the next one has its turn
+Place: TypeAlias = "tuple[Item, asyncio.Future[Outcome]]"
 
 
 class Batcher:
@@ -22,6 +25,8 @@ class Batcher:
     Nothing waits for a batch to fill. While one runs, the next gathers by itself, the larger the more there
     is to do; a lone text goes at once. After a batch there is a moment for those whom it answered to ask
     again, or the first of them would go alone and leave the others waiting (docs/decisions/0016).
+
+    Requests take turns: one with many long texts does not hold up one with a short text.
     """
 
     def __init__(self, budget: int, tell: Tell, tell_waiting: Callable[[int], None]) -> None:
@@ -31,7 +36,7 @@ class Batcher:
         self.backlog = Backlog(budget)
         self.running_since: float | None = None
         self._tell, self._tell_waiting = tell, tell_waiting
-        self._waiting: deque[tuple[Item, asyncio.Future[Outcome]]] = deque()
+        self._waiting: deque[deque[Place]] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._work: asyncio.Task[None] | None = None
 
@@ -44,10 +49,10 @@ class Batcher:
     async def classify(self, items: Sequence[Item]) -> list[Outcome]:
         """An outcome for each item. If the caller gives up, those that have not begun are left out."""
         loop = asyncio.get_running_loop()
-        places: list[tuple[Item, asyncio.Future[Outcome]]] = [(item, loop.create_future()) for item in items]
+        places: list[Place] = [(item, loop.create_future()) for item in items]
         tokens = token_count(items)
         self._add(tokens)
-        self._waiting.extend(places)
+        self._waiting.append(deque(places))
         if self._work is None or self._work.done():
             self._work = loop.create_task(self._run())
         try:
@@ -79,13 +84,22 @@ class Batcher:
                     future.set_result(outcome)
             await asyncio.sleep(min(GATHER_S, GATHER_SHARE * took))
 
-    def _take(self) -> list[tuple[Item, asyncio.Future[Outcome]]]:
-        """The first of those that wait, as many as fit; at least one, if any does."""
-        taken: list[tuple[Item, asyncio.Future[Outcome]]] = []
+    def _take(self) -> list[Place]:
+        """What fits of what waits, by turns; at least one text, if any waits."""
+        taken: list[Place] = []
         room = self.budget
-        while self._waiting and (not taken or self._waiting[0][0].tokens <= room):
-            item, future = self._waiting.popleft()
-            if not future.done():  # done: its caller has left
-                taken.append((item, future))
-                room -= item.tokens
+        while self._waiting:
+            request, turn = self._waiting.popleft(), self.budget // TURNS
+            while request and turn > 0:
+                item, future = request[0]
+                if future.done():  # its caller has left
+                    request.popleft()
+                    continue
+                if taken and item.tokens > room:
+                    self._waiting.appendleft(request)
+                    return taken
+                taken.append(request.popleft())
+                room, turn = room - item.tokens, turn - item.tokens
+            if request:
+                self._waiting.append(request)
         return taken

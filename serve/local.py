@@ -7,6 +7,7 @@ import random
 import secrets
 import signal
 import socket
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -197,6 +198,15 @@ def _all_of(machine: Mapping[str, float]) -> dict[str, Any]:
 
 
 @contextmanager
+def false_warning_off() -> Iterator[None]:
+    """Ray Serve compares the period that autoscaling looks back with a deprecated setting's default, not with
+    the variable in `production.env` that has replaced it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`look_back_period_s`", category=FutureWarning)
+        yield
+
+
+@contextmanager
 def _deployed(settings: Settings, host: str, port: int, *, alone: bool) -> Iterator[None]:
     """`alone`: in a Ray that ends with this, and needs no orderly end of Ray Serve."""
     from ray import serve
@@ -207,7 +217,8 @@ def _deployed(settings: Settings, host: str, port: int, *, alone: bool) -> Itera
     serve.start(proxy_location="HeadOnly", http_options=options)
     try:
         try:
-            serve.run(build(settings.model_dump()), name=NAME, route_prefix="/")
+            with false_warning_off():
+                serve.run(build(settings.model_dump()), name=NAME, route_prefix="/")
         except RuntimeError as error:
             deployments = serve.status().applications[NAME].deployments.values()
             reasons = [one.message.strip().splitlines()[-1] for one in deployments if one.message.strip()]

@@ -123,6 +123,16 @@ def test_a_mistake_is_told_without_a_trace(words: tuple[str, ...]) -> None:
     assert done.stderr.strip()
 
 
+@pytest.mark.parametrize("content", [b"a: [1,\n", b"\xff\xfe", b"x: 1\n", b""])
+@pytest.mark.parametrize("command", ["cluster_file", "stop_workers"])
+def test_a_damaged_cluster_file_is_named(command: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_bytes(content)
+    done = type_in(f"ray_jobs.{command}", str(tmp_path / "c.yaml"))
+    assert done.returncode == 2
+    assert str(tmp_path / "c.yaml") in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("words", [TRAIN, ("serve",)], ids=["train", "serve"])
 def test_too_few_open_files_are_told_at_once(words: tuple[str, ...]) -> None:
     began = time.monotonic()

@@ -141,3 +141,27 @@ def test_every_item_gets_its_outcome_in_order(count: int) -> None:
         Batcher(50, nothing, nothing).classify(items(hate, *("a" + "!" * (n % 7) for n in range(count))))
     )
     assert [one.probabilities[1] for one in outcomes] == [(n % 7) / (n % 7 + 1) for n in range(count)]  # type: ignore[union-attr]
+
+
+def test_a_request_of_many_long_texts_does_not_hold_up_a_short_one() -> None:
+    async def scene() -> list[str]:
+        hate = FakePredictor("hate")
+        batcher = Batcher(100, nothing, nothing)
+        first = await held(batcher, hate)
+        ended: list[str] = []
+
+        async def ask(name: str, *texts: str) -> None:
+            await batcher.classify(items(hate, *texts))
+            ended.append(name)
+
+        long = [asyncio.create_task(ask(f"long {n}", *["a" * 20] * 50)) for n in range(3)]
+        await asyncio.sleep(0)
+        short = asyncio.create_task(ask("short", "!"))
+        await asyncio.sleep(0)
+        assert hate.hold is not None
+        hate.hold.set()
+        await asyncio.gather(first, short, *long)
+        assert hate.batches[1] == 5, "one turn of each long one, then the short one, then on"
+        return ended
+
+    assert asyncio.run(scene()) == ["short", "long 0", "long 1", "long 2"]

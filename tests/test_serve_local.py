@@ -52,6 +52,15 @@ def test_a_host_that_is_not_this_machine_is_refused(host: str) -> None:
         free_port(None, host=host)
 
 
+def test_serving_prints_no_warning_about_looking_back() -> None:
+    from ray.serve.config import AutoscalingConfig
+
+    with pytest.warns(FutureWarning, match="look_back_period_s"):
+        AutoscalingConfig(look_back_period_s=3.0)
+    with local.false_warning_off():
+        AutoscalingConfig(look_back_period_s=3.0)
+
+
 def test_a_server_stays_unless_it_is_told_not_to() -> None:
     assert tyro.cli(Options, args=[]).stay
     assert tyro.cli(Options, args=["--stay"]).stay

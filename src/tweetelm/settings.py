@@ -237,7 +237,7 @@ class TrackingConfig:
 
     wandb: Literal["auto", "online", "offline", "off"] = "auto"
     """auto: online if WANDB_API_KEY is set, else offline (`wandb sync` later); nothing if wandb is not
-    installed."""
+    installed. WANDB_MODE and WANDB_DISABLED win over this, but for off."""
     project: str = "tweetelm"
     group: str | None = None
 
