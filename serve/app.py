@@ -5,6 +5,7 @@ import contextlib
 import gc
 import logging
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -30,6 +31,7 @@ if TYPE_CHECKING:  # the process that only deploys imports no torch
 
 logger = logging.getLogger("ray.serve")
 NAME = "tweetelm"
+SWITCH_S = 0.001  # Python's 5 ms, at each step of a request, add up while long texts are encoded
 GC_THRESHOLD = 20_000  # Python's 700 has a busy replica look for garbage a tenth of its time
 
 
@@ -49,6 +51,7 @@ class TweetClassifier:
             {"application": context.app_name, "deployment": context.deployment, "replica": replica}
         )
         gc.set_threshold(GC_THRESHOLD)
+        sys.setswitchinterval(SWITCH_S)
         meters = Meters(RaySink(replica))
         budget = pass_tokens(pick_device(settings.device), settings.batch_tokens)
         self.engine = Engine({}, batch_tokens=budget, meters=meters)
@@ -65,7 +68,7 @@ class TweetClassifier:
             cors_origins=self.settings.cors_origins,
         )
         api = create_api(self.engine, policy=policy)
-        Front.gate = api.state.gate
+        Front.gate, Front.api = api.state.gate, api
         return api
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:

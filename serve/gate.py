@@ -24,7 +24,7 @@ logger = logging.getLogger("tweetelm.serve")
 FILE_PATH = "/v1/classify/file"
 _OPEN = frozenset({"/", "/page.css", "/page.js", "/health", "/ready", "/openapi.json", "/v1/openapi"})
 _PROBES = frozenset({"/health", "/ready", "/metrics"})  # asked every few seconds; logged only if they fail
-_ALWAYS = frozenset({"/health", "/ready"})  # cost nothing, and must be answered when much else is asked
+ALWAYS = frozenset({"/health", "/ready"})  # cost nothing, and must be answered when much else is asked
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -212,7 +212,7 @@ class Gate:
 
 def _kind(scope: Scope) -> str:
     """Which count a request belongs to: POST, GET, or none for probes and what has no body to answer."""
-    if scope["method"] == "GET" and scope["path"] in _ALWAYS:
+    if scope["method"] == "GET" and scope["path"] in ALWAYS:
         return ""
     return str(scope["method"])
 

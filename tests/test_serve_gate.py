@@ -185,6 +185,21 @@ def test_what_is_too_much_is_refused_before_anything_else_is_done_for_it(
     assert f"x-request-id: {line['request_id']}" in answer.lower()
 
 
+def test_probes_are_answered_before_anything_else_is_done_for_them(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = create_api(engine)
+    monkeypatch.setattr(Front, "gate", api.state.gate)
+    monkeypatch.setattr(Front, "api", api)
+
+    async def never(scope: Scope, receive: Receive, send: Send) -> None:
+        raise AssertionError(scope["path"])
+
+    with serving(Front(never)) as url:
+        assert '"ok"' in _get(url, "/health")
+        assert '"hate":"v1"' in _get(url, "/ready")
+
+
 def test_the_front_counts_those_that_have_not_come_to_the_gate_yet(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
