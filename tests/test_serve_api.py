@@ -163,6 +163,26 @@ def test_the_description_tells_the_errors_that_there_are(client: TestClient) -> 
     }
 
 
+def choices(schema: Any) -> Iterator[list[Any]]:
+    """The values of every enumeration in a description."""
+    if isinstance(schema, dict):
+        yield from [schema["enum"]] if "enum" in schema else []
+    for part in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        yield from choices(part)
+
+
+def test_client_generators_can_name_every_choice(client: TestClient) -> None:
+    """They make a constant of each, in capitals: two that differ by case alone end openapi-python-client."""
+    description = client.get("/openapi.json").json()
+    assert client.get("/v1/openapi").json() == description
+    for values in choices(description):
+        names = [str(value).upper() for value in values]
+        assert len(set(names)) == len(names), values
+    for direction in ("Right", "right", None):
+        body = {"inputs": "a", "truncation_direction": direction}
+        assert client.post("/predict", json=body).status_code == 200
+
+
 def test_the_api_needs_neither_ray_nor_torch() -> None:
     program = "import sys, serve.api; print({'ray', 'torch'} & sys.modules.keys())"
     done = subprocess.run(
