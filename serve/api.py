@@ -44,18 +44,4 @@ def create_api(engine: Engine, *, policy: Policy | None = None) -> FastAPI:
     api.add_exception_handler(HTTPException, errors.on_http_error)
     api.add_exception_handler(RequestValidationError, errors.on_invalid_request)
     api.add_middleware(state.gate.around)
-    _describe(api)
     return api
-
-
-def _describe(api: FastAPI) -> None:
-    """Takes FastAPI's own 422 out of the description: what it stands for is answered with 400 here, or with
-    422 in another shape."""
-    description = api.openapi()
-    description["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-    description["security"] = [{"key": []}, {}]
-    for path in description["paths"].values():
-        for operation in path.values():
-            found = operation["responses"].get("422", {})
-            if "HTTPValidationError" in str(found):
-                del operation["responses"]["422"]
