@@ -53,6 +53,7 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path: Path, epochs_before: in
     assert torch.equal(weights(straight), weights(resumed))
 
 
+@pytest.mark.slow
 def test_it_learns() -> None:
     data = rows(8)
     config = lora(epochs=80, validate_every=80)

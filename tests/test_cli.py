@@ -100,6 +100,7 @@ def test_no_sentence_is_broken_in_the_middle_of_a_line(monkeypatch: pytest.Monke
             assert len(line) + 1 + len(after.split()[0]) > 80, line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
@@ -123,6 +124,7 @@ def test_a_mistake_is_told_without_a_trace(words: tuple[str, ...]) -> None:
     assert done.stderr.strip()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"a: [1,\n", b"\xff\xfe", b"x: 1\n", b""])
 @pytest.mark.parametrize("command", ["cluster_file", "stop_workers"])
 def test_a_damaged_cluster_file_is_named(command: str, content: bytes, tmp_path: Path) -> None:
@@ -143,6 +145,7 @@ def test_too_few_open_files_are_told_at_once(words: tuple[str, ...]) -> None:
     assert time.monotonic() - began < 30
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_is_no_error() -> None:
     line = f"{sys.executable} -m tweetelm.data check hate --root sample | head -1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(

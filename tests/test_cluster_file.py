@@ -191,6 +191,7 @@ def run(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_the_outputs_of_the_stack_fill_the_file(place: Path) -> None:
     file = place / "cluster.yaml"
     file.write_text((ROOT / "cluster.yaml").read_text())

@@ -86,6 +86,7 @@ def test_another_version_is_compared_tweet_by_tweet(evaluated: Path, versions: l
     assert difference == pytest.approx(only / sum(counts.values()))
 
 
+@pytest.mark.slow
 def test_a_version_of_other_data_or_another_task_is_not_compared(
     versions: list[str], registry: str, place: Path
 ) -> None:
@@ -101,6 +102,7 @@ def test_a_version_of_other_data_or_another_task_is_not_compared(
             gather(Predictor.load(folder, precision="float32"), folder, arguments)
 
 
+@pytest.mark.slow
 def test_tweets_are_printed_when_asked_for_and_written_nowhere(
     versions: list[str], registry: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -119,6 +121,7 @@ def test_tweets_are_printed_when_asked_for_and_written_nowhere(
     assert "Tokens behind the worst errors" in titles
 
 
+@pytest.mark.slow
 def test_a_version_with_rows_held_out_is_evaluated_on_them_again(
     place: Path, registry: str, tmp_path: Path
 ) -> None:

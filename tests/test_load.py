@@ -82,6 +82,7 @@ def test_a_caller_s_own_mistake_is_not_sent_again() -> None:
     assert report.statuses == {"400": 1}
 
 
+@pytest.mark.slow
 def test_an_open_loop_charges_a_stall_to_all_that_were_due_during_it() -> None:
     stalled = False
 

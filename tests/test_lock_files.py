@@ -57,6 +57,7 @@ def test_nodes_get_no_test_packages() -> None:
     assert "--require-hashes -r requirements.lock -r requirements-cuda.lock" in setup
 
 
+@pytest.mark.slow
 def test_what_the_code_imports_is_in_the_runtime_lock() -> None:
     known = importlib.metadata.packages_distributions()
     runtime = locked("requirements.lock") | locked("requirements-cpu.lock")

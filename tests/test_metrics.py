@@ -49,6 +49,7 @@ def test_labels_told_under_a_threshold_are_what_is_scored() -> None:
     assert result["auroc"] == score(LABELS, PROBABILITIES, HATE)["auroc"]
 
 
+@pytest.mark.slow
 @given(pairs)
 def test_every_number_equals_sklearns(rows: list[tuple[int, float]]) -> None:
     labels, p = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
@@ -63,6 +64,7 @@ def test_every_number_equals_sklearns(rows: list[tuple[int, float]]) -> None:
     assert result["per_class"]["hate"]["recall"] == pytest.approx(recall)
 
 
+@pytest.mark.slow
 @given(pairs)
 def test_macro_f1_is_tweetevals_score_of_the_same_predictions_as_files(rows: list[tuple[int, float]]) -> None:
     labels, p = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])

@@ -84,6 +84,7 @@ for lengths in ([30], [27], [21]):
 """
 
 
+@pytest.mark.slow
 def test_a_row_of_another_length_needs_no_other_kernels() -> None:
     """oneDNN's own log of what it makes and what it finds again. With AMX to make those of one row took three
     times as long as to run eight tweets."""

@@ -122,6 +122,7 @@ def test_an_empty_share_takes_part_with_weight_zero() -> None:
     assert all(p.grad is not None and not p.grad.any() for p in module.parameters())
 
 
+@pytest.mark.slow
 def test_a_model_that_read_the_text_first_still_learns_the_labels() -> None:
     data = rows(8)
     config = changed(pretrained(epochs=60, validate_every=60))

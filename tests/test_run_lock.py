@@ -203,7 +203,8 @@ def outcomes(answers: list[Answer]) -> dict[str, int]:
     return counts
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(8, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [2, 8])
 def test_of_commands_at_the_same_moment_one_trains(place: str, count: int) -> None:
     with commands(count) as running:
         for number in range(2):
@@ -217,9 +218,10 @@ def test_of_commands_at_the_same_moment_one_trains(place: str, count: int) -> No
             assert (found["trained"], found[OTHER]) == (1, count - 1), answers
 
 
+@pytest.mark.slow
 def test_of_configurations_at_the_same_moment_one_gets_the_name(place: str) -> None:
     with commands(4) as running:
-        for number in range(3):
+        for number in range(2):
             rounds = [(place, f"name{number}", (each + 1) * 1e-4) for each in range(4)]
             answers = running.together("claim", rounds)
             assert sorted(answer.status for answer in answers) == [0, 2, 2, 2], answers

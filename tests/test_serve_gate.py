@@ -301,6 +301,7 @@ def test_a_compressed_body_is_refused_before_it_is_read(client: TestClient) -> N
     assert (response.status_code, response.json()["error"]["code"]) == (415, "unsupported_encoding")
 
 
+@pytest.mark.slow
 def test_of_a_thousand_requests_one_of_which_is_poisoned_exactly_one_fails(client: TestClient) -> None:
     statuses = [
         client.post("/v1/classify", json={"input": POISON if number == 500 else "a"}).status_code

@@ -85,7 +85,7 @@ def test_json_of_any_shape_is_refused_at_once(watchdog: Watchdog, url: str, kind
     assert post_unheld(watchdog, url, path, json_body(kind, LIMIT, ROUTES[path])).status_code < 500
 
 
-@pytest.mark.parametrize("texts", [1, 32])
+@pytest.mark.parametrize("texts", [1, pytest.param(32, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", TEXTS)
 def test_a_text_of_any_kind_is_answered_and_cut(watchdog: Watchdog, url: str, kind: str, texts: int) -> None:
     answer = post_unheld(watchdog, url, "/v1/classify", text_body(kind, LIMIT, "input", texts=texts))

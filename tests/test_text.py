@@ -203,6 +203,7 @@ def test_folding_lowers_the_weight() -> None:
         assert (folded := lookalikes.fold(text)) == text or weight(folded) < weight(text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "tweet",
     [
