@@ -1,4 +1,4 @@
-"""Whether each model answers, told from what it did last: asking costs nothing while there is work."""
+"""Whether each model answers, judged by its last batch: a check costs nothing while there is work."""
 
 import asyncio
 import time
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 PROBE = "a tweet of fixed words asks whether the model answers"
 KEPT_S = 1.0
-"""For so long an answer of an idle model counts."""
+"""Seconds for which the last batch of an idle model counts."""
 ANSWER_WITHIN_S = 0.8
-"""Whoever asks waits at most so long for a probe: a kubelet gives up after a second."""
+"""The longest wait for a probe, in seconds: a kubelet gives up after one."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Seen:
 class Readiness:
     """Watches the batches of an engine.
 
-    A busy model is judged by its last batch. An idle one, or one whose last batch failed, is asked a fixed
-    text; of many who want to know at once all get the answer of one probe.
+    A busy model is judged by its last batch. An idle one, or one whose last batch failed, is probed with a
+    fixed text; concurrent callers share one probe.
     """
 
     def __init__(self, engine: "Engine") -> None:

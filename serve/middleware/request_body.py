@@ -1,4 +1,4 @@
-"""A request's body as it arrives: bounded in size and time, and watched for its caller's leaving."""
+"""A request's body: bounded in size and time, with a watch for the client's disconnect."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ class RequestBody:
     `limits.file_bytes_per_s`; any other body has `limits.body_s` seconds.
 
     Attributes:
-        left: whether the caller has gone away.
+        left: whether the client has disconnected.
     """
 
     def __init__(self, receive: Receive, limits: Limits, *, is_file: bool) -> None:
@@ -74,9 +74,9 @@ class RequestBody:
 
     @contextlib.asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
-        """Cancel what runs inside once the caller leaves, and go on after it.
+        """Cancel the block once the client disconnects, and continue after it.
 
-        Until the body is whole its reader notices; from then on this does.
+        While the body arrives, its reader sees the disconnect; afterwards this does.
         """
         work = asyncio.current_task()
         assert work is not None

@@ -46,11 +46,9 @@ def ensure_open_files(needed: int = OPEN_FILES) -> None:
         return
     wanted = ENOUGH_FILES if hard == resource.RLIM_INFINITY else min(hard, ENOUGH_FILES)
     if soft < wanted:
-        try:
+        with contextlib.suppress(OSError, ValueError):  # macOS allows fewer than its hard limit says
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
             soft = wanted
-        except (OSError, ValueError):  # macOS allows fewer than its hard limit says
-            pass
     if soft < needed:
         raise OSError(
             f"this shell may open {soft} files at a time, and Ray needs at least {needed}; type `ulimit -n "
