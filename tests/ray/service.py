@@ -1,11 +1,15 @@
 """The service started as people start it, on a Ray, a home and a port of its own."""
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +22,7 @@ import yaml
 from serve import client
 from serve.local import HOST, free_ports
 from tests.fakes import card
+from tests.test_serve_metrics import sample
 from tweetelm import registry as versions
 from tweetelm.encoding import Encoder
 from tweetelm.openelm import OpenELMForSequenceClassification
@@ -66,6 +71,28 @@ class Service:
         body = {"model": "hate", "input": texts}
         data: list[dict[str, Any]] = client.post(f"{self.url}/v1/classify", body, key=self.key)["data"]
         return data
+
+    def metric(self, name: str, **labels: str) -> float:
+        """A number of `GET /metrics`."""
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        request = urllib.request.Request(f"{self.url}/metrics", headers=headers)
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return sample(response.read().decode(), name, **labels)
+
+    def leave(self, callers: int) -> None:
+        """So many callers send 32 long texts each and disconnect before they are answered."""
+        body = json.dumps({"model": "hate", "input": ["word " * 60] * 32}).encode()
+        lines = [f"Content-Length: {len(body)}", f"Authorization: Bearer {self.key or 'none'}"]
+        head = "\r\n".join(
+            ["POST /v1/classify HTTP/1.1", "Host: x", "Content-Type: application/json", *lines]
+        )
+        with contextlib.ExitStack() as stack:
+            for _ in range(callers):
+                connection = stack.enter_context(socket.create_connection((HOST, self.port), timeout=30))
+                connection.sendall(head.encode() + b"\r\n\r\n" + body)
+            before = time.monotonic()
+            while self.metric("tweetelm_in_flight") < 0.7 * callers and time.monotonic() < before + 5:
+                time.sleep(0.01)
 
     def address(self) -> str:
         """Of its Ray."""

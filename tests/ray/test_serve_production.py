@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -12,10 +13,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
+import psutil
 import pytest
 
 from serve import client
 from serve.local import HOST
+from tests.ray.head import wait_for
 from tests.ray.service import Service, private_ray, publish, serving
 from tweetelm import registry as versions
 
@@ -159,6 +162,30 @@ def test_rays_own_metrics_hold_ours_for_every_replica(service: Service) -> None:
         return text if "ray_tweetelm_texts_total{" in text else ""
 
     assert 'model="hate"' in until(told)
+
+
+def test_haproxy_listens_on_loopback_and_its_socket_is_the_users(service: Service) -> None:
+    (haproxy,) = (
+        process
+        for process in psutil.Process(service.process.pid).children(recursive=True)
+        if process.name() == "haproxy"
+    )
+    addresses = {one.laddr.ip for one in haproxy.net_connections("inet") if one.status == psutil.CONN_LISTEN}
+    assert addresses == {HOST}
+    config = Path(haproxy.cmdline()[haproxy.cmdline().index("-f") + 1])
+    assert stat.S_IMODE((config.parent / "admin.sock").stat().st_mode) == 0o600
+
+
+def test_callers_who_leave_are_noticed(service: Service) -> None:
+    service.leave(30)
+    wait_for("all have left", lambda: not service.metric("tweetelm_in_flight"), seconds=60)
+    counted = {
+        status: service.metric("tweetelm_requests_total", route="/v1/classify", status=status)
+        for status in ("200", "499")
+    }
+    assert counted["499"] >= 15, counted
+    assert service.metric("tweetelm_waiting_tokens") == 0
+    assert service.classify("x")
 
 
 def test_traces_go_to_the_collector_that_the_environment_names(service: Service) -> None:
