@@ -1,6 +1,9 @@
 """What each Ray Train worker runs: the library's loop, with checkpoints, reports and progress around it."""
 
+import atexit
+import contextlib
 import logging
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -59,7 +62,8 @@ def work(setup: Setup) -> None:
     metric = TASKS[config.task].metric
     steps = fit(state, prepared.train, config, strategy=strategy, scorer=scorer, metric=metric)
     try:
-        _train(steps, state, Notices(strategy=strategy), hand_over, journal)
+        with _exit_at_once():
+            _train(steps, state, Notices(strategy=strategy), hand_over, journal)
     except BaseException:
         if journal:
             journal.leave()
@@ -67,6 +71,21 @@ def work(setup: Setup) -> None:
     if journal:  # its end says that the run is finished: not before Ray would go on from the last checkpoint
         ray.train.get_all_reported_checkpoints(CheckpointConsistencyMode.COMMITTED, timeout_s=_PATIENCE_S)
         journal.close(state.progress)
+
+
+@contextlib.contextmanager
+def _exit_at_once() -> Iterator[None]:
+    """While this lasts, a process that Ray ends, as a pruned trial's, exits without cleanup: Python would
+    shut down under a step that torch computes in another thread, which aborts with traces of C++."""
+
+    def leave() -> None:
+        os._exit(0)
+
+    atexit.register(leave)
+    try:
+        yield
+    finally:
+        atexit.unregister(leave)
 
 
 def _train(

@@ -167,7 +167,9 @@ def test_a_terminal_without_unicode_gets_a_question_mark() -> None:
 
 def test_ctrl_c_is_one_line() -> None:
     script = (
-        "import os, signal; from tweetelm import cli\ncli.run(lambda: os.kill(os.getpid(), signal.SIGINT))"
+        "import os, signal; from tweetelm import cli\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's & has it ignored
+        "cli.run(lambda: os.kill(os.getpid(), signal.SIGINT))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],

