@@ -10,13 +10,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve.gate import ALWAYS, Gate
 from serve.middleware import http_limits
+from serve.middleware.kept_answer import KeptAnswer
 
 
 class Front:
-    """ASGI middleware that asks the gate of this process, if there is one: Ray's own proxies have none. GET
-    /health and /ready go straight to the API.
+    """ASGI middleware in every process that runs an HTTP server of Ray Serve.
 
-    It counts for itself whom it has let in: the gate does not know those that Ray Serve is still busy with.
+    It answers GET /health and /ready from what was answered in the last second. In a replica it also asks the
+    gate whether a request is too much; Ray's own proxies have no gate. It counts for itself whom it has let
+    in: the gate does not know those that Ray Serve is still busy with.
     """
 
     gate: Gate | None = None
@@ -25,13 +27,22 @@ class Front:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        self._kept: dict[tuple[str, str], KeptAnswer] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if Front.gate is None or scope["type"] != "http" or scope["method"] != "POST":
-            app = Front.api if Front.api and scope.get("path") in ALWAYS else self.app
-            return await app(scope, receive, send)
-        if Front.gate.is_too_much(Front.inside + 1):
-            return await Front.gate.turn_away(scope, receive, send)
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+        elif scope["method"] in ("GET", "HEAD") and scope["path"] in ALWAYS:
+            kept = self._kept.setdefault((scope["method"], scope["path"]), KeptAnswer())
+            await kept.answer(Front.api or self.app, scope, receive, send)
+        elif Front.gate is None or scope["method"] != "POST":
+            await self.app(scope, receive, send)
+        elif Front.gate.is_too_much(Front.inside + 1):
+            await Front.gate.turn_away(scope, receive, send)
+        else:
+            await self._let_in(scope, receive, send)
+
+    async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
         Front.inside += 1
         try:
             await self.app(scope, receive, send)

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -198,6 +199,21 @@ def test_probes_are_answered_before_anything_else_is_done_for_them(
     with serving(Front(never)) as url:
         assert '"ok"' in _get(url, "/health")
         assert '"hate":"v1"' in _get(url, "/ready")
+
+
+def test_of_many_probes_in_a_second_the_application_sees_one() -> None:
+    seen: list[str] = []
+    api = create_api(two_models())
+
+    async def rays(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["path"])
+        await api(scope, receive, send)
+
+    with serving(Front(rays)) as url, ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: _get(url, "/ready"), range(200)))
+        assert all('"status":"ready"' in answer for answer in answers)
+        assert len(seen) <= 10, "200 requests take less than ten seconds"
+        assert "tweetelm_requests_total" in _get(url, "/metrics")
 
 
 def test_the_front_counts_those_that_have_not_come_to_the_gate_yet(
