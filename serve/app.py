@@ -5,7 +5,6 @@ import contextlib
 import gc
 import logging
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -31,7 +30,6 @@ if TYPE_CHECKING:  # the process that only deploys imports no torch
 
 logger = logging.getLogger("ray.serve")
 NAME = "tweetelm"
-SWITCH_S = 0.001  # Python's 5 ms, at each step of a request, add up while long texts are encoded
 GC_THRESHOLD = 20_000  # Python's 700 has a busy replica look for garbage a tenth of its time
 
 
@@ -51,7 +49,6 @@ class TweetClassifier:
             {"application": context.app_name, "deployment": context.deployment, "replica": replica}
         )
         gc.set_threshold(GC_THRESHOLD)
-        sys.setswitchinterval(SWITCH_S)
         meters = Meters(RaySink(replica))
         budget = pass_tokens(pick_device(settings.device), settings.batch_tokens)
         self.engine = Engine({}, batch_tokens=budget, meters=meters)

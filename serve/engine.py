@@ -1,7 +1,9 @@
 """What the routes ask: the models, and what one request may ask of them."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import contextlib
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +17,7 @@ if TYPE_CHECKING:  # only types: the routes import no torch
     from tweetelm.predictor import Predictor
 
 BATCH_TOKENS = 2048
+SWITCH_S = 0.001
 MOST_INPUTS = 1024
 """What `Limits.inputs` may be at most: validation of a body stops there."""
 SHORT = 4000  # characters that are encoded at once, some milliseconds at worst: a thread would take longer
@@ -84,6 +87,7 @@ class Engine:
         self.readiness = Readiness(self)
         self.batcher = Batcher(batch_tokens, self._tell, self._tell_waiting)
         self._encoding = ThreadPoolExecutor(1, thread_name_prefix="encode")
+        self._long, self._usual_switch_s = 0, sys.getswitchinterval()
 
     @property
     def wait_s(self) -> float:
@@ -96,8 +100,23 @@ class Engine:
         if sum(map(len, texts)) <= SHORT:
             encoded = model.encode(texts)
         else:
-            encoded = await asyncio.get_running_loop().run_in_executor(self._encoding, model.encode, texts)
+            with self._short_turns():
+                loop = asyncio.get_running_loop()
+                encoded = await loop.run_in_executor(self._encoding, model.encode, texts)
         return await self.batcher.classify([Item(model, one) for one in encoded])
+
+    @contextlib.contextmanager
+    def _short_turns(self) -> Iterator[None]:
+        """While long texts are encoded, threads change every millisecond: Python's 5 ms, at each step of
+        another request, add up to a second. Not otherwise: under overload the event loop needs them."""
+        self._long += 1
+        sys.setswitchinterval(SWITCH_S)
+        try:
+            yield
+        finally:
+            self._long -= 1
+            if not self._long:
+                sys.setswitchinterval(self._usual_switch_s)
 
     def _tell(self, items: Sequence[Item], outcomes: Sequence[Outcome], seconds: float) -> None:
         self.readiness.record(items, outcomes)
