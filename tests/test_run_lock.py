@@ -1,6 +1,7 @@
 """One command at a time works on a run, on local and on object storage."""
 
 import dataclasses
+import contextlib
 import json
 import os
 import signal
@@ -140,7 +141,8 @@ def test_an_owner_gives_signs_of_life(place: str, monkeypatch: pytest.MonkeyPatc
     with locked_folder(place, "run 'mine'"):
         seen, end = set(), time.monotonic() + 10
         while len(seen) < 3 and time.monotonic() < end:
-            seen.add(json.loads(storage.read(owner_file(place)) or b"{}")["renewed"])
+            with contextlib.suppress(ValueError):  # moto lets a reader see half of a write; S3 does not
+                seen.add(json.loads(storage.read(owner_file(place)) or b"{}")["renewed"])
         assert len(seen) == 3
 
 
