@@ -1,7 +1,7 @@
 """One command at a time works on a run, on local and on object storage."""
 
-import dataclasses
 import contextlib
+import dataclasses
 import json
 import os
 import signal
