@@ -85,11 +85,11 @@ class Batcher:
             await asyncio.sleep(min(GATHER_S, GATHER_SHARE * took))
 
     def _take(self) -> list[Place]:
-        """What fits of what waits, by turns; at least one text, if any waits."""
+        """The next batch: texts of the waiting requests in turn, up to the budget; at least one text."""
         taken: list[Place] = []
         room = self.budget
         while self._waiting:
-            request, turn = self._waiting.popleft(), self.budget // TURNS
+            request, turn = self._waiting.popleft(), max(1, self.budget // TURNS)
             while request and turn > 0:
                 item, future = request[0]
                 if future.done():  # its caller has left

@@ -143,6 +143,14 @@ def test_every_item_gets_its_outcome_in_order(count: int) -> None:
     assert [one.probabilities[1] for one in outcomes] == [(n % 7) / (n % 7 + 1) for n in range(count)]  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("budget", [1, 7, 8])
+def test_a_budget_smaller_than_a_text_still_runs_every_text(budget: int) -> None:
+    hate = FakePredictor("hate")
+    batcher = Batcher(budget, nothing, nothing)
+    assert len(asyncio.run(batcher.classify(items(hate, "a" * 9, "b" * 9)))) == 2
+    assert hate.batches == [1, 1]
+
+
 def test_a_request_of_many_long_texts_does_not_hold_up_a_short_one() -> None:
     async def scene() -> list[str]:
         hate = FakePredictor("hate")
