@@ -1,4 +1,4 @@
-"""The checkpoints that a run goes on from: damaged ones are found before Ray Train reads them, and left out.
+"""The checkpoints that a run resumes from: damaged ones are found and skipped before Ray Train reads them.
 
 Ray Train keeps a list of a run's checkpoints in a file of its own, writes that in place, and ends with a
 trace when the file or the last checkpoint is damaged. The names of that file's fields are Ray's (2.60).

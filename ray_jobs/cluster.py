@@ -127,7 +127,7 @@ def _start_once() -> None:
         ray.init(
             address="local",
             object_store_memory=_GIB // 2,
-            logging_level=logging.CRITICAL,  # a start that fails is told in a line of ours
+            logging_level=logging.CRITICAL,  # our own error line reports a failed start
             runtime_env={"env_vars": _environment(f"{ray.util.get_node_ip_address()}:{port}")},
         )
     logging.getLogger("ray").setLevel(logging.ERROR)

@@ -65,7 +65,7 @@ def run(config: TrainConfig, resources: Resources, prepared: "Prepared | None" =
 
 
 def see_it_fits(config: TrainConfig, prepared: "Prepared") -> None:
-    """Check the disks, and tell of a classifier that is not kept.
+    """Check disk space, and report a classifier head that is not reused.
 
     Raises:
         OSError: there is no room.

@@ -100,14 +100,14 @@ def this_process(under: str, identity: dict[str, Any]) -> Owner:
 
 
 def read_owner(data: bytes, place: str) -> Owner:
-    """What stands in an owner.json; ValueError with what to do if it is damaged."""
+    """Parse an owner.json; a damaged one raises ValueError with what to do."""
     remedy = f"see that no command uses this run any more, then delete the file: rm {shlex.quote(place)}"
     values = parse_object(data, place, remedy, _FIELDS)
     return Owner(**{name: values[name] for name in _FIELDS})
 
 
 def _command() -> str:
-    """As it was typed, nearly: a module's own name instead of its file's."""
+    """The command line, with the interpreter's file name alone."""
     words = list(getattr(sys, "orig_argv", sys.argv))
     return shlex.join([Path(words[0]).name, *words[1:]]) if words else ""
 

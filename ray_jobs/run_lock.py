@@ -111,7 +111,7 @@ class _Renewal(threading.Thread):
                 self._end()
 
     def stop(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         self._ended.set()
         self.join()
         try:
@@ -119,7 +119,7 @@ class _Renewal(threading.Thread):
             if held is not None:
                 self.store.drop(LOCK_FILE, held)
         except OSError as error:  # it lapses; what the command came to must not get lost
-            log.warning("the lock of %s could not be given back: %s", self.what, error)
+            log.warning("the lock of %s could not be released: %s", self.what, error)
 
     def _renew(self) -> bool:
         """False if the lock is another's."""

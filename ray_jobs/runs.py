@@ -122,7 +122,7 @@ def check_name(config: TrainConfig, **more: Any) -> bool:
     if found is None:
         return False
     remedy = (
-        "delete it and type the command that began the run: it goes on from its last checkpoint; or give "
+        "delete it and type the command that began the run: it resumes from its last checkpoint; or give "
         "another --name"
     )
     _refuse_other(

@@ -69,10 +69,8 @@ def _plan(config: TrainConfig) -> str:
 
 
 def _train(config: TrainConfig) -> int:
-    from ray_jobs.preflight import (
-        check_places,
-        check_space,
-    )  # here: it takes seconds, the above answers at once
+    # Here, for it takes seconds: what is refused or finished answers at once.
+    from ray_jobs.preflight import check_places, check_space
 
     check_places(config)
     from ray_jobs.cluster import connect

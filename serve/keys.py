@@ -13,9 +13,8 @@ VARIABLE = "TWEETELM_API_KEYS"
 FILE_VARIABLE = "TWEETELM_API_KEYS_FILE"
 SHORTEST = 16
 LOOK_AGAIN_S = 1.0
-_NAME = re.compile(
-    rf"[A-Za-z][A-Za-z0-9._-]{{0,{SHORTEST - 2}}}"
-)  # shorter than any key: never a part of one
+# Shorter than any key, so that no part of a key can be taken for a name.
+_NAME = re.compile(rf"[A-Za-z][A-Za-z0-9._-]{{0,{SHORTEST - 2}}}")
 _KEY = re.compile(r"[!-9;-~]+")  # printable ASCII without a colon
 logger = logging.getLogger("tweetelm.serve")
 

@@ -179,7 +179,7 @@ def _connect(cluster: str | None) -> None:
         return
     from ray._private import services
 
-    quiet["logging_level"] = logging.CRITICAL  # a start that fails is told in a line of ours
+    quiet["logging_level"] = logging.CRITICAL  # our own error line reports a failed start
     with longer_wait(services, "get_node"):
         start_service(lambda: ray.init(address="local", include_dashboard=False, **quiet), ray.shutdown)
     logging.getLogger("ray").setLevel(logging.WARNING)

@@ -22,7 +22,6 @@ class Record:
     tokens: int = 0
     truncated: int = 0
     code: str | None = None
-    failed: int = 0
     labels: dict[str, int] = field(default_factory=dict)
     kept: list[str] = field(default_factory=list)
 
@@ -35,7 +34,6 @@ class Record:
             "texts": self.texts,
             "tokens": self.tokens,
             "truncated": self.truncated,
-            "failed": self.failed,
             "labels": self.labels,
             "code": self.code,
             "input": self.kept,

@@ -165,19 +165,24 @@ def test_a_terminal_without_unicode_gets_a_question_mark() -> None:
     assert "s3://?" in done.stdout
 
 
-def test_ctrl_c_is_one_line() -> None:
-    script = (
-        "import os, signal; from tweetelm import cli\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's & has it ignored
-        "cli.run(lambda: os.kill(os.getpid(), signal.SIGINT))"
-    )
-    done = subprocess.run(
+def run_script(script: str) -> "subprocess.CompletedProcess[str]":
+    """A program of its own that imports the library from this checkout."""
+    return subprocess.run(
         [sys.executable, "-c", script],
         env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_ctrl_c_is_one_line() -> None:
+    script = (
+        "import os, signal; from tweetelm import cli\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's & has it ignored
+        "cli.run(lambda: os.kill(os.getpid(), signal.SIGINT))"
+    )
+    done = run_script(script)
     assert done.returncode == 128 + signal.SIGINT
     assert done.stderr.splitlines() == [
         "interrupted; the same command again goes on from the last checkpoint"
@@ -187,12 +192,6 @@ def test_ctrl_c_is_one_line() -> None:
 def test_an_error_of_the_system_names_the_file_and_what_to_do() -> None:
     script = "from pathlib import Path; from tweetelm import cli\n"
     script += "cli.run(lambda: Path('/nowhere/x').write_text('x'))"
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_script(script)
     assert done.stderr == "error: /nowhere/x: No such file or directory; name one that exists\n"
     assert done.returncode == 2

@@ -22,6 +22,7 @@ import yaml
 from serve import client
 from serve.local import HOST, free_ports
 from tests.fakes import card
+from tests.ray.head import wait_for
 from tests.test_serve_metrics import sample
 from tweetelm import registry as versions
 from tweetelm.encoding import Encoder
@@ -79,8 +80,8 @@ class Service:
         with urllib.request.urlopen(request, timeout=30) as response:
             return sample(response.read().decode(), name, **labels)
 
-    def leave(self, callers: int) -> None:
-        """So many callers send 32 long texts each and disconnect before they are answered."""
+    def leave(self, callers: int) -> float:
+        """So many callers send 32 long texts each and disconnect at once; how many the service noticed."""
         body = json.dumps({"model": "hate", "input": ["word " * 60] * 32}).encode()
         lines = [f"Content-Length: {len(body)}", f"Authorization: Bearer {self.key or 'none'}"]
         head = "\r\n".join(
@@ -93,6 +94,8 @@ class Service:
             before = time.monotonic()
             while self.metric("tweetelm_in_flight") < 0.7 * callers and time.monotonic() < before + 5:
                 time.sleep(0.01)
+        wait_for("all have left", lambda: not self.metric("tweetelm_in_flight"), seconds=60)
+        return self.metric("tweetelm_requests_total", route="/v1/classify", status="499")
 
     def address(self) -> str:
         """Of its Ray."""

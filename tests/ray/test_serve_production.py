@@ -18,7 +18,6 @@ import pytest
 
 from serve import client
 from serve.local import HOST
-from tests.ray.head import wait_for
 from tests.ray.service import Service, private_ray, publish, serving
 from tweetelm import registry as versions
 
@@ -177,13 +176,7 @@ def test_haproxy_listens_on_loopback_and_its_socket_is_the_users(service: Servic
 
 
 def test_callers_who_leave_are_noticed(service: Service) -> None:
-    service.leave(30)
-    wait_for("all have left", lambda: not service.metric("tweetelm_in_flight"), seconds=60)
-    counted = {
-        status: service.metric("tweetelm_requests_total", route="/v1/classify", status=status)
-        for status in ("200", "499")
-    }
-    assert counted["499"] >= 15, counted
+    assert service.leave(30) >= 15
     assert service.metric("tweetelm_waiting_tokens") == 0
     assert service.classify("x")
 
