@@ -49,7 +49,7 @@ demo: setup ## fine-tune, search, publish, serve and ask, on the embedded sample
 		--ask "hot take: Zorblaxians are worse than space rats"
 
 real: setup ## everything with Apple's checkpoints on the real data (internet; hours without a GPU)
-	$(RUN) -m ray_jobs.real --run.registry $(REGISTRY) $(ARGS)
+	$(RUN) -m ray_jobs.reproduce --run.registry $(REGISTRY) $(ARGS)
 	$(RUN) -m serve --registry $(REGISTRY) $(STAY)
 
 data: setup ## fetch both datasets from their authors (CACHE=DIR: from a seeded cache, offline)
@@ -115,16 +115,16 @@ endef
 V1 = $(if $(shell grep -E '^  type: local' $(CLUSTER)),RAY_UP_enable_autoscaler_v2=0 )
 
 up: setup token ## check the file of CLUSTER=cluster.yaml, then start the cluster
-	@$(RUN) -m ray_jobs.cluster_file $(CLUSTER)
+	@$(RUN) -m ray_jobs.cluster.config_file $(CLUSTER)
 	$(V1)$(BIN)/ray up --yes $(CLUSTER)
 	@echo "In every shell that talks to the cluster, type: $(SHELL_NEEDS)"
 
 dashboard: setup ## open a tunnel to the cluster's dashboard on port 8265 (PORT=8000: to the endpoint)
-	@$(RUN) -m ray_jobs.cluster_file $(CLUSTER)
+	@$(RUN) -m ray_jobs.cluster.config_file $(CLUSTER)
 	$(BIN)/ray dashboard $(if $(PORT),--port $(PORT) --remote-port $(PORT) )$(CLUSTER)
 
 # Where runs, models and data are: what the cluster file says, or STORE=s3://…; a flag that stands in JOB wins.
-STORE = $(shell $(RUN) -m ray_jobs.cluster_file $(CLUSTER) --store)
+STORE = $(shell $(RUN) -m ray_jobs.cluster.config_file $(CLUSTER) --store)
 flag = $(if $(PLACE),$(if $(findstring $(1),$(JOB)),, $(1) $(PLACE)/$(2)))
 RUNS = $(call flag,--run.storage,runs)$(call flag,--run.registry,models)$(call flag,--data.root,data)
 SCORES = $(call flag,--registry,models)$(call flag,--data,data)
@@ -147,7 +147,7 @@ deploy: setup ## put the published models behind the cluster's endpoint
 	$(BIN)/serve deploy --address $(DASHBOARD) $(DEPLOYED)
 
 down: setup ## stop the cluster
-	-@$(RUN) -m ray_jobs.stop_workers $(CLUSTER)
+	-@$(RUN) -m ray_jobs.cluster.stop_workers $(CLUSTER)
 	$(BIN)/ray down --yes $(CLUSTER)
 
 bench: setup ## measure what benchmarks/ claims, on this machine

@@ -13,10 +13,10 @@ from starlette.testclient import TestClient
 
 from benchmarks.timing import machine, publish
 from serve.api import create_api
-from serve.engine import Engine
-from tests.tweets import portions
+from serve.inference.engine import Engine
+from tests.support.tweets import portions
 from tweetelm.data import load
-from tweetelm.openelm.accounting import cost
+from tweetelm.openelm.flops import cost
 from tweetelm.precision import Precision
 from tweetelm.predictor import Predictor
 

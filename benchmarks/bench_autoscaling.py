@@ -132,7 +132,7 @@ def main() -> None:
         last = [] if arguments.least else [from_zero(service)]
     lines += [
         f"scratch-1m behind HAProxy, {arguments.least} to {arguments.replicas} replicas of half a processor; "
-        "everything else as serve/settings.py and serve/production.env have it. Callers try three times.",
+        "everything else as in serve/settings.py and serve/deploy/production.env. Clients retry three times.",
         "",
         *report(watched, arguments.replicas),
         *last,

@@ -21,7 +21,7 @@ from benchmarks.cluster_work import BEFORE, BESIDE, PATIENCE_S, SEARCH, TRAIN, B
 from benchmarks.timing import machine, publish
 from tests.lab import hosts as lab
 from tests.lab.hosts import Host
-from tests.ray.head import wait_for
+from tests.support.ray_head import wait_for
 
 HEADLESS_S = 120.0
 ALONE_S = 30.0

@@ -13,16 +13,17 @@ from typing import Any
 
 import numpy as np
 from datasets import DatasetDict
+from tweetelm.config.text_config import TextConfig
 
 from tweetelm.data import load
-from tweetelm.evaluation.behaviour import behaviour
-from tweetelm.evaluation.document import Cell, Interval, Section
+from tweetelm.evaluation.behavior.suite import behaviour
 from tweetelm.evaluation.evaluate import labels_of
-from tweetelm.evaluation.evasion import evasion
 from tweetelm.evaluation.metrics import quick_score
+from tweetelm.evaluation.report.document import Cell, Interval, Section
+from tweetelm.evaluation.robustness.evasion import evasion
 from tweetelm.predictor import Predictor
 from tweetelm.tasks import TASKS, Task
-from tweetelm.text import TextConfig, normalise
+from tweetelm.text.normalize import normalise
 
 OPTIONS = (
     "strip_invisible",

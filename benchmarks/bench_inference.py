@@ -15,7 +15,7 @@ import torch
 from benchmarks.shapes import Rows, arriving, model, on, padded, sorted_batches, tokens, useful
 from benchmarks.timing import PEAK, ROUNDS, Side, Taken, in_turn, machine, peak_side, publish, share_of_peak
 from tweetelm.openelm import OpenELMForSequenceClassification
-from tweetelm.openelm.accounting import cost
+from tweetelm.openelm.flops import cost
 from tweetelm.precision import pick_device
 from tweetelm.predictor import classify_packed, ready
 

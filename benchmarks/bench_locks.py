@@ -2,7 +2,8 @@
 
 Rounds of two and of eight commands of the same configuration, and of different ones, on a folder and on a
 local stand-in for S3; and rounds in which the command that trains is killed and the same is typed again. They
-go the way of `python -m ray_jobs.train` (tests/run_commands.py), but for Ray Train: checkpoints are written
+go the way of `python -m ray_jobs.train` (tests/support/run_commands.py), but for Ray Train: checkpoints are
+written
 in place of what it does.
 """
 
@@ -18,10 +19,10 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
-from ray_jobs.runs import run_folder
-from tests.run_commands import BUSY, FINISHED, OTHER, STEPS, Answer, Commands, commands, configuration
-from tests.s3 import BUCKET, object_storage
-from tweetelm import storage
+from ray_jobs.run_dir import run_folder
+from tests.support.run_commands import BUSY, FINISHED, OTHER, STEPS, Answer, Commands, commands, configuration
+from tests.support.s3 import BUCKET, object_storage
+from tweetelm.files.object_storage import read
 
 WORDS = {BUSY: "in use", OTHER: "another configuration", FINISHED: "finished already"}
 HEAD = ("| place | commands | configurations | rounds | rounds with one that trained | others told: in use | "
@@ -38,7 +39,7 @@ def outcome(answer: Answer) -> str:
 def kept(place: str, name: str) -> bool:
     """Whether the last two checkpoints of a run are there, written by one process."""
     folder = run_folder(configuration(place, name, 1e-4))
-    found = {storage.read(f"{folder}/checkpoint_{step}/state.json") for step in (STEPS - 2, STEPS - 1)}
+    found = {read(f"{folder}/checkpoint_{step}/state.json") for step in (STEPS - 2, STEPS - 1)}
     return len(found) == 1 and None not in found
 
 

@@ -13,15 +13,22 @@ import torch
 from ray import tune
 
 from benchmarks.timing import machine, publish
-from ray_jobs.cluster import Resources, connect
-from ray_jobs.launch import run
-from ray_jobs.search import Search, search, share
-from tweetelm.config import DataConfig, LoopConfig, ModelConfig, RunConfig, TrackingConfig, TrainConfig
+from ray_jobs.cluster.connect import Resources, connect
+from ray_jobs.search.search import Search, search, share
+from ray_jobs.training.launcher import run
+from tweetelm.config.train_config import (
+    DataConfig,
+    LoopConfig,
+    ModelConfig,
+    RunConfig,
+    TrackingConfig,
+    TrainConfig,
+)
 from tweetelm.evaluation.metrics import quick_score
 from tweetelm.predictor import classify_packed
 from tweetelm.tasks import HATE
 from tweetelm.training.loop import fit
-from tweetelm.training.setup import build_state, prepare
+from tweetelm.training.prepare import build_state, prepare
 from tweetelm.training.strategy import DataParallel
 
 

@@ -17,10 +17,10 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
-from tests.registry_workers import TASK, Campaign
-from tests.s3 import BUCKET, object_storage
-from tweetelm.registry.store import open_store
-from tweetelm.registry.verification import unfinished
+from tests.support.registry_workers import TASK, Campaign
+from tests.support.s3 import BUCKET, object_storage
+from tweetelm.registry.store.base import open_store
+from tweetelm.registry.verify import unfinished
 
 PER_REGISTRY = 20
 

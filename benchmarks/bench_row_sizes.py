@@ -13,8 +13,8 @@ from benchmarks.published import publish as publish_model
 from benchmarks.shapes import Rows, arriving
 from benchmarks.timing import ROUNDS, Side, in_turn, machine, publish
 from tweetelm import registry as versions
+from tweetelm.openelm.inference.onednn import is_prepacked
 from tweetelm.openelm.packing import Sizes, few_sizes, many_sizes, pack
-from tweetelm.openelm.prepacked import is_prepacked
 from tweetelm.predictor import Predictor
 
 TWEETS = 4000

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 
 from benchmarks.shapes import Rows, arriving, last_labels, model, tokens
 from benchmarks.timing import ROUNDS, Side, in_turn, machine, publish
-from tweetelm.config import OptimConfig
+from tweetelm.config.train_config import OptimConfig
 from tweetelm.openelm.packing import Sizes, many_sizes, pack
 from tweetelm.precision import autocast
-from tweetelm.training.optimiser import build_optimiser
+from tweetelm.training.optimizer import build_optimiser
 from tweetelm.training.sampler import epoch_steps
 
 CPU = torch.device("cpu")

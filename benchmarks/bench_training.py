@@ -14,13 +14,13 @@ import torch.nn.functional as F
 
 from benchmarks.shapes import Rows, arriving, last_labels, model, on, padded, sorted_batches, tokens, useful
 from benchmarks.timing import PEAK, ROUNDS, Side, in_turn, machine, peak_side, publish, share_of_peak
-from tweetelm.config import OptimConfig
+from tweetelm.config.train_config import OptimConfig
 from tweetelm.encoding import pass_tokens
 from tweetelm.openelm import OpenELMForSequenceClassification
-from tweetelm.openelm.accounting import cost
+from tweetelm.openelm.flops import cost
 from tweetelm.openelm.packing import pack
 from tweetelm.precision import autocast, pick_device
-from tweetelm.training.optimiser import build_optimiser
+from tweetelm.training.optimizer import build_optimiser
 from tweetelm.training.sampler import micro_batches
 
 DEVICE = pick_device()

@@ -10,7 +10,7 @@ from tests.lab.hosts import ROOT, Host
 ADDRESS = "169.254.169.254"
 WARNING_S = 60  # AWS gives 120
 _FILE = "/tmp/notice"
-_ON_HOST = ". ~/tweetelm/serve/node.sh; setsid nohup"
+_ON_HOST = ". ~/tweetelm/serve/deploy/node.sh; setsid nohup"
 
 
 class Notices:
@@ -23,10 +23,10 @@ class Notices:
     def watch(self) -> None:
         """Starts the stand-in and the watcher, where they do not run."""
         for host in self.workers:
-            if any("ray_jobs.spot" in line for line in host.processes()):
+            if any("ray_jobs.cluster.spot_watcher" in line for line in host.processes()):
                 continue
-            stand_in = f"cd {ROOT} && python -m tests.metadata {ADDRESS} 80 {_FILE}"
-            watcher = f"python -m ray_jobs.spot --address={self.head.address}:6379"
+            stand_in = f"cd {ROOT} && python -m tests.support.metadata {ADDRESS} 80 {_FILE}"
+            watcher = f"python -m ray_jobs.cluster.spot_watcher --address={self.head.address}:6379"
             for line in (
                 f"rm -f {_FILE}; ip addr replace {ADDRESS}/32 dev lo",
                 f"{_ON_HOST} sh -c '{stand_in}' > /tmp/metadata.log 2>&1 < /dev/null &",

@@ -11,7 +11,7 @@ from benchmarks.cluster_callers import Callers
 from benchmarks.cluster_notices import Notices
 from tests.lab.desk import DASHBOARD, SHARED, Desk, must, say
 from tests.lab.hosts import Host
-from tests.ray.head import wait_for
+from tests.support.ray_head import wait_for
 
 COMMON = "--task hate --data.root sample --data.limit 300 --model.name scratch-1m --model.max-tokens 64"
 COMMON += f" --loop.precision float32 --tracking.wandb off --run.storage {SHARED}/runs"

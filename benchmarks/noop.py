@@ -8,7 +8,7 @@ from typing import Any, cast
 from ray.serve import Application
 
 from serve.app import TweetClassifier, deployment
-from serve.models import Loaded
+from serve.inference.model_loader import Loaded
 from serve.settings import read
 from tweetelm.encoding import Encoded
 from tweetelm.predictor import Prediction, Predictor

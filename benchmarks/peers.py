@@ -17,7 +17,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from serve.schemas import ClassifyRequest
+from serve.routes.schemas import ClassifyRequest
 from tweetelm.precision import pick_device
 
 BATCH = 32

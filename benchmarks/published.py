@@ -10,18 +10,18 @@ from typing import Literal
 
 import torch
 from tokenizers import Tokenizer
+from tweetelm.config.text_config import TextConfig
 
 from benchmarks.shapes import all_lengths
 from tweetelm import registry as versions
-from tweetelm.config import TrainConfig
+from tweetelm.config.train_config import TrainConfig
 from tweetelm.data import SAMPLE, load, provenance
 from tweetelm.encoding import Encoder
 from tweetelm.openelm import OpenELMForSequenceClassification
+from tweetelm.openelm.checkpoints.tokenizer import train_tokenizer
 from tweetelm.openelm.presets import preset_config
-from tweetelm.openelm.tokenizer import train_tokenizer
 from tweetelm.registry import Base, make_card
 from tweetelm.tasks import DEEPFAKE, HATE, Task
-from tweetelm.text import TextConfig
 
 Fault = Literal["tampered", "not a number", "of another task"]
 _BASE = Base(name="", init="random", source="", revision=None, weights_sha256=None, tokenizer_sha256=None)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import processes
-from serve import client, local
+from serve import client, local_server
 
 ROOT = Path(__file__).parents[1]
 START_S = 180.0
@@ -49,16 +49,16 @@ def workplace(*, haproxy: bool, **extra: str) -> Iterator[tuple[Path, dict[str, 
         }
         own |= {"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "PYTHONWARNINGS": "ignore", processes.MARKER: mark}
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
-        added = local.environment(own, Path(name), haproxy=haproxy)
+        added = local_server.environment(own, Path(name), haproxy=haproxy)
         yield Path(name), inherited | own | added | extra, mark
 
 
 @contextmanager
 def _program(module: str, *flags: str, haproxy: bool = False) -> Iterator[Service]:
     """`python -m MODULE FLAGS --port P`, once it is ready."""
-    port = local.free_ports(1)[0]
+    port = local_server.free_ports(1)[0]
     line = [sys.executable, "-m", module, *flags, "--port", str(port)]
-    url = f"http://{local.HOST}:{port}"
+    url = f"http://{local_server.HOST}:{port}"
     with workplace(haproxy=haproxy) as (folder, environment, mark):
         path = folder / "log.txt"
         with (
@@ -137,7 +137,7 @@ class Driven(Service):
 @contextmanager
 def driven(*, haproxy: bool = True, cpus: int = 4, **extra: str) -> Iterator[Driven]:
     """Ray Serve with nothing deployed yet."""
-    port = local.free_ports(1)[0]
+    port = local_server.free_ports(1)[0]
     line = [sys.executable, "-m", "benchmarks.driver", "--port", str(port), "--cpus", str(cpus)]
     with workplace(haproxy=haproxy, **extra) as (folder, environment, mark):
         with (folder / "driver.log").open("w") as log:
@@ -149,7 +149,7 @@ def driven(*, haproxy: bool = True, cpus: int = 4, **extra: str) -> Iterator[Dri
             assert process.stdout
             if not process.stdout.readline():
                 raise RuntimeError(f"Ray did not start:\n{(folder / 'driver.log').read_text()[-2000:]}")
-            yield Driven(f"http://{local.HOST}:{port}", mark, folder, process)
+            yield Driven(f"http://{local_server.HOST}:{port}", mark, folder, process)
 
 
 def app(

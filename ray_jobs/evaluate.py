@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ray_jobs.console import refuse
-from ray_jobs.console import run as run_job
-from tweetelm import cli
+from ray_jobs.cli import refuse
+from ray_jobs.cli import run as run_job
+from tweetelm.cli import command
 from tweetelm.tasks import TASKS, Task, TaskName
 
 if TYPE_CHECKING:
     from tweetelm.evaluation.attribution import Attributed
-    from tweetelm.evaluation.document import Section
-    from tweetelm.evaluation.evidence import Evidence, Rival
+    from tweetelm.evaluation.report.context import Evidence, Rival
+    from tweetelm.evaluation.report.document import Section
     from tweetelm.predictor import Predictor
     from tweetelm.registry.card import Card
 
@@ -54,7 +54,7 @@ class Arguments:
 def main() -> int:
     """Command line."""
     with refuse():
-        arguments = cli.parse(Arguments, prog="python -m ray_jobs.evaluate")
+        arguments = command.parse(Arguments, prog="python -m ray_jobs.evaluate")
         return evaluate(arguments)
 
 
@@ -62,7 +62,7 @@ def evaluate(arguments: Arguments) -> int:
     """Score, write, and print. Returns the exit status."""
     from transformers.utils.logging import disable_progress_bar
 
-    from tweetelm.evaluation.report import write
+    from tweetelm.evaluation.report.write import write
 
     disable_progress_bar()
     task, folder = TASKS[arguments.task], _folder(arguments)
@@ -84,7 +84,7 @@ def evaluate(arguments: Arguments) -> int:
 
 def _out(arguments: Arguments, folder: Path, version: str | None) -> Path:
     """Where the report goes."""
-    from tweetelm.files.places import expanded
+    from tweetelm.files.paths import expanded
 
     if arguments.out is not None:
         return Path(expanded(str(arguments.out)))
@@ -94,7 +94,7 @@ def _out(arguments: Arguments, folder: Path, version: str | None) -> Path:
 @contextlib.contextmanager
 def _writing(out: Path) -> Iterator[None]:
     """Be the only command that writes to a folder, which can be written."""
-    from ray_jobs.run_lock import BusyError, locked_folder
+    from ray_jobs.training.run_lock import BusyError, locked_folder
 
     with contextlib.ExitStack() as stack:
         try:
@@ -128,7 +128,7 @@ def gather(predictor: "Predictor", folder: Path, arguments: Arguments) -> "Evide
     """
     from tweetelm.data import hold_out, load, provenance
     from tweetelm.evaluation import evaluate as evaluation
-    from tweetelm.evaluation.evidence import Evidence
+    from tweetelm.evaluation.report.context import Evidence
 
     task, card = predictor.task, _card(folder)
     rule = card.config.get("data", {}).get("hold_out") if card else None
@@ -144,8 +144,8 @@ def gather(predictor: "Predictor", folder: Path, arguments: Arguments) -> "Evide
 
 
 def _folder(arguments: Arguments) -> Path:
-    from tweetelm.at_hand import at_hand
-    from tweetelm.files.places import expanded, is_url
+    from tweetelm.files.download_cache import at_hand
+    from tweetelm.files.paths import expanded, is_url
     from tweetelm.registry import resolve
 
     if arguments.checkpoint is not None:
@@ -169,8 +169,8 @@ def _card(folder: Path) -> "Card | None":
 
 def _rival(arguments: Arguments, task: Task, md5: str, rows: int) -> "Rival | None":
     """The other version's stored predictions of the same test rows."""
-    from tweetelm.evaluation.evidence import Rival
-    from tweetelm.evaluation.records import read_predictions
+    from tweetelm.evaluation.report.context import Rival
+    from tweetelm.evaluation.report.predictions import read_predictions
     from tweetelm.registry import read_card, resolve
 
     version = arguments.against
@@ -197,8 +197,8 @@ def _attributed(folder: Path, evidence: "Evidence") -> "list[Attributed]":
 def _probes(predictor: "Predictor", found: "list[Attributed]", evidence: "Evidence") -> "list[Section]":
     """Sections that need the model itself."""
     from tweetelm.evaluation.attribution import attributions
-    from tweetelm.evaluation.behaviour import behaviour
-    from tweetelm.evaluation.evasion import evasion
+    from tweetelm.evaluation.behavior.suite import behaviour
+    from tweetelm.evaluation.robustness.evasion import evasion
 
     texts = list(evidence.dataset[evidence.final]["text"])
     sections = [behaviour(predictor, texts), evasion(predictor, texts, evidence.result.labels)]
@@ -207,7 +207,7 @@ def _probes(predictor: "Predictor", found: "list[Attributed]", evidence: "Eviden
 
 def _print_worst(evidence: "Evidence", found: "list[Attributed]") -> None:
     """The tweets themselves, to the terminal only."""
-    from tweetelm.evaluation.sections.errors import worst
+    from tweetelm.evaluation.report.sections.errors import worst
 
     split, labels = evidence.result, evidence.task.labels
     for row in worst(split):

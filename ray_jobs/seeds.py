@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from ray_jobs.console import USUAL, refuse
-from ray_jobs.console import run as run_job
-from tweetelm import cli, storage
-from tweetelm.config import TrainConfig
+from ray_jobs.cli import USUAL, refuse
+from ray_jobs.cli import run as run_job
+from tweetelm.cli import command
+from tweetelm.config.train_config import TrainConfig
+from tweetelm.files import object_storage
 
 if TYPE_CHECKING:
-    from ray_jobs.cluster import Resources
+    from ray_jobs.cluster.connect import Resources
 
 _COLUMNS = {"macro_f1": "macro-F1", "accuracy": "accuracy", "auroc": "AUROC"}
 
@@ -44,14 +45,14 @@ class Arguments:
 def main() -> int:
     """Command line."""
     with refuse():
-        arguments = cli.parse(Arguments, prog="python -m ray_jobs.seeds", usual=USUAL)
+        arguments = command.parse(Arguments, prog="python -m ray_jobs.seeds", usual=USUAL)
         return seeds(arguments)
 
 
 def seeds(arguments: Arguments) -> int:
     """Run every seed that has not been run, and say what came out. Returns the exit status."""
-    from ray_jobs.preflight import check_out
-    from ray_jobs.runs import check_typed_name, run_folder, storage_path
+    from ray_jobs.run_dir import check_typed_name, run_folder, storage_path
+    from ray_jobs.training.preflight import check_out
 
     check_typed_name(arguments.config.name)
     if arguments.out is not None:
@@ -74,8 +75,8 @@ def train_seeds(config: TrainConfig, count: int) -> tuple[dict[str, Any], list[s
     Raises:
         ValueError: fewer than two seeds, or a seed's name belongs to another run.
     """
-    from ray_jobs.cluster import connect  # first: it sets what Ray reads when it is imported
-    from ray_jobs.runs import already_finished, claim, hold
+    from ray_jobs.cluster.connect import connect  # first: it sets what Ray reads when it is imported
+    from ray_jobs.run_dir import already_finished, claim, hold
 
     if count < 2:
         raise ValueError(f"--seeds is {count}; a spread needs at least 2")
@@ -93,9 +94,9 @@ def train_seeds(config: TrainConfig, count: int) -> tuple[dict[str, Any], list[s
 
 def _train(runs: list[TrainConfig], resources: "Resources") -> None:
     """Train as many at once as fit, then evaluate each where the accelerator is."""
-    from ray_jobs.finish import evaluate_and_publish
-    from ray_jobs.launch import run
-    from ray_jobs.placement import share_cpus, slots
+    from ray_jobs.training.launcher import run
+    from ray_jobs.training.publish import evaluate_and_publish
+    from ray_jobs.training.resources import share_cpus, slots
 
     together = min(slots(runs[0], resources), len(runs))
     print(f"{len(runs)} seeds to train, {together} at a time", flush=True)
@@ -161,16 +162,16 @@ def write(out: str, runs: Sequence[str], spread: dict[str, Any], notices: Sequen
     """seeds.json, and for each split a table: row number, then the positive class's probability under each
     seed. No text, no label."""
     document = {"runs": [run.rsplit("/", 1)[-1] for run in runs], "notices": list(notices), "scores": spread}
-    storage.write(f"{out}/seeds.json", (json.dumps(document, indent=2) + "\n").encode())
+    object_storage.write(f"{out}/seeds.json", (json.dumps(document, indent=2) + "\n").encode())
     for split in spread:
         columns = [_probabilities(f"{run}/evaluation/predictions-{split}.csv") for run in runs]
         head = ",".join(["row", *(f"seed{number}" for number in range(len(runs)))])
         rows = (",".join([str(i), *row]) for i, row in enumerate(zip(*columns, strict=True)))
-        storage.write(f"{out}/{split}.csv", ("\n".join([head, *rows]) + "\n").encode())
+        object_storage.write(f"{out}/{split}.csv", ("\n".join([head, *rows]) + "\n").encode())
 
 
 def _probabilities(place: str) -> list[str]:
-    found = storage.read(place)
+    found = object_storage.read(place)
     if found is None:
         raise FileNotFoundError(f"{place} is not there; delete the run's finished.json and type this again")
     try:

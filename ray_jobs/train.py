@@ -9,10 +9,10 @@ from typing import Annotated
 
 import tyro
 
-from ray_jobs.console import USUAL, refuse, typed
-from ray_jobs.console import run as run_job
-from tweetelm import cli
-from tweetelm.config import TrainConfig
+from ray_jobs.cli import USUAL, refuse, typed
+from ray_jobs.cli import run as run_job
+from tweetelm.cli import command
+from tweetelm.config.train_config import TrainConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,13 +30,13 @@ class Arguments:
 def main() -> int:
     """Command line."""
     with refuse():
-        arguments = cli.parse(Arguments, prog="python -m ray_jobs.train", usual=USUAL)
+        arguments = command.parse(Arguments, prog="python -m ray_jobs.train", usual=USUAL)
         return train(arguments.config, plan_only=arguments.plan)
 
 
 def train(config: TrainConfig, *, plan_only: bool = False) -> int:
     """Train, evaluate, publish and say what came out. Returns the exit status."""
-    from ray_jobs.runs import check_typed_name, hold
+    from ray_jobs.run_dir import check_typed_name, hold
 
     check_typed_name(config.name)
     if plan_only:
@@ -50,8 +50,8 @@ def train(config: TrainConfig, *, plan_only: bool = False) -> int:
 
 def _told_before(config: TrainConfig) -> bool:
     """Whether the run was carried to its end before; if so, its result is printed again."""
-    from ray_jobs.runs import already_finished, check_name
-    from ray_jobs.summary import summary
+    from ray_jobs.run_dir import already_finished, check_name
+    from ray_jobs.training.summary import summary
 
     if not check_name(config) or not (done := already_finished(config)):
         return False
@@ -61,28 +61,28 @@ def _told_before(config: TrainConfig) -> bool:
 
 
 def _plan(config: TrainConfig) -> str:
-    from ray_jobs.cluster import survey
-    from ray_jobs.planning import describe_plan
-    from tweetelm.training.setup import prepare
+    from ray_jobs.cluster.connect import survey
+    from ray_jobs.training.estimate import describe_plan
+    from tweetelm.training.prepare import prepare
 
     return describe_plan(config, prepare(config, weights=False), survey())
 
 
 def _train(config: TrainConfig) -> int:
     # Here, for it takes seconds: what is refused or finished answers at once.
-    from ray_jobs.preflight import check_places, check_space
+    from ray_jobs.training.preflight import check_places, check_space
 
     check_places(config)
-    from ray_jobs.cluster import connect
-    from ray_jobs.finish import evaluate_and_publish
-    from ray_jobs.launch import run
-    from ray_jobs.placement import scaling
-    from ray_jobs.runs import run_folder
-    from ray_jobs.summary import summary
-    from tweetelm.openelm.accounting import cost
+    from ray_jobs.cluster.connect import connect
+    from ray_jobs.run_dir import run_folder
+    from ray_jobs.training.launcher import run
+    from ray_jobs.training.publish import evaluate_and_publish
+    from ray_jobs.training.resources import scaling
+    from ray_jobs.training.summary import summary
+    from tweetelm.openelm.flops import cost
     from tweetelm.openelm.presets import PRESETS, preset_config
     from tweetelm.registry import git_state
-    from tweetelm.training.setup import prepare
+    from tweetelm.training.prepare import prepare
 
     if config.model.name in PRESETS:
         check_space(config, cost(preset_config(config.model.name)))  # before anything is fetched

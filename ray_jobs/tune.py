@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from ray_jobs.console import USUAL, refuse, typed
-from ray_jobs.console import run as run_job
-from ray_jobs.trials import Prefer, Propose
-from tweetelm import cli
-from tweetelm.config import TrainConfig
+from ray_jobs.cli import USUAL, refuse, typed
+from ray_jobs.cli import run as run_job
+from ray_jobs.search.trials import Prefer, Propose
+from tweetelm.cli import command
+from tweetelm.config.train_config import TrainConfig
 from tweetelm.tasks import TASKS
 
 if TYPE_CHECKING:
-    from ray_jobs.cluster import Resources
-    from ray_jobs.runs import Finished
-    from ray_jobs.search import Search
-    from ray_jobs.spaces import Space
-    from ray_jobs.trials import SearchResult
+    from ray_jobs.cluster.connect import Resources
+    from ray_jobs.run_dir import Finished
+    from ray_jobs.search.search import Search
+    from ray_jobs.search.spaces import Space
+    from ray_jobs.search.trials import SearchResult
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,8 +34,8 @@ class Arguments:
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     space: str = "default"
-    """What is varied, see ray_jobs/spaces.py. default: OpenELM 270M and 450M. modes: what of them learns.
-    scratch: the two scratch sizes. tiny: the same in a few minutes."""
+    """The search space, see ray_jobs/search/spaces.py. default: OpenELM 270M and 450M. modes: which of their
+    weights are trained. scratch: the two scratch sizes. tiny: the same in a few minutes."""
     trials: int = 8
     """How many configurations to try; a grid tries all."""
     propose: Propose = "random"
@@ -60,21 +60,21 @@ class Arguments:
 def main() -> int:
     """Command line."""
     with refuse():
-        arguments = cli.parse(Arguments, prog="python -m ray_jobs.tune", usual=USUAL)
+        arguments = command.parse(Arguments, prog="python -m ray_jobs.tune", usual=USUAL)
         return tune(arguments)
 
 
 def tune(arguments: Arguments, space: "Space | None" = None) -> int:
     """Search, evaluate and publish the winner, and say what came out. Returns the exit status. `space`: in
     place of the one that is named."""
-    from ray_jobs.runs import check_typed_name, hold
+    from ray_jobs.run_dir import check_typed_name, hold
 
     check_typed_name(arguments.config.name)
-    from ray_jobs.cluster import connect  # here, so that the above and --help answer at once
-    from ray_jobs.placement import slots
-    from ray_jobs.preflight import check_places
-    from ray_jobs.search import Search, share
-    from ray_jobs.spaces import check, find_space
+    from ray_jobs.cluster.connect import connect  # here, so that the above and --help answer at once
+    from ray_jobs.search.search import Search, share
+    from ray_jobs.search.spaces import check, find_space
+    from ray_jobs.training.preflight import check_places
+    from ray_jobs.training.resources import slots
 
     base, space = arguments.config, space or find_space(arguments.space)
     check(space, base)
@@ -101,10 +101,10 @@ def tune(arguments: Arguments, space: "Space | None" = None) -> int:
 
 
 def _describe(arguments: Arguments, plan: "Search") -> int:
-    from ray_jobs.cluster import Resources, survey
-    from ray_jobs.placement import slots
-    from ray_jobs.search import share
-    from ray_jobs.search_planning import Price, describe_search
+    from ray_jobs.cluster.connect import Resources, survey
+    from ray_jobs.search.estimate import Price, describe_search
+    from ray_jobs.search.search import share
+    from ray_jobs.training.resources import slots
 
     resources = survey()
     if arguments.gpus is not None:
@@ -117,10 +117,10 @@ def _describe(arguments: Arguments, plan: "Search") -> int:
 
 
 def _search(plan: "Search", resources: "Resources") -> int:
-    from ray_jobs.finish import evaluate_and_publish
-    from ray_jobs.runs import claim, hold
-    from ray_jobs.search import RESULT_FILE, search
-    from ray_jobs.search_report import write_report
+    from ray_jobs.run_dir import claim, hold
+    from ray_jobs.search.report import write_report
+    from ray_jobs.search.search import RESULT_FILE, search
+    from ray_jobs.training.publish import evaluate_and_publish
     from tweetelm.registry import git_state
 
     print(
@@ -141,8 +141,8 @@ def _search(plan: "Search", resources: "Resources") -> int:
 def _told(
     plan: "Search", result: "SearchResult", config: TrainConfig, finished: "Finished", report: str
 ) -> str:
-    from ray_jobs.summary import summary
-    from ray_jobs.trials import table
+    from ray_jobs.search.trials import table
+    from ray_jobs.training.summary import summary
 
     trials = table(result.trials, TASKS[plan.base.task].metric, result.winner)
     return f"{trials}\nreport       {typed(report)}\n{summary(config, finished)}"
@@ -150,18 +150,18 @@ def _told(
 
 def search_identity(plan: "Search") -> dict[str, Any]:
     """What makes a search itself, beside the settings that its trials share."""
-    from ray_jobs.spaces import describe
+    from ray_jobs.search.spaces import describe
 
     return {"space": describe(plan.space), "trials": plan.trials, "propose": plan.propose}
 
 
 def _told_before(plan: "Search") -> bool:
     """Whether the search was carried to its end before; if so, its result is printed again."""
-    from ray_jobs.runs import already_finished, check_name
-    from ray_jobs.search import RESULT_FILE
-    from ray_jobs.search_report import report_path
-    from ray_jobs.trial_runs import trial_config
-    from ray_jobs.trials import load_result
+    from ray_jobs.run_dir import already_finished, check_name
+    from ray_jobs.search.report import report_path
+    from ray_jobs.search.search import RESULT_FILE
+    from ray_jobs.search.trial_runs import trial_config
+    from ray_jobs.search.trials import load_result
 
     result = load_result(f"{plan.folder}/{RESULT_FILE}")
     if result is None:

@@ -10,13 +10,13 @@ from typing import Annotated
 
 import tyro
 
-from serve import client, local
-from serve.exposure import ensure_guarded
-from serve.keys import Keys
+from serve import client, local_server
+from serve.middleware.auth import Keys
+from serve.middleware.exposure import ensure_guarded
 from serve.settings import Settings, read
-from tweetelm import cli
-from tweetelm.files.places import located
-from tweetelm.machine import ensure_open_files
+from tweetelm.cli import command
+from tweetelm.cli.service_startup import ensure_open_files
+from tweetelm.files.paths import located
 from tweetelm.tasks import TaskName
 
 READY_WITHIN_S = 120.0
@@ -31,7 +31,7 @@ class Options:
     """Folder or URL of published models."""
     tasks: tuple[TaskName, ...] = ()
     """Tasks to serve; by default every task that has a published version."""
-    host: str = local.HOST
+    host: str = local_server.HOST
     """Address to bind; beyond 127.0.0.1 only with API keys."""
     port: int | None = None
     """Port of the service; by default 8000, or the next free one."""
@@ -62,12 +62,12 @@ def show(url: str, options: Options) -> None:
 
 
 def serve_until_stopped(options: Options, cluster: str | None) -> None:
-    port = local.free_port(options.port, host=options.host)
+    port = local_server.free_port(options.port, host=options.host)
     ensure_guarded(options.host, Keys.of(os.environ))
     settings = settings_of(options)
-    if options.port is None and port != local.PORT:
-        print(f"Port {local.PORT} is taken; serving at {port}.")
-    with local.running(settings, options.host, port, cluster=cluster):
+    if options.port is None and port != local_server.PORT:
+        print(f"Port {local_server.PORT} is taken; serving at {port}.")
+    with local_server.running(settings, options.host, port, cluster=cluster):
         show(f"http://{_reachable(options.host)}:{port}", options)
         if options.stay:
             stay()
@@ -75,22 +75,22 @@ def serve_until_stopped(options: Options, cluster: str | None) -> None:
 
 def _reachable(host: str) -> str:
     """An address at which this machine finds what is bound to `host`."""
-    return {"0.0.0.0": local.HOST, "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return {"0.0.0.0": local_server.HOST, "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
 
 
 def stay() -> None:
     """Until Ctrl-C or SIGTERM."""
-    local.end_on_signals()
+    local_server.end_on_signals()
     print("Serving until Ctrl-C.", flush=True)
     signal.pause()
 
 
 def main() -> int:
-    options = cli.parse(Options, prog="python -m serve")
+    options = command.parse(Options, prog="python -m serve")
     with tempfile.TemporaryDirectory(prefix="tweetelm-serve-") as folder:
-        os.environ.update(local.environment(os.environ, Path(folder), haproxy=options.haproxy))
+        os.environ.update(local_server.environment(os.environ, Path(folder), haproxy=options.haproxy))
         try:
-            local.end_on_signals()
+            local_server.end_on_signals()
             ensure_open_files()
             serve_until_stopped(options, os.environ.get("RAY_ADDRESS"))
         except KeyboardInterrupt:
@@ -101,11 +101,11 @@ def main() -> int:
             print("Stopped.")
         except BrokenPipeError:
             raise
-        except (*cli.EXPLAINED, RuntimeError) as error:
-            print(f"error: {cli.message(error)}", file=sys.stderr)
+        except (*command.EXPLAINED, RuntimeError) as error:
+            print(f"error: {command.message(error)}", file=sys.stderr)
             return 1
     return 0
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command.run(main)

@@ -9,11 +9,11 @@ from starlette.exceptions import HTTPException
 
 import tweetelm
 from serve import errors
-from serve.engine import Engine
-from serve.gate import Gate, Policy
-from serve.rates import Rates
+from serve.inference.engine import Engine
+from serve.middleware.gateway import Gate, Policy
+from serve.middleware.rate_limit import Rates
 from serve.routes import classify, file, huggingface, moderations, operations, page, tei, words
-from serve.schemas import ErrorResponse
+from serve.routes.schemas import ErrorResponse
 
 _STATUSES = (400, 401, 404, 408, 413, 415, 429, 500, 503, 504)
 _OURS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorResponse} for status in _STATUSES}

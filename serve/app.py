@@ -14,19 +14,19 @@ from ray.serve.config import AutoscalingConfig, BackpressureConfig
 from ray.serve.schema import LoggingConfig
 
 from serve.api import create_api
-from serve.batcher import STUCK_AFTER_S
-from serve.engine import Engine
-from serve.exposure import ensure_guarded, ensure_keyed
-from serve.front import Front
-from serve.gate import Policy
-from serve.keys import Keys
-from serve.metrics import Meters
-from serve.ray_metrics import RaySink
-from serve.request_log import log_beside_ray_serve
+from serve.inference.batcher import STUCK_AFTER_S
+from serve.inference.engine import Engine
+from serve.middleware.auth import Keys
+from serve.middleware.exposure import ensure_guarded, ensure_keyed
+from serve.middleware.gateway import Policy
+from serve.middleware.load_shedding import Front
+from serve.observability.metrics import Meters
+from serve.observability.ray_metrics import RaySink
+from serve.observability.request_log import log_beside_ray_serve
 from serve.settings import Settings, UserConfig, read
 
 if TYPE_CHECKING:  # the process that only deploys imports no torch
-    from serve.models import Loaded
+    from serve.inference.model_loader import Loaded
 
 logger = logging.getLogger("ray.serve")
 NAME = "tweetelm"
@@ -92,7 +92,7 @@ class TweetClassifier:
         Raises:
             Exception: `error`, if none of that can be loaded either.
         """
-        from serve.models import last_good
+        from serve.inference.model_loader import last_good
 
         for versions in await asyncio.to_thread(last_good, self.settings.tasks, url=self.settings.registry):
             with contextlib.suppress(Exception):
@@ -121,7 +121,7 @@ class TweetClassifier:
     async def _watch(self, every_s: float) -> None:
         """Follows the registry: what is promoted or rolled back there is served here, unless it cannot be
         loaded."""
-        from serve.models import published
+        from serve.inference.model_loader import published
 
         refused: dict[str, str | None] = {}
         while True:
@@ -142,7 +142,7 @@ class TweetClassifier:
     def _load(self, wanted: UserConfig) -> "dict[str, Loaded]":
         import torch
 
-        from serve.models import load
+        from serve.inference.model_loader import load
 
         if self.settings.threads:
             torch.set_num_threads(self.settings.threads)

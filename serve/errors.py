@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
-from serve.record import record_of
+from serve.middleware.request_context import record_of
 
 STATUS = {
     "invalid_json": 400,

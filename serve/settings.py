@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from serve.engine import Limits
+from serve.inference.engine import Limits
 from tweetelm import registry as versions
-from tweetelm.files.places import expanded
+from tweetelm.files.paths import expanded
 from tweetelm.tasks import TASKS, TaskName
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s@]+", re.IGNORECASE)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from tests.fakes import checkpoint
-from tests.s3 import BUCKET, object_storage
+from tests.support.fakes import checkpoint
+from tests.support.s3 import BUCKET, object_storage
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-    from tests.aws_account import Record
+    from tests.support.aws_account import Record
 
 # A busy machine is no failure, and a red run must be red again.
 settings.register_profile("tweetelm", deadline=None, derandomize=True)
@@ -39,7 +39,7 @@ def remote(s3: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> "Record":
     """What a cluster on AWS did from `ray up` to `ray down`."""
-    from tests.aws_cluster import run  # here, for it takes a moment that few tests need
+    from tests.support.aws_cluster import run  # here, for it takes a moment that few tests need
 
     return run(tmp_path_factory.mktemp("cluster"))
 
@@ -47,7 +47,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> "Record":
 @pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
     """Chromium, driven by Playwright."""
-    from tests.served_page import chromium  # here, for it takes a moment that few tests need
+    from tests.support.served_page import chromium  # here, for it takes a moment that few tests need
 
     with chromium() as browser:
         yield browser

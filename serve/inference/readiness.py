@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from serve.batch import Item, Outcome
+from serve.inference.batch import Item, Outcome
 
 if TYPE_CHECKING:
-    from serve.engine import Engine
+    from serve.inference.engine import Engine
     from tweetelm.predictor import Predictor
 
 PROBE = "a tweet of fixed words asks whether the model answers"

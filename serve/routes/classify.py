@@ -5,12 +5,19 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from serve.batch import Outcome
 from serve.errors import ApiError
-from serve.gate import log_failure
-from serve.routes.ask import Ask, Asking, check
+from serve.inference.batch import Outcome
+from serve.middleware.gateway import log_failure
+from serve.routes.deps import Ask, Asking, check
 from serve.routes.json_body import json_router
-from serve.schemas import Classification, ClassifyRequest, ClassifyResponse, ItemError, Unclassified, Usage
+from serve.routes.schemas import (
+    Classification,
+    ClassifyRequest,
+    ClassifyResponse,
+    ItemError,
+    Unclassified,
+    Usage,
+)
 
 if TYPE_CHECKING:
     from tweetelm.predictor import Predictor

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, cast
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import StreamingResponse
 
-from serve.batch import Outcome
 from serve.errors import ApiError
-from serve.gate import FILE_PATH, log_failure
-from serve.routes.ask import Ask, Asking, check
-from serve.rows import CSV, JSONL, KINDS, TEXT, Row, read_rows
+from serve.inference.batch import Outcome
+from serve.middleware.gateway import FILE_PATH, log_failure
+from serve.routes.deps import Ask, Asking, check
+from serve.routes.file_rows import CSV, JSONL, KINDS, TEXT, Row, read_rows
 
 if TYPE_CHECKING:
     from tweetelm.predictor import Predictor

@@ -6,10 +6,10 @@ from typing import Literal
 from fastapi import Response
 from pydantic import BaseModel, Field
 
-from serve.routes.ask import Ask, Asking
+from serve.routes.deps import Ask, Asking
 from serve.routes.json_body import json_router
+from serve.routes.schemas import Strict, Texts
 from serve.routes.scores import Score, describe, scores
-from serve.schemas import Strict, Texts
 
 router = json_router("hugging face")
 

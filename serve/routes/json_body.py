@@ -6,8 +6,8 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 
-from serve.bounded_json import TooManyValuesError, loads
 from serve.errors import ApiError
+from serve.routes.bounded_json import TooManyValuesError, loads
 
 
 class _JsonRequest(Request):

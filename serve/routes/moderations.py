@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from serve.engine import MOST_INPUTS
 from serve.errors import ApiError
-from serve.routes.ask import Ask, Asking
+from serve.inference.engine import MOST_INPUTS
+from serve.routes.deps import Ask, Asking
 from serve.routes.json_body import json_router
-from serve.schemas import Strict, Texts
+from serve.routes.schemas import Strict, Texts
 
 if TYPE_CHECKING:
     from tweetelm.predictor import Prediction, Predictor

@@ -11,8 +11,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 import tweetelm
 from serve.errors import ApiError
-from serve.routes.ask import Asking
-from serve.schemas import ErrorResponse
+from serve.routes.deps import Asking
+from serve.routes.schemas import ErrorResponse
 from tweetelm.registry import Card
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from typing import Annotated, Any, Literal
 from fastapi import Response
 from pydantic import BeforeValidator, Field
 
-from serve.engine import MOST_INPUTS
 from serve.errors import ApiError
-from serve.routes.ask import Asking
+from serve.inference.engine import MOST_INPUTS
+from serve.routes.deps import Asking
 from serve.routes.json_body import json_router
+from serve.routes.schemas import Strict, Texts
 from serve.routes.scores import Score, describe, scores
-from serve.schemas import Strict, Texts
 
 router = json_router("text-embeddings-inference")
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from serve.errors import ApiError
-from serve.routes.ask import Asking
+from serve.routes.deps import Asking
 from serve.routes.json_body import json_router
-from serve.schemas_words import Word, WordsRequest, WordsResponse
+from serve.routes.schemas_words import Word, WordsRequest, WordsResponse
 
 if TYPE_CHECKING:
     from tweetelm.predictor import Prediction

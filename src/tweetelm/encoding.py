@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
+from tweetelm.config.text_config import TextConfig
 from tweetelm.files import atomic
-from tweetelm.openelm.tokenizer import load_tokenizer, save_tokenizer
+from tweetelm.openelm.checkpoints.tokenizer import load_tokenizer, save_tokenizer
 from tweetelm.tasks import TASKS, Task
-from tweetelm.text import TextConfig, head, normalise
+from tweetelm.text.normalize import head, normalise
 
 ENCODING_FILE = "encoding.json"
 CHARACTERS_PER_TOKEN, FEWEST_CHARACTERS = 16, 1024

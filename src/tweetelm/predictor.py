@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from tweetelm import precision as arithmetic
+from tweetelm.config.text_config import TextConfig
 from tweetelm.encoding import Encoded, Encoder, pass_tokens, token_batches
 from tweetelm.openelm import OpenELMConfig, OpenELMForSequenceClassification
-from tweetelm.openelm.captured import can_capture, capture
-from tweetelm.openelm.loading import load_weights
+from tweetelm.openelm.checkpoints.loading import load_weights
+from tweetelm.openelm.inference.cuda_graphs import can_capture, capture
+from tweetelm.openelm.inference.onednn import can_prepack, is_prepacked, prepack
 from tweetelm.openelm.packing import pack_onto
-from tweetelm.openelm.prepacked import can_prepack, is_prepacked, prepack
 from tweetelm.tasks import Task
-from tweetelm.text import TextConfig
 
 CARD_FILE = "card.json"
 

@@ -22,7 +22,7 @@ from tests.lab import hosts as lab
 from tests.lab.desk import SHARED, Desk, must, say
 from tests.lab.doors import Door
 from tests.lab.hosts import ROOT, Host
-from tests.ray.head import wait_for
+from tests.support.ray_head import wait_for
 
 TINY = "--task hate --data.root sample --data.limit 300 --model.name scratch-1m --model.max-tokens 64"
 TINY += f" --loop.epochs 2 --loop.batch-tokens 1024 --tracking.wandb off --run.storage {SHARED}/runs"

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from tests.lab.hosts import ROOT, Host
-from tests.ray.head import wait_for
+from tests.support.ray_head import wait_for
 
 SHARED = "/srv/shared"
 DASHBOARD = "http://127.0.0.1:8265"
@@ -84,10 +84,10 @@ class Desk:
         )
 
     def close_doors(self) -> None:
-        """serve/firewall.nft on every host."""
+        """serve/deploy/firewall.nft on every host."""
         cluster = ", ".join(host.address for host in self.hosts)
         for host in self.hosts:
-            line = f"nft --define cluster='{{ {cluster} }}' --file ~/tweetelm/serve/firewall.nft"
+            line = f"nft --define cluster='{{ {cluster} }}' --file ~/tweetelm/serve/deploy/firewall.nft"
             say(f"{host.name}# {line}")
             wait_for(
                 f"{host.name} has the file", lambda h=host: h.run("ls ~/tweetelm/serve").returncode == 0, 120
@@ -99,7 +99,13 @@ class Desk:
     def down(self) -> Typed:
         """The workers first: `ray down` stops the head only."""
         must(
-            self.type(sys.executable, "-m", "ray_jobs.stop_workers", "cluster.local.yaml", folder=self.folder)
+            self.type(
+                sys.executable,
+                "-m",
+                "ray_jobs.cluster.stop_workers",
+                "cluster.local.yaml",
+                folder=self.folder,
+            )
         )
         return must(self.type("ray", "down", "--yes", "cluster.local.yaml", folder=self.folder))
 

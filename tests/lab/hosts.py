@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.ray.head import wait_for
+from tests.support.ray_head import wait_for
 
 ROOT = Path(__file__).parents[2]
 GATEWAY = "10.0.0.1"  # the world's own address: the laptop from which people type

@@ -4,13 +4,11 @@ There is no `__init__.py` here and must never be one: with it, this folder could
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.ray.head import Cluster, running
-
-ROOT = Path(__file__).parents[2]
+from tests.support.places import ROOT
+from tests.support.ray_head import Cluster, running
 
 
 @pytest.fixture(scope="session")

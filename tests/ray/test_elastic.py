@@ -12,12 +12,13 @@ import pytest
 import ray
 import torch
 
-from ray_jobs.cluster import Resources
-from tests.metadata import metadata
-from tests.ray.head import Cluster, wait_for
-from tests.ray.nodes import Joined, joined
-from tests.ray.recorded import Running, frozen
-from tweetelm.config import (
+from ray_jobs.cluster.connect import Resources
+from tests.support.metadata import metadata
+from tests.support.places import ROOT
+from tests.support.ray_head import Cluster, wait_for
+from tests.support.ray_nodes import Joined, joined
+from tests.support.ray_recorded import Running, frozen
+from tweetelm.config.train_config import (
     DataConfig,
     LoopConfig,
     ModelConfig,
@@ -28,7 +29,6 @@ from tweetelm.config import (
 )
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
-ROOT = Path(__file__).parents[2]
 CPUS = 2  # of each node and of each worker, so that two workers never share a node
 HERE = Resources(cpus=2 * CPUS, gpus=0, local=True)
 
@@ -62,7 +62,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def watched(driver: Cluster) -> Iterator[None]:
     """Ray Train looks for notices, and quickly. A worker has one thread: all nodes are the same machine."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ray_jobs.launch.cpus_each", lambda *_: 1)
+        patch.setattr("ray_jobs.training.launcher.cpus_each", lambda *_: 1)
         patch.setenv("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "1")
         patch.setenv("RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S", "0.2")
         yield
@@ -80,7 +80,15 @@ def undisturbed(driver: Cluster, folder: Path, second: Joined) -> dict[str, torc
 
 
 def watcher(cluster: Cluster, node: str, *flags: str) -> "subprocess.Popen[str]":
-    line = [sys.executable, "-m", "ray_jobs.spot", "--address", cluster.address, "--node", node]
+    line = [
+        sys.executable,
+        "-m",
+        "ray_jobs.cluster.spot_watcher",
+        "--address",
+        cluster.address,
+        "--node",
+        node,
+    ]
     return subprocess.Popen(
         [*line, "--every", "0.2", *flags],
         env={**cluster.env, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"},
@@ -132,7 +140,7 @@ def test_a_run_goes_on_with_fewer_workers_and_grows_again(
     second: Joined,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ray_jobs.placement.RESIZE_EVERY_S", 0.5)
+    monkeypatch.setattr("ray_jobs.training.resources.RESIZE_EVERY_S", 0.5)
     run = Running(configuration(folder, "elastic", fewest=1, checkpoint_every=2), HERE, driver.logs)
     with joined(driver, CPUS) as lost:
         second.lose()  # if it is still there: nothing must be spare

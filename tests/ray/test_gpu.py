@@ -11,14 +11,14 @@ import psutil
 import pytest
 import torch
 
-from ray_jobs.runs import run_folder
-from tests.ray.head import wait_for
-from tests.ray.service import ROOT, TEXTS, private_ray, publish, serving
+from ray_jobs.run_dir import run_folder
 from tests.ray.test_train import configuration, final, same_bits, seen
+from tests.support.ray_head import wait_for
+from tests.support.ray_service import ROOT, TEXTS, private_ray, publish, serving
 from tweetelm import registry as versions
-from tweetelm.config import TrainConfig
+from tweetelm.config.train_config import TrainConfig
 from tweetelm.predictor import Predictor
-from tweetelm.tracking import read_history
+from tweetelm.tracking.trackers import read_history
 
 pytestmark = [
     pytest.mark.ray,

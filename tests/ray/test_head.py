@@ -11,15 +11,14 @@ from urllib.error import HTTPError
 import psutil
 import pytest
 
-from tests.ray.head import Cluster, fetch, wait_for
-from tests.ray.reaper import MARKER, members
-
-ROOT = Path(__file__).parents[2]
+from tests.support.places import ROOT
+from tests.support.ray_head import Cluster, fetch, wait_for
+from tests.support.ray_reaper import MARKER, members
 
 OWNER = """
     import os, subprocess, sys
     from pathlib import Path
-    from tests.ray.reaper import MARKER, reaped
+    from tests.support.ray_reaper import MARKER, reaped
     mark, folder = sys.argv[1:]
     with reaped(mark, Path(folder)):
         env = {**os.environ, MARKER: mark}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ray.head import Cluster, ray_job, wait_for
+from tests.support.ray_head import Cluster, ray_job, wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

@@ -2,15 +2,13 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from tests.lab.hosts import missing
+from tests.support.places import ROOT
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_three_hosts_train_serve_keep_strangers_out_and_end() -> None:

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.hub import Hub
-from tests.ray.head import Cluster
-from tests.test_hub import official, tensors, tokenizer
+from tests.support.hub import Hub
+from tests.support.places import ROOT
+from tests.support.ray_head import Cluster
+from tests.unit.openelm.test_hub import official, tensors, tokenizer
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
-ROOT = Path(__file__).parents[2]
 SIZES = ("tiny/OpenELM-A", "tiny/OpenELM-B")
 DATA = "data" if (ROOT / "data" / "hate").is_dir() else "sample"  # the real data, if `make data` was typed
 
 
 def real(cluster: Cluster, hub: Hub, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
     (folder / "tokenizer.json").write_bytes(tokenizer())
-    line = [sys.executable, "-m", "ray_jobs.real", "--tasks", "hate", "--sizes", *SIZES, *more]
+    line = [sys.executable, "-m", "ray_jobs.reproduce", "--tasks", "hate", "--sizes", *SIZES, *more]
     line += ["--tokenizer", str(folder / "tokenizer.json"), "--trials", "2", "--seeds", "2"]
     line += ["--data.root", DATA, "--data.limit", "100", "--max-tokens", "64", "--tracking.wandb", "off"]
     line += ["--run.storage", str(folder / "runs"), "--run.registry", str(folder / "models")]

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ray_jobs.checkpoints import SNAPSHOT
-from ray_jobs.launch import run
-from ray_jobs.runs import run_folder
-from tests.ray.head import Cluster
+from ray_jobs.run_dir import run_folder
+from ray_jobs.training.checkpoints import SNAPSHOT
+from ray_jobs.training.launcher import run
 from tests.ray.test_train import (
     HERE,
     ROOT,
@@ -23,6 +22,7 @@ from tests.ray.test_train import (
     same_bits,
     surroundings,
 )
+from tests.support.ray_head import Cluster
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

@@ -13,11 +13,11 @@ from datasets import DatasetDict
 from playwright.sync_api import expect
 
 from serve import client
-from serve.local import HOST
-from tests.browser import BROWSER
-from tests.ray.service import ROOT, TEXTS, Service, private_ray, publish, serving
-from tests.served_page import card, chromium, classify, visiting
-from tests.tweets import portions, thousand_tweets
+from serve.local_server import HOST
+from tests.support.browser import BROWSER
+from tests.support.ray_service import ROOT, TEXTS, Service, private_ray, publish, serving
+from tests.support.served_page import card, chromium, classify, visiting
+from tests.support.tweets import portions, thousand_tweets
 from tweetelm import registry as versions
 from tweetelm.evaluation.evaluate import evaluate
 from tweetelm.predictor import Predictor

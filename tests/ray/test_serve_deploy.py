@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from serve import client
-from serve.local import HOST, free_ports
-from tests.ray.head import Cluster, command, wait_for
-from tests.ray.service import ROOT, publish
+from serve.local_server import HOST, free_ports
+from tests.support.ray_head import Cluster, command, wait_for
+from tests.support.ray_service import ROOT, publish
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from serve import client
-from serve.local import HOST
-from tests.ray.service import Service, private_ray, publish, serving
+from serve.local_server import HOST
+from tests.support.ray_service import Service, private_ray, publish, serving
 from tweetelm import registry as versions
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]

@@ -8,10 +8,10 @@ import pytest
 import ray
 from ray.job_submission import JobSubmissionClient
 
-from tests.ray.head import Cluster, ray_job, train_workers, wait_for
-from tests.ray.recorded import frozen
-from tests.wandb_records import read_records
-from tweetelm.tracking import read_history
+from tests.support.ray_head import Cluster, ray_job, train_workers, wait_for
+from tests.support.ray_recorded import frozen
+from tests.support.wandb_records import read_records
+from tweetelm.tracking.trackers import read_history
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

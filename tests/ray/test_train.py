@@ -18,15 +18,15 @@ import ray.train
 import torch
 from safetensors.torch import load_file
 
-from ray_jobs.cluster import Resources
-from ray_jobs.launch import Outcome, run
-from ray_jobs.orphans import give_back_places
-from ray_jobs.placement import scaling
-from ray_jobs.preflight import check_space
-from ray_jobs.runs import claim, run_folder
-from tests.ray.head import Cluster, train_workers, wait_for
-from tweetelm import storage
-from tweetelm.config import (
+from ray_jobs.cluster.connect import Resources
+from ray_jobs.fault_tolerance.placement_groups import give_back_places
+from ray_jobs.run_dir import claim, run_folder
+from ray_jobs.training.launcher import Outcome, run
+from ray_jobs.training.preflight import check_space
+from ray_jobs.training.resources import scaling
+from tests.support.places import ROOT
+from tests.support.ray_head import Cluster, train_workers, wait_for
+from tweetelm.config.train_config import (
     DataConfig,
     LoopConfig,
     ModelConfig,
@@ -35,15 +35,15 @@ from tweetelm.config import (
     TrackingConfig,
     TrainConfig,
 )
-from tweetelm.data import SAMPLE, splits
-from tweetelm.openelm.accounting import Cost
+from tweetelm.data import SAMPLE, load
+from tweetelm.files import object_storage
+from tweetelm.openelm.flops import Cost
 from tweetelm.predictor import Predictor
 from tweetelm.registry import resolve
 from tweetelm.tasks import TASKS
-from tweetelm.tracking import HISTORY
+from tweetelm.tracking.trackers import HISTORY
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
-ROOT = Path(__file__).parents[2]
 HERE = Resources(cpus=2, gpus=0, local=True)
 STEPS_TO_SEE = 3
 
@@ -83,8 +83,8 @@ def progress(config: TrainConfig) -> dict[str, Any]:
 
 def seen(config: TrainConfig, step: int) -> bool:
     """Whether a checkpoint of this step or a later one is in storage."""
-    found = (name for name in storage.listed(run_folder(config)) if name.endswith("/state.json"))
-    states = (storage.read(f"{run_folder(config)}/{name}") for name in found)
+    found = (name for name in object_storage.listed(run_folder(config)) if name.endswith("/state.json"))
+    states = (object_storage.read(f"{run_folder(config)}/{name}") for name in found)
     try:
         return any(json.loads(state)["progress"]["step"] >= step for state in states if state)
     except json.JSONDecodeError:  # Ray is writing it
@@ -178,7 +178,7 @@ def surroundings(cluster: Cluster, access: dict[str, str]) -> dict[str, str]:
 
 
 def history(config: TrainConfig) -> list[dict[str, Any]]:
-    written = storage.read(f"{run_folder(config)}/{HISTORY}")
+    written = object_storage.read(f"{run_folder(config)}/{HISTORY}")
     assert written
     return [json.loads(line) for line in written.splitlines()]
 
@@ -197,7 +197,7 @@ def test_a_driver_killed_at_a_random_step_goes_on_in_object_storage_and_leaves_t
 ) -> None:
     """Data, checkpoints, history and registry all lie there."""
     config, _ = undisturbed
-    storage.send(splits.folder(TASKS["hate"], SAMPLE), f"{remote}/hate")
+    object_storage.send(load.folder(TASKS["hate"], SAMPLE), f"{remote}/hate")
     killed = configuration(tmp_path, "driver-killed")
     killed = dataclasses.replace(
         killed,

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import ray
 
-from ray_jobs.orphans import give_back_places
-from ray_jobs.pruning import PRUNED_FILE, pruned_trials
-from tests.ray.head import Cluster, train_workers, wait_for
-from tests.wandb_records import read_records
+from ray_jobs.fault_tolerance.placement_groups import give_back_places
+from ray_jobs.search.asha import PRUNED_FILE, pruned_trials
+from tests.support.places import ROOT
+from tests.support.ray_head import Cluster, train_workers, wait_for
+from tests.support.wandb_records import read_records
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
-ROOT = Path(__file__).parents[2]
 
 
 def command(folder: Path) -> list[str]:

@@ -6,11 +6,11 @@ import json
 import sys
 from pathlib import Path
 
-from tweetelm import cli
-from tweetelm.data.check import Report, check, lines, remarks
-from tweetelm.data.pull import pull
+from tweetelm.cli import command
+from tweetelm.data.audit.check import Report, check, lines, remarks
+from tweetelm.data.download import pull
 from tweetelm.files import atomic
-from tweetelm.files.places import expanded
+from tweetelm.files.paths import expanded
 from tweetelm.tasks import TASKS
 
 
@@ -25,8 +25,8 @@ def main(argv: list[str] | None = None) -> int:
             _check(arguments.task, arguments.root, arguments.json)
     except BrokenPipeError:
         raise
-    except cli.EXPLAINED as error:
-        print(f"error: {cli.message(error)}", file=sys.stderr)
+    except command.EXPLAINED as error:
+        print(f"error: {command.message(error)}", file=sys.stderr)
         return 1
     return 0
 
@@ -77,4 +77,4 @@ def _json(report: Report) -> str:
 
 
 if __name__ == "__main__":
-    cli.run(main, interrupted="")
+    command.run(main, interrupted="")

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tweetelm.data.files import FILES, file_md5
-from tweetelm.data.splits import SAMPLE, folder, load
+from tweetelm.data.load import SAMPLE, folder, load
+from tweetelm.data.published_files import FILES, file_md5
 from tweetelm.tasks import Task
 
 

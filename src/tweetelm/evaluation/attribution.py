@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from tweetelm.encoding import Encoder
-from tweetelm.evaluation.document import Section, Table
-from tweetelm.evaluation.evidence import Evidence
-from tweetelm.evaluation.sections.errors import worst
+from tweetelm.evaluation.report.context import Evidence
+from tweetelm.evaluation.report.document import Section, Table
+from tweetelm.evaluation.report.sections.errors import worst
 from tweetelm.openelm import OpenELMForSequenceClassification
-from tweetelm.openelm.loading import load_weights
+from tweetelm.openelm.checkpoints.loading import load_weights
 
 STEPS = 64
 FEW = 5

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tweetelm.evaluation.document import Interval
+from tweetelm.evaluation.report.document import Interval
 
 RESAMPLES = 2000
 PAIRED_RESAMPLES = 10_000

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tweetelm.evaluation.bootstrap import row_intervals
-from tweetelm.evaluation.document import Interval
+from tweetelm.evaluation.report.document import Interval
 
 BINS = 10
 COOLEST, HOTTEST = 0.05, 20.0  # below is a separable validation split, above is chance

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from datasets import Dataset, DatasetDict
 
-from tweetelm.evaluation.bias import error_rates
 from tweetelm.evaluation.bootstrap import STATISTICS, auroc, confusion, interval, row_intervals
 from tweetelm.evaluation.calibration import best_threshold, fit_temperature, rescale
-from tweetelm.evaluation.document import Interval
+from tweetelm.evaluation.fairness import error_rates
 from tweetelm.evaluation.metrics import score
+from tweetelm.evaluation.report.document import Interval
 from tweetelm.tasks import Task
 
 

@@ -6,12 +6,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from tweetelm import cli
+from tweetelm.cli import command
 
-from .accounting import activation_bytes, cost
+from .checkpoints.inspection import inspect
+from .checkpoints.loading import read_config
 from .configuration_openelm import OpenELMConfig
-from .inspection import inspect
-from .loading import read_config
+from .flops import activation_bytes, cost
 from .presets import PRESETS, find_preset, preset_config
 
 GIB = 2**30
@@ -94,12 +94,12 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         known = find_preset(arguments.model) is not None
         config = preset_config(arguments.model) if known else read_config(Path(arguments.model).expanduser())
-    except cli.EXPLAINED as error:
-        print(f"error: {cli.message(error)}", file=sys.stderr)
+    except command.EXPLAINED as error:
+        print(f"error: {command.message(error)}", file=sys.stderr)
         return 2
     print(describe(arguments.model, config, arguments.tokens))
     return 0
 
 
 if __name__ == "__main__":
-    cli.run(main, interrupted="")
+    command.run(main, interrupted="")

@@ -8,7 +8,7 @@ Whoever trains calls `publish`, whoever predicts calls `resolve`; people type `p
 """
 
 from tweetelm.registry.card import Base, Card, Git, Provenance, git_state, make_card
-from tweetelm.registry.publishing import Published, publish
+from tweetelm.registry.publish import Published, publish
 from tweetelm.registry.versions import (
     current_version,
     list_versions,

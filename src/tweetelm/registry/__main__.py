@@ -7,14 +7,15 @@ from typing import Annotated, Any
 
 import tyro
 
-from tweetelm import cli
+from tweetelm.cli import command
 from tweetelm.files.names import printable
-from tweetelm.files.places import expanded
-from tweetelm.registry import verification
+from tweetelm.files.paths import expanded
 from tweetelm.registry.card import Card
 from tweetelm.registry.compare import differences, measures
-from tweetelm.registry.local import export
-from tweetelm.registry.store import Store, open_store
+from tweetelm.registry.download import export
+from tweetelm.registry.store.base import Store, open_store
+from tweetelm.registry.verify import pointer_fault, served, unfinished
+from tweetelm.registry.verify import verify as verify_version
 from tweetelm.registry.versions import (
     DEFAULT_REGISTRY,
     list_versions,
@@ -101,7 +102,7 @@ def verify(
     if all and version:
         raise ValueError(f"--all and the version {version} exclude each other; leave out one of them")
     store, tasks = open_store(registry), [task] if task else list(TASKS)
-    bad = [fault for each in tasks if (fault := verification.pointer_fault(store, each))]
+    bad = [fault for each in tasks if (fault := pointer_fault(store, each))]
     print("\n".join(bad), end="\n" if bad else "")
     checked = [(each, name) for each in tasks for name in _to_verify(store, each, version, all)]
     if not checked and not bad:
@@ -161,7 +162,7 @@ def table(rows: list[tuple[str, ...]]) -> str:
 
 
 def _rows(task: str, registry: str) -> list[tuple[str, ...]]:
-    current = verification.served(open_store(registry), task)
+    current = served(open_store(registry), task)
     return [_row(card, card.version == current) for card in list_versions(task, registry=registry)]
 
 
@@ -169,9 +170,9 @@ def _faults(task: str, registry: str) -> list[str]:
     """A line for each thing of a task that `list` cannot show."""
     store = open_store(registry)
     shown = {card.version for card in list_versions(task, registry=registry)}
-    hidden = set(version_names(store, task)) - shown - set(verification.unfinished(store, task))
+    hidden = set(version_names(store, task)) - shown - set(unfinished(store, task))
     lines = [f"{task}/{name}: its card is damaged or missing; see verify --all" for name in sorted(hidden)]
-    fault = verification.pointer_fault(store, task)
+    fault = pointer_fault(store, task)
     return [*lines, fault] if fault else lines
 
 
@@ -204,16 +205,16 @@ def _to_verify(store: Store, task: str, version: str | None, every: bool) -> lis
         return [version]
     names = version_names(store, task)
     if every:
-        open_ends = verification.unfinished(store, task)
+        open_ends = unfinished(store, task)
         for name in open_ends:
             print(f"{task}/{name}: unfinished, and no version; publishing the same model again finishes it")
         return [name for name in names if name not in open_ends]
-    served = verification.served(store, task)
-    return [served] if served in names else []
+    current = served(store, task)
+    return [current] if current in names else []
 
 
 def _verified(store: Store, task: str, version: str) -> bool:
-    found = verification.verify(store, task, version)
+    found = verify_version(store, task, version)
     for file, what in found.items():
         print(f"{task}/{version}: {printable(file)} {printable(what)}")
     if not found:
@@ -234,12 +235,12 @@ def main() -> None:
         "push": push_,
     }
     try:
-        cli.run_verb(verbs, prog="python -m tweetelm.registry", about=__doc__ or "")
+        command.run_verb(verbs, prog="python -m tweetelm.registry", about=__doc__ or "")
     except BrokenPipeError:
         raise
-    except cli.EXPLAINED as error:
-        sys.exit(cli.message(error))
+    except command.EXPLAINED as error:
+        sys.exit(command.message(error))
 
 
 if __name__ == "__main__":
-    cli.run(main, interrupted="")
+    command.run(main, interrupted="")

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Literal, NotRequired, Protocol, TypedDict
 
 import tweetelm
-from tweetelm.config import TrainConfig, to_dict
-from tweetelm.registry.card_checks import check_card, parse_json
+from tweetelm.config.train_config import TrainConfig, to_dict
+from tweetelm.registry.card_validation import check_card, parse_json
 from tweetelm.tasks import SYNTHETIC_NOTICE, TASKS
 
 RANDOM_NOTICE = "random weights: nothing of Apple's pretraining"

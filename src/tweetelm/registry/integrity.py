@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from tweetelm.registry.card import Card, content_of
-from tweetelm.registry.folder import FolderStore
-from tweetelm.registry.store import CARD, Store
+from tweetelm.registry.store.base import CARD, Store
+from tweetelm.registry.store.filesystem import FolderStore
 
 Signature = tuple[object, ...]
 _WHOLE: set[Signature] = set()  # of versions that this process has hashed and found whole

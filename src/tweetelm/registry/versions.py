@@ -5,14 +5,14 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
-from tweetelm.registry import pointer
+from tweetelm.registry import current
 from tweetelm.registry.card import Card
+from tweetelm.registry.download import download
 from tweetelm.registry.integrity import card_fault, ensure_whole
-from tweetelm.registry.local import download
-from tweetelm.registry.store import CARD, Store, open_store
+from tweetelm.registry.store.base import CARD, Store, open_store
 
 DEFAULT_REGISTRY = "models"
-VERSION = pointer.VERSION
+VERSION = current.VERSION
 
 
 def resolve(
@@ -43,7 +43,7 @@ def resolve(
 def read_card(task: str, *, registry: str = DEFAULT_REGISTRY, version: str | None = None) -> Card:
     """The card of a version, by default the current one. Raises as `resolve` does."""
     store = open_store(registry)
-    chosen = version or pointer.read(store, task).version
+    chosen = version or current.read(store, task).version
     card = find_card(store, task, chosen) if chosen else None
     if card is None:
         raise FileNotFoundError(absent(store, task, chosen))
@@ -52,12 +52,12 @@ def read_card(task: str, *, registry: str = DEFAULT_REGISTRY, version: str | Non
 
 def current_version(task: str, *, registry: str = DEFAULT_REGISTRY) -> str | None:
     """The version that is served, or None where none was promoted."""
-    return pointer.read(open_store(registry), task).version
+    return current.read(open_store(registry), task).version
 
 
 def previous_version(task: str, *, registry: str = DEFAULT_REGISTRY) -> str | None:
     """The version that `rollback` would serve, or None."""
-    return pointer.read(open_store(registry), task).previous
+    return current.read(open_store(registry), task).previous
 
 
 def list_versions(task: str, *, registry: str = DEFAULT_REGISTRY) -> list[Card]:
@@ -70,7 +70,7 @@ def list_versions(task: str, *, registry: str = DEFAULT_REGISTRY) -> list[Card]:
 def promote(task: str, version: str, *, registry: str = DEFAULT_REGISTRY) -> None:
     """Make a stored version current, whatever its metric; FileNotFoundError where there is none."""
     card = read_card(task, registry=registry, version=version)
-    pointer.move(open_store(registry), task, lambda now: now.to(card.version, card.validation), repair=True)
+    current.move(open_store(registry), task, lambda now: now.to(card.version, card.validation), repair=True)
 
 
 def rollback(task: str, *, registry: str = DEFAULT_REGISTRY) -> str:
@@ -78,7 +78,7 @@ def rollback(task: str, *, registry: str = DEFAULT_REGISTRY) -> str:
 
     Two at the same time, that have seen the same version, go back once.
     """
-    previous = pointer.read(open_store(registry), task).previous
+    previous = current.read(open_store(registry), task).previous
     if not previous:
         raise ValueError(
             f"{task} has no previous version in {registry}; see `python -m tweetelm.registry list "
@@ -97,13 +97,13 @@ def check_registry(task: str, registry: str) -> None:
         ValueError: current.json is damaged.
     """
     store = open_store(registry)
-    pointer.read(store, task)
+    current.read(store, task)
     store.probe(f"{task}/versions")
 
 
 def version_names(store: Store, task: str) -> list[str]:
     """Names of all folders of a task that may be versions, in order."""
-    pointer.name(task)
+    current.name(task)
     return [name for name in store.folders(f"{task}/versions") if VERSION.fullmatch(name)]
 
 
@@ -113,7 +113,7 @@ def find_card(store: Store, task: str, version: str) -> Card | None:
     Raises:
         ValueError: the card is damaged.
     """
-    pointer.name(task)
+    current.name(task)
     file = f"{task}/versions/{version}/{CARD}"
     held = store.read(file) if VERSION.fullmatch(version) else None
     if held is None:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from tweetelm.config import OptimConfig
+from tweetelm.config.train_config import OptimConfig
 from tweetelm.openelm import OpenELMForSequenceClassification
 
 PROJECTIONS = ["qkv_proj", "out_proj", "proj_1", "proj_2"]

@@ -7,10 +7,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from tweetelm.config import TrainConfig
+from tweetelm.config.train_config import TrainConfig
 from tweetelm.encoding import pass_tokens
 from tweetelm.training.objectives import Objective, objective
-from tweetelm.training.optimiser import set_learning_rate
+from tweetelm.training.optimizer import set_learning_rate
 from tweetelm.training.phases import CLASSIFY, Phase, PhaseName, plan
 from tweetelm.training.rows import Rows
 from tweetelm.training.sampler import micro_batches

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from tweetelm.config import TrainConfig
+from tweetelm.config.train_config import TrainConfig
 from tweetelm.openelm import OpenELMForSequenceClassification, OpenELMModel
 from tweetelm.openelm.packing import PackedBatch, pack_onto
 from tweetelm.precision import autocast

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from tweetelm.config import TrainConfig
+from tweetelm.config.train_config import TrainConfig
 from tweetelm.training.sampler import epoch_steps
 
 PRETRAIN: Literal["pretrain"] = "pretrain"

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from tweetelm.config import OptimConfig
+from tweetelm.config.train_config import OptimConfig
 from tweetelm.files import atomic
 from tweetelm.files.json_file import parse_object
 from tweetelm.openelm import OpenELMForSequenceClassification
 from tweetelm.training.adapters import is_adapter, merged_weights
-from tweetelm.training.optimiser import build_optimiser, freeze
+from tweetelm.training.optimizer import build_optimiser, freeze
 from tweetelm.training.phases import Phase
 
 STATE_FILE, OPTIMIZER_FILE, WEIGHTS_FILE = "state.json", "optimizer.safetensors", "model.safetensors"

@@ -1,0 +1,37 @@
+"""Work that is not training, run as one Ray task where the accelerator is."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ray_jobs.cluster.connect import Resources
+from ray_jobs.training.resources import on_gpu
+from tweetelm.config.train_config import TrainConfig
+from tweetelm.files import object_storage
+from tweetelm.files.paths import is_url
+
+
+def task_options(config: TrainConfig, resources: Resources) -> tuple[dict[str, Any], int]:
+    """What `ray.remote` reserves for a task beside no training, and its threads: a GPU, or all of this
+    machine."""
+    gpu = on_gpu(config, resources)
+    cpus = max(resources.cpus, 1) if resources.local else 1
+    return {"num_cpus": 1 if gpu else cpus, "num_gpus": 1 if gpu else 0}, cpus
+
+
+@contextlib.contextmanager
+def local_copy(checkpoint: str) -> Iterator[Path]:
+    """A checkpoint's folder on this machine, fetched for the time being if it is elsewhere."""
+    if not is_url(checkpoint):
+        yield Path(checkpoint)
+        return
+    from tweetelm.training.state import (
+        OPTIMIZER_FILE,  # here: it brings torch, which a trial's process spares
+    )
+
+    with tempfile.TemporaryDirectory() as scratch:
+        names = [name for name in object_storage.listed(checkpoint) if name != OPTIMIZER_FILE]
+        object_storage.fetch(checkpoint, Path(scratch) / "checkpoint", names)
+        yield Path(scratch) / "checkpoint"

@@ -1,0 +1,74 @@
+"""A run that goes on with fewer workers when a machine is lost, and with more when one comes."""
+
+import copy
+import os
+import socket
+import time
+from typing import Any
+
+import ray
+from ray.train.v2._internal.constants import WORKER_GROUP_START_TIMEOUT_S_ENV_VAR
+from ray.train.v2._internal.execution.scaling_policy import (
+    ElasticScalingPolicy,
+    NoopDecision,
+    ResizeDecision,
+    ScalingDecision,
+)
+
+from ray_jobs.fault_tolerance.preemption import ask_to_leave
+
+RESIZE_EVERY_S = 180.0  # a restart takes up to a minute, and machines may come one by one
+_CONNECT_S = 2.0
+_PAUSE_S = 1.0
+_PLACES_S = 120.0  # to get the places that are thought to be there; then it counts again
+TRIES = int(24 * 3600 / _PLACES_S)
+
+
+def _answers(node: dict[str, Any]) -> bool:
+    """Whether a node's raylet takes a connection. The control plane misses one only after many heartbeats."""
+    if not node["Alive"]:
+        return False
+    try:
+        address = (node["NodeManagerAddress"], node["NodeManagerPort"])
+        socket.create_connection(address, timeout=_CONNECT_S).close()
+    except OSError:
+        return False
+    return True
+
+
+class Elastic(ElasticScalingPolicy):
+    """Ray Train's own policy with four differences.
+
+    Ray counts a machine that is leaving, or that died less than half a minute ago, as one to place workers
+    on, and would then wait for these places for as long as a run may wait for its first; it throws away the
+    steps since the last checkpoint when it resizes; and it gives each attempt at a run a reservation of its
+    own, so that a run that is killed and submitted again finds its places reserved for its dead self.
+    """
+
+    def after_controller_start(self, train_run_context: Any) -> None:
+        os.environ[WORKER_GROUP_START_TIMEOUT_S_ENV_VAR] = str(_PLACES_S)
+        mine, where = copy.copy(train_run_context), train_run_context.run_config
+        object.__setattr__(mine, "run_id", f"{where.storage_path}/{where.name}")  # it is frozen
+        super().after_controller_start(mine)
+
+    def _count_possible_workers(self, reserved_resources: Any) -> int:
+        leaving = ray._private.state.state.get_draining_nodes()
+        here = {node["NodeID"] for node in ray.nodes() if node["NodeID"] not in leaving and _answers(node)}
+        kept = {node: has for node, has in reserved_resources.items() if node in here}
+        return int(super()._count_possible_workers(kept))
+
+    def make_decision_for_non_running_worker_group(self) -> ScalingDecision:
+        decision = super().make_decision_for_non_running_worker_group()
+        if isinstance(decision, NoopDecision):
+            time.sleep(_PAUSE_S)  # Ray would ask again at once, for ever
+        return decision
+
+    def make_decision_for_running_worker_group(
+        self, worker_group_state: Any, worker_group_status: Any
+    ) -> ScalingDecision:
+        decision = super().make_decision_for_running_worker_group(worker_group_state, worker_group_status)
+        if isinstance(decision, ResizeDecision):
+            now = worker_group_state.num_workers
+            ask_to_leave(worker_group_state.workers, f"{now} workers become {decision.num_workers}")
+            return NoopDecision()
+        return decision

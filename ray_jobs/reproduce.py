@@ -1,0 +1,205 @@
+"""`python -m ray_jobs.reproduce`: every experiment on the real data with Apple's checkpoints, resumable.
+
+Fetches both datasets, fetches and checks both checkpoints, searches both sizes on both tasks, trains the
+winners with several seeds, and writes the table. Needs the internet once, and hours without a GPU.
+"""
+
+import dataclasses
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ray_jobs.cli import USUAL, refuse
+from ray_jobs.cli import run as run_job
+from tweetelm.cli import command
+from tweetelm.config.text_config import TextConfig
+from tweetelm.config.train_config import (
+    DataConfig,
+    LoopConfig,
+    ModelConfig,
+    RunConfig,
+    TrackingConfig,
+    TrainConfig,
+)
+from tweetelm.files import atomic
+from tweetelm.tasks import TASKS, TaskName
+
+if TYPE_CHECKING:
+    from ray_jobs.search.spaces import Space
+    from ray_jobs.search.trials import SearchResult
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Data, checkpoints, searches, seeds, results table: one command, resumed by typing it again."""
+
+    name: str = "real"
+    """What all runs are called after."""
+    tasks: tuple[TaskName, ...] = ("hate", "deepfake")
+    sizes: tuple[str, ...] = ("openelm-270m", "openelm-450m")
+    """Presets, hub ids, folders or URLs."""
+    space: str = "default"
+    """What else is varied, see ray_jobs/search/spaces.py."""
+    trials: int = 12
+    """Of each search."""
+    propose: Literal["random", "optuna"] = "optuna"
+    seeds: int = 3
+    """Of each winner."""
+    tokenizer: str | None = None
+    """A file, a folder, a hub id or a URL in place of the checkpoints' own tokenizer."""
+    max_tokens: int = 256
+    """Longer tweets are cut."""
+    out: Path = Path("docs/results.md")
+    """The table."""
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    text: TextConfig = dataclasses.field(default_factory=TextConfig)
+    loop: LoopConfig = dataclasses.field(default_factory=LoopConfig)
+    run: RunConfig = dataclasses.field(default_factory=RunConfig)
+    tracking: TrackingConfig = dataclasses.field(default_factory=TrackingConfig)
+
+
+def main() -> int:
+    """Command line."""
+    with refuse():
+        arguments = command.parse(Arguments, prog="python -m ray_jobs.reproduce", usual=USUAL)
+        return real(arguments)
+
+
+def real(arguments: Arguments) -> int:
+    """Everything in turn. Returns the exit status."""
+    from ray_jobs.run_dir import check_typed_name
+    from ray_jobs.training.preflight import check_out, check_places
+
+    check_typed_name(arguments.name)
+    check_out(str(arguments.out.expanduser().parent), "--out")
+    for task in arguments.tasks:
+        check_places(_base(arguments, task))
+    _fetch(arguments)
+    results = [_one_task(arguments, task) for task in arguments.tasks]
+    atomic.write_text(arguments.out.expanduser(), results_page(results))
+    registry = shlex.quote(arguments.run.registry)
+    print(f"\nresults are in {arguments.out}; serve them: python -m serve --registry {registry}")
+    return 0
+
+
+def _fetch(arguments: Arguments) -> None:
+    """Both datasets and all checkpoints, verified before anything is trained."""
+    from tweetelm.data.download import pull
+    from tweetelm.files.paths import expanded
+    from tweetelm.openelm.checkpoints.inspection import inspect
+    from tweetelm.training.prepare import named
+
+    if arguments.data.root == "data":
+        for line in pull(Path.cwd()):
+            print(line, flush=True)
+    for size in arguments.sizes:
+        tokenizer = named(expanded(arguments.tokenizer)) if arguments.tokenizer else None
+        print(inspect(named(expanded(size)), tokenizer=tokenizer), flush=True)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskResult:
+    """A task's search, and its winner under several seeds (see `seeds.spreads`)."""
+
+    task: TaskName
+    search: "SearchResult"
+    spread: dict[str, Any]
+    notices: list[str]
+
+
+def _one_task(arguments: Arguments, task: TaskName) -> TaskResult:
+    from ray_jobs import seeds, tune
+    from ray_jobs.run_dir import storage_path
+    from ray_jobs.search.search import RESULT_FILE
+    from ray_jobs.search.trial_runs import trial_config
+    from ray_jobs.search.trials import load_result
+
+    print(f"\n{task}: {TASKS[task].question}", flush=True)
+    base = _base(arguments, task)
+    options = tune.Arguments(
+        config=base, space=arguments.space, trials=arguments.trials, propose=arguments.propose
+    )
+    tune.tune(options, _space(arguments))
+    found = load_result(f"{storage_path(base)}/{base.name}/{RESULT_FILE}")
+    assert found is not None, "a search that ended has left its result"
+    winner = dataclasses.replace(
+        trial_config(base, found.best.sample, found.best.number), name=f"{base.name}-winner"
+    )
+    spread, notices = seeds.train_seeds(winner, arguments.seeds)
+    return TaskResult(task=task, search=found, spread=spread, notices=notices)
+
+
+def _base(arguments: Arguments, task: TaskName) -> TrainConfig:
+    return TrainConfig(
+        task=task,
+        name=f"{arguments.name}-{task}",
+        data=arguments.data,
+        text=arguments.text,
+        model=ModelConfig(
+            name=arguments.sizes[0], tokenizer=arguments.tokenizer, max_tokens=arguments.max_tokens
+        ),
+        loop=arguments.loop,
+        run=arguments.run,
+        tracking=arguments.tracking,
+    )
+
+
+def _space(arguments: Arguments) -> "Space":
+    """The space with the sizes that were asked for."""
+    from ray import tune
+
+    from ray_jobs.search.spaces import find_space
+
+    return {**find_space(arguments.space), "model.name": tune.choice(list(arguments.sizes))}
+
+
+def results_page(results: list[TaskResult]) -> str:
+    """The table as Markdown: winners beside published results, and the best of each size."""
+    from tweetelm.evaluation.report.document import Document, Section
+    from tweetelm.evaluation.report.markdown import render_markdown
+
+    sections = tuple(
+        Section(title=result.task, text=_told(result), tables=_tables(result)) for result in results
+    )
+    notices = tuple(dict.fromkeys(notice for result in results for notice in result.notices))
+    return render_markdown(Document(title="Results", notices=notices, sections=sections))
+
+
+def _told(result: TaskResult) -> tuple[str, ...]:
+    from ray_jobs.search.trials import show
+
+    settings = ", ".join(f"{key} {show(value)}" for key, value in result.search.best.sample.items())
+    count = len(result.spread["test"][TASKS[result.task].metric]["values"])
+    return (
+        f"{TASKS[result.task].question} Chosen by validation among {len(result.search.trials)} trials: "
+        f"{settings}. Then trained with {count} seeds; intervals are 95 % of the mean over seeds.",
+    )
+
+
+def _tables(result: TaskResult) -> tuple[Any, ...]:
+    from tweetelm.evaluation.report.document import Cell, Interval, Table
+
+    task = TASKS[result.task]
+
+    def cell(split: str) -> Cell:
+        found = result.spread[split][task.metric]
+        return Interval(value=found["mean"], low=found["low"], high=found["high"])
+
+    ours: list[tuple[Cell, ...]] = [(f"**{result.search.best.size}**", cell("validation"), cell("test"))]
+    others: list[tuple[Cell, ...]] = [(p.system, None, p.value) for p in task.published]
+    sizes: list[tuple[Cell, ...]] = []
+    for size in dict.fromkeys(trial.size for trial in result.search.trials):
+        scores = [t.score for t in result.search.trials if t.size == size and t.score is not None]
+        sizes.append((size, max(scores, default=None), result.search.speeds.get(size)))
+    columns = ("system", f"validation {task.metric}", f"test {task.metric}")
+    return (
+        Table(columns=columns, rows=tuple(ours + others)),
+        Table(
+            columns=("size", f"best validation {task.metric} in the search", "tweets a second"),
+            rows=tuple(sizes),
+        ),
+    )
+
+
+if __name__ == "__main__":
+    run_job(main)

@@ -1,0 +1,169 @@
+"""A run's name: where it lies, whose it is, whether it has ended. It answers at once: no Ray, no torch."""
+
+import contextlib
+import dataclasses
+import json
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import NoneType
+from typing import Any
+
+from ray_jobs.training.run_lock import BusyError, locked_folder
+from tweetelm.config.overrides import completed, difference
+from tweetelm.config.train_config import TrainConfig, identity
+from tweetelm.files import names, object_storage
+from tweetelm.files.json_file import Kind, check_fields, parse_object
+from tweetelm.files.names import printable
+from tweetelm.files.paths import located
+from tweetelm.registry.store.base import open_store
+
+RUN_FILE, FINISHED_FILE = "run.json", "finished.json"
+SCORES = ("macro_f1", "accuracy", "auroc")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """What became of a run: its scores, and the published version if it was published."""
+
+    run: str
+    scores: dict[str, dict[str, float]]
+    notices: list[str]
+    version: str | None = None
+    path: str | None = None
+    promoted: bool = False
+    reason: str = ""
+
+
+def storage_path(config: TrainConfig) -> str:
+    """Where runs are kept."""
+    return located(config.run.storage)
+
+
+def run_folder(config: TrainConfig) -> str:
+    """The folder or URL of this run."""
+    return f"{storage_path(config)}/{config.run_name}"
+
+
+def check_typed_name(name: str | None) -> None:
+    """See that a name can be a run's and has room for what trials and seeds append; ValueError if not."""
+    if name is not None:
+        names.check_name(name, "--name")
+
+
+def already_finished(config: TrainConfig) -> Finished | None:
+    """The result of a run that was carried to its end before."""
+    place = f"{run_folder(config)}/{FINISHED_FILE}"
+    found = object_storage.read(place)
+    return None if found is None else _parse_finished(found, place)
+
+
+def _parse_finished(data: bytes, place: str) -> Finished:
+    remedy = "delete it and type the command again: the best checkpoint is then evaluated again"
+    values = parse_object(data, place, remedy, {"run": str, "scores": dict, "notices": list})
+    kinds: dict[str, Kind] = {
+        "version": (str, NoneType),
+        "path": (str, NoneType),
+        "promoted": bool,
+        "reason": str,
+    }
+    try:
+        check_fields(values, {name: kind for name, kind in kinds.items() if name in values})
+        for split, scores in values["scores"].items():
+            check_fields({split: scores}, {split: dict}, "scores.")
+            check_fields(scores, dict.fromkeys(SCORES, (float, NoneType)), f"scores.{split}.")
+    except ValueError as error:
+        raise ValueError(f"{place} is damaged ({error}); {remedy}") from error
+    return Finished(**{f.name: values[f.name] for f in dataclasses.fields(Finished) if f.name in values})
+
+
+@contextlib.contextmanager
+def hold(config: TrainConfig, *, under: str = "", **more: Any) -> Iterator[None]:
+    """Be the only command that works on a run, its name checked; `more` belongs to its identity too.
+
+    Args:
+        config: of the run.
+        under: the search that the run is a trial of, whose lock is held already.
+        **more: see `check_name`.
+
+    Raises:
+        ValueError: another command works on it, or the name belongs to a run with another configuration.
+        OSError: the storage cannot be written.
+    """
+    mine = _plain(config, more)
+    with contextlib.ExitStack() as stack:
+        try:
+            lock = locked_folder(run_folder(config), f"run {config.run_name!r}", under=under, identity=mine)
+            stack.enter_context(lock)
+        except BusyError as busy:
+            check_name(config, **more)
+            if busy.owner.identity:
+                _refuse_other(config, busy.owner.identity, mine)
+            raise
+        except OSError as error:
+            raise _not_written(run_folder(config), error) from error
+        check_name(config, **more)
+        yield
+
+
+def check_name(config: TrainConfig, **more: Any) -> bool:
+    """See that the run's name is free, or the same run going on; `more` belongs to its identity too.
+
+    Returns:
+        Whether it is there already.
+
+    Raises:
+        ValueError: the name belongs to a run with another configuration, or its run.json is damaged.
+        OSError: the storage cannot be reached.
+    """
+    place = f"{run_folder(config)}/{RUN_FILE}"
+    found = object_storage.read(place)
+    if found is None:
+        return False
+    remedy = (
+        "delete it and type the command that began the run: it resumes from its last checkpoint; or give "
+        "another --name"
+    )
+    _refuse_other(
+        config, parse_object(found, place, remedy, {"identity": dict})["identity"], _plain(config, more)
+    )
+    return True
+
+
+def _refuse_other(config: TrainConfig, stored: dict[str, Any], mine: dict[str, Any]) -> None:
+    # A setting that is newer than the run had its default then.
+    changes = difference(completed(stored, identity(TrainConfig(task=config.task))), mine)
+    if changes:
+        raise ValueError(
+            f"a run called {config.run_name!r} exists with another configuration:\n  "
+            + "\n  ".join(printable(change) for change in changes)
+            + f"\nGive this one another --name, or delete {shlex.quote(run_folder(config))}"
+        )
+
+
+def _plain(config: TrainConfig, more: dict[str, Any]) -> dict[str, Any]:
+    """A run's identity as JSON gives it back."""
+    values: dict[str, Any] = json.loads(json.dumps(identity(config) | more))
+    return values
+
+
+def claim(config: TrainConfig, **more: Any) -> None:
+    """Take the run's name, if `check_name` says that it is free. Of several that claim it at the same moment,
+    one gets it.
+
+    Raises:
+        ValueError: the name belongs to a run with another configuration.
+        OSError: the storage cannot be written.
+    """
+    document = {"name": config.run_name, "identity": _plain(config, more)}
+    data = (json.dumps(document, indent=2) + "\n").encode()
+    while not check_name(config, **more):
+        try:
+            if open_store(run_folder(config)).swap(RUN_FILE, None, data):
+                return
+        except OSError as error:
+            raise _not_written(f"{run_folder(config)}/{RUN_FILE}", error) from error
+
+
+def _not_written(place: str, error: OSError) -> OSError:
+    return OSError(f"cannot write {place} ({error}); choose another folder or URL with --run.storage")

@@ -1,0 +1,56 @@
+"""How fast each size of a search classifies: its cost, measured where it would run."""
+
+import statistics
+import time
+from collections.abc import Mapping
+
+import ray
+
+from ray_jobs.cluster.connect import Resources
+from ray_jobs.cluster.remote_call import local_copy, task_options
+from tweetelm.config.train_config import TrainConfig
+from tweetelm.tasks import TASKS
+
+_TWEETS, _ROUNDS = 256, 3
+
+
+def measure_speeds(
+    checkpoints: Mapping[str, tuple[TrainConfig, str]], resources: Resources
+) -> dict[str, float]:
+    """Tweets a second of each size on validation tweets, tokenisation included, one size after the other.
+
+    Args:
+        checkpoints: by size, a trial's configuration and its checkpoint.
+        resources: the cluster's.
+    """
+    from tweetelm.data import load
+
+    any_config = next(iter(checkpoints.values()))[0]
+    options, threads = task_options(any_config, resources)
+    texts = load(TASKS[any_config.task], any_config.data.root)["validation"]["text"][:_TWEETS]
+    folders = {size: checkpoint for size, (_, checkpoint) in checkpoints.items()}
+    measured: dict[str, float] = ray.get(ray.remote(**options)(_measure).remote(folders, texts, threads))
+    return measured
+
+
+def _measure(checkpoints: dict[str, str], texts: list[str], threads: int) -> dict[str, float]:
+    import torch
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    torch.set_num_threads(threads)
+    return {size: _tweets_per_second(checkpoint, texts) for size, checkpoint in checkpoints.items()}
+
+
+def _tweets_per_second(checkpoint: str, texts: list[str]) -> float:
+    from tweetelm.predictor import Predictor
+
+    with local_copy(checkpoint) as folder:
+        predictor = Predictor.load(folder)
+    predictor.predict(texts)
+    seconds = []
+    for _ in range(_ROUNDS):
+        start = time.perf_counter()
+        predictor.predict(texts)
+        seconds.append(time.perf_counter() - start)
+    return len(texts) / statistics.median(seconds)

@@ -1,0 +1,104 @@
+"""The training runs of a search: how a trial's is called and configured, and what it came to."""
+
+import dataclasses
+import logging
+from itertools import pairwise
+from typing import Any, Literal
+
+from ray import tune
+
+from ray_jobs.search.asha import Pruned
+from ray_jobs.search.spaces import plain
+from ray_jobs.search.trials import Trial
+from ray_jobs.training.launcher import score_name, scored_checkpoints
+from tweetelm.config.overrides import override
+from tweetelm.config.train_config import TrainConfig
+from tweetelm.files.json_file import parse_object
+
+log = logging.getLogger(__name__)
+
+
+def search_name(base: TrainConfig) -> str:
+    """A search's own name."""
+    return base.name or f"search-{base.run_name}"
+
+
+def trial_config(base: TrainConfig, sample: dict[str, Any], trial: str) -> TrainConfig:
+    """The configuration of one trial: the base with the sample's values, and a name that stays on
+    resuming.
+    """
+    tracking = dataclasses.replace(base.tracking, group=search_name(base))
+    name = f"{search_name(base)}-{trial}"
+    return dataclasses.replace(override(base, sample), name=name, tracking=tracking)
+
+
+def read_trials(base: TrainConfig, grid: tune.ResultGrid, pruned: dict[str, Pruned]) -> tuple[Trial, ...]:
+    """Every trial as its reports and its run's folder tell: what Tune remembers may be stale after a restart.
+
+    Args:
+        base: the search's settings.
+        grid: what Tune hands back.
+        pruned: why each pruned trial was, by its id.
+    """
+    started = grid._experiment_analysis.trials  # a trial that failed at once has no result to name it
+    return tuple(_trial(base, t.config, t.trial_id, grid[i], pruned) for i, t in enumerate(started))
+
+
+def _trial(
+    base: TrainConfig, proposed: dict[str, Any], number: str, result: Any, pruned: dict[str, Pruned]
+) -> Trial:
+    sample, metric = plain(proposed), score_name(base)
+    config = trial_config(base, sample, number)
+    reports = _reports(result)
+    curve = _curve(reports, metric)
+    scores = [score for _, score in curve] + [m[metric] for _, m in scored_checkpoints(config)]
+    epochs = max((epoch for epoch, _ in curve), default=0.0)
+    status: Literal["done", "pruned", "failed"] = "pruned" if epochs < config.loop.epochs else "done"
+    why = ""
+    if result.error:
+        status, why = "failed", str(result.error).strip().splitlines()[-1]
+    elif number in pruned and status == "pruned":
+        reason = pruned[number]
+        why = f"{reason.score:.4f} < {reason.cutoff:.4f} at epoch {reason.epoch:g}"
+    return Trial(
+        run=config.run_name,
+        sample=sample,
+        score=max(scores, default=None),
+        epochs=epochs,
+        status=status,
+        why=why,
+        seconds=_trained(reports),
+        curve=curve,
+    )
+
+
+def _curve(reports: list[dict[str, Any]], metric: str) -> tuple[tuple[float, float], ...]:
+    """(epoch, score) of each validation, in order; a step that was repeated after an interruption counts
+    once."""
+    validated = {report["step"]: report for report in reports if metric in report}
+    return tuple((float(validated[s]["epoch"]), float(validated[s][metric])) for s in sorted(validated))
+
+
+def _trained(reports: list[dict[str, Any]]) -> float:
+    """Seconds that the workers trained: their clocks start anew after each interruption."""
+    clocks = [float(report.get("seconds", 0.0)) for report in reports]
+    return sum(now for now, after in pairwise([*clocks, 0.0]) if after < now)
+
+
+def _reports(result: Any) -> list[dict[str, Any]]:
+    """All that a trial reported. (Tune's table of it has the first report's columns only.)"""
+    path = f"{result.path}/result.json"
+    if not result.filesystem.get_file_info(path).is_file:
+        return []
+    with result.filesystem.open_input_stream(path) as file:
+        lines = file.readall().splitlines()
+    return [report for line in lines if (report := _report(line, path)) is not None]
+
+
+def _report(line: bytes, path: str) -> dict[str, Any] | None:
+    """None, and a warning, for a line that was cut off when its process was killed."""
+    try:
+        return parse_object(line, path, "this report of the trial is left out")
+    except ValueError as error:
+        log.warning("%s", error)
+        return None

@@ -1,0 +1,1 @@
+"""One Ray Train run, from its configuration to the published version."""

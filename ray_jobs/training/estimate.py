@@ -1,0 +1,149 @@
+"""`--plan`: what a run or a search would take, before anything is reserved."""
+
+import time
+from dataclasses import dataclass
+
+import torch
+from tokenizers import Tokenizer
+
+from ray_jobs.cluster.connect import Resources
+from ray_jobs.training.resources import cpus_each, elastic, on_gpu
+from tweetelm.config.train_config import TrainConfig
+from tweetelm.encoding import pass_tokens
+from tweetelm.openelm import OpenELMConfig
+from tweetelm.openelm.flops import activation_bytes, cost
+from tweetelm.precision import choose
+from tweetelm.training.phases import PRETRAIN, learns_everything, plan
+from tweetelm.training.prepare import Prepared, architecture
+
+GIB = 2**30
+USE = {"cpu": 0.45, "cuda": 0.08}  # share of a matrix product's speed that training was seen to reach
+_START_S = 20.0  # until the workers of a run train, seen on two CPUs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What one run takes.
+
+    Attributes:
+        parameters: of the model.
+        steps: of the optimiser.
+        tokens: read in all epochs.
+        flop: floating-point operations.
+        memory: bytes of one worker.
+        seconds: of all workers together, start-up included.
+    """
+
+    parameters: int
+    steps: int
+    tokens: int
+    flop: float
+    memory: float
+    seconds: float
+
+
+def estimate(
+    config: TrainConfig, prepared: Prepared, device: torch.device, flop_per_second: float
+) -> Estimate:
+    """Count a run's work on such a device, at a speed that all its workers reach together."""
+    shape = architecture(config, prepared.base, Tokenizer.from_str(prepared.tokenizer))
+    size, layout = cost(shape), plan(prepared.train.lengths, config)
+    per_epoch = sum(prepared.train.lengths)
+    flop = 0.0
+    for phase in layout.phases:
+        each = _modelling_flop(shape) if phase.name == PRETRAIN else _classifying_flop(shape, phase.mode)
+        flop += each * per_epoch * len(phase.ends)
+    everything = learns_everything(config)
+    memory = float(size.optimiser_bytes if everything else 4 * size.parameters)
+    if everything or config.optim.mode == "lora":
+        checkpointing = config.model.activation_checkpointing
+        most = pass_tokens(device, config.loop.micro_tokens)
+        memory += activation_bytes(shape, most, checkpointing=checkpointing)
+    return Estimate(
+        parameters=size.parameters,
+        steps=layout.total,
+        tokens=per_epoch * (config.loop.epochs + config.pretrain.epochs),
+        flop=flop,
+        memory=memory,
+        seconds=flop / flop_per_second + _START_S,
+    )
+
+
+def _modelling_flop(shape: OpenELMConfig) -> float:
+    """Per token: the decoder forth and back, and the vocabulary's logits twice forth and once back."""
+    size = cost(shape)
+    return 6.0 * size.linear + 8.0 * size.embedding
+
+
+def _classifying_flop(shape: OpenELMConfig, mode: str) -> float:
+    """Per token. Frozen weights need no gradients of their own, which are a third of the work."""
+    size = cost(shape)
+    if mode == "head":
+        return float(size.flops_per_token)
+    return size.training_flops_per_token * (2 / 3 if mode == "lora" else 1.0)
+
+
+def describe_plan(config: TrainConfig, prepared: Prepared, resources: Resources) -> str:
+    """Workers, steps, tokens, memory per worker, arithmetic and an estimated duration of one run."""
+    gpu, rows = on_gpu(config, resources), prepared.train
+    device = torch.device("cuda" if gpu and torch.cuda.is_available() else "cpu")
+    use = USE[device.type]
+    speed = measure_matmul(device, config) * use * (config.run.workers if gpu else 1)
+    needs = estimate(config, prepared, device, speed)
+    left_out = ", ".join(f"{count} {reason}" for reason, count in prepared.left_out.items() if count)
+    unit = "1 GPU" if gpu else f"{cpus_each(config, resources)} CPU"
+    before = f"{config.pretrain.epochs} of language modelling, " if config.pretrain.epochs else ""
+    lines = [
+        ("run", config.run_name),
+        ("task", f"{config.task} on {config.data.root}"),
+        ("model", f"{config.model.name}, {needs.parameters:,} parameters, {_weights(config)}"),
+        ("workers", _workers(config, unit)),
+        (
+            "rows",
+            f"{len(rows):,} training ({left_out or 'none'} left out), {len(prepared.validation):,} "
+            f"validation",
+        ),
+        ("epochs", f"{before}{config.loop.epochs} of classification"),
+        ("tokens", f"{needs.tokens:,}, {needs.tokens / needs.steps:,.0f} per step"),
+        ("steps", f"{needs.steps:,}"),
+        ("precision", choose(config.loop.precision, device)),
+        ("memory", f"about {needs.memory / GIB:.1f} GiB per worker"),
+        ("arithmetic", f"{needs.flop / 1e12:.2f} TFLOP"),
+        (
+            "duration",
+            f"about {duration(needs.seconds)} (from a matrix product timed here, at {use:.0%} of it)",
+        ),
+    ]
+    return "\n".join(f"{name:<11} {value}" for name, value in lines)
+
+
+def _workers(config: TrainConfig, unit: str) -> str:
+    if elastic(config):
+        return f"{config.run.fewest} to {config.run.workers} x {unit}, as machines come and go"
+    return f"{config.run.workers} x {unit}"
+
+
+def _weights(config: TrainConfig) -> str:
+    if config.model.random:
+        return "trained from scratch" if config.model.scratch else "RANDOM weights"
+    return f"weights from {config.model.name}"
+
+
+def measure_matmul(device: torch.device, config: TrainConfig) -> float:
+    """FLOP per second of a matrix product of typical shape, in the precision that training would use."""
+    dtype = torch.bfloat16 if choose(config.loop.precision, device) == "bf16" else torch.float32
+    size = 8192 if device.type == "cuda" else 1024  # less leaves a GPU idle
+    left, right = (torch.randn(size, 1280, device=device).to(dtype) for _ in range(2))
+    best = float("inf")
+    for _ in range(5):
+        start = time.perf_counter()
+        (left @ right.T)[0, 0].item()  # waits for a GPU
+        best = min(best, time.perf_counter() - start)
+    return 2 * size * size * 1280 / best
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

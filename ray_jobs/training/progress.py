@@ -1,0 +1,136 @@
+"""The first worker's account of a run: progress to read now, metrics to keep."""
+
+import logging
+import os
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ray_jobs.training.run_storage import Home
+from tweetelm.tasks import TASKS
+from tweetelm.tracking.trackers import Tracker, open_trackers
+from tweetelm.training.loop import Report
+from tweetelm.training.phases import CLASSIFY
+from tweetelm.training.state import Progress
+
+if TYPE_CHECKING:
+    from ray_jobs.training.worker_config import Setup
+
+_SPEAK_EVERY_S = 5.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True)
+class Journal:
+    """Counts tweets and tokens, speaks every few seconds and at each validation.
+
+    `bar` is a live progress bar where somebody watches a terminal; elsewhere each line is printed, unless
+    `quiet`.
+    """
+
+    tracker: Tracker
+    home: Home
+    metric: str
+    bar: Any | None
+    quiet: bool = False
+    started: float = field(default_factory=time.perf_counter)
+    spoke: float = 0.0
+    tweets: int = 0
+    tokens: int = 0
+    steps: int = 0
+
+    def note(self, report: Report) -> None:
+        """Take one step down."""
+        self.tweets += report.tweets
+        self.tokens += report.tokens
+        self.steps += 1
+        now = time.perf_counter()
+        due = now - self.spoke > _SPEAK_EVERY_S or self.steps == 1 or report.step == report.total
+        if not due and report.scores is None:
+            return
+        self.spoke, seconds = now, now - self.started
+        before = "" if report.phase == CLASSIFY else "pretrain_"
+        metrics = {
+            f"{before}epoch": report.epoch,
+            f"{before}loss": report.loss.item(),
+            "lr": report.lr,
+            "grad_norm": report.grad_norm.item(),
+            "tweets_per_s": self.tweets / seconds,
+            "tokens_per_s": self.tokens / seconds,
+        }
+        scores = {f"validation_{key}": value for key, value in (report.scores or {}).items()}
+        self.tracker.log(metrics | scores, report.step)
+        if not self.quiet:
+            self._tell(report, metrics, seconds / self.steps * (report.total - report.step))
+
+    def _tell(self, report: Report, metrics: dict[str, float], eta: float) -> None:
+        what = "epoch" if report.phase == CLASSIFY else "language modelling, epoch"
+        line = (
+            f"{what} {report.epoch:5.2f}  step {report.step}/{report.total}  loss {report.loss.item():.4f}  "
+            f"{metrics['tweets_per_s']:.0f} tweets/s  {metrics['tokens_per_s']:.0f} tokens/s  "
+            f"ETA {int(eta // 60)}:{int(eta % 60):02d}"
+        )
+        if report.scores is not None:
+            best = " (best)" if report.improved else ""
+            line += f"  validation {self.metric} {report.scores[self.metric]:.4f}{best}"
+        if self.bar is not None:
+            self.bar.total, self.bar.n = report.total, report.step
+            self.bar.set_description(line)
+        if self.bar is None or report.scores is not None:
+            print(line, flush=True)
+
+    def keep(self) -> None:
+        """See that what was noted outlives this process."""
+        self.home.keep()
+
+    def say(self, line: str) -> None:
+        """Tell whoever reads along."""
+        if not self.quiet:
+            print(line, flush=True)
+
+    def leave(self) -> None:
+        """Tell the trackers that the run ends here unfinished."""
+        self.tracker.leave()
+        try:
+            self.home.leave()
+        except OSError as error:  # the checkpoint before has its history; another error may be on its way
+            log.warning("the last lines of this run's history were not sent: %s", error)
+        if self.bar is not None:
+            self.bar.close()
+
+    def close(self, progress: Progress) -> None:
+        """Finish the trackers and say why the run ended; OSError if the history cannot be stored."""
+        if progress.stopped:
+            self.say(f"stopped early after step {progress.step}: best was step {progress.best_step}")
+        summary = {"best": progress.best, "best_step": progress.best_step, "steps": progress.step}
+        self.tracker.finish(summary)
+        self.home.leave()
+        if self.bar is not None:
+            self.bar.close()
+
+
+def open_journal(setup: "Setup", step: int) -> Journal:
+    """Open a run's trackers, and a bar if somebody watches.
+
+    `step`: that training goes on from.
+    """
+    config, home = setup.config, Home(setup.folder)
+    home.recall(step)
+    tracker = open_trackers(
+        config,
+        home.path,
+        step,
+        api_key_present=setup.api_key_present,
+        environ=os.environ,
+        place=setup.folder,
+    )
+    if step and not setup.quiet:
+        print(f"resuming {config.run_name} at step {step}", flush=True)
+    bar = None
+    if setup.live and not setup.quiet:
+        from ray.experimental import tqdm_ray
+
+        bar = tqdm_ray.tqdm(desc=config.run_name, unit="step")
+    metric = TASKS[config.task].metric
+    return Journal(tracker=tracker, home=home, metric=metric, bar=bar, quiet=setup.quiet)

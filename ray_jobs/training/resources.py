@@ -1,0 +1,98 @@
+"""What runs take of a machine or a cluster: workers, GPUs, CPUs, and how many fit at once."""
+
+import dataclasses
+from typing import Any
+
+import ray.train
+
+from ray_jobs.cluster.connect import Resources
+from ray_jobs.fault_tolerance.elastic import RESIZE_EVERY_S, TRIES
+from tweetelm.config.train_config import TrainConfig
+
+
+def on_gpu(config: TrainConfig, resources: Resources) -> bool:
+    """Whether workers get a GPU each."""
+    return config.run.gpu == "yes" or (config.run.gpu == "auto" and resources.gpus > 0)
+
+
+def cpus_each(config: TrainConfig, resources: Resources) -> int:
+    """CPUs of one worker: an equal share on this machine, one elsewhere or beside a GPU."""
+    if config.run.cpus is not None:
+        return config.run.cpus
+    if not resources.local or on_gpu(config, resources):
+        return 1
+    return max(1, resources.cpus // config.run.workers)
+
+
+def scaling(config: TrainConfig, resources: Resources) -> ray.train.ScalingConfig:
+    """How many workers with what.
+
+    Raises:
+        ValueError: this machine cannot hold them. (A cluster may grow, so there nothing is refused.)
+    """
+    slots(config, resources)
+    run, gpu = config.run, on_gpu(config, resources)
+    number: Any = (run.fewest, run.workers) if elastic(config) else run.workers
+    return ray.train.ScalingConfig(  # type: ignore[call-arg]  # typed as V1, is V2
+        num_workers=number,
+        use_gpu=gpu,
+        resources_per_worker={"CPU": cpus_each(config, resources)} | ({"GPU": 1} if gpu else {}),
+        elastic_resize_monitor_interval_s=RESIZE_EVERY_S,
+    )
+
+
+def elastic(config: TrainConfig) -> bool:
+    """Whether the number of workers may change."""
+    return config.run.fewest < config.run.workers
+
+
+def tries(config: TrainConfig) -> int:
+    """How often workers may fail to start. An elastic run's may because a machine went just then."""
+    return TRIES if elastic(config) else 3
+
+
+def must_wait(config: TrainConfig, resources: Resources) -> str:
+    """What a run on a cluster waits for before it starts, or nothing."""
+    kind, have, each = _needs(config, resources)
+    if resources.local or have >= config.run.fewest * each:
+        return ""
+    fits = max(have // each, 1)
+    flags = f"--run.workers {fits}" if config.run.min_workers is None else f"--run.min-workers {fits}"
+    return (
+        f"waiting for {config.run.fewest * each} {kind}s; the cluster has {have} now. If nothing adds to it, "
+        f"stop this and use {flags}"
+    )
+
+
+def _needs(config: TrainConfig, resources: Resources) -> tuple[str, int, int]:
+    """What a run is short of first, GPUs or CPUs, how many there are, and how many a worker takes."""
+    if on_gpu(config, resources):
+        return "GPU", resources.gpus, 1
+    return "CPU", resources.cpus, config.run.cpus or 1
+
+
+def slots(config: TrainConfig, resources: Resources) -> int:
+    """How many such runs fit at once, each with all of its workers if it may have fewer.
+
+    Raises:
+        ValueError: not even one does.
+    """
+    kind, have, each = _needs(config, resources)
+    run = config.run
+    if have < run.fewest * each and resources.local:
+        least = " at least" if elastic(config) else ""
+        raise ValueError(
+            f"one run takes{least} {run.fewest} workers x {each} {kind} = {run.fewest * each} "
+            f"{kind}s, but this machine has {have}; use --run.workers {max(have, 1)} --run.cpus 1, or a "
+            "larger cluster (RAY_ADDRESS)"
+        )
+    return max(have // (run.workers * each), 1)
+
+
+def share_cpus(config: TrainConfig, concurrent: int, resources: Resources) -> TrainConfig:
+    """This machine's CPUs shared among so many runs at once, unless the configuration says how many a worker
+    gets."""
+    if not resources.local or config.run.cpus is not None or on_gpu(config, resources):
+        return config
+    cpus = max(1, resources.cpus // (concurrent * config.run.workers))
+    return dataclasses.replace(config, run=dataclasses.replace(config.run, cpus=cpus))

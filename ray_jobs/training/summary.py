@@ -1,0 +1,85 @@
+"""What a finished run says: its scores, where its model is, and the next commands to type."""
+
+import shlex
+from dataclasses import dataclass
+
+from ray_jobs.cli import typed
+from ray_jobs.run_dir import FINISHED_FILE, Finished, run_folder
+from tweetelm.config.sections import DataConfig
+from tweetelm.config.train_config import TrainConfig
+from tweetelm.files.paths import located
+from tweetelm.registry.versions import DEFAULT_REGISTRY, current_version, read_card
+
+
+def summary(config: TrainConfig, finished: Finished) -> str:
+    """The results table, where things are, and the next commands to type."""
+    lines = ["", *(f"! {notice}" for notice in finished.notices)]
+    lines.append(f"{'split':<12} {'macro-F1':>9} {'accuracy':>9} {'AUROC':>9}")
+    for split, scores in finished.scores.items():
+        values = (scores[key] for key in ("macro_f1", "accuracy", "auroc"))
+        lines.append(f"{split:<12} " + " ".join(f"{'-' if v is None else f'{v:.4f}':>9}" for v in values))
+    return "\n".join([*lines, *(_published(config, finished) if finished.version else _kept(config))])
+
+
+def _kept(config: TrainConfig) -> list[str]:
+    lines = [f"not published; the best checkpoint is in {typed(run_folder(config))}"]
+    return [*lines, _publish_again(config, "it")] if config.run.publish else lines
+
+
+def _published(config: TrainConfig, finished: Finished) -> list[str]:
+    version = _Version.of(config, finished)
+    place = typed(f"{version.registry}/{version.task}/versions/{version.name}")
+    lines = [f"published    {place} ({version.state(finished)})"]
+    asked = located(config.run.registry)
+    if config.run.publish and version.registry != asked:
+        lines.append(f"             not in {typed(asked)}: this run was published before")
+        lines.append(_publish_again(config, f"it in {typed(asked)} too"))
+    return [*lines, "next:", *(f"  {line}" for line in version.next_commands(config))]
+
+
+def _publish_again(config: TrainConfig, what: str) -> str:
+    file = f"{run_folder(config)}/{FINISHED_FILE}"
+    return f"             to publish {what}, delete {shlex.quote(typed(file))} and type the command again"
+
+
+@dataclass(frozen=True)
+class _Version:
+    """Where a run's version is: `registry` is an absolute path or a URL."""
+
+    registry: str
+    task: str
+    name: str
+
+    @classmethod
+    def of(cls, config: TrainConfig, finished: Finished) -> "_Version":
+        name, end = finished.version or "", f"/{config.task}/versions/{finished.version}"
+        stored = finished.path or ""
+        place = stored.removesuffix(end) if stored.endswith(end) else config.run.registry
+        return cls(located(place), config.task, name)
+
+    def state(self, finished: Finished) -> str:
+        """Whether it is served, as the registry says now."""
+        try:
+            current = current_version(self.task, registry=self.registry)
+            read_card(self.task, registry=self.registry, version=self.name)
+        except FileNotFoundError:
+            return "which is not there any more"
+        except (OSError, ValueError) as error:
+            return f"as of its publication; now: {error}"
+        if current == self.name:
+            return "now served"
+        if finished.promoted:
+            return f"stored; {current} is served now" if current else "stored; nothing is served now"
+        return f"stored, not promoted: {finished.reason}"
+
+    def next_commands(self, config: TrainConfig) -> list[str]:
+        """Commands that can be pasted here."""
+        registry = shlex.quote(typed(self.registry))
+        place = "" if self.registry == located(DEFAULT_REGISTRY) else f" --registry {registry}"
+        root = config.data.root
+        data = "" if root == DataConfig().root else f" --data {shlex.quote(root)}"
+        return [
+            f"python -m ray_jobs.evaluate --task {self.task} --version {self.name}{data}{place}",
+            f"python -m tweetelm.registry show {self.task} {self.name}{place}",
+            f"python -m serve --registry {registry}",
+        ]

@@ -1,0 +1,178 @@
+"""What each Ray Train worker runs: the library's loop, with checkpoints, reports and progress around it."""
+
+import atexit
+import contextlib
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.train
+import ray.train.torch
+import torch
+from ray.train import Checkpoint, CheckpointConsistencyMode, CheckpointUploadMode
+from torch import nn
+from transformers.utils.logging import disable_progress_bar
+
+from ray_jobs.fault_tolerance.preemption import LeftError, Notices
+from ray_jobs.training.progress import Journal, open_journal
+from ray_jobs.training.worker_config import SCORE, Setup
+from tweetelm.config.train_config import TrainConfig, identity
+from tweetelm.encoding import Encoder
+from tweetelm.evaluation.metrics import quick_score
+from tweetelm.openelm import OpenELMForSequenceClassification
+from tweetelm.openelm.checkpoints.tokenizer import load_tokenizer
+from tweetelm.precision import autocast, choose, use_fast_float32
+from tweetelm.predictor import classify_packed
+from tweetelm.tasks import TASKS
+from tweetelm.training.loop import Report, fit
+from tweetelm.training.phases import CLASSIFY
+from tweetelm.training.prepare import Prepared, build_state
+from tweetelm.training.rows import Rows
+from tweetelm.training.state import TrainingState
+from tweetelm.training.strategy import DataParallel
+
+_PATIENCE_S = 600.0  # for the last checkpoint's way to storage
+
+
+def work(setup: Setup) -> None:
+    """Train, or go on from the last checkpoint."""
+    config, context = setup.config, ray.train.get_context()
+    prepared: Prepared = ray.get(setup.prepared)
+    device = ray.train.torch.get_device()
+    assert isinstance(device, torch.device)
+    logging.getLogger().setLevel(logging.WARNING)  # Ray Train tells of every report it passes on
+    disable_progress_bar()  # transformers' own, for each file it reads or writes
+    strategy = DataParallel(device=device, rank=context.get_world_rank(), world=context.get_world_size())
+    state = build_state(config, prepared, device)
+    if choose(config.loop.precision, device) == "float32":
+        use_fast_float32(state.model)
+    checkpoint = ray.train.get_checkpoint()
+    if checkpoint:
+        with checkpoint.as_directory() as folder:
+            state.restore(Path(folder))
+    journal = open_journal(setup, state.progress.step) if strategy.leads else None
+    scorer = Scorer(prepared.validation, config, strategy)
+    hand_over = Reporter(config=config, prepared=prepared, state=state, leads=strategy.leads)
+    metric = TASKS[config.task].metric
+    steps = fit(state, prepared.train, config, strategy=strategy, scorer=scorer, metric=metric)
+    try:
+        with _exit_at_once():
+            _train(steps, state, Notices(strategy=strategy), hand_over, journal)
+    except BaseException:
+        if journal:
+            journal.leave()
+        raise
+    if journal:  # its end says that the run is finished: not before Ray would go on from the last checkpoint
+        ray.train.get_all_reported_checkpoints(CheckpointConsistencyMode.COMMITTED, timeout_s=_PATIENCE_S)
+        journal.close(state.progress)
+
+
+@contextlib.contextmanager
+def _exit_at_once() -> Iterator[None]:
+    """While this lasts, a process that Ray ends, as a pruned trial's, exits without cleanup: Python would
+    shut down under a step that torch computes in another thread, which aborts with traces of C++."""
+
+    def leave() -> None:
+        os._exit(0)
+
+    atexit.register(leave)
+    try:
+        yield
+    finally:
+        atexit.unregister(leave)
+
+
+def _train(
+    steps: Iterator[Report],
+    state: TrainingState,
+    asked_to_leave: Notices,
+    hand_over: "Reporter",
+    journal: Journal | None,
+) -> None:
+    """Take the steps, to the last or until all workers are asked to leave."""
+    for report in steps:
+        if journal:
+            journal.note(report)
+        done = report.step == report.total or state.progress.stopped
+        reason = "" if done else asked_to_leave()
+        if report.checkpoint or reason:
+            if journal:
+                journal.keep()  # first: no checkpoint without its history
+            hand_over(report, leaving=bool(reason))
+        if reason:
+            if journal:
+                journal.say(f"leaving after step {report.step}, which is saved: {reason}")
+            logging.getLogger("ray.train").setLevel(
+                logging.CRITICAL
+            )  # Ray would show a trace, as of an error
+            raise LeftError(reason)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reporter:
+    """Hands checkpoints to Ray. Every worker takes part; the first one's files and metrics count."""
+
+    config: TrainConfig
+    prepared: Prepared
+    state: TrainingState
+    leads: bool
+    started: float = field(default_factory=time.perf_counter)
+
+    def __call__(self, report: Report, *, leaving: bool = False) -> None:
+        """`leaving`: return when it is written."""
+        scores = {f"validation_{key}": value for key, value in (report.scores or {}).items()}
+        metrics = {
+            "step": report.step,
+            "phase": report.phase,
+            "epoch": report.epoch if report.phase == CLASSIFY else 0.0,  # a search prunes by these
+            "loss": report.loss.item(),
+            "seconds": time.perf_counter() - self.started,
+            **scores,
+        }
+        metrics[SCORE] = scores.get(f"validation_{TASKS[self.config.task].metric}", -1.0)
+        checkpoint = self._save(metrics) if self.leads else None
+        mode = CheckpointUploadMode.SYNC if leaving else CheckpointUploadMode.ASYNC
+        ray.train.report(metrics, checkpoint=checkpoint, checkpoint_upload_mode=mode)
+
+    def _save(self, metrics: dict[str, Any]) -> Checkpoint:
+        folder = Path(tempfile.mkdtemp(prefix="tweetelm-"))  # Ray deletes it when it is uploaded
+        config = self.config
+        told = {
+            name: value for name, value in metrics.items() if name != "seconds"
+        }  # see ray_jobs.training.checkpoints
+        extra = {"identity": identity(config), "data": self.prepared.provenance.md5, "metrics": told}
+        self.state.save(folder, extra)
+        tokenizer_file = folder / "tokenizer.json"
+        tokenizer_file.write_text(self.prepared.tokenizer, encoding="utf-8")
+        tokenizer = load_tokenizer(tokenizer_file)
+        encoder = Encoder(tokenizer=tokenizer, text=config.text, max_tokens=config.model.max_tokens)
+        encoder.save(folder, TASKS[config.task])
+        return Checkpoint.from_directory(folder)
+
+
+@dataclass(frozen=True, kw_only=False)
+class Scorer:
+    """Validation scores, the rows shared among the workers and the result the same on each."""
+
+    rows: Rows
+    config: TrainConfig
+    strategy: DataParallel
+
+    def __call__(self, model: nn.Module) -> dict[str, float]:
+        assert isinstance(model, OpenELMForSequenceClassification)
+        strategy, loop = self.strategy, self.config.loop
+        mine = range(strategy.rank, len(self.rows), strategy.world)
+        with autocast(loop.precision, strategy.device):
+            logits = classify_packed(model, self.rows.sequences(mine), loop.micro_tokens)
+        everything = torch.empty(len(self.rows), logits.shape[1])
+        for rank, share in enumerate(strategy.gather(logits)):
+            everything[rank :: strategy.world] = share
+        loss = nn.functional.cross_entropy(everything, torch.tensor(self.rows.labels)).item()
+        scores = quick_score(self.rows.labels, everything.softmax(-1).numpy(), TASKS[self.config.task])
+        return {**scores, "loss": loss}

@@ -1,0 +1,243 @@
+"""The outermost layer of the API: names each request, asks for its key, refuses what is too much, bounds its
+body, answers when all else has failed, and says what became of it."""
+
+import asyncio
+import logging
+import math
+import re
+import time
+import traceback
+import uuid
+from dataclasses import dataclass, field
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serve.errors import Failure
+from serve.inference.engine import Engine, Limits
+from serve.middleware.auth import Keys
+from serve.middleware.request_body import RequestBody
+from serve.middleware.request_context import Record, attach, record_of
+
+logger = logging.getLogger("tweetelm.serve")
+FILE_PATH = "/v1/classify/file"
+_OPEN = frozenset({"/", "/page.css", "/page.js", "/health", "/ready", "/openapi.json", "/v1/openapi"})
+_PROBES = frozenset({"/health", "/ready", "/metrics"})  # asked every few seconds; logged only if they fail
+ALWAYS = frozenset({"/health", "/ready"})  # cost nothing, and must be answered when much else is asked
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+_TOLD = ["Retry-After", "X-Model", "X-Model-Version", "X-Request-Id", "X-Threshold", "X-Truncated"]
+_CLIENT_LEFT = 499
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """Who may ask, for how much, and what is told of it.
+
+    Attributes:
+        answer_request_id: write X-Request-Id; not behind Ray Serve, which writes it itself.
+        log_texts: write the texts themselves into the log.
+        cors_origins: pages of other origins that may ask; none by default.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    keys: Keys = field(default_factory=Keys)
+    answer_request_id: bool = True
+    log_texts: bool = False
+    cors_origins: tuple[str, ...] = ()
+
+
+class Gate:
+    """What stands before the routes; `around` makes the ASGI middleware of it."""
+
+    def __init__(self, engine: Engine, policy: Policy) -> None:
+        self.engine = engine
+        self.policy = policy
+        self.meters = engine.meters
+        self._in_flight = {"POST": 0, "GET": 0}
+        self._keys_unreadable = False
+        self._refuse = self._across(self._answer_overloaded)
+
+    def around(self, app: ASGIApp) -> ASGIApp:
+        """`app` behind this gate."""
+
+        async def passed(scope: Scope, receive: Receive, send: Send) -> None:
+            await self._pass(app, scope, receive, send)
+
+        across = self._across(passed)
+
+        async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+            await (
+                self._told(across, scope, receive, send)
+                if scope["type"] == "http"
+                else app(scope, receive, send)
+            )
+
+        return guarded
+
+    def is_too_much(self, requests: int) -> bool:
+        """Whether one of so many POST requests has to be refused."""
+        limits = self.policy.limits
+        return requests > limits.concurrent or self.engine.wait_s > limits.wait_s
+
+    async def turn_away(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse a request for which there is no room."""
+        await self._told(self._refuse, scope, receive, send)
+
+    def _across(self, app: ASGIApp) -> ASGIApp:
+        """`app`, also for pages of the other origins that may ask; its refusals too."""
+        origins = self.policy.cors_origins
+        if not origins:
+            return app
+        methods = ["GET", "HEAD", "POST"]
+        return CORSMiddleware(
+            app, allow_origins=origins, allow_methods=methods, allow_headers=["*"], expose_headers=_TOLD
+        )
+
+    async def _answer_overloaded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._overloaded().answer(scope)(scope, receive, send)
+
+    async def _told(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        record = Record(_request_id(scope, ours=self.policy.answer_request_id))
+        attach(scope, record)
+        began = time.perf_counter()
+        is_head = scope["method"] == "HEAD"
+        inner = {**scope, "method": "GET"} if is_head else scope
+
+        async def send_named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                record.status = message["status"]
+                self._add_headers(message, record)
+            elif is_head:
+                message = {**message, "body": b""}
+            await send(message)
+
+        try:
+            await app(inner, receive, send_named)
+        finally:
+            route = getattr(inner.get("route"), "path", "other")
+            self._tell(scope["method"], route, record, time.perf_counter() - began)
+
+    async def _pass(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        record, kind = record_of(scope), _kind(scope)
+        self._count(kind, 1)
+        try:
+            refused = self._refusal(scope, record)
+            if refused:
+                await refused.answer(scope)(scope, receive, send)
+            elif kind == "POST":
+                await self._pass_with_body(app, scope, receive, send)
+            else:
+                await app(scope, receive, send)
+        except Exception as error:
+            log_failure(f"request {record.request_id}", error)
+            if record.status:
+                raise
+            await Failure(code="internal").answer(scope)(scope, receive, send)
+        finally:
+            self._count(kind, -1)
+
+    async def _pass_with_body(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        limits, is_file = self.policy.limits, scope["path"] == FILE_PATH
+        body = RequestBody(receive, limits, is_file=is_file)
+
+        async def send_in_time(message: Message) -> None:
+            async with asyncio.timeout(limits.send_s):
+                await send(message)
+
+        async with body.watched():
+            await app(scope, body, send_in_time if is_file else send)
+
+    def _refusal(self, scope: Scope, record: Record) -> Failure | None:
+        """What can be refused before the body is read, so that refusing costs little when there is too
+        much."""
+        headers, limits, kind = Headers(scope=scope), self.policy.limits, _kind(scope)
+        if kind == "GET" and self._in_flight[kind] > limits.concurrent_gets:
+            return self._overloaded()
+        if self.policy.keys.needed:
+            name = self.policy.keys.name_of(headers.get("authorization", ""))
+            self._tell_of_keys()
+            if name is None and not _is_open(scope):
+                return Failure(code="invalid_api_key")
+            record.key = name or ""
+        if kind != "POST":
+            return None
+        if self.is_too_much(self._in_flight[kind]):
+            return self._overloaded()
+        if headers.get("content-encoding", "identity") != "identity":
+            return Failure(code="unsupported_encoding")
+        most = limits.file_bytes if scope["path"] == FILE_PATH else limits.body_bytes
+        return Failure(code="body_too_large") if _announced(headers) > most else None
+
+    def _overloaded(self) -> Failure:
+        return Failure(code="overloaded", headers={"Retry-After": str(max(1, math.ceil(self.engine.wait_s)))})
+
+    def _add_headers(self, message: Message, record: Record) -> None:
+        headers = MutableHeaders(scope=message)
+        for name, value in _HEADERS.items():
+            headers.setdefault(name, value)
+        if message["status"] == 405 and "GET" in headers.get("allow", "").split(", "):
+            headers["allow"] += ", HEAD"
+        if self.policy.answer_request_id:
+            headers["X-Request-Id"] = record.request_id
+
+    def _tell_of_keys(self) -> None:
+        unreadable = bool(self.policy.keys.fault)
+        if unreadable != self._keys_unreadable:
+            self._keys_unreadable = unreadable
+            self.meters.set("tweetelm_keys_unreadable", float(unreadable))
+
+    def _count(self, kind: str, change: int) -> None:
+        if kind in self._in_flight:
+            self._in_flight[kind] += change
+        if kind == "POST":
+            self.meters.set("tweetelm_in_flight", self._in_flight[kind])
+
+    def _tell(self, method: str, route: str, record: Record, seconds: float) -> None:
+        status = record.status or _CLIENT_LEFT
+        self.meters.add("tweetelm_requests_total", 1, route, str(status))
+        self.meters.observe("tweetelm_request_seconds", seconds, route)
+        if route in _PROBES and status < 400:
+            return
+        fields = {"method": method, "path": route, "status": status, "ms": round(1000 * seconds, 1)}
+        about = {"request_id": record.request_id} | fields | record.about()
+        logger.info("%s %s %s", method, route, status, extra=about)
+
+
+def _kind(scope: Scope) -> str:
+    """Which count a request belongs to: POST, GET, or none for probes and what has no body to answer."""
+    if scope["method"] == "GET" and scope["path"] in ALWAYS:
+        return ""
+    return str(scope["method"])
+
+
+def _is_open(scope: Scope) -> bool:
+    """Whether a path needs no key: the page, its files, the description, and what a load balancer asks."""
+    path = scope["path"]
+    return scope["method"] in ("GET", "HEAD") and (path in _OPEN or path.startswith("/docs"))
+
+
+def _request_id(scope: Scope, *, ours: bool) -> str:
+    """The caller's own if it is fit for a header and a log line, else a new one; behind a server that names
+    requests, its name."""
+    given = Headers(scope=scope).get("x-request-id", "")
+    if _REQUEST_ID.fullmatch(given) or (given and not ours):
+        return given[:128]
+    return uuid.uuid4().hex
+
+
+def _announced(headers: Headers) -> int:
+    length = headers.get("content-length", "")
+    return int(length) if length.isdecimal() and len(length) < 20 else 0
+
+
+def log_failure(what: str, error: Exception) -> None:
+    """Type and place, not the message: it may quote the tweet."""
+    place = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("%s failed with %s\n%s", what, type(error).__name__, place)

@@ -1,0 +1,1 @@
+"""What every command shares: flags, help pages, one-line errors."""

@@ -1,0 +1,119 @@
+"""What every command does around its work: flags, errors in one line, pipes that close, plain terminals."""
+
+import contextlib
+import errno
+import os
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Annotated, Any, NoReturn, TypeVar, Union
+
+from tweetelm.cli.service_startup import DidNotStartError
+
+ERROR, INTERRUPTED, CLOSED_PIPE = 2, 130, 141
+EXPLAINED = (ValueError, OSError, FloatingPointError, DidNotStartError)
+RESUMES = "the same command again goes on from the last checkpoint"
+_ADVICE = {
+    errno.ENOSPC: "free some space, or name another place",
+    errno.EDQUOT: "free some space, or name another place",
+    errno.EACCES: "name another place, or ask its owner for the right",
+    errno.EPERM: "name another place, or ask its owner for the right",
+    errno.EROFS: "name another place",
+    errno.ENOENT: "name one that exists",
+    errno.ENOTDIR: "name a folder",
+    errno.EISDIR: "name a file",
+    errno.EMFILE: "type `ulimit -n 4096`, then the same command again",
+    errno.ENAMETOOLONG: "name a shorter one",
+}
+_HELP = {"-h": False, "--help": False, "--help-all": True}
+T = TypeVar("T")
+
+
+def parse(arguments: type[T], *, prog: str, usual: Collection[str] = ()) -> T:
+    """The command line as this dataclass, whose docstrings are the help; ends the process after help, or
+    after a flag that is wrong. `usual`: flags that the short help explains, where it does not explain all."""
+    _help_if_asked(arguments, prog, usual)
+    import tyro
+
+    return tyro.cli(arguments, prog=prog, description=arguments.__doc__)
+
+
+def run_verb(verbs: Mapping[str, Callable[..., Any]], *, prog: str, about: str) -> Any:
+    """What the function that the command line names returns."""
+    from tweetelm.cli import help_pages
+
+    asked = verbs.get(sys.argv[1]) if len(sys.argv) > 1 else None
+    if asked:
+        _help_if_asked(asked, f"{prog} {sys.argv[1]}")
+    elif _HELP.keys() & set(sys.argv[1:]):
+        print(help_pages.verbs_page(verbs, prog=prog, about=about))
+        sys.exit(0)
+    import tyro
+
+    choices = tuple(
+        Annotated[Any, tyro.conf.subcommand(name=name, constructor=verb)] for name, verb in verbs.items()
+    )
+    command: Any = Union[choices]  # noqa: UP007  # of types that are known only now
+    return tyro.cli(command, prog=prog, description=about)
+
+
+def _help_if_asked(target: Any, prog: str, usual: Collection[str] = ()) -> None:
+    wanted = [everything for flag, everything in _HELP.items() if flag in sys.argv[1:]]
+    if wanted:
+        from tweetelm.cli import help_pages
+
+        print(help_pages.page(target, prog=prog, everything=any(wanted), usual=usual))
+        sys.exit(0)
+
+
+@contextlib.contextmanager
+def told(*, status: int = ERROR, prefix: str = "error: ", interrupted: str = RESUMES) -> Iterator[None]:
+    """Turn an error that explains itself into its message and an exit status; let a bug show its trace."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except EXPLAINED as error:
+        print(f"{prefix}{message(error)}", file=sys.stderr)
+        sys.exit(status)
+    except KeyboardInterrupt:
+        print(f"interrupted; {interrupted}" if interrupted else "interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+def message(error: BaseException) -> str:
+    """An error's text; of one that the operating system made, with the file and what to do."""
+    if isinstance(error, OSError) and error.errno is not None and error.strerror:
+        place = f"{error.filename}: " if error.filename is not None else ""
+        advice = _ADVICE.get(error.errno)
+        return f"{place}{error.strerror}" + (f"; {advice}" if advice else "")
+    return str(error) or type(error).__name__
+
+
+def run(main: Callable[[], int | None], *, interrupted: str = RESUMES) -> NoReturn:
+    """Run a command's `main` and end the process with its status."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without “ must not end a run
+    try:
+        with told(interrupted=interrupted):
+            status = main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough, as in `… | head -1`
+        _drop_output()
+        status = CLOSED_PIPE
+    except SystemExit:
+        _flush()
+        raise
+    sys.exit(status)
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output()
+
+
+def _drop_output() -> None:
+    """Else Python complains when it flushes what is left."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,30 @@
+"""What settings are checked for when they are made, wherever they come from."""
+
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from tweetelm.files.paths import expanded
+
+
+def require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+def check_choices(part: Any, prefix: str = "") -> None:
+    """The command line refuses an unknown choice by itself; a search or a stored configuration does not."""
+    for name, hint in get_type_hints(type(part)).items():
+        if get_origin(hint) is Literal:
+            value, choices = getattr(part, name), get_args(hint)
+            require(
+                value in choices,
+                f"{prefix}{name} is {value!r}; expected one of {', '.join(map(repr, choices))}",
+            )
+
+
+def expand_places(part: Any, *names: str) -> None:
+    """Replace `~` in these settings, as the shell would have done where it could: not after `--flag=`."""
+    for name in names:
+        value = getattr(part, name)
+        if value is not None:
+            require(bool(value.strip()), f"{name} is {value!r}; expected a folder or a URL")
+            object.__setattr__(part, name, expanded(value))

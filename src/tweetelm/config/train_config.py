@@ -1,0 +1,117 @@
+"""What a training run is: one frozen dataclass, from which the command line is made."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from tweetelm.config.checks import check_choices, require
+from tweetelm.config.sections import (
+    DataConfig,
+    LoopConfig,
+    ModelConfig,
+    OptimConfig,
+    PretrainConfig,
+    RunConfig,
+    TrackingConfig,
+)
+from tweetelm.config.text_config import TextConfig
+from tweetelm.files.names import check_name, safe_name
+from tweetelm.tasks import TaskName
+
+__all__ = [
+    "DataConfig",
+    "LoopConfig",
+    "ModelConfig",
+    "OptimConfig",
+    "PretrainConfig",
+    "RunConfig",
+    "TrackingConfig",
+    "TrainConfig",
+    "identity",
+    "preparation_key",
+    "to_dict",
+]
+
+_LONGEST_NAME = 200  # bytes: of a trial or a seed, whose name begins with the one that was typed
+_FROM_RANDOM, _FROM_PRETRAINED, _LORA = 1e-3, 3e-5, 3e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Fine-tune an OpenELM model into a tweet classifier."""
+
+    task: TaskName
+    """hate: is this tweet hate speech? deepfake: did a machine write it?"""
+    name: str | None = None
+    """Name of the run, and its identity: the same command again resumes it. By default made from the
+    configuration."""
+    data: DataConfig = field(default_factory=DataConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        if self.name is not None:
+            check_name(self.name, "--name", _LONGEST_NAME)
+        require(
+            self.loop.micro_tokens is None or self.loop.micro_tokens >= self.model.max_tokens,
+            f"loop.micro_tokens ({self.loop.micro_tokens}) is less than model.max_tokens "
+            f"({self.model.max_tokens}): "
+            "the longest tweet would not fit; raise --loop.micro-tokens or lower --model.max-tokens",
+        )
+
+    @property
+    def learning_rate(self) -> float:
+        """The peak learning rate in force for classification."""
+        if self.optim.lr is not None:
+            return self.optim.lr
+        return _FROM_RANDOM if self.optim.mode == "head" else self._usual_rate
+
+    @property
+    def pretrain_rate(self) -> float:
+        """The peak learning rate in force for language modelling."""
+        return self._usual_rate if self.pretrain.lr is None else self.pretrain.lr
+
+    @property
+    def _usual_rate(self) -> float:
+        if self.model.random:
+            return _FROM_RANDOM
+        return _LORA if self.optim.mode == "lora" else _FROM_PRETRAINED
+
+    @property
+    def run_name(self) -> str:
+        """The given name, or one made from the task, the model and a hash of the identity."""
+        if self.name:
+            return self.name
+        model = safe_name(self.model.name.rstrip("/").rsplit("/", 1)[-1].lower())
+        digest = hashlib.sha256(json.dumps(identity(self), sort_keys=True).encode()).hexdigest()
+        return f"{self.task}-{model}-{digest[:8]}"
+
+
+_PLACEMENT = ("name", "run", "tracking")
+
+
+def identity(config: TrainConfig) -> dict[str, Any]:
+    """The part of a configuration that decides what is learnt, as plain JSON data; placement and tracking
+    are not."""
+    return {key: value for key, value in dataclasses.asdict(config).items() if key not in _PLACEMENT}
+
+
+def preparation_key(config: TrainConfig) -> str:
+    """Equal for configurations that `training.setup.prepare` makes the same of."""
+    names = ("name", "init", "revision", "tokenizer", "max_tokens")
+    model = {name: getattr(config.model, name) for name in names}
+    parts = [config.task, dataclasses.asdict(config.data), dataclasses.asdict(config.text), model]
+    return json.dumps([*parts, config.loop.seed], sort_keys=True)
+
+
+def to_dict(config: TrainConfig) -> dict[str, Any]:
+    """Plain JSON data, for `train_loop_config` and the card."""
+    return dataclasses.asdict(config)

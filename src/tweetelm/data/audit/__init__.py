@@ -1,0 +1,1 @@
+"""Checks of a dataset: duplicates, leakage, contradictions, encoding damage."""

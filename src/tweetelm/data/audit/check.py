@@ -1,0 +1,189 @@
+"""Looks a dataset over: counts, lengths, duplicates, leakage between splits, contradictions, damage.
+
+It reports and changes nothing. A finding that is a known property of the published data is marked as such, so
+that a new one stands out.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+from datasets import Dataset, DatasetDict
+
+from tweetelm.config.text_config import TextConfig
+from tweetelm.data.audit.encoding import DAMAGE
+from tweetelm.data.audit.known_issues import DOCUMENTED
+from tweetelm.data.dedup import training_rows
+from tweetelm.data.load import SAMPLE, folder, load
+from tweetelm.data.provenance import Provenance, folder_md5, provenance
+from tweetelm.data.published_files import FILES, foreign, listed, unpublished
+from tweetelm.tasks import SYNTHETIC_NOTICE, Task
+from tweetelm.text.normalize import normalise
+
+PERCENTILES = (50, 95, 99, 100)
+Rows = list[tuple[str, int]]
+_MASKS = re.compile(r"@user|\bhttp\b")
+_NO_WORD = re.compile(r"\W+")
+
+SAMENESS: dict[str, Callable[[str], str]] = {
+    "identical": lambda text: text,
+    "same when normalised": normalise,
+    "same words": lambda text: words(text),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitCounts:
+    """One split in numbers. Lengths are the percentiles 50, 95, 99 and 100 of the texts as they are."""
+
+    rows: int
+    labels: dict[str, int]
+    groups: dict[str, int]
+    characters: tuple[int, ...]
+    words: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """`what` is odd about how many rows of which split, and for how many of them that is documented."""
+
+    what: str
+    where: str
+    rows: int
+    documented: int | None
+
+    @property
+    def status(self) -> str:
+        """`documented`, or how it departs from that; empty if there is nothing to say."""
+        if self.documented is None:
+            return "not documented" if self.rows else ""
+        if self.rows == self.documented:
+            return "documented" if self.rows else ""
+        return f"DIFFERS: {self.documented} documented"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What `check` found. `left_out`: how many training rows training leaves out by default, by reason;
+    `remarks`: see there."""
+
+    task: str
+    provenance: Provenance
+    splits: dict[str, SplitCounts]
+    findings: tuple[Finding, ...]
+    left_out: dict[str, int]
+    remarks: tuple[str, ...] = ()
+
+
+def check(task: Task, root: str | Path) -> Report:
+    """Look a task's dataset over; raises what `load` raises. Findings without a row are listed, too."""
+    dataset = load(task, root)
+    source = provenance(task, root)
+    known = {} if source.synthetic else DOCUMENTED[task.name]
+    findings = tuple(
+        Finding(what=what, where=where, rows=rows, documented=known.get((what, where)))
+        for what, where, rows in _findings(dataset)
+    )
+    splits = {name: _counts(split, task) for name, split in dataset.items()}
+    left_out = training_rows(dataset, drop_overlap=True, text=TextConfig())[1]
+    return Report(
+        task=task.name,
+        provenance=source,
+        splits=splits,
+        findings=findings,
+        left_out=left_out,
+        remarks=tuple(remarks(task, root)),
+    )
+
+
+def remarks(task: Task, root: str | Path) -> list[str]:
+    """What a reader should know before anything else, also where the data cannot be read: files that are not
+    the published ones, and files that are not part of the data. Nothing of the embedded sample."""
+    where, files = folder(task, root), FILES[task.name]
+    if not where.is_dir():
+        return []
+    said = []
+    if folder_md5(where, files) != folder_md5(folder(task, SAMPLE), files):
+        said = [f"! {line}" for line in unpublished(task.name, where)]
+    others = foreign(where, files)
+    return [*said, f"! {where}: not part of the data, and ignored: {listed(others)}"] if others else said
+
+
+def _counts(split: Dataset, task: Task) -> SplitCounts:
+    texts = split["text"]
+    groups = split[task.group_column] if task.group_column else []
+    by_label = Counter(split["label"])
+    return SplitCounts(
+        rows=split.num_rows,
+        labels={label: by_label[i] for i, label in enumerate(task.labels)},
+        groups=dict(sorted(Counter(groups).items())),
+        characters=_percentiles(map(len, texts)),
+        words=_percentiles(len(text.split()) for text in texts),
+    )
+
+
+def _percentiles(lengths: Iterable[int]) -> tuple[int, ...]:
+    return tuple(round(value) for value in np.percentile(list(lengths), PERCENTILES))
+
+
+def words(text: str) -> str:
+    """A text's words alone: case, punctuation, links and mentions aside."""
+    return _NO_WORD.sub(" ", _MASKS.sub("", normalise(text)).casefold()).strip()
+
+
+def _findings(dataset: DatasetDict) -> Iterator[tuple[str, str, int]]:
+    splits = {name: list(zip(split["text"], split["label"], strict=True)) for name, split in dataset.items()}
+    for name, rows in splits.items():
+        yield "empty", name, sum(not text.strip() for text, _ in rows)
+    for kind, key in SAMENESS.items():
+        yield from _duplicates(kind, {name: [(key(t), y) for t, y in rows] for name, rows in splits.items()})
+    for what, is_damaged in DAMAGE.items():
+        for name, rows in splits.items():
+            yield what, name, sum(is_damaged(text) for text, _ in rows)
+
+
+def _duplicates(kind: str, splits: dict[str, Rows]) -> Iterator[tuple[str, str, int]]:
+    labels = {name: _labels_by_text(rows) for name, rows in splits.items()}
+    for name, rows in splits.items():
+        yield f"{kind}: extra copies", name, len(rows) - len(labels[name])
+        yield f"{kind}: texts under both labels", name, sum(len(found) > 1 for found in labels[name].values())
+    for earlier, later in combinations(splits, 2):
+        shared = [(labels[earlier][text], label) for text, label in splits[later] if text in labels[earlier]]
+        opposite = sum(bool(found - {label}) for found, label in shared)
+        yield f"{kind}: also in {earlier}", later, len(shared)
+        yield f"{kind}: also in {earlier}, with the opposite label", later, opposite
+
+
+def _labels_by_text(rows: Rows) -> dict[str, set[int]]:
+    labels: dict[str, set[int]] = defaultdict(set)
+    for text, label in rows:
+        labels[text].add(label)
+    return dict(labels)
+
+
+def lines(report: Report) -> Iterator[str]:
+    """The report for a reader; findings without a row are left out unless some are documented."""
+    source = report.provenance
+    yield f"{report.task} from {source.root} (md5 {source.md5})"
+    if source.synthetic:
+        yield f"  {SYNTHETIC_NOTICE}"
+    for name, split in report.splits.items():
+        yield f"{name:<11} {split.rows:>6} rows: {_shares(split.labels, split.rows)}"
+        if split.groups:
+            yield f"{'':<19}{_shares(split.groups, split.rows)}"
+        sizes = (f"{what} {'/'.join(map(str, getattr(split, what)))}" for what in ("characters", "words"))
+        yield f"{'':<19}{', '.join(sizes)} (median/95 %/99 %/longest)"
+    reasons = ", ".join(f"{count} {reason}" for reason, count in report.left_out.items())
+    yield f"training leaves out {reasons} (test and validation rows never)"
+    yield "findings:"
+    for finding in report.findings:
+        if finding.rows or finding.status:
+            yield f"  {finding.where:<11}{finding.rows:>6}  {finding.what:<62}{finding.status}"
+
+
+def _shares(counts: dict[str, int], rows: int) -> str:
+    return ", ".join(f"{name} {count} ({count / rows:.1%})" for name, count in counts.items())

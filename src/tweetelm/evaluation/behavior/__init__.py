@@ -1,0 +1,1 @@
+"""Behavioral tests: functional test cases in the style of HateCheck and CheckList."""

@@ -1,0 +1,113 @@
+"""Behavioural tests: whether a model does the right thing on cases made to test one ability each.
+
+The idea is that of CheckList (Ribeiro et al., 2020) and HateCheck (Röttger et al., 2021); the cases are this
+project's own. A good score on a split of one dataset says little about them.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tweetelm.evaluation.behavior.cases import Functionality
+from tweetelm.evaluation.behavior.deepfake import deepfake_suite
+from tweetelm.evaluation.behavior.hate import hate_suite
+from tweetelm.evaluation.evaluate import Classifier
+from tweetelm.evaluation.intervals import wilson
+from tweetelm.evaluation.report.document import Cell, Section, Table
+from tweetelm.tasks import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """Which cases of a functionality a model got right, in their order."""
+
+    functionality: Functionality
+    passed: tuple[bool, ...]
+
+
+def suite(task: Task, tweets: Sequence[str] = ()) -> tuple[Functionality, ...]:
+    """The task's functionalities; those of `deepfake` change `tweets`, or sentences of ours without any."""
+    return hate_suite() if task.name == "hate" else deepfake_suite(tweets)
+
+
+def run(classifier: Classifier, tweets: Sequence[str] = ()) -> list[Outcome]:
+    """Classify every case of the task's suite, each distinct text once."""
+    functionalities = suite(classifier.task, tweets)
+    cases = [case for functionality in functionalities for case in functionality.cases]
+    texts = list(
+        dict.fromkeys(text for case in cases for text in (case.text, case.original) if text is not None)
+    )
+    labels = dict(zip(texts, (p.label for p in classifier.predict(texts)), strict=True))
+    return [Outcome(functionality=f, passed=_judge(f, labels)) for f in functionalities]
+
+
+def behaviour(classifier: Classifier, tweets: Sequence[str] = ()) -> Section:
+    """A section of the report: the pass rate of every functionality, and of every group that is spoken of.
+
+    Args:
+        classifier: a model. One that has only seen the synthetic sample knows no real group: show the notice.
+        tweets: for `deepfake`, texts to change, say of the test split; none of them is kept.
+    """
+    task, outcomes = classifier.task, run(classifier, tweets)
+    passed, cases = sum(sum(o.passed) for o in outcomes), sum(len(o.passed) for o in outcomes)
+    total = f"{len(outcomes)} functionalities, {cases:,} cases, {passed:,} passed ({passed / cases:.1%})."
+    tables = [_by_functionality(outcomes)]
+    if any(case.group for outcome in outcomes for case in outcome.functionality.cases):
+        tables.append(_by_group(outcomes, task))
+    return Section(title="Behaviour", text=(_explain(task, tweets), total), tables=tuple(tables))
+
+
+def _judge(functionality: Functionality, labels: dict[str, str]) -> tuple[bool, ...]:
+    return tuple(
+        labels[case.text] == (functionality.expected or labels[str(case.original)])
+        for case in functionality.cases
+    )
+
+
+def _explain(task: Task, tweets: Sequence[str]) -> str:
+    if task.name == "hate":
+        return (
+            "Short made-up texts, each kind testing one thing. The training data speak of women and "
+            "immigrants only, so that little can be expected where others are attacked; a model that calls "
+            "everything hate passes the hateful kinds and fails the rest. The language is mild."
+        )
+    source = f"{len(tweets):,} tweets" if tweets else "Made-up sentences"
+    return (
+        f"{source}, each changed in a way that says nothing about its author: the verdict should not change."
+    )
+
+
+def _by_functionality(outcomes: Sequence[Outcome]) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for outcome in outcomes:
+        f = outcome.functionality
+        rate = wilson(sum(outcome.passed), len(outcome.passed))
+        rows.append((f.name, f.claim, f.expected or "unchanged", len(outcome.passed), rate))
+    return Table(
+        columns=("functionality", "claim", "expected", "cases", "pass rate"),
+        rows=tuple(rows),
+        caption="Pass rate: share of cases with the expected label, with its 95 % interval (Wilson).",
+    )
+
+
+def _by_group(outcomes: Sequence[Outcome], task: Task) -> Table:
+    """Pass rates of the cases of each label by group."""
+    passed: Counter[tuple[str, str]] = Counter()
+    seen: Counter[tuple[str, str]] = Counter()
+    for outcome in outcomes:
+        for case, right in zip(outcome.functionality.cases, outcome.passed, strict=True):
+            if case.group and outcome.functionality.expected:
+                key = (case.group, outcome.functionality.expected)
+                seen[key] += 1
+                passed[key] += right
+    groups = dict.fromkeys(group for group, _ in seen)
+    rows = [(group, *(_rate(passed[group, x], seen[group, x]) for x in task.labels)) for group in groups]
+    return Table(
+        columns=("group", *(f"pass rate where {label} is right" for label in task.labels)),
+        rows=tuple(rows),
+        caption="The same cases by the group that they speak of.",
+    )
+
+
+def _rate(passed: int, seen: int) -> Cell:
+    return wilson(passed, seen) if seen else None

@@ -1,0 +1,1 @@
+"""The evaluation report: HTML, Markdown and the files for machines."""

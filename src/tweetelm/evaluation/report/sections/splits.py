@@ -1,0 +1,78 @@
+"""Every evaluated split side by side, and what was held out apart."""
+
+import numpy as np
+import numpy.typing as npt
+
+from tools.sample_data.personas import persona
+from tweetelm.data.holdout import HELD_OUT
+from tweetelm.evaluation import bootstrap
+from tweetelm.evaluation.bootstrap import Statistic, confusion, interval
+from tweetelm.evaluation.evaluate import SplitResult
+from tweetelm.evaluation.fairness import ACCOUNT
+from tweetelm.evaluation.report.context import NAMES, Evidence, measured
+from tweetelm.evaluation.report.document import Cell, Section, Table
+from tweetelm.evaluation.report.plots import confusion_figure
+from tweetelm.tasks import Task
+
+
+def side_by_side(evidence: Evidence) -> Section:
+    """A column per split."""
+    splits, task = evidence.evaluation.splits, evidence.task
+    last = len(task.labels) - 1
+    rows: list[tuple[Cell, ...]] = [
+        ("tweets", *(len(split.labels) for split in splits.values())),
+        (f"true share of {task.positive}", *(float((s.labels == last).mean()) for s in splits.values())),
+        _row(f"predicted share of {task.positive}", splits, bootstrap.predicted_share(last)),
+    ]
+    rows += [(NAMES[name], *(measured(s.metrics, name) for s in splits.values())) for name in NAMES]
+    for label, name in enumerate(task.labels):
+        rows.append(_row(f"precision of {name}", splits, bootstrap.precision(label)))
+        rows.append(_row(f"recall of {name}", splits, bootstrap.recall(label)))
+        rows.append(_row(f"F1 of {name}", splits, bootstrap.f1(label)))
+    text = ["Model and settings were chosen on validation; test decided nothing."]
+    text += [f"AUROC on {name} is undefined: {s.metrics['auroc_missing']}." for name, s in splits.items()
+             if s.metrics["auroc"] is None]  # fmt: skip
+    table = Table(columns=("", *splits), rows=tuple(rows))
+    return Section(
+        title=" and ".join(splits).capitalize() + (" side by side" if len(splits) > 1 else ""),
+        text=tuple(text),
+        tables=(table, *(_confusion(name, split, task) for name, split in splits.items())),
+        figures=(confusion_figure(splits, task),),
+    )
+
+
+def held_out(evidence: Evidence) -> Section | None:
+    """What the model makes of the people or machines that it never met."""
+    split = evidence.evaluation.splits.get(HELD_OUT)
+    if split is None:
+        return None
+    names = np.asarray(evidence.dataset[HELD_OUT][evidence.task.group_column])
+    people = np.asarray([persona(name) for name in evidence.dataset[HELD_OUT][ACCOUNT]])
+    tables = (_recalls("generator", names, split), _recalls("persona", people, split))
+    rule = evidence.card.config["data"]["hold_out"] if evidence.card else "rows"
+    text = (
+        f"`{rule}` was kept from training and validation. Rows of all three published splits count here, for "
+        "the model has seen none of them; those of test stand in test, too.",
+    )
+    return Section(title="Held out", text=text, tables=tables)
+
+
+def _recalls(kind: str, values: "npt.NDArray[np.str_]", split: SplitResult) -> Table:
+    right = split.labels == split.predicted
+    rows = []
+    for value in sorted(set(values.tolist())):
+        mine = right[values == value]
+        rows.append((value, len(mine), bootstrap.share(int(mine.sum()), len(mine))))
+    return Table(columns=(kind, "tweets", "accuracy"), rows=tuple(rows))
+
+
+def _row(name: str, splits: dict[str, SplitResult], statistic: Statistic) -> tuple[Cell, ...]:
+    tables = (confusion(split.labels, split.predicted) for split in splits.values())
+    return (name, *(interval(table, statistic) for table in tables))
+
+
+def _confusion(name: str, split: SplitResult, task: Task) -> Table:
+    table = split.metrics["confusion"]
+    rows = tuple((label, *counts) for label, counts in zip(task.labels, table, strict=True))
+    columns = ("true", *(f"told {label}" for label in task.labels))
+    return Table(columns=columns, rows=rows, caption=f"Tweets of {name} by true and predicted label.")

@@ -1,0 +1,1 @@
+"""Robustness to evasion: text attacks and the accuracy under them."""

@@ -1,0 +1,125 @@
+"""Files of a run: in a folder, or in object storage behind a URL.
+
+URLs go through pyarrow, with which Ray Train and Tune write their own files: what they can reach, this can,
+with the same settings.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tweetelm.files import atomic
+from tweetelm.files.paths import expanded, is_url
+
+ACCESS = (
+    "check the address, and the credentials: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and, for "
+    "other than Amazon's, AWS_ENDPOINT_URL (GOOGLE_…, AZURE_…), or the machine's role"
+)
+
+
+def find(place: str) -> tuple[Any, str]:
+    """pyarrow's filesystem of a folder or URL, and the path there.
+
+    Raises:
+        ValueError: no such place can be reached with what is installed.
+    """
+    from pyarrow import fs
+
+    if not is_url(place):
+        return fs.LocalFileSystem(), str(Path(expanded(place)).absolute())
+    try:
+        with _explained(place):
+            filesystem, path = fs.FileSystem.from_uri(place)
+    except NotImplementedError as error:
+        raise ValueError(f"{place} needs a pyarrow that has it built in: pip install pyarrow") from error
+    except ValueError as error:
+        raise ValueError(
+            f"{place} cannot be used: {str(error).rstrip('.')}; expected a folder, s3://BUCKET/FOLDER or "
+            "gs://BUCKET/FOLDER"
+        ) from error
+    return filesystem, path
+
+
+def read(place: str, limit: int | None = None) -> bytes | None:
+    """A small file, or its first bytes; None where there is none."""
+    filesystem, path = find(place)
+    with _explained(place):
+        try:
+            with filesystem.open_input_file(path) as file:
+                return bytes(file.readall() if limit is None else file.read(limit))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+
+def write(place: str, data: bytes) -> None:
+    """Replace a small file at once: whoever reads it meanwhile finds the old one or the new one."""
+    filesystem, path = find(place)
+    with _explained(place):
+        if filesystem.type_name == "local":
+            atomic.write(Path(path), data)
+            return
+        with filesystem.open_output_stream(path) as file:  # an object appears when it is complete
+            file.write(data)
+
+
+def listed(place: str) -> dict[str, Any]:
+    """pyarrow's FileInfo (`size`, `mtime_ns`) of each file below a folder, by its path there, in order."""
+    from pyarrow import fs
+
+    filesystem, path = find(place)
+    with _explained(place):
+        found = filesystem.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
+    files = {info.path.removeprefix(path).lstrip("/"): info for info in found if info.is_file}
+    return dict(sorted(files.items()))
+
+
+def fetch(place: str, target: Path, names: list[str] | None = None) -> None:
+    """Copy the files below a folder or URL, or those named, to a folder of this machine.
+
+    Raises:
+        FileNotFoundError: there are none.
+    """
+    from pyarrow import fs
+
+    wanted = list(listed(place)) if names is None else names
+    if not wanted:
+        raise FileNotFoundError(f"{place} is not there, or empty")
+    filesystem, path = find(place)
+    with _explained(place):
+        for name in wanted:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            fs.copy_files(f"{path}/{name}", str((target / name).absolute()), filesystem, fs.LocalFileSystem())
+
+
+def send(source: Path, place: str) -> None:
+    """Copy the files below a folder of this machine, links left out, to a folder or URL."""
+    from pyarrow import fs
+
+    filesystem, path = find(place)
+    with _explained(place):
+        for file in sorted(p for p in source.rglob("*") if p.is_file() and not p.is_symlink()):
+            target = f"{path}/{file.relative_to(source).as_posix()}"
+            if filesystem.type_name == "local":
+                Path(target).parent.mkdir(parents=True, exist_ok=True)
+            fs.copy_files(str(file.absolute()), target, fs.LocalFileSystem(), filesystem)
+
+
+def remove(place: str) -> None:
+    """Delete a folder with everything in it, if it is there."""
+    filesystem, path = find(place)
+    with _explained(place):
+        filesystem.delete_dir_contents(path, missing_dir_ok=True)
+
+
+@contextmanager
+def _explained(place: str) -> Iterator[None]:
+    """An error of object storage with the place and what to look at; a folder's says enough."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        if not is_url(place):
+            raise
+        raise OSError(f"{place} cannot be reached: {str(error)[:400]}; {ACCESS}") from error

@@ -1,0 +1,1 @@
+"""Checkpoints: fetching, inspecting and loading them, with their tokenizers."""

@@ -1,0 +1,1 @@
+"""Faster forward passes for inference: CUDA graphs and prepacked oneDNN weights."""

@@ -1,0 +1,170 @@
+"""README.md of a version: the model card that Hugging Face and people read."""
+
+import shlex
+from typing import Any
+
+from tweetelm.config.train_config import TrainConfig, to_dict
+from tweetelm.registry.card import Card
+from tweetelm.registry.model_card_metadata import NAMES, header
+from tweetelm.tasks import TASKS, Task
+
+PLACEMENT = ("name", "run", "tracking")
+
+
+CARD_TEXT = """\
+{header}
+{notices}# OpenELM {task} classifier {version}
+
+{question} Labels, in order: {labels}. Fine-tuned from `{base}` ({init}) by tweetelm {tweetelm}.
+
+## Results
+
+{results}
+{threshold} Logits are divided by the temperature {temperature}, chosen on validation as the model was. In
+brackets: 95 % intervals by the bootstrap over tweets. The whole report is `evaluation/report.html`.
+
+## On whom errors fall
+
+{bias}
+
+## Use
+
+Intended for research on {dataset} and as one signal among several, read by a person.
+{limits}
+
+```python
+from tweetelm.predictor import Predictor
+
+Predictor.load("FOLDER").predict(["a tweet"])
+```
+
+Without tweetelm, on transformers 5.17 or newer:
+
+```python
+from transformers import pipeline
+
+pipeline("text-classification", model="FOLDER", trust_remote_code=True)("a tweet", truncation=True)
+```
+
+For a text that is normalized already, the pipeline gives the same probabilities. It does not normalize texts
+(`encoding.json` says how training did): its answers differ on tweets with links, mentions or entities. It
+gives the most probable label and does not know the threshold of `card.json`. `AutoTokenizer` asks whether it
+may run this folder's code unless `trust_remote_code` is given; the tokenizer needs none.
+
+## Training
+
+Data: {dataset}, md5 `{md5}`, {rows}. {code}
+
+```
+{command}
+```
+
+## Licences
+
+Data: {licence}. Weights that start from Apple's OpenELM stay under Apple's licence for them, which this card
+does not widen. The tweets are personal data of those who wrote them; none of their text is in this folder.
+"""
+
+
+def render(card: Card) -> str:
+    """The model card as Markdown with Hugging Face's metadata header; a pure function of the card."""
+    task = TASKS[card.task]
+    return CARD_TEXT.format(
+        header=header(card, task),
+        notices="".join(f"> **{notice}**\n\n" for notice in card.notices),
+        task=card.task,
+        version=card.version,
+        question=task.question,
+        labels=", ".join(f"`{label}`" for label in card.labels),
+        base=card.base["name"],
+        init=_init(card),
+        tweetelm=card.libraries.get("tweetelm", ""),
+        results=_results(card),
+        threshold=_threshold(card, task),
+        temperature=f"{card.temperature:.3g}",
+        bias=_bias(card),
+        dataset=_dataset(card, task),
+        limits=task.limits,
+        md5=card.data["md5"],
+        rows=", ".join(f"{count:,} {split}" for split, count in card.data["rows"].items()),
+        code=_code(card),
+        command=reproduce(card.config),
+        licence="the synthetic sample is tweetelm's own" if card.data["synthetic"] else task.licence,
+    )
+
+
+def reproduce(config: dict[str, Any]) -> str:
+    """The command that trains the same model: every setting that shapes it and is not the default."""
+    default = to_dict(TrainConfig(task=config["task"]))
+    flags = [f"--task {config['task']}"]
+    for section, values in config.items():
+        if section not in PLACEMENT and isinstance(values, dict):
+            usual = default.get(section, {})
+            changed = {key: value for key, value in values.items() if value != usual.get(key)}
+            flags += [_flag(section, key, value) for key, value in changed.items()]
+    return " ".join(["python -m ray_jobs.train", *flags])
+
+
+def _flag(section: str, key: str, value: Any) -> str:
+    name = key.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{section}.{name}" if value else f"--{section}.no-{name}"
+    return f"--{section}.{name} {shlex.quote(str(value))}"
+
+
+def _bias(card: Card) -> str:
+    """The error rates of test, overall and by group, worst first."""
+    rates = card.metrics.get("test", {}).get("error_rates", [])
+    if not any(found["group"] for found in rates):
+        return "Not measured: no group of people is named in, or wrote, enough tweets of test."
+    lines = [
+        "The share of test tweets whose true label is denied, by the people they name or imitate.",
+        "",
+        "| group | true label | tweets | mistaken |",
+        "|---|---|---|---|",
+    ]
+    for found in sorted(rates, key=lambda found: (found["group"] != "", -found["rate"])):
+        rate = f"{found['rate']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
+        lines.append(f"| {found['group'] or 'all'} | {found['label']} | {found['tweets']} | {rate} |")
+    return "\n".join(lines)
+
+
+def _init(card: Card) -> str:
+    revision = f" at revision {card.base['revision']}" if card.base["revision"] else ""
+    head = f"; a new classifier: {card.base['head']}" if card.base.get("head") else ""
+    return f"{card.base['init']} weights{revision}{head}"
+
+
+def _results(card: Card) -> str:
+    """A row per split: the headline metric first."""
+    names = [card.metric, *(name for name in ("accuracy", "macro_f1", "auroc") if name != card.metric)]
+    titles = " | ".join(NAMES[name] for name in names)
+    rows = [f"| split | tweets | {titles} |", "|---" * (len(names) + 2) + "|"]
+    for split, metrics in card.metrics.items():
+        values = (_value(metrics, name) for name in names)
+        rows.append(f"| {split} | {metrics.get('n', '–')} | {' | '.join(values)} |")
+    return "\n".join(rows) + "\n"
+
+
+def _value(metrics: dict[str, Any], name: str) -> str:
+    if metrics.get(name) is None:
+        return "–"
+    ends = metrics.get("intervals", {}).get(name)
+    return f"{metrics[name]:.3f}" + (f" [{ends[0]:.3f}, {ends[1]:.3f}]" if ends else "")
+
+
+def _threshold(card: Card, task: Task) -> str:
+    if card.threshold is None:
+        return "The likeliest label is told."
+    return f"`{task.positive}` is told where its probability is at least {card.threshold:g}."
+
+
+def _dataset(card: Card, task: Task) -> str:
+    return f"a synthetic stand-in for {task.dataset}" if card.data["synthetic"] else task.dataset
+
+
+def _code(card: Card) -> str:
+    if card.git is None:
+        return "The code's git commit is unknown."
+    dirty = ", with local changes" if card.git["dirty"] else ""
+    return f"Code: git commit `{card.git['commit']}`{dirty}."

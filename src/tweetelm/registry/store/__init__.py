@@ -1,0 +1,1 @@
+"""Where versions are stored: a file system or object storage."""

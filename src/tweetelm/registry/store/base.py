@@ -1,0 +1,126 @@
+"""Where versions lie: a folder, or object storage behind a URL. Both keep the same promises.
+
+A folder appears whole or not at all, and never changes. The one kind of file that is replaced is replaced
+only by who has seen what it replaces.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+CARD = "card.json"
+CHUNK = 1 << 20
+Content = Mapping[str, Path | bytes]
+_SCHEME = re.compile(r"[a-z][a-z0-9]*://", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A file's contents as they were read, and the store's own mark of them."""
+
+    data: bytes
+    mark: Any = field(default=None, compare=False)
+
+
+class Store(Protocol):
+    """Files under a root. Names are relative to it, with forward slashes."""
+
+    url: str
+
+    def address(self, name: str) -> str:
+        """What a person would type for `name`: an absolute path, or a URL."""
+
+    def place(self, name: str) -> Path | None:
+        """Where `name` lies on this machine, or None if it does not."""
+
+    def read(self, name: str) -> Held | None:
+        """A small file, or None where there is none."""
+
+    def swap(self, name: str, held: Held | None, data: bytes) -> bool:
+        """Replace a file at once, or create it, if it still is what `held` says (None: absent).
+
+        False, and nothing done, if somebody else was faster.
+        """
+
+    def drop(self, name: str, held: Held) -> bool:
+        """Take a file away, if it still is what `held` says. Where storage cannot do that under a condition,
+        an empty file stays. False, and nothing done, if somebody else was faster.
+        """
+
+    def probe(self, name: str) -> None:
+        """Raise OSError unless a file can be written below `name`."""
+
+    def folders(self, name: str) -> list[str]:
+        """Names of the folders inside `name`, in order; none where it does not exist."""
+
+    def files(self, name: str) -> list[str]:
+        """Paths of all files below `name`, relative to it, in order."""
+
+    def digest(self, name: str) -> str | None:
+        """sha256 of a file, or None where there is none."""
+
+    def copy(self, name: str, target: Path) -> None:
+        """Copy a file to this machine; its folder must exist."""
+
+    def put(self, name: str, content: Content, digests: Mapping[str, str]) -> bool:
+        """Store a new folder, whole.
+
+        Args:
+            name: of the folder.
+            content: by file, bytes or a file to copy; card.json is among them.
+            digests: sha256 by file, of all but card.json.
+
+        Returns:
+            False if the name is taken, maybe by the same content.
+
+        Raises:
+            ValueError: a file is no longer what its digest says; nothing appears.
+        """
+
+
+def open_store(url: str | Path) -> Store:
+    """The store at a folder, or at an s3://, gs:// or az:// URL. Nothing is read or made yet."""
+    from tweetelm.registry.store.filesystem import FolderStore
+
+    text = str(url).rstrip("/") or "/"
+    if not _SCHEME.match(text):
+        return FolderStore(text)
+    if text.startswith("file://"):
+        return FolderStore(text.removeprefix("file://"))
+    from tweetelm.registry.store.object_storage import ObjectStore
+
+    return ObjectStore(text)
+
+
+def sha256(source: Path | bytes) -> str:
+    """Hex digest of bytes or of a file's contents."""
+    digest = hashlib.sha256()
+    for chunk in chunks(source):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def chunks(source: Path | bytes, size: int = CHUNK) -> Iterator[bytes]:
+    """The bytes of a source, some at a time."""
+    if isinstance(source, bytes):
+        yield source
+        return
+    with source.open("rb") as file:
+        while chunk := file.read(size):
+            yield chunk
+
+
+def checked(source: Path | bytes, expected: str, size: int = CHUNK) -> Iterator[bytes]:
+    """The same; ValueError after the last one if all of them do not have the sha256 expected."""
+    digest = hashlib.sha256()
+    for chunk in chunks(source, size):
+        digest.update(chunk)
+        yield chunk
+    if digest.hexdigest() != expected:
+        raise ValueError(
+            f"{source if isinstance(source, Path) else 'a file'} changed while it was published: sha256 is "
+            f"{digest.hexdigest()}, it was {expected}; publish again when nothing writes to it"
+        )

@@ -1,0 +1,1 @@
+"""Tweet normalization."""

@@ -1,0 +1,1 @@
+"""Experiment tracking: history.jsonl and Weights & Biases."""

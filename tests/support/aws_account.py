@@ -1,0 +1,184 @@
+"""A make-believe AWS account (moto) with stack.aws.yaml made in it, and cluster.yaml filled in from it.
+
+ssh and rsync are stand-ins that write down what they are told.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+from moto import mock_aws
+from moto.core import DEFAULT_ACCOUNT_ID
+
+from ray_jobs.cluster.config_text import read
+from tests.support.places import ROOT
+
+REGION = "us-east-1"
+ZONES = ("us-east-1a", "us-east-1b")
+DOOR = "eice-0123456789abcdef0"  # moto has no Instance Connect Endpoints
+SECRET = "5ec2e7" * 8
+_IMAGE = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-22.04/latest/ami-id"
+_SSH = """#!{python}
+import json, os, shutil, sys
+with open({folder!r} + "/commands", "a") as commands:
+    commands.write(json.dumps([os.path.basename(sys.argv[0]), *sys.argv[1:]]) + "\\n")
+told = sys.argv[-1]
+answers = {{
+    "Config.Env": '["HOME=/home/ray"]', "printenv HOME": "/home/ray", "command -v docker": "/usr/bin/docker",
+    "meminfo": "MemAvailable: 16000000 kB", ".Runtimes": "map[nvidia:nvidia-container-runtime]",
+}}
+print(next((answer for part, answer in answers.items() if part in told), ""))
+if "/~/" in told and os.path.exists(sys.argv[-2]):  # what the head gets into its home
+    shutil.copy(sys.argv[-2], {folder!r} + "/" + told.split("/~/")[1])
+"""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request to AWS."""
+
+    by: str
+    name: str
+    params: dict[str, Any]
+
+
+@dataclass
+class Record:
+    """What is in the account, and what happened there."""
+
+    folder: Path
+    outputs: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    """Of the stack's resources, by what the template calls them."""
+    statements: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Of the stack's policies."""
+    ingress: list[dict[str, Any]] = field(default_factory=list)
+    """Of the nodes' security group, when all is over."""
+    groups: list[str] = field(default_factory=list)
+    """All security groups that there are then."""
+    running: list[str] = field(default_factory=list)
+    """The machines that there are then."""
+    calls: list[Call] = field(default_factory=list)
+
+    def launches(self) -> dict[str, dict[str, Any]]:
+        """The RunInstances requests by node type."""
+        runs = [call.params for call in self.calls if call.name == "RunInstances"]
+        return {tags(run)["ray-user-node-type"]: run for run in runs}
+
+    def commands(self) -> list[list[str]]:
+        """The command lines of ssh and rsync, as a process list would show them."""
+        return [json.loads(line) for line in (self.folder / "commands").read_text().splitlines()]
+
+
+def tags(run: dict[str, Any], kind: str = "instance") -> dict[str, str]:
+    """The tags that a RunInstances request gives to one kind of resource."""
+    given = [spec["Tags"] for spec in run["TagSpecifications"] if spec["ResourceType"] == kind]
+    return {tag["Key"]: tag["Value"] for several in given for tag in several}
+
+
+@contextlib.contextmanager
+def account(folder: Path) -> Iterator[Record]:
+    """The account with the stack in it; `folder` holds the filled-in cluster.yaml, the secrets and a home."""
+    from ray.autoscaler._private.aws.utils import resource_cache
+
+    record = Record(folder)
+    place = {"HOME": str(folder), "PATH": f"{_programs(folder)}:{os.environ['PATH']}"}
+    with mock_aws(), _environment(place), contextlib.chdir(ROOT):
+        resource_cache.cache_clear()  # Ray's clients of an earlier account
+        boto3.setup_default_session()
+        try:
+            _stack(record)
+            _cluster_file(record)
+            yield record
+            _look(record)
+        finally:
+            resource_cache.cache_clear()
+            boto3.DEFAULT_SESSION = None
+
+
+@contextlib.contextmanager
+def _environment(place: dict[str, str]) -> Iterator[None]:
+    before, before_dir = dict(os.environ), tempfile.tempdir
+    os.environ.update(place)
+    tempfile.tempdir = place["HOME"]  # Ray remembers clusters there
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before_dir
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _programs(folder: Path) -> Path:
+    programs = folder / "bin"
+    programs.mkdir()
+    for name in ("ssh", "rsync", "aws"):
+        (programs / name).write_text(_SSH.format(python=sys.executable, folder=str(folder)))
+        (programs / name).chmod(0o755)
+    return programs
+
+
+def _stack(record: Record) -> None:
+    """Make the stack, the zones being the only thing that a person has to choose."""
+    ssm, cloud = boto3.client("ssm", REGION), boto3.client("cloudformation", REGION)
+    image = boto3.client("ec2", REGION).describe_images()["Images"][0]["ImageId"]
+    _public_parameter(ssm, image)
+    chosen = [("FirstZone", ZONES[0]), ("SecondZone", ZONES[1])]
+    chosen += [("WorkerTypes", "g6.xlarge,g5.xlarge")]  # the default, of which moto makes no list
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what moto has not
+        cloud.create_stack(
+            StackName="tweetelm",
+            TemplateBody=(ROOT / "stack.aws.yaml").read_text(),
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in chosen],
+            Capabilities=["CAPABILITY_IAM"],
+        )
+        (stack,) = cloud.describe_stacks(StackName="tweetelm")["Stacks"]
+        made = cloud.describe_stack_resources(StackName="tweetelm")["StackResources"]
+    record.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    record.outputs["SshProxy"] = f"{REGION}, {DOOR}"
+    record.names = {
+        one["LogicalResourceId"]: one["PhysicalResourceId"] for one in made if "PhysicalResourceId" in one
+    }
+
+
+def _public_parameter(ssm: Any, image: str) -> None:
+    """Amazon's parameters cannot be put, so one of ours goes in under the name of theirs."""
+    from moto.ssm.models import ssm_backends
+
+    ssm.put_parameter(Name="image", Value=image, Type="String")
+    parameters = ssm_backends[DEFAULT_ACCOUNT_ID][REGION]._parameters
+    parameters[_IMAGE] = parameters["image"]
+
+
+def _cluster_file(record: Record) -> None:
+    secrets = record.folder / "secrets"
+    secrets.mkdir()
+    for name in ("ray_auth_token", "api_keys"):
+        (secrets / name).write_text(SECRET)
+        (secrets / name).chmod(0o600)
+    text = read(ROOT / "cluster.yaml").filled(record.outputs)
+    (record.folder / "cluster.yaml").write_text(text.replace("./secrets/", f"{secrets}/"))
+
+
+def _look(record: Record) -> None:
+    """Write down what outlives the account in tests."""
+    ec2 = boto3.client("ec2", REGION)
+    for group in ec2.describe_security_groups()["SecurityGroups"]:
+        record.groups.append(group["GroupId"])
+        if group["GroupId"] == record.outputs["SecurityGroups"]:
+            record.ingress = group["IpPermissions"]
+    machines = ec2.describe_instances()["Reservations"]
+    there = [machine for reservation in machines for machine in reservation["Instances"]]
+    record.running = [one["InstanceId"] for one in there if one["State"]["Name"] != "terminated"]
+    for name in ("StoreAccess", "ClusterAccess", "LaunchWorkers", "PersonAccess"):
+        found = boto3.client("iam").get_policy_version(PolicyArn=record.names[name], VersionId="v1")
+        record.statements[name] = found["PolicyVersion"]["Document"]["Statement"]

@@ -1,0 +1,100 @@
+"""A predictor whose rule can be checked by hand: P(positive) is the share of exclamation marks in a text
+(0 in an empty one)."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.testclient import TestClient
+
+from serve.inference.engine import Engine
+from tweetelm.tasks import TASKS
+
+POISON = "poison"
+
+
+@dataclass(frozen=True)
+class Encoded:
+    ids: tuple[int, ...]
+    truncated: bool
+
+
+@dataclass(frozen=True)
+class Prediction:
+    label: str
+    probabilities: tuple[float, ...]
+    tokens: int
+    truncated: bool
+
+
+class FakePredictor:
+    """A token is a character; of a text 20 are read. `classify` raises, quoting it, if POISON is in it."""
+
+    def __init__(
+        self, task: str, *, version: str = "v1", threshold: float | None = None, card: Any = None
+    ) -> None:
+        self.task = TASKS[task]
+        self.labels = self.task.labels
+        self.version = version
+        self.threshold = threshold
+        self.card = card
+        self.device, self.precision, self.max_tokens = "cpu", "float32", 20
+        self.batches: list[int] = []
+        self.hold: threading.Event | None = None
+
+    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+        return [Encoded(tuple(map(ord, text[:20])), len(text) > 20) for text in texts]
+
+    def classify(self, encoded: Sequence[Encoded]) -> list[Prediction]:
+        if self.hold is not None:
+            self.hold.wait(timeout=10)
+        self.batches.append(len(encoded))
+        return [self._one("".join(map(chr, one.ids)), one.truncated) for one in encoded]
+
+    def _one(self, text: str, truncated: bool) -> Prediction:
+        if POISON in text:
+            raise RuntimeError(f"cannot read {text}")
+        positive = text.count("!") / max(1, len(text))
+        limit = 0.5 if self.threshold is None else self.threshold
+        return Prediction(self.labels[positive >= limit], (1 - positive, positive), len(text), truncated)
+
+
+def card(task: str, *, init: str, synthetic: bool) -> dict[str, Any]:
+    """What a published model's card.json holds, as far as serving reads it."""
+    return {
+        "task": task,
+        "labels": list(TASKS[task].labels),
+        "created": "2026-11-21T00:00:00+00:00",
+        "data": {"root": "data", "md5": "0123.dir", "synthetic": synthetic, "rows": {"train": 8}},
+        "git": None,
+        "config": {},
+        "libraries": {},
+        "base": {
+            "name": "openelm-270m",
+            "init": init,
+            "source": "",
+            "revision": None,
+            "weights_sha256": None,
+            "tokenizer_sha256": None,
+        },
+        "metrics": {},
+        "metric": TASKS[task].metric,
+        "text": {},
+        "max_tokens": 20,
+        "run": "r",
+    }
+
+
+def two_models() -> Engine:
+    """hate from pretrained weights, with a threshold; deepfake from random ones, on the synthetic sample."""
+    hate = FakePredictor("hate", threshold=0.25, card=card("hate", init="pretrained", synthetic=False))
+    deepfake = FakePredictor("deepfake", version="v7", card=card("deepfake", init="random", synthetic=True))
+    return Engine({"hate": hate, "deepfake": deepfake})
+
+
+def classify(client: TestClient, **body: Any) -> Any:
+    """The answer to a request that must succeed."""
+    response = client.post("/v1/classify", json=body)
+    assert response.status_code == 200, response.text
+    return response.json()

@@ -1,0 +1,35 @@
+"""A classifier whose rule can be checked by hand: positive is what holds one of its words."""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tweetelm.config.text_config import TextConfig
+
+from tests.support.fakes import FakePrediction
+from tweetelm.tasks import Task
+from tweetelm.text.normalize import normalise
+
+OFF = TextConfig()
+
+
+@dataclass(frozen=True)
+class KeywordClassifier:
+    """Reads normalised text. A word counts from letter to letter: `hat` is not in `hate`."""
+
+    task: Task
+    words: tuple[str, ...] = ()
+    text: TextConfig = OFF
+    version: str = "v1"
+    threshold: float | None = None
+
+    def with_text(self, text: TextConfig) -> "KeywordClassifier":
+        return dataclasses.replace(self, text=text)
+
+    def predict(self, texts: Sequence[str]) -> list[FakePrediction]:
+        return [self._predict(normalise(text, self.text)) for text in texts]
+
+    def _predict(self, text: str) -> FakePrediction:
+        found = bool(set(re.findall(r"[^\W\d_]+", text.lower())) & set(self.words))
+        return FakePrediction(self.task.labels[found], (1.0 - found, float(found)), 1, False)

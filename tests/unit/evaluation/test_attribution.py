@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.support.checkpoints import TWEETS, checkpoint
+from tests.support.fakes import FakeProvenance, dataset
+from tweetelm.evaluation.attribution import attribute, attributed, attributions, load_differentiable
+from tweetelm.evaluation.evaluate import evaluate
+from tweetelm.evaluation.report.context import Evidence
+from tweetelm.predictor import Predictor
+from tweetelm.tasks import HATE
+
+pytest.importorskip("captum", reason="captum is an extra: pip install captum")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkpoint(tmp_path_factory.mktemp("checkpoint"), head=1.0)
+
+
+def test_the_tokens_scores_sum_to_the_change_of_the_log_odds(folder: Path) -> None:
+    model, encoder = load_differentiable(folder)
+    for one in encoder.encode([TWEETS[2], TWEETS[6]]):
+        found = attribute(model, one.ids, steps=100)
+        logits = Predictor.load(folder, precision="float32").logits([one])[0]
+        with torch.no_grad():
+            start = model(input_ids=torch.full((1, len(one.ids)), one.ids[0]), use_cache=False).logits[0]
+        change = float((logits[1] - logits[0]) - (start[1] - start[0]))
+        assert len(found.scores) == len(one.ids)
+        assert found.change == pytest.approx(change, abs=1e-4)
+        assert sum(found.scores) == pytest.approx(change, abs=0.02 * abs(change) + 1e-3)
+        assert found.error == pytest.approx(abs(sum(found.scores) - change), abs=1e-3)
+
+
+def test_the_first_token_is_where_the_integral_starts_and_moves_nothing(folder: Path) -> None:
+    model, encoder = load_differentiable(folder)
+    scores = attribute(model, encoder.encode(["the cat took the biscuit"])[0].ids).scores
+    assert scores[0] == 0
+    assert max(map(abs, scores[1:])) > 1e-3
+
+
+def test_the_stored_section_has_positions_and_no_token(folder: Path) -> None:
+    rows = dataset(HATE, test=[(text, i % 2) for i, text in enumerate(TWEETS[2:])])
+    made = evaluate(Predictor.load(folder, precision="float32"), rows, ["test"])
+    evidence = Evidence(evaluation=made, dataset=rows, provenance=FakeProvenance())
+    found = attributed(*load_differentiable(folder), evidence)
+    assert found
+    assert "".join(found[0].pieces[1:])  # there are tokens to be printed
+    section = attributions(found, evidence)
+    assert {type(cell) for table in section.tables for row in table.rows for cell in row[1:]} == {int, float}
+    assert len(section.tables[0].rows) == sum(min(6, len(one.pieces)) for one in found)

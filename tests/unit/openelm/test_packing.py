@@ -1,0 +1,68 @@
+"""Fillers: they make a packed row round, and change nothing else."""
+
+from itertools import product
+
+import pytest
+import torch
+
+from tests.support.openelm_models import classifier
+from tests.support.training_runs import configuration, fresh, rows
+from tweetelm.openelm.packing import few_sizes, many_sizes, pack
+from tweetelm.training.objectives import Classification
+
+MANY = rows(75)
+
+
+def round_in_five_bits(number: int) -> bool:
+    return number % 2 ** max(0, min(number.bit_length() - 6, 6)) == 0
+
+
+@pytest.mark.parametrize(("tweets", "length"), list(product([1, 5, 33, 64, 75], [1, 3, 31, 40])))
+def test_rows_are_round_in_tokens_and_tweets_at_little_cost(tweets: int, length: int) -> None:
+    batch = pack([[7] * length] * tweets, sizes=many_sizes)
+    tokens = tweets * length
+    assert round_in_five_bits(batch.input_ids.shape[1])
+    assert round_in_five_bits(len(batch.cu_seq_lens) - 1)
+    assert batch.cu_seq_lens[tweets] == tokens
+    assert batch.input_ids.shape[1] - tokens <= max(tokens, tweets) / 16 + 1
+    assert batch.fillers == len(batch.cu_seq_lens) - 1 - tweets
+
+
+def test_few_sizes_are_left_where_there_were_many() -> None:
+    rows = ([[1] * 30] * 60 + [[1] * last] for last in range(1, 200))
+    sizes = {pack(row, sizes=many_sizes).input_ids.shape[1] for row in rows}
+    assert len(sizes) <= 8
+
+
+def test_sixteen_sizes_are_left_for_kernels_that_are_compiled_for_each_weight() -> None:
+    counts = range(1, 2049)
+    found = [pack([[1] * count], sizes=few_sizes).input_ids.shape[1] for count in counts]
+    assert len(set(found)) == 16
+    for count, size in zip(counts, found, strict=True):
+        assert count <= size <= max(count + 32, (1.25 if count > 512 else 1.5) * count + 2)
+
+
+def test_a_filled_row_gives_each_tweet_the_same_logits() -> None:
+    model, tweets = classifier(), MANY.sequences(range(75))
+    for sizes in (many_sizes, few_sizes):
+        batches = pack(tweets), pack(tweets, sizes=sizes)
+        plain, filled = (model(**batch.inputs()).logits for batch in batches)
+        assert len(filled) > 75
+        torch.testing.assert_close(filled[:75], plain, rtol=0.0, atol=1e-5)
+
+
+def test_fillers_have_no_part_in_the_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = configuration()
+    state, gradients = fresh(config), []
+    objective = Classification(rows=MANY, config=config, device=torch.device("cpu"))
+    for sizes in (many_sizes, None):
+        monkeypatch.setattr(
+            "tweetelm.training.objectives.pack_onto",
+            lambda device, rows, sizes=sizes: pack(rows, sizes=sizes),
+        )
+        state.model.zero_grad()
+        objective.loss(state.model, range(75)).backward()
+        gradients.append(
+            torch.cat([p.grad.flatten() for p in state.model.parameters() if p.grad is not None])
+        )
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-3, atol=1e-4)

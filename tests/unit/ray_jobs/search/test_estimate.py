@@ -1,0 +1,140 @@
+"""What a search would take, counted before anything starts."""
+
+import dataclasses
+import re
+
+import pytest
+from ray import tune
+
+from ray_jobs.cluster.connect import Resources
+from ray_jobs.search.estimate import Price, describe_search
+from ray_jobs.search.search import Search, share
+from ray_jobs.search.spaces import as_grid, check, find_space, grid_size, most_epochs, samples
+from ray_jobs.training.resources import must_wait, scaling, slots
+from tweetelm.config.train_config import DataConfig, ModelConfig, RunConfig, TrainConfig
+
+LAPTOP = Resources(cpus=2, gpus=0, local=True)
+EIGHT_GPUS = Resources(cpus=64, gpus=8, local=True)
+
+
+def base(**run: object) -> TrainConfig:
+    return TrainConfig(
+        task="hate",
+        data=DataConfig(root="sample"),
+        model=ModelConfig(name="scratch-1m"),
+        run=RunConfig(**run),  # type: ignore[arg-type]
+    )
+
+
+def plan(**changes: object) -> Search:
+    made = Search(base=base(), space=find_space("tiny"), count=8, concurrent=2)
+    return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("workers", "cpus", "here", "fit"),
+    [
+        (1, None, LAPTOP, 2),
+        (2, None, LAPTOP, 1),
+        (1, 2, LAPTOP, 1),
+        (1, None, EIGHT_GPUS, 8),
+        (3, None, EIGHT_GPUS, 2),
+        (8, None, EIGHT_GPUS, 1),
+    ],
+)
+def test_as_many_trials_run_at_once_as_their_workers_fit(
+    workers: int, cpus: int | None, here: Resources, fit: int
+) -> None:
+    assert slots(base(workers=workers, cpus=cpus), here) == fit
+
+
+def test_what_cannot_fit_is_refused_with_the_arithmetic() -> None:
+    with pytest.raises(ValueError, match=r"3 workers x 1 CPU = 3 CPUs, but this machine has 2"):
+        slots(base(workers=3), LAPTOP)
+
+
+def test_cpus_of_each_worker_count_in_what_cannot_fit() -> None:
+    with pytest.raises(ValueError, match=r"2 workers x 2 CPU = 4 CPUs, but this machine has 2"):
+        scaling(base(workers=2, cpus=2), LAPTOP)
+
+
+def test_a_run_on_a_cluster_says_what_it_waits_for() -> None:
+    cluster = Resources(cpus=8, gpus=2, local=False)
+    assert must_wait(base(workers=4), cluster).startswith("waiting for 4 GPUs; the cluster has 2 now")
+    assert must_wait(base(workers=2), cluster) == ""
+
+
+def test_an_elastic_run_needs_its_fewest_workers_only() -> None:
+    few = base(workers=4, min_workers=2)
+    assert scaling(few, LAPTOP).num_workers == (2, 4)
+    with pytest.raises(ValueError, match=r"at least 3 workers x 1 CPU = 3 CPUs, but this machine has 2"):
+        scaling(base(workers=4, min_workers=3), LAPTOP)
+    assert scaling(base(workers=2, min_workers=2), LAPTOP).num_workers == 2
+    assert slots(few, EIGHT_GPUS) == 2, "trials at once have all of their workers"
+
+
+def test_an_elastic_run_waits_for_its_fewest_workers_only() -> None:
+    cluster = Resources(cpus=8, gpus=2, local=False)
+    assert must_wait(base(workers=4, min_workers=2), cluster) == ""
+    waiting = must_wait(base(workers=8, min_workers=3), cluster)
+    assert waiting.startswith("waiting for 3 GPUs; the cluster has 2 now")
+    assert waiting.endswith("--run.min-workers 2")
+
+
+def test_one_trial_gets_ready_where_the_others_leave_no_place() -> None:
+    assert share(plan(), 2, LAPTOP).ahead == 1
+    assert share(plan(), 1, LAPTOP).ahead == 1  # one trial at a time gets both CPUs
+    assert share(plan(count=2), 2, LAPTOP).ahead == 0
+    assert share(plan(), 2, EIGHT_GPUS).ahead == 0, "it would not wait, but train"
+
+
+def test_trials_at_once_share_the_cpus_among_their_workers() -> None:
+    four = Resources(cpus=4, gpus=0, local=True)
+    assert share(plan(), 2, four).base.run.cpus == 2
+    assert share(plan(base=base(workers=2)), 2, four).base.run.cpus == 1
+    assert share(plan(base=base(cpus=1)), 2, four).base.run.cpus == 1
+    assert share(plan(), 2, EIGHT_GPUS).base.run.cpus is None
+
+
+def test_a_plan_counts_time_and_money() -> None:
+    text = describe_search(plan(), LAPTOP, Price(per_hour=36.0, tflops=0.01))
+    assert "8, proposed by random, 2 at a time" in text
+    about, most = re.search(r"cost +about ([\d.]+) with pruning, at most ([\d.]+)", text).groups()  # type: ignore[union-attr]
+    assert 0 < float(about) < float(most)
+    dearer = describe_search(plan(), LAPTOP, Price(per_hour=72.0, tflops=0.01))
+    assert float(re.search(r"at most ([\d.]+)$", dearer)[1]) == pytest.approx(2 * float(most), rel=0.01)  # type: ignore[index]
+
+
+def test_a_plan_for_gpus_that_are_not_here_says_what_it_assumes() -> None:
+    text = describe_search(plan(concurrent=8), EIGHT_GPUS, Price(per_hour=2.0))
+    assert "assumed; say --tflops" in text
+
+
+def test_a_grid_tries_every_combination_and_needs_listed_values() -> None:
+    listed = {"model.dropout": tune.choice([0.0, 0.1]), "loop.epochs": tune.choice([1, 2, 3])}
+    assert grid_size(listed) == 6
+    assert as_grid(listed)["loop.epochs"] == {"grid_search": [1, 2, 3]}
+    assert plan(space=listed, propose="grid").trials == 6
+    with pytest.raises(ValueError, match=r"optim\.lr has a range.*--propose random"):
+        as_grid({"optim.lr": tune.loguniform(1e-4, 1e-3)})
+
+
+def test_the_longest_trial_sets_the_epochs_that_pruning_goes_by() -> None:
+    assert most_epochs({"loop.epochs": tune.choice([1, 5])}, base()) == 5
+    assert most_epochs({}, base()) == base().loop.epochs
+
+
+def test_both_ends_of_a_range_are_checked() -> None:
+    with pytest.raises(ValueError, match=r"dropout is 1\.5"):
+        check({"model.dropout": tune.uniform(0.0, 1.5)}, base())
+
+
+def test_an_unknown_space_suggests_a_known_one() -> None:
+    with pytest.raises(ValueError, match="did you mean tiny"):
+        find_space("tinny")
+
+
+def test_planning_samples_do_not_depend_on_what_was_drawn_before() -> None:
+    first = samples(find_space("tiny"), 3, 0)
+    tune.loguniform(1, 2).sample()
+    assert samples(find_space("tiny"), 3, 0) == first

@@ -1,0 +1,165 @@
+"""`python -m ray_jobs.evaluate` on small models and the embedded sample."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from ray_jobs.evaluate import Arguments, evaluate, gather
+from ray_jobs.training.run_lock import locked_folder
+from tests.support.checkpoints import checkpoint
+from tests.support.fakes import card
+from tweetelm.data import SAMPLE, hold_out, load, provenance
+from tweetelm.evaluation.evaluate import calibrated
+from tweetelm.evaluation.evaluate import evaluate as score
+from tweetelm.evaluation.report.predictions import write_records
+from tweetelm.predictor import Predictor
+from tweetelm.registry import publish, resolve
+from tweetelm.tasks import DEEPFAKE, HATE, Task
+
+
+def published(place: Path, registry: str, task: Task = HATE, seed: int = 0, md5: str = "") -> str:
+    """As after training: evaluated, calibrated, published with its predictions."""
+    folder = checkpoint(place / f"{task.name}-{seed}", task, seed=seed)
+    rows, source = load(task, SAMPLE), provenance(task, SAMPLE)
+    found = calibrated(score(Predictor.load(folder, precision="float32"), rows), rows)
+    data = {"root": SAMPLE, "md5": md5 or source.md5, "synthetic": True, "rows": source.rows}
+    made = card(
+        task=task.name, labels=task.labels, metric=task.metric, metrics=found.metrics, data=data,
+        temperature=found.temperature,
+    )  # fmt: skip
+    report = place / f"report-{task.name}-{seed}"
+    report.mkdir()
+    write_records(found, report, source.md5, made.notices)
+    return publish(folder, made, registry=registry, evaluation=report).version
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("evaluate")
+
+
+@pytest.fixture(scope="module")
+def registry(place: Path) -> str:
+    return str(place / "models")
+
+
+@pytest.fixture(scope="module")
+def versions(place: Path, registry: str) -> list[str]:
+    return [published(place, registry, seed=seed) for seed in (0, 1)]
+
+
+@pytest.fixture(scope="module")
+def evaluated(versions: list[str], registry: str, place: Path) -> Path:
+    """The report of the first version, against the second."""
+    arguments = Arguments(
+        task="hate", version=versions[0], against=versions[1], registry=registry, data=SAMPLE,
+        out=place / "evaluated", probes=False,
+    )  # fmt: skip
+    assert evaluate(arguments) == 0
+    return place / "evaluated"
+
+
+def test_evaluating_a_version_gives_the_numbers_that_were_published(
+    evaluated: Path, versions: list[str], registry: str
+) -> None:
+    stored = resolve("hate", registry=registry, version=versions[0]) / "evaluation"
+    ours, theirs = (json.loads((folder / "metrics.json").read_text()) for folder in (evaluated, stored))
+    assert theirs["temperature"] != 1.0
+    for split in ("validation", "test"):
+        assert ours["splits"][split]["confusion"] == theirs["splits"][split]["confusion"]
+        areas = [content["splits"][split]["auroc"] for content in (ours, theirs)]
+        assert areas[0] == pytest.approx(areas[1], abs=1e-3)  # a tie more or less, in float32
+    lines = [(folder / "predictions-test.csv").read_text().splitlines()[5] for folder in (evaluated, stored)]
+    told = [list(map(float, line.split(",")[1:3])) for line in lines]
+    assert told[0] == pytest.approx(told[1], abs=1e-5)
+
+
+def test_another_version_is_compared_tweet_by_tweet(evaluated: Path, versions: list[str]) -> None:
+    content = json.loads((evaluated / "report.json").read_text())
+    section = next(s for s in content["sections"] if s["title"] == f"Against {versions[1]}")
+    counts = dict(section["tables"][1]["rows"])
+    assert sum(counts.values()) == len(load(HATE, SAMPLE)["test"])
+    difference = section["tables"][0]["rows"][1][3]["value"]
+    only = counts["only this model"] - counts[f"only {versions[1]}"]
+    assert difference == pytest.approx(only / sum(counts.values()))
+
+
+@pytest.mark.slow
+def test_a_version_of_other_data_or_another_task_is_not_compared(
+    versions: list[str], registry: str, place: Path
+) -> None:
+    other = published(place, registry, seed=2, md5="f" * 32 + ".dir")
+    bot = published(place, registry, DEEPFAKE)
+    folder = resolve("hate", registry=registry, version=versions[0])
+    for version, error, message in (
+        (other, ValueError, f"md5 {'f' * 32}.dir, sample has md5"),
+        (bot, FileNotFoundError, f"hate has no version '{bot}'"),
+    ):
+        arguments = Arguments(task="hate", against=version, registry=registry, data=SAMPLE)
+        with pytest.raises(error, match=message):
+            gather(Predictor.load(folder, precision="float32"), folder, arguments)
+
+
+@pytest.mark.slow
+def test_tweets_are_printed_when_asked_for_and_written_nowhere(
+    versions: list[str], registry: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("captum", reason="captum is an extra: pip install captum")
+    arguments = Arguments(
+        task="hate", version=versions[0], registry=registry, data=SAMPLE, out=tmp_path, show_text=True
+    )
+    evaluate(arguments)
+    printed = capsys.readouterr().out
+    tweets = [text for text in load(HATE, SAMPLE)["test"]["text"] if f"    {text}\n" in printed]
+    assert len(tweets) >= 10
+    for path in tmp_path.iterdir():
+        content = path.read_text()
+        assert not [text for text in tweets if text in content], path.name
+    titles = [s["title"] for s in json.loads((tmp_path / "report.json").read_text())["sections"]]
+    assert "Tokens behind the worst errors" in titles
+
+
+@pytest.mark.slow
+def test_a_version_with_rows_held_out_is_evaluated_on_them_again(
+    place: Path, registry: str, tmp_path: Path
+) -> None:
+    folder = checkpoint(tmp_path / "checkpoint", DEEPFAKE, seed=3)
+    config = {"task": "deepfake", "data": {"root": SAMPLE, "hold_out": "generator:rnn"}}
+    made = card(task="deepfake", labels=DEEPFAKE.labels, metric="accuracy", config=config)
+    version = publish(folder, made, registry=registry).version
+    arguments = Arguments(
+        task="deepfake", version=version, registry=registry, data=SAMPLE, out=tmp_path / "out", probes=False
+    )
+    evaluate(arguments)
+    lines = (tmp_path / "out" / "predictions-held-out.csv").read_text().splitlines()
+    assert len(lines) - 1 == len(hold_out(load(DEEPFAKE, SAMPLE), "generator:rnn")["held-out"])
+    assert "## Held out" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_a_report_has_one_writer_and_its_folder_is_checked_first(
+    versions: list[str], registry: str, place: Path
+) -> None:
+    arguments = Arguments(task="hate", registry=registry, data=SAMPLE, out=place / "busy", probes=False)
+    with locked_folder(str(place / "busy"), "the report"):
+        busy = r"the report in .*/busy is in use by .*; or write elsewhere with --out"
+        with pytest.raises(ValueError, match=busy):
+            evaluate(arguments)
+        assert not (place / "busy" / "report.html").exists()
+    (place / "file").write_text("x")
+    with pytest.raises(OSError, match=r"cannot write .*file/report .*choose another folder with --out"):
+        evaluate(dataclasses.replace(arguments, out=place / "file" / "report"))
+    assert evaluate(arguments) == 0
+    assert not [path for path in (place / "busy").iterdir() if path.name.startswith(".")]
+
+
+def test_a_checkpoint_may_be_named_from_home(
+    place: Path, versions: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(place))
+    arguments = Arguments(
+        task="hate", checkpoint="~/hate-0", data=SAMPLE, out=Path("~/from home"), probes=False
+    )
+    assert evaluate(arguments) == 0
+    assert (place / "from home" / "report.html").is_file()

@@ -1,0 +1,138 @@
+"""What a finished run says: where its model is, and commands that can be pasted."""
+
+import dataclasses
+import json
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ray_jobs.run_dir import FINISHED_FILE, Finished, already_finished, claim, run_folder
+from ray_jobs.train import train
+from ray_jobs.training.summary import summary
+from tests.support.fakes import card
+from tweetelm.config.train_config import DataConfig, RunConfig, TrainConfig
+from tweetelm.files import object_storage
+from tweetelm.registry import Published, promote, publish
+
+SCORES = {"test": {"macro_f1": 0.5, "accuracy": 0.5, "auroc": None}}
+
+
+def configuration(folder: Path, registry: str, **run: object) -> TrainConfig:
+    return TrainConfig(
+        task="hate",
+        name="mine",
+        data=DataConfig(root="sample"),
+        run=RunConfig(storage=str(folder / "runs"), registry=registry, **run),  # type: ignore[arg-type]
+    )
+
+
+def finish(config: TrainConfig, published: Published | None) -> Finished:
+    done = Finished(run="mine", scores=SCORES, notices=["synthetic"])
+    if published:
+        done = Finished(**{**dataclasses.asdict(done), **dataclasses.asdict(published)})
+    claim(config)
+    object_storage.write(
+        f"{run_folder(config)}/{FINISHED_FILE}", json.dumps(dataclasses.asdict(done)).encode()
+    )
+    return done
+
+
+def commands(told: str) -> list[list[str]]:
+    """The "next:" lines as a shell reads them."""
+    return [shlex.split(line) for line in told.split("next:\n")[1].splitlines()]
+
+
+def test_next_lines_can_be_pasted(tmp_path: Path, source: Path) -> None:
+    registry = str(tmp_path / "my models")
+    config = configuration(tmp_path, registry)
+    done = finish(config, publish(source, card(), registry=registry))
+    told = summary(config, done)
+    assert f"published    {registry}/hate/versions/{done.version} (now served)" in told
+    evaluate, show, serve = commands(told)
+    version = str(done.version)
+    expected = ["python", "-m", "ray_jobs.evaluate", "--task", "hate", "--version", version]
+    assert evaluate == [*expected, "--data", "sample", "--registry", registry]
+    assert show == ["python", "-m", "tweetelm.registry", "show", "hate", version, "--registry", registry]
+    assert serve == ["python", "-m", "serve", "--registry", registry]
+
+
+def test_the_default_registry_needs_no_flag(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = configuration(tmp_path, "models")
+    told = summary(config, finish(config, publish(source, card(), registry="models")))
+    assert "published    models/hate/versions/" in told
+    assert ["--registry" in line for line in commands(told)] == [False, False, True]
+
+
+def test_a_run_typed_again_says_where_it_was_published(
+    tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there, elsewhere = str(tmp_path / "models"), str(tmp_path / "other models")
+    done = finish(configuration(tmp_path, there), publish(source, card(), registry=there))
+    assert train(configuration(tmp_path, elsewhere)) == 0
+    told = capsys.readouterr().out
+    assert f"published    {there}/hate/versions/{done.version} (now served)" in told
+    assert f"not in {elsewhere}: this run was published before" in told
+    assert f"delete {run_folder(configuration(tmp_path, there))}/finished.json" in told
+    assert not Path(elsewhere).exists()
+    assert all(line[-1] != elsewhere for line in commands(told))
+
+
+def test_a_run_typed_again_says_what_is_served_now(tmp_path: Path, source: Path, another: Path) -> None:
+    registry = str(tmp_path / "models")
+    config = configuration(tmp_path, registry)
+    done = finish(config, publish(source, card(0.5), registry=registry))
+    better = publish(another, card(0.9), registry=registry).version
+    assert f"(stored; {better} is served now)" in summary(config, done)
+    promote("hate", str(done.version), registry=registry)
+    assert "(now served)" in summary(config, done)
+    shutil.rmtree(registry)
+    assert "(which is not there any more)" in summary(config, done)
+
+
+def test_a_run_that_was_not_published_says_how_to(tmp_path: Path) -> None:
+    config = configuration(tmp_path, str(tmp_path / "models"))
+    done = finish(config, None)
+    assert "to publish it, delete " in summary(config, done)
+    kept = dataclasses.replace(config, run=dataclasses.replace(config.run, publish=False))
+    assert "to publish" not in summary(kept, done)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff",
+        b'{"run": "mine", "scores": [], "notices": []}',
+        b'{"run": "mine", "scores": {"test": {}}, "notices": []}',
+        b'{"run": "mine", "scores": {"test": 1}, "notices": []}',
+        b'{"run": "mine", "scores": {"test": {"macro_f1": "x"}}, "notices": []}',
+        b'{"run": "mine", "scores": {}, "notices": [], "version": 7}',
+    ],
+)
+def test_a_damaged_finished_file_is_named(tmp_path: Path, damaged: bytes) -> None:
+    config = configuration(tmp_path, "models")
+    finish(config, None)
+    object_storage.write(f"{run_folder(config)}/{FINISHED_FILE}", damaged)
+    with pytest.raises(
+        ValueError, match=r"mine/finished\.json is damaged \(.*delete it and type the command"
+    ):
+        already_finished(config)
+
+
+@pytest.mark.parametrize("damaged", [b"", b"{", b"[]", b"\xff", b"{}", b'{"identity": 3}', b"null"])
+def test_a_damaged_run_file_is_named(tmp_path: Path, damaged: bytes) -> None:
+    config = configuration(tmp_path, "models")
+    claim(config)
+    object_storage.write(f"{run_folder(config)}/run.json", damaged)
+    with pytest.raises(
+        ValueError, match=r"mine/run\.json is damaged \(.*delete it and type the command"
+    ) as told:
+        train(config)
+    assert "\n" not in str(told.value)

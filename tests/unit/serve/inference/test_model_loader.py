@@ -1,0 +1,114 @@
+"""From a registry to models that have shown that they work."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from serve.inference import model_loader
+from tests.support.checkpoints import checkpoint
+from tests.support.fakes import card
+from tweetelm import precision, registry
+from tweetelm.encoding import Encoded
+from tweetelm.openelm.packing import few_sizes
+from tweetelm.predictor import Predictor
+from tweetelm.tasks import DEEPFAKE
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return str(tmp_path / "models")
+
+
+def publish(url: str, folder: Path, validation: float = 0.5) -> str:
+    return registry.publish(folder, card(validation), registry=url).version
+
+
+def load(url: str, **versions: str) -> dict[str, model_loader.Loaded]:
+    return model_loader.load(["hate"], url=url, versions=versions, device="cpu", precision="auto", loaded={})
+
+
+@pytest.fixture
+def bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small models count as large, and every processor as one that multiplies bfloat16."""
+    monkeypatch.setattr(precision, "LARGE", 0)
+    monkeypatch.setattr(precision, "has_bf16", lambda device: True)
+
+
+def test_a_large_model_is_served_in_bf16_where_it_agrees_with_float32(
+    url: str, tmp_path: Path, bf16: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish(url, checkpoint(tmp_path / "checkpoint", head=1.0))
+    assert load(url)["hate"].predictor.precision == "bf16"
+    assert not caplog.records
+
+
+def test_a_model_that_bf16_changes_is_served_in_float32_and_the_log_says_so(
+    url: str, tmp_path: Path, bf16: None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_loader, "FARTHEST_BF16", 1e-6)  # rounding is enough
+    publish(url, checkpoint(tmp_path / "checkpoint", head=15.0))
+    assert load(url)["hate"].predictor.precision == "float32"
+    assert "float32, which is served" in caplog.text
+
+
+def test_a_lone_text_of_any_length_finds_its_kernels_made(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: set[int] = set()
+    monkeypatch.setattr(Predictor, "logits", spied(Predictor.logits, rows))
+    publish(url, checkpoint(tmp_path / "checkpoint", max_tokens=150))
+    load(url)
+    assert rows >= {32, 64, 96, 128, 192}
+
+
+def spied(logits: Callable[..., Tensor], rows: set[int]) -> Callable[..., Tensor]:
+    """`Predictor.logits` that keeps the sizes of its rows."""
+
+    def kept(predictor: Predictor, encoded: Sequence[Encoded]) -> Tensor:
+        rows.add(few_sizes(sum(len(one.ids) for one in encoded)))
+        return logits(predictor, encoded)
+
+    return kept
+
+
+def test_what_is_loaded_already_is_kept_and_a_new_version_is_not(url: str, tmp_path: Path) -> None:
+    first = publish(url, checkpoint(tmp_path / "first", seed=1), 0.1)
+    loaded = load(url)
+    again = model_loader.load(["hate"], url=url, versions={}, device="cpu", precision="auto", loaded=loaded)
+    assert again["hate"] is loaded["hate"]
+    second = publish(url, checkpoint(tmp_path / "second", seed=2), 0.2)
+    assert model_loader.published(["hate"], url=url) == {"hate": second}
+    assert model_loader.last_good(["hate"], url=url) == [{}, {"hate": first}]
+    swapped = model_loader.load(["hate"], url=url, versions={}, device="cpu", precision="auto", loaded=loaded)
+    assert swapped["hate"].predictor.version == second
+
+
+def test_a_version_of_another_task_is_refused(url: str, tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "checkpoint", DEEPFAKE)
+    version = publish(url, checkpoint(tmp_path / "hate"))
+    place = Path(url) / "hate" / "versions" / version
+    with pytest.raises(ValueError, match=r"deepfake.*expected hate"):
+        model_loader._load("hate", folder, "cpu", "auto")
+    assert json.loads((place / "card.json").read_text())["task"] == "hate"
+
+
+def test_weights_that_are_no_numbers_fail_the_self_test(url: str, tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "checkpoint")
+    weights = load_file(folder / "model.safetensors")
+    weights["score.weight"] = weights["score.weight"] * float("nan")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    publish(url, folder)
+    with pytest.raises(ValueError, match=r"not finite .*score.weight"):
+        load(url)
+
+
+def test_a_missing_version_and_a_task_that_is_not_served_are_named(url: str, tmp_path: Path) -> None:
+    publish(url, checkpoint(tmp_path / "checkpoint"))
+    with pytest.raises(FileNotFoundError, match="20200101-000000"):
+        load(url, hate="20200101-000000")
+    with pytest.raises(ValueError, match="deepfake; served are hate"):
+        load(url, deepfake="20200101-000000")

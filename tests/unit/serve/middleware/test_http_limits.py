@@ -1,0 +1,126 @@
+"""What comes before a body has limits: sizes, and times in which nothing else is held."""
+
+import contextlib
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from serve.api import create_api
+from serve.local_server import HAPROXY
+from serve.middleware import http_limits
+from tests.support.fake_predictor import two_models
+from tests.support.http_server import serving
+
+
+@pytest.fixture
+def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setitem(http_limits.uvicorn.config.HTTP_PROTOCOLS, "auto", "")  # restored afterwards
+    http_limits.install()
+    monkeypatch.setattr(http_limits, "HEAD_S", 0.3)
+    with serving(create_api(two_models())) as url:
+        yield url
+
+
+def connect(url: str) -> socket.socket:
+    address = urlsplit(url)
+    return socket.create_connection((address.hostname, address.port or 80), timeout=20)
+
+
+def rest(connection: socket.socket) -> bytes:
+    try:
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+    except ConnectionResetError:
+        return b""
+
+
+@pytest.mark.parametrize("start", [b"X-Long: ", b"GET /", b"X: 1\r\n" * 2000])
+def test_headers_without_end_are_refused(url: str, start: bytes) -> None:
+    sent = 0
+    with connect(url) as connection:
+        connection.sendall(start if start.startswith(b"GET") else b"GET /health HTTP/1.1\r\n" + start)
+        with contextlib.suppress(OSError):
+            while sent < 120_000_000:
+                sent += connection.send(b"a" * 65_536)
+        assert sent < 20_000_000, "the server goes on taking them"
+
+
+@pytest.mark.parametrize("start", [b"", b"GET /health HT", b"GET /health HTTP/1.1\r\nHost: x\r\nX-Slow: "])
+def test_slow_headers_end_their_connection(url: str, start: bytes) -> None:
+    began = time.monotonic()
+    with connect(url) as connection:
+        connection.sendall(start)
+        assert rest(connection).startswith(b"HTTP/1.1 408")
+    assert time.monotonic() - began < 15
+
+
+def test_a_trickle_of_headers_ends_too(url: str) -> None:
+    with connect(url) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nX-Slow: ")
+        with pytest.raises(OSError, match=r"."):  # noqa: PT012 — a trickle is a loop
+            for _ in range(2000):
+                connection.sendall(b"a")
+                time.sleep(0.01)
+
+
+def test_ordinary_requests_keep_their_connection(url: str) -> None:
+    with connect(url) as connection:
+        for _ in range(2):
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+            time.sleep(0.4)  # longer than headers may take: an idle connection has none
+
+
+RAYS = """global
+    stats socket /x/admin.sock mode 666 level admin expose-fd listeners
+    stats timeout 30s
+defaults
+    mode http
+    timeout client 60s
+frontend prometheus
+    bind :9101
+    mode http
+frontend http_frontend
+    bind *:8000
+listen stats
+  bind *:8404
+  stats enable
+"""
+
+
+def test_haproxy_is_closed_to_the_network_and_to_other_users(tmp_path: Path) -> None:
+    config, binary = tmp_path / "haproxy.cfg", tmp_path / "real"
+    config.write_text(RAYS)
+    binary.write_text('#!/bin/sh\necho "$@"\n')
+    binary.chmod(0o755)
+    command = [str(HAPROXY), "-db", "-f", str(config), "-sf", "7"]
+    for _ in range(2):  # Ray may start it again with the same file
+        done = subprocess.run(
+            command,
+            env={"TWEETELM_HAPROXY": str(binary), "PATH": "/bin:/usr/bin"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.stdout == f"-db -f {config} -sf 7\n", done.stderr
+    written = config.read_text()
+    assert "mode 600" in written
+    assert "mode 666" not in written
+    assert "bind 127.0.0.1:9101" in written
+    assert "bind 127.0.0.1:8404" in written
+    assert "bind *:8000" in written
+    assert written.count("timeout http-request 10s") == 1
+
+
+def test_a_configuration_that_is_not_as_expected_starts_nothing(tmp_path: Path) -> None:
+    config = tmp_path / "haproxy.cfg"
+    config.write_text(RAYS.replace("frontend prometheus", "frontend metrics"))
+    done = subprocess.run(
+        [str(HAPROXY), "-f", str(config)], env={"TWEETELM_HAPROXY": "/bin/true", "PATH": "/bin:/usr/bin"},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "serve/deploy/haproxy" in done.stderr

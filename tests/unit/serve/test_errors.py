@@ -1,0 +1,231 @@
+import logging
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from serve.api import create_api
+from serve.errors import STATUS
+from serve.inference.engine import Engine, Limits
+from serve.middleware.gateway import Policy
+from tests.support.fake_predictor import POISON, FakePredictor, classify, two_models
+
+SECRET = "xyzzy"  # stands in what is sent, and must not come back
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return two_models()
+
+
+@pytest.fixture
+def client(engine: Engine) -> Iterator[TestClient]:
+    with TestClient(
+        create_api(engine, policy=Policy(limits=Limits(inputs=4, body_bytes=1000, deadline_s=60)))
+    ) as client:
+        yield client
+
+
+def refused(response: Any, code: str, param: str | None = None) -> dict[str, Any]:
+    """The error of an answer that must be this one, in the one shape, and silent about what was sent."""
+    assert response.status_code == STATUS[code]
+    assert response.json().keys() == {"error"}
+    error: dict[str, Any] = response.json()["error"]
+    kind = "invalid_request_error" if STATUS[code] < 500 else "server_error"
+    assert error == {"message": error["message"], "type": kind, "param": param, "code": code}
+    assert error["message"]
+    assert SECRET not in response.text
+    assert response.headers["x-request-id"]
+    return error
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b'{"input": xyzzy}',
+        b'{"input": "xyzzy\xff"}',
+        b'{"input": "xyzzy\xed\xa0\x80"}',
+        b"[" * 400 + b"]" * 400,
+        b'{"input": ' + b"1" * 900 + b"}",
+    ],
+    ids=["empty", "open", "bare word", "not UTF-8", "UTF-8 of a surrogate", "nested", "huge number"],
+)
+def test_a_body_that_cannot_be_read_is_a_400(client: TestClient, body: bytes) -> None:
+    response = client.post("/v1/classify", content=body, headers={"Content-Type": "application/json"})
+    assert response.status_code == 400
+    refused(response, response.json()["error"]["code"], response.json()["error"]["param"])
+
+
+def test_broken_json_and_bytes_that_are_no_utf8_are_invalid_json(client: TestClient) -> None:
+    for body in (b'{"input": xyzzy}', b'{"input": "xyzzy\xff"}'):
+        refused(
+            client.post("/v1/classify", content=body, headers={"Content-Type": "application/json"}),
+            "invalid_json",
+        )
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"input": 5}, "input"),
+        ({"input": None}, "input"),
+        ({"input": {SECRET: SECRET}}, "input"),
+        ({"input": ["a", 5]}, "input[1]"),
+        ({"input": ["a", [SECRET]]}, "input[1]"),
+        ({"input": "a", "model": [SECRET]}, "model"),
+        ({"input": "a", "use_activation": False}, "use_activation"),
+        ({"input": "a", "softmax": False}, "softmax"),
+        ({"input": "a", "truncate_prompt_tokens": 3}, "truncate_prompt_tokens"),
+        ({"input": "a", "truncation_side": "left"}, "truncation_side"),
+        ({"input": "a", "add_special_tokens": False}, "add_special_tokens"),
+        ({"input": "a", SECRET: 1}, None),
+        ({SECRET: "a"}, "input"),
+        ([SECRET], None),
+        (SECRET, None),
+    ],
+)
+def test_a_wrong_type_is_named_by_its_place_alone(client: TestClient, body: Any, param: str | None) -> None:
+    refused(client.post("/v1/classify", json=body), "invalid_type", param)
+
+
+def test_a_body_that_is_not_sent_as_json_is_told_how_to_be(client: TestClient) -> None:
+    response = client.post(
+        "/v1/classify", content=b'{"input": "xyzzy"}', headers={"Content-Type": "text/plain"}
+    )
+    assert "Content-Type: application/json" in refused(response, "invalid_type")["message"]
+
+
+@pytest.mark.parametrize(
+    ("given", "param"), [(r'"xyzzy \ud800"', "input"), (r'["\udfff xyzzy"]', "input[0]")]
+)
+def test_half_a_surrogate_pair_is_a_400_and_not_a_crash(client: TestClient, given: str, param: str) -> None:
+    body = f'{{"input": {given}}}'
+    response = client.post("/v1/classify", content=body, headers={"Content-Type": "application/json"})
+    assert "surrogate" in refused(response, "invalid_type", param)["message"]
+
+
+@pytest.mark.parametrize(
+    ("given", "param"),
+    [("", "input"), (" \n", "input"), ([], "input"), (["", " "], "input[0]"), ([""], "input[0]")],
+)
+def test_nothing_to_classify_is_empty_input(client: TestClient, given: Any, param: str) -> None:
+    refused(client.post("/v1/classify", json={"input": given}), "empty_input", param)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/", {"inputs": "a", "parameters": {"function_to_apply": "sigmoid"}}),
+        ("/models/hate", {"inputs": "a", "parameters": {"return_all_scores": False}}),
+        ("/models/hate", {"inputs": "a", "parameters": {"candidate_labels": ["x"]}}),
+        ("/predict", {"inputs": "a", "raw_scores": True}),
+        ("/predict", {"inputs": "a", "truncation_direction": "Left"}),
+        ("/v1/moderations", {"input": "a", "threshold": 0.9}),
+        ("/v1/words", {"input": "a", "top_k": 3}),
+    ],
+)
+def test_a_field_that_would_change_the_answer_is_refused(client: TestClient, path: str, body: Any) -> None:
+    assert client.post(path, json=body).status_code in (400, 422)
+
+
+def test_one_bad_text_of_several_fails_alone(client: TestClient) -> None:
+    answer = classify(client, input=["a!", " ", f"{SECRET} {POISON}", "b"])
+    first, empty, failed, last = answer["data"]
+    assert (first["label"], last["label"]) == ("hate", "not-hate")
+    assert empty == {
+        "index": 1,
+        "label": None,
+        "probs": [],
+        "num_classes": 0,
+        "error": {"code": "empty_input", "message": "input[1] is empty; send some text"},
+    }
+    assert failed["error"] == {"code": "internal", "message": "the model failed on this text"}
+    assert answer["usage"]["prompt_tokens"] == 3
+    for path in ("/predict", "/models/hate", "/v1/moderations"):  # no place for it there: all or nothing
+        response = client.post(path, json={"input": ["a", ""], "inputs": ["a", ""]})
+        assert (response.status_code, "[1]" in response.text) == (400, True)
+
+
+def test_more_texts_than_the_limit_are_refused_with_both_numbers(client: TestClient) -> None:
+    assert len(classify(client, input=["a"] * 4)["data"]) == 4
+    message = refused(client.post("/v1/classify", json={"input": [SECRET] * 5}), "too_many_inputs", "input")[
+        "message"
+    ]
+    assert "5" in message
+    assert "4" in message
+
+
+def test_the_limit_is_32_texts_and_two_million_bytes_by_default(engine: Engine) -> None:
+    with TestClient(create_api(engine)) as client:
+        assert len(classify(client, input=["a"] * 32)["data"]) == 32
+        refused(client.post("/v1/classify", json={"input": ["a"] * 33}), "too_many_inputs", "input")
+        fits = b'{"input": "' + b"a" * (2_000_000 - 13) + b'"}'
+        assert len(fits) == 2_000_000
+        headers = {"Content-Type": "application/json"}
+        assert client.post("/v1/classify", content=fits, headers=headers).json()["data"][0]["truncated"]
+        refused(client.post("/v1/classify", content=fits + b" ", headers=headers), "body_too_large")
+
+
+def test_a_large_body_is_refused_whether_it_says_its_length_or_comes_in_chunks(client: TestClient) -> None:
+    body = b'{"input": "' + b"xyzzy" * 300 + b'"}'
+    headers = {"Content-Type": "application/json"}
+    refused(client.post("/v1/classify", content=body, headers=headers), "body_too_large")
+    chunks = (body[i : i + 100] for i in range(0, len(body), 100))
+    refused(client.post("/v1/classify", content=chunks, headers=headers), "body_too_large")
+
+
+def test_an_unknown_model_is_a_404_that_lists_those_there_are(client: TestClient) -> None:
+    error = refused(
+        client.post("/v1/classify", json={"input": "a", "model": SECRET}), "model_not_found", "model"
+    )
+    assert "hate and deepfake" in error["message"]
+
+
+def test_a_wrong_method_and_a_wrong_path_have_the_same_shape(client: TestClient) -> None:
+    response = client.get("/v1/classify")
+    refused(response, "method_not_allowed")
+    assert response.headers["allow"] == "POST"
+    refused(client.get(f"/{SECRET}"), "not_found")
+
+
+def test_a_failing_model_is_a_500_without_its_words_in_answer_or_log(
+    client: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        text = f"{SECRET} {POISON}"
+        response = client.post("/v1/classify", json={"input": text}, headers={"X-Request-Id": "abc-1"})
+    refused(response, "internal")
+    assert "cannot read" not in response.text
+    assert response.headers["x-request-id"] == "abc-1"
+    assert "abc-1 failed with RuntimeError" in caplog.text
+    assert SECRET not in caplog.text
+    assert classify(client, input="still there")["data"]
+
+
+def test_past_the_deadline_is_a_504(engine: Engine) -> None:
+    predictor: Any = engine.models["hate"]
+    predictor.hold = threading.Event()
+    with TestClient(create_api(engine, policy=Policy(limits=Limits(deadline_s=0.05)))) as client:
+        response = client.post("/v1/classify", json={"input": SECRET})
+        predictor.hold.set()
+    refused(response, "deadline_exceeded")
+    assert response.headers["retry-after"]
+
+
+def test_a_model_that_fails_is_not_ready_and_neither_is_none(client: TestClient, engine: Engine) -> None:
+    class Broken(FakePredictor):
+        def classify(self, encoded: Any) -> Any:
+            raise RuntimeError(SECRET)
+
+    engine.models = {"hate": FakePredictor("hate"), "deepfake": Broken("deepfake")}  # type: ignore[dict-item]
+    response = client.get("/ready")
+    assert "deepfake" in refused(response, "unhealthy")["message"]
+    assert response.headers["retry-after"]
+    assert client.get("/health").status_code == 200
+    engine.models = {}
+    refused(client.get("/ready"), "unhealthy")
+    refused(client.post("/v1/classify", json={"input": "a"}), "unhealthy")

@@ -1,0 +1,183 @@
+"""The page for everyone: by keyboard, by ear, on a telephone, in the dark, and with errors."""
+
+import functools
+import itertools
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from serve.api import create_api
+from serve.inference.engine import Engine
+from serve.middleware.auth import Keys
+from serve.middleware.gateway import Policy
+from tests.support.browser import BROWSER, TELEPHONE
+from tests.support.fake_predictor import two_models
+from tests.support.http_server import serving
+from tests.support.served_page import (
+    card,
+    classify,
+    contrasts,
+    give,
+    mark_all,
+    show_everything,
+    stop,
+    tweet,
+    visiting,
+)
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome is installed"),
+]
+KEY = "sk-a-key-of-the-test"
+WORDS = "Which words? (hate)"
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return two_models()
+
+
+@pytest.fixture
+def url(engine: Engine) -> Iterator[str]:
+    with serving(create_api(engine)) as url:
+        yield url
+
+
+@pytest.fixture
+def page(browser: Browser, url: str) -> Iterator[Page]:
+    with visiting(browser, url) as page:
+        expect(card(page, "hate")).to_be_visible()
+        yield page
+
+
+def test_a_service_without_models_says_when_to_try_again_and_then_works(page: Page, engine: Engine) -> None:
+    models, engine.models = engine.models, {}
+    tweet(page).fill("a!")
+    page.get_by_role("button", name="Classify").click()
+    expect(page.get_by_role("status")).to_have_text(
+        "That did not work: no model is loaded yet. Try again in 5 seconds."
+    )
+    engine.models = models
+    classify(page, "a!")
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "told"),
+    [
+        (429, {"Retry-After": "1"}, '{"error": {"message": "too many"}}', "too many. Try again in 1 second."),
+        (
+            503,
+            {"Retry-After": "30"},
+            "<html>",
+            "the service answered with status 503. Try again in 30 seconds.",
+        ),
+        (500, {}, '{"error": {"message": "failed"}}', "failed."),
+        (429, {"Retry-After": "soon"}, "{}", "the service answered with status 429."),
+    ],
+)
+def test_an_error_is_told_in_the_services_words_with_the_wait_it_names(
+    page: Page, status: int, headers: dict[str, str], body: str, told: str
+) -> None:
+    page.route("**/v1/classify", lambda route: route.fulfill(status=status, headers=headers, body=body))
+    tweet(page).fill("a!")
+    page.get_by_role("button", name="Classify").click()
+    expect(page.get_by_role("status")).to_have_text(f"That did not work: {told}")
+    expect(tweet(page)).to_have_value("a!")
+
+
+def test_of_two_models_one_may_fail_and_the_other_is_shown(page: Page) -> None:
+    def refuse(route: Route) -> None:
+        failing = route.request.post_data_json["model"] == "hate"
+        route.fulfill(status=500, body="{}") if failing else route.continue_()
+
+    page.route("**/v1/classify", refuse)
+    tweet(page).fill("a!")
+    page.get_by_role("button", name="Classify").click()
+    expect(page.get_by_role("status")).to_contain_text("status 500")
+    expect(card(page, "hate").locator("[data-is=label]")).to_have_text("No verdict yet")
+    expect(card(page, "deepfake").locator("[data-is=label]")).to_have_text("bot")
+
+
+def test_a_service_that_is_gone_is_said_to_be_gone_and_found_again(page: Page) -> None:
+    page.route("**/v1/classify", lambda route: route.abort())
+    tweet(page).fill("a!")
+    page.get_by_role("button", name="Classify").click()
+    expect(page.get_by_role("status")).to_contain_text("cannot be reached")
+    page.unroute("**/v1/classify")
+    classify(page, "a!")
+
+
+def test_everything_is_reached_by_the_keyboard_with_the_focus_to_be_seen(page: Page) -> None:
+    page.keyboard.press("Tab")
+    assert stop(page)["name"] == "API"
+    page.keyboard.press("Tab")
+    page.keyboard.type("no!! ok")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("Done.")
+    stops = [stop(page)]
+    while stops[-1]["name"] != WORDS:
+        assert len(stops) < 10, stops
+        page.keyboard.press("Tab")
+        stops.append(stop(page))
+    page.keyboard.press("Space")
+    expect(card(page, "hate").locator(".marked")).to_be_visible()
+    assert len(stops) == 1 + 4 + 1  # Classify, the examples, and the button
+    assert all(one["outline"] >= 2 for one in stops)
+
+
+def test_controls_have_names_headings_are_in_order_and_the_landmarks_are_there(page: Page) -> None:
+    show_everything(page)
+    tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+    nodes = [node for node in tree if not node["ignored"]]
+    roles = [node["role"]["value"] for node in nodes]
+    controls = [node for node in nodes if node["role"]["value"] in ("button", "link", "textbox", "region")]
+    assert len(controls) >= 11
+    assert all(node["name"]["value"].strip() for node in controls)
+    assert {"banner", "main", "navigation", "status", "article", "list"} <= set(roles)
+    levels = [int(one.evaluate("e => e.tagName[1]")) for one in page.get_by_role("heading").all()]
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+    assert page.locator("html").get_attribute("lang") == "en"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_and_the_edges_of_controls_stand_out_from_their_ground(
+    browser: Browser, engine: Engine, scheme: str
+) -> None:
+    with (
+        serving(create_api(engine, policy=Policy(keys=Keys(KEY)))) as url,
+        visiting(browser, url, color_scheme=scheme) as page,
+    ):
+        give(page, KEY)
+        show_everything(page)
+        for status in (500, 401):  # an error in the status line, then the field for the key
+            page.route("**/v1/words", functools.partial(Route.fulfill, status=status, body="{}"))
+            page.get_by_role("button", name="Which words? (deepfake)").click()
+            expect(page.locator("#status.bad, #key:focus")).to_be_visible()
+            for level in range(1, 5):
+                mark_all(page, level)
+                check_contrasts(page)
+
+
+def check_contrasts(page: Page) -> None:
+    """WCAG 2.2 AA: 4.5 for text (1.4.3), 3 for what shows where a control is (1.4.11)."""
+    found = contrasts(page)
+    assert len(found["texts"]) > 40
+    assert len(found["edges"]) >= 5
+    assert [one for one in found["texts"] if one[1] < 4.5] == []
+    assert [one for one in found["edges"] if one[1] < 3] == []
+
+
+@pytest.mark.parametrize("text", ["no!! ok", "https:" + "x" * 300 + "! a"])
+def test_on_a_telephone_nothing_scrolls_sideways(browser: Browser, url: str, text: str) -> None:
+    with visiting(browser, url, viewport={"width": TELEPHONE, "height": 800}) as page:
+        show_everything(page)
+        classify(page, text)
+        page.get_by_role("button", name=WORDS).click()
+        page.get_by_role("button", name="Copy as curl (hate)").click()
+        expect(card(page, "hate").locator("pre")).to_be_visible()
+        expect(card(page, "hate").locator(".marked")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") == TELEPHONE

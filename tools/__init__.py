@@ -1,0 +1,1 @@
+"""Generators that only maintainers run."""

@@ -1,0 +1,101 @@
+"""The machines of the synthetic deepfake sample: a Markov chain of words and a GRU of characters."""
+
+import random
+import re
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from tweetelm.text.normalize import normalise
+
+END = "\n"
+LONGEST = 140
+_WORD = re.compile(r"[\w']+")
+
+
+class MarkovChain:
+    """Draws each word given the one before, as often as it followed that word in the texts it has read.
+
+    It reads bare words, in lower case and without punctuation, as simple bots do.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.next: dict[str, list[str]] = defaultdict(list)
+        for text in texts:
+            words = [END, *_WORD.findall(text.lower()), END]
+            for word, following in pairwise(words):
+                self.next[word].append(following)
+
+    def write(self, rng: random.Random) -> str:
+        """One text, cut off after 5 to 14 words if it has not ended before."""
+        words: list[str] = []
+        word = rng.choice(self.next[END])
+        for _ in range(rng.randint(5, 14)):
+            if word == END:
+                break
+            words.append(word)
+            word = rng.choice(self.next[word])
+        return " ".join(words)
+
+
+class CharacterModel(nn.Module):
+    """A one-layer GRU over characters. Shapes: N texts, T characters, V different characters, H its width."""
+
+    def __init__(self, alphabet: str, width: int = 128) -> None:
+        super().__init__()
+        self.alphabet = alphabet
+        self.embedding = nn.Embedding(len(alphabet), 32)
+        self.gru = nn.GRU(32, width, batch_first=True)
+        self.out = nn.Linear(width, len(alphabet))
+
+    def forward(self, ids: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Logits (N, T, V) for the next characters, and the state (1, N, H), from ids (N, T)."""
+        hidden, state = self.gru(self.embedding(ids), state)
+        return self.out(hidden), state
+
+    @torch.no_grad()
+    def write(self, generator: torch.Generator, temperature: float = 1.0) -> str:
+        """One text, drawn character by character until it ends or is LONGEST characters long."""
+        ids, state = torch.tensor([[self.alphabet.index(END)]]), None
+        text = ""
+        while len(text) < LONGEST:
+            logits, state = self(ids, state)
+            ids = torch.multinomial(torch.softmax(logits[0, -1:] / temperature, -1), 1, generator=generator)
+            if self.alphabet[int(ids)] == END:
+                break
+            text += self.alphabet[int(ids)]
+        return text
+
+
+def train_character_model(texts: Sequence[str], *, seed: int, epochs: int = 12) -> CharacterModel:
+    """Fit a fresh model to the texts; under a minute on one core."""
+    torch.manual_seed(seed)
+    model = CharacterModel("".join(sorted({END, *"".join(texts)})))
+    rows = [torch.tensor([model.alphabet.index(c) for c in END + text + END]) for text in texts]
+    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(epochs):
+        order = torch.randperm(len(rows)).tolist()
+        for start in range(0, len(rows), 16):
+            batch = nn.utils.rnn.pad_sequence(
+                [rows[i] for i in order[start : start + 16]], batch_first=True, padding_value=-100
+            )
+            logits, _ = model(batch[:, :-1].clamp(min=0))
+            loss = nn.functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
+            optimiser.zero_grad()
+            torch.autograd.backward(loss)
+            optimiser.step()
+    return model.eval()
+
+
+def distinct(write: Callable[[], str], count: int, known: Sequence[str]) -> list[str]:
+    """That many different texts of three words or more, none of them one of `known`."""
+    taken = {normalise(text) for text in known}
+    texts: dict[str, str] = {}
+    while len(texts) < count:
+        text = write().strip()
+        if len(text.split()) >= 3 and normalise(text) not in taken:
+            texts.setdefault(normalise(text), text)
+    return list(texts.values())
