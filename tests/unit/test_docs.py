@@ -1,5 +1,6 @@
 """What the pages say to type exists: make verbs, modules, flags, files."""
 
+import importlib
 import importlib.util
 import re
 import subprocess
@@ -10,7 +11,9 @@ import pytest
 
 from tests.support.places import ROOT
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+README = ROOT / "README.md"
+PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FOLDERS = "src|ray_jobs|serve|tests|benchmarks|tools|docs"  # a path in backticks that starts so
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
@@ -18,7 +21,40 @@ def test_every_make_verb_exists() -> None:
     verbs = set(re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
     asked = set(re.findall(r"(?:^|`)make ([a-z]+)", TEXT, re.M))
     assert asked - verbs == set()
-    assert {"demo", "test", "check", "data"} <= asked
+    assert {"demo", "test", "check", "data", "docs", "coverage"} <= asked
+
+
+def test_every_make_verb_is_phony_and_has_help() -> None:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    phony = set(re.findall(r"^\.PHONY: (.+)$", text, re.M)[0].split())
+    assert phony == set(re.findall(r"^([a-z]+):.*##", text, re.M))
+    assert {"lint", "docs", "test", "coverage"} <= phony
+
+
+def test_readme_fits_ten_minutes() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 150
+    assert len(re.findall(r"\d+(?:[.,]\d+)*", text)) <= 60
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_named_file_exists(page: Path) -> None:
+    for path in re.findall(rf"`((?:{FOLDERS})/[\w./-]+)`", page.read_text(encoding="utf-8")):
+        assert (ROOT / path).exists(), path
+
+
+def test_every_named_module_exists() -> None:
+    pages = [ROOT / "docs" / "architecture.md", *(ROOT / "docs" / "api").glob("*.md")]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    for name in re.findall(r"(?:`|^::: )((?:tweetelm|ray_jobs|serve)(?:\.[a-z_]+)+)(?:`|$)", text, re.M):
+        parent, _, last = name.rpartition(".")
+        assert hasattr(importlib.import_module(parent), last) or importlib.util.find_spec(name), name
+
+
+def test_readme_python_lines_import_what_exists() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.S)
+    for module, name in re.findall(r"^from (tweetelm[\w.]*) import (\w+)", "".join(blocks), re.M):
+        assert hasattr(importlib.import_module(module), name), name
 
 
 def test_every_module_to_run_exists() -> None:
