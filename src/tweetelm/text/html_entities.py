@@ -31,6 +31,8 @@ def decode(text: str) -> str:
 
 def _decode_head(done: list[str]) -> bool:
     """Decode the reference or escape that `done` (last character first) begins with, if it does."""
+    if done[-1] == "<" and done[-2:-1] != ["U"]:
+        return False  # not worth a match: a text may be thousands of `<`
     head = "".join(reversed(done[-REACH:]))
     if escape := _ESCAPE.match(head):
         end, plain = escape.end(), _character(int(escape[1], 16))
