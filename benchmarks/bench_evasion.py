@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 from datasets import DatasetDict
-from tweetelm.config.text_config import TextConfig
 
+from tweetelm.config.text_config import TextConfig
 from tweetelm.data import load
 from tweetelm.evaluation.behavior.suite import behaviour
 from tweetelm.evaluation.evaluate import labels_of

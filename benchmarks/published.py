@@ -10,10 +10,10 @@ from typing import Literal
 
 import torch
 from tokenizers import Tokenizer
-from tweetelm.config.text_config import TextConfig
 
 from benchmarks.shapes import all_lengths
 from tweetelm import registry as versions
+from tweetelm.config.text_config import TextConfig
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.data import SAMPLE, load, provenance
 from tweetelm.encoding import Encoder

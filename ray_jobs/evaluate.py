@@ -54,7 +54,7 @@ class Arguments:
 def main() -> int:
     """Command line."""
     with refuse():
-        arguments = command.parse(Arguments, prog="python -m ray_jobs.evaluate")
+        arguments = command.parse(Arguments, module="ray_jobs.evaluate")
         return evaluate(arguments)
 
 

@@ -61,7 +61,7 @@ class Arguments:
 def main() -> int:
     """Command line."""
     with refuse():
-        arguments = command.parse(Arguments, prog="python -m ray_jobs.reproduce", usual=USUAL)
+        arguments = command.parse(Arguments, module="ray_jobs.reproduce", usual=USUAL)
         return real(arguments)
 
 

@@ -45,7 +45,7 @@ class Arguments:
 def main() -> int:
     """Command line."""
     with refuse():
-        arguments = command.parse(Arguments, prog="python -m ray_jobs.seeds", usual=USUAL)
+        arguments = command.parse(Arguments, module="ray_jobs.seeds", usual=USUAL)
         return seeds(arguments)
 
 

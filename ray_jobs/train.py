@@ -30,7 +30,7 @@ class Arguments:
 def main() -> int:
     """Command line."""
     with refuse():
-        arguments = command.parse(Arguments, prog="python -m ray_jobs.train", usual=USUAL)
+        arguments = command.parse(Arguments, module="ray_jobs.train", usual=USUAL)
         return train(arguments.config, plan_only=arguments.plan)
 
 

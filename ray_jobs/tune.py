@@ -60,7 +60,7 @@ class Arguments:
 def main() -> int:
     """Command line."""
     with refuse():
-        arguments = command.parse(Arguments, prog="python -m ray_jobs.tune", usual=USUAL)
+        arguments = command.parse(Arguments, module="ray_jobs.tune", usual=USUAL)
         return tune(arguments)
 
 

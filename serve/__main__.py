@@ -86,7 +86,7 @@ def stay() -> None:
 
 
 def main() -> int:
-    options = command.parse(Options, prog="python -m serve")
+    options = command.parse(Options, module="serve")
     with tempfile.TemporaryDirectory(prefix="tweetelm-serve-") as folder:
         os.environ.update(local_server.environment(os.environ, Path(folder), haproxy=options.haproxy))
         try:

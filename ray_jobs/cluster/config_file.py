@@ -76,7 +76,7 @@ def store(file: ClusterFile) -> str:
 
 def main() -> None:
     """Check, fill or tell."""
-    arguments = command.parse(Arguments, prog="python -m ray_jobs.cluster.config_file")
+    arguments = command.parse(Arguments, module="ray_jobs.cluster.config_file")
     with refuse():
         file = read(arguments.file)
         if arguments.store:

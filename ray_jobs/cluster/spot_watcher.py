@@ -41,7 +41,7 @@ class Arguments:
 
 def main() -> int:
     """Command line."""
-    arguments = command.parse(Arguments, prog="python -m ray_jobs.cluster.spot_watcher")
+    arguments = command.parse(Arguments, module="ray_jobs.cluster.spot_watcher")
     asked = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: asked.set())
     if arguments.now:

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer
-from tweetelm.config.text_config import TextConfig
 
 from tests.support import fakes
 from tests.support.openelm_models import small_config
+from tweetelm.config.text_config import TextConfig
 from tweetelm.encoding import Encoder
 from tweetelm.openelm import OpenELMForSequenceClassification
 from tweetelm.openelm.checkpoints.tokenizer import train_tokenizer

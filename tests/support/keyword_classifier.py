@@ -5,9 +5,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tweetelm.config.text_config import TextConfig
-
 from tests.support.fakes import FakePrediction
+from tweetelm.config.text_config import TextConfig
 from tweetelm.tasks import Task
 from tweetelm.text.normalize import normalise
 

@@ -19,6 +19,7 @@ import psutil
 from serve.local_server import free_ports
 from tests.support.places import ROOT
 from tests.support.ray_reaper import MARKER, reaped
+from tweetelm.cli.service_startup import RAY_PATIENCE
 
 START_SECONDS = 180
 JOB_SECONDS = 420
@@ -43,6 +44,7 @@ FAST = {  # what a test wants of Ray Train: quick polls, quiet, no helpers that 
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "120",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",
+    **RAY_PATIENCE,
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "OMP_NUM_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",

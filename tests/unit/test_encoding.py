@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tweetelm.config.text_config import TextConfig
 
 from tests.support.checkpoints import LINES, TWEETS, edit_json, small_tokenizer
+from tweetelm.config.text_config import TextConfig
 from tweetelm.encoding import ENCODING_FILE, Encoded, Encoder, token_batches
 from tweetelm.tasks import DEEPFAKE, HATE
 from tweetelm.text.normalize import normalise

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Annotated, Any, NoReturn, TypeVar, Union
 
+from tweetelm.cli.invocation import program_name
 from tweetelm.cli.service_startup import DidNotStartError
 
 ERROR, INTERRUPTED, CLOSED_PIPE = 2, 130, 141
@@ -28,17 +29,19 @@ _HELP = {"-h": False, "--help": False, "--help-all": True}
 T = TypeVar("T")
 
 
-def parse(arguments: type[T], *, prog: str, usual: Collection[str] = ()) -> T:
+def parse(arguments: type[T], *, module: str, usual: Collection[str] = ()) -> T:
     """The command line as this dataclass, whose docstrings are the help; ends the process after help, or
     after a flag that is wrong. `usual`: flags that the short help explains, where it does not explain all."""
+    prog = program_name(module)
     _help_if_asked(arguments, prog, usual)
     import tyro
 
     return tyro.cli(arguments, prog=prog, description=arguments.__doc__)
 
 
-def run_verb(verbs: Mapping[str, Callable[..., Any]], *, prog: str, about: str) -> Any:
-    """What the function that the command line names returns."""
+def run_verb(verbs: Mapping[str, Callable[..., Any]], *, module: str, about: str) -> Any:
+    """Call the function that the command line names, and return its result."""
+    prog = program_name(module)
     from tweetelm.cli import help_pages
 
     asked = verbs.get(sys.argv[1]) if len(sys.argv) > 1 else None

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
-from tools.sample_data.personas import persona
 from tweetelm.config.holdout_rule import check_rule
 from tweetelm.data.load import SPLITS
+from tweetelm.data.personas import persona
 
 HELD_OUT = "held-out"
 

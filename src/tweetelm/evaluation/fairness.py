@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from datasets import Dataset
 
-from tools.sample_data.personas import persona
+from tweetelm.data.personas import persona
 from tweetelm.evaluation.bootstrap import share
 from tweetelm.tasks import Task
 

@@ -235,7 +235,7 @@ def main() -> None:
         "push": push_,
     }
     try:
-        command.run_verb(verbs, prog="python -m tweetelm.registry", about=__doc__ or "")
+        command.run_verb(verbs, module="tweetelm.registry", about=__doc__ or "")
     except BrokenPipeError:
         raise
     except command.EXPLAINED as error:

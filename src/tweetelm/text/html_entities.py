@@ -6,6 +6,7 @@ import re
 REACH = 40  # characters after `&` or `<` that belong to it; the longest HTML5 name has 32
 _REFERENCE = re.compile(r"&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[^\t\n\f <&#;]{1,32};?)")
 _ESCAPE = re.compile(r"<U\+([0-9A-Fa-f]{4,8})>")
+_ENDS = ("", "\t", "\n", "\f", " ", "<", "&", ";")  # no reference begins with `&` and one of these
 _OPENING = re.compile(r"[&<]")
 
 
@@ -31,6 +32,9 @@ def decode(text: str) -> str:
 
 def _decode_head(done: list[str]) -> bool:
     """Decode the reference or escape that `done` (last character first) begins with, if it does."""
+    follows = done[-2] if len(done) > 1 else ""
+    if follows != "U" if done[-1] == "<" else follows in _ENDS:  # spares thousands of `<` or `&` a match
+        return False
     head = "".join(reversed(done[-REACH:]))
     if escape := _ESCAPE.match(head):
         end, plain = escape.end(), _character(int(escape[1], 16))

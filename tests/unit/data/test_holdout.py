@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 from datasets import DatasetDict
-from tweetelm.config.text_config import TextConfig
 
 from tests.support.fakes import card
-from tools.sample_data.personas import persona
+from tweetelm.config.text_config import TextConfig
 from tweetelm.config.train_config import DataConfig, TrainConfig
 from tweetelm.data import SAMPLE, hold_out, load, training_rows
 from tweetelm.data.holdout import persona_folds
+from tweetelm.data.personas import persona
 from tweetelm.registry import current_version, publish
 from tweetelm.tasks import DEEPFAKE, HATE
 

@@ -1,8 +1,8 @@
 import random
 
 import pytest
-from tweetelm.config.text_config import TextConfig
 
+from tweetelm.config.text_config import TextConfig
 from tweetelm.evaluation.robustness.attacks import DISGUISES, disguise
 from tweetelm.text.normalize import normalise
 

@@ -1,9 +1,9 @@
 from collections import Counter
 
 import pytest
-from tweetelm.config.text_config import TextConfig
 
 from tests.support.keyword_classifier import KeywordClassifier
+from tweetelm.config.text_config import TextConfig
 from tweetelm.evaluation.behavior.cases import Case, Functionality, Group, about, changed
 from tweetelm.evaluation.behavior.suite import behaviour, run, suite
 from tweetelm.evaluation.report.document import Interval

@@ -1,9 +1,9 @@
 import dataclasses
 
 import numpy as np
-from tweetelm.config.text_config import TextConfig
 
 from tests.support.keyword_classifier import KeywordClassifier
+from tweetelm.config.text_config import TextConfig
 from tweetelm.evaluation.report.document import Interval
 from tweetelm.evaluation.robustness.attacks import DISGUISES
 from tweetelm.evaluation.robustness.evasion import attack, evasion, views

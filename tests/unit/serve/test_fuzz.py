@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 from starlette.testclient import TestClient
-from tweetelm.config.text_config import TextConfig
 
 from serve.api import create_api
 from serve.inference.engine import Engine, Limits
 from serve.middleware.gateway import Policy
 from tests.support.checkpoints import checkpoint
 from tests.support.fake_predictor import two_models
+from tweetelm.config.text_config import TextConfig
 from tweetelm.predictor import Predictor
 
 pytestmark = pytest.mark.slow

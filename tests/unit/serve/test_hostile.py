@@ -10,7 +10,6 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 from starlette.testclient import TestClient
-from tweetelm.config.text_config import TextConfig
 
 from benchmarks.hostile import FILE_ROUTE, FILES, JSON, LIMIT, ROUTES, TEXTS, file_body, json_body, text_body
 from serve.api import create_api
@@ -22,6 +21,7 @@ from tests.support.fake_predictor import FakePredictor, two_models
 from tests.support.http_server import serving
 from tests.support.watchdog import Watchdog
 from tests.unit.serve.observability.test_metrics import sample
+from tweetelm.config.text_config import TextConfig
 from tweetelm.encoding import Encoder
 
 HELD_S = 0.1

@@ -10,8 +10,8 @@ import unicodedata
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tweetelm.config.text_config import TextConfig
 
+from tweetelm.config.text_config import TextConfig
 from tweetelm.text import homoglyphs, html_entities, leetspeak
 from tweetelm.text import normalize as module
 from tweetelm.text.normalize import MOST_MARKS, head, normalise

@@ -10,11 +10,11 @@ import pytest
 import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from tweetelm.config.text_config import TextConfig
 
 from tools.sample_data.__main__ import SIZES, human_and_markov_rows, rnn_rows, write_hate
 from tools.sample_data.machines import MarkovChain, train_character_model
 from tools.sample_data.phrases import expand
+from tweetelm.config.text_config import TextConfig
 from tweetelm.data import load, provenance, training_rows
 from tweetelm.data.audit.check import check
 from tweetelm.data.load import folder

@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from tools.sample_data.personas import persona
 from tweetelm.data.holdout import HELD_OUT
+from tweetelm.data.personas import persona
 from tweetelm.evaluation import bootstrap
 from tweetelm.evaluation.bootstrap import Statistic, confusion, interval
 from tweetelm.evaluation.evaluate import SplitResult
