@@ -104,7 +104,7 @@ def _protocol_methods(item: griffe.Object | griffe.Alias) -> Iterator[str]:
             continue
         if member.is_module:
             yield from _protocol_methods(member)
-        elif member.is_class and any(str(base) == "Protocol" for base in member.bases):
+        elif member.is_class and any(str(base) == "Protocol" for base in getattr(member, "bases", ())):
             yield from (name for name, method in member.members.items() if method.has_docstring)
 
 

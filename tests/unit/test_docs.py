@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.places import ROOT
+from tweetelm.cli.dispatch import COMMANDS
 
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -59,7 +60,7 @@ def test_readme_python_lines_import_what_exists() -> None:
 
 def test_every_module_to_run_exists() -> None:
     modules = set(re.findall(r"python -m ([\w.]+)", TEXT)) - {"http.server"}
-    assert {"ray_jobs.train", "ray_jobs.tune", "tweetelm.data", "serve"} <= modules
+    assert {"ray_jobs.train", "ray_jobs.cluster.config_file"} <= modules
     for module in modules:
         assert importlib.util.find_spec(module), module
 
@@ -70,14 +71,21 @@ def test_every_linked_file_exists(page: Path) -> None:
         assert (page.parent / target).exists(), target
 
 
-def commands(module: str) -> list[str]:
-    return re.findall(rf"python -m {re.escape(module)} ([^\n`]*)", TEXT)
+def test_every_tweetelm_command_exists() -> None:
+    shell = "\n".join(re.findall(r"```bash\n(.*?)```", TEXT, re.S))
+    names = set(re.findall(r"^tweetelm ([\w-]+)", shell, re.M) + re.findall(r"`tweetelm ([\w-]+)", TEXT))
+    assert {"train", "tune", "evaluate", "serve", "registry", "data"} <= names <= set(COMMANDS)
 
 
-@pytest.mark.parametrize(
-    "module", ["ray_jobs.train", "ray_jobs.tune", "ray_jobs.seeds", "ray_jobs.evaluate", "serve"]
-)
-def test_every_flag_exists(module: str) -> None:
+def commands(name: str, module: str) -> list[str]:
+    """The arguments of each use of a command, as `tweetelm NAME` or as `python -m MODULE`."""
+    text = TEXT.replace("\\\n", " ")  # continued lines are one
+    return re.findall(rf"(?:tweetelm {name}|python -m {re.escape(module)}) ([^\n`]*)", text)
+
+
+@pytest.mark.parametrize("name", ["train", "tune", "seeds", "evaluate", "serve"])
+def test_every_flag_exists(name: str) -> None:
+    module, _ = COMMANDS[name]
     answer = subprocess.run(
         [sys.executable, "-m", module, "--help"],
         capture_output=True,
@@ -86,6 +94,8 @@ def test_every_flag_exists(module: str) -> None:
         env={"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "PATH": "", "COLUMNS": "200"},
         check=True,
     )
-    flags = {flag for line in commands(module) for flag in re.findall(r"(--[\w.-]+)", line.split("#")[0])}
+    flags = {
+        flag for line in commands(name, module) for flag in re.findall(r"(--[\w.-]+)", line.split("#")[0])
+    }
     for flag in flags:
         assert re.search(rf"{re.escape(flag)}\b", answer.stdout), flag
