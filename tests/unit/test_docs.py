@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.support.places import ROOT
+from tweetelm import __version__
 from tweetelm.cli.dispatch import COMMANDS
 
 README = ROOT / "README.md"
-PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FOLDERS = "src|ray_jobs|serve|tests|benchmarks|tools|docs"  # a path in backticks that starts so
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
@@ -73,7 +75,7 @@ def test_every_linked_file_exists(page: Path) -> None:
 
 def test_every_tweetelm_command_exists() -> None:
     shell = "\n".join(re.findall(r"```bash\n(.*?)```", TEXT, re.S))
-    names = set(re.findall(r"^tweetelm ([\w-]+)", shell, re.M) + re.findall(r"`tweetelm ([\w-]+)", TEXT))
+    names = set(re.findall(r"^tweetelm ([\w-]+)", shell, re.M) + re.findall(r"`tweetelm ([a-z][\w-]*)", TEXT))
     assert {"train", "tune", "evaluate", "serve", "registry", "data"} <= names <= set(COMMANDS)
 
 
@@ -99,3 +101,16 @@ def test_every_flag_exists(name: str) -> None:
     }
     for flag in flags:
         assert re.search(rf"{re.escape(flag)}\b", answer.stdout), flag
+
+
+def test_changelog_has_unreleased_and_the_current_version() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## \[([\w.]+)\](?: - \d{4}-\d\d-\d\d)?$", text, re.M)
+    assert headings[0] == "Unreleased"
+    assert __version__ in headings
+
+
+def test_ci_workflow_calls_make_verbs_alone() -> None:
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
+    typed = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+    assert typed == ["make lint", "make docs", "make coverage", "make test"]
