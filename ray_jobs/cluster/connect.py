@@ -88,9 +88,9 @@ def _join(address: str) -> None:
     missing = {key: value for key, value in wanted.items() if key not in given}
     ray.init(logging_level=logging.ERROR, runtime_env={"env_vars": missing})
 
-    from ray_jobs.fault_tolerance.placement_groups import give_back_places  # here: it brings Ray Train
+    from ray_jobs.fault_tolerance.placement_groups import release_leaked  # here: it brings Ray Train
 
-    if left := give_back_places():
+    if left := release_leaked():
         print(f"{left} places that a command before this one had left are given back", flush=True)
 
 

@@ -15,7 +15,7 @@ from ray.train.v2._internal.execution.scaling_policy import (
     ScalingDecision,
 )
 
-from ray_jobs.fault_tolerance.preemption import ask_to_leave
+from ray_jobs.fault_tolerance.preemption import request_preemption
 
 RESIZE_EVERY_S = 180.0  # a restart takes up to a minute, and machines may come one by one
 _CONNECT_S = 2.0
@@ -69,6 +69,6 @@ class Elastic(ElasticScalingPolicy):
         decision = super().make_decision_for_running_worker_group(worker_group_state, worker_group_status)
         if isinstance(decision, ResizeDecision):
             now = worker_group_state.num_workers
-            ask_to_leave(worker_group_state.workers, f"{now} workers become {decision.num_workers}")
+            request_preemption(worker_group_state.workers, f"{now} workers become {decision.num_workers}")
             return NoopDecision()
         return decision

@@ -12,7 +12,7 @@ from ray.util.placement_group import PlacementGroup, remove_placement_group
 _OURS = "ray_jobs."
 
 
-class EndWithTheJob(WorkerGroupCallback):
+class ExitWithDriver(WorkerGroupCallback):
     """Ends a run's controller when the command that it works for is gone.
 
     Ray then ends the workers first, and the controller takes that for a failure of theirs and asks for places
@@ -43,9 +43,9 @@ def _only_errors(_cleaner: Any) -> None:
     logging.getLogger("ray.train").setLevel(logging.ERROR)
 
 
-def give_back_places() -> int:
+def release_leaked() -> int:
     """Give back what commands of ours that are gone still hold, and return how many placement groups that
-    were: a job that ends between the question of `EndWithTheJob` and the request leaves one.
+    were: a job that ends between the question of `ExitWithDriver` and the request leaves one.
 
     Ray itself keeps a group as long as the actor that asked for it lives; those of ours do not outlive
     their commands.

@@ -30,7 +30,7 @@ class Leave(PreemptionInfo):
     reason: str = ""
 
 
-class LeftError(RayActorError):
+class PreemptedError(RayActorError):
     """Ends the training function of a worker that has left.
 
     To return would tell Ray Train that training is done. Of the errors that it restarts a run after, it
@@ -41,7 +41,7 @@ class LeftError(RayActorError):
         super().__init__("", f"left: {reason}", False, True)
 
 
-def ask_to_leave(workers: Iterable[Any], reason: str) -> None:
+def request_preemption(workers: Iterable[Any], reason: str) -> None:
     """Called in a run's controller, with all its workers."""
     until = int((time.time() + _PATIENCE_S) * 1000)
     for worker in workers:
@@ -49,7 +49,7 @@ def ask_to_leave(workers: Iterable[Any], reason: str) -> None:
 
 
 @dataclass(kw_only=True)
-class Notices:
+class PreemptionPoller:
     """Asks whether to leave. Every worker calls this after every step, and all get the same answer.
 
     The question costs some milliseconds, a tenth of a small model's step. So it is put about once a second,

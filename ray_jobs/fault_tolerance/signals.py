@@ -19,7 +19,7 @@ from ray.util.state import list_actors
 
 from ray_jobs.fault_tolerance.elastic import Elastic
 from ray_jobs.fault_tolerance.placement_groups import Cleaner
-from ray_jobs.fault_tolerance.preemption import ask_to_leave
+from ray_jobs.fault_tolerance.preemption import request_preemption
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _TRAINS = ("RUNNING", "PREEMPTING")
@@ -34,12 +34,12 @@ def _key() -> bytes:
     return f"tweetelm-stop-{ray.get_runtime_context().get_job_id()}".encode()
 
 
-def ask_to_stop() -> None:
+def request_stop() -> None:
     """End all runs of this job."""
     _internal_kv_put(_key(), b"1")
 
 
-def asked_to_stop() -> bool:
+def stop_requested() -> bool:
     """Whether somebody has, anywhere in this job."""
     try:
         return _internal_kv_get(_key()) is not None
@@ -47,22 +47,22 @@ def asked_to_stop() -> bool:
         return False
 
 
-class StopsWhenAsked(WorkerGroupCallback):
+class StopOnRequest(WorkerGroupCallback):
     """Called in a run's controller. First its workers leave; then it ends in place of starting new ones."""
 
     def __init__(self) -> None:
         self._workers: list[Any] = []
 
     def before_worker_group_start(self, worker_group_context: Any) -> None:
-        if asked_to_stop():
+        if stop_requested():
             raise ControllerError(StoppedError("stopped"))
 
     def after_worker_group_start(self, worker_group: Any) -> None:
         self._workers = worker_group.get_workers()
 
     def after_worker_group_poll_status(self, worker_group_status: Any) -> None:
-        if self._workers and asked_to_stop():
-            ask_to_leave(self._workers, "the run was stopped")
+        if self._workers and stop_requested():
+            request_preemption(self._workers, "the run was stopped")
             self._workers = []
 
 
@@ -102,7 +102,7 @@ class Trainer(TorchTrainer):  # typed as V1, is V2
             if not _trains(controller):
                 raise KeyboardInterrupt
             print("stopping: the state of the next step is saved first", flush=True)
-            ask_to_stop()
+            request_stop()
 
         _answer_signals(stop)
 
@@ -117,8 +117,8 @@ def _trains(controller: Any) -> bool:
 
 
 @contextlib.contextmanager
-def signals_stop_trials() -> Iterator[None]:
-    """Around a search with `EndWhenTrialsHaveLeft`: a signal asks its trials to leave.
+def stop_trials_on_signal() -> Iterator[None]:
+    """Around a search with `ExitAfterTrials`: a signal asks its trials to leave.
 
     Raises:
         KeyboardInterrupt: a signal came, if only in time for the last of them.
@@ -126,16 +126,16 @@ def signals_stop_trials() -> Iterator[None]:
 
     def stop() -> None:
         print("stopping: the state of each trial's next step is saved first", flush=True)
-        ask_to_stop()
+        request_stop()
 
     with _handlers_kept():
         _answer_signals(stop)
         yield
-        if asked_to_stop():
+        if stop_requested():
             raise KeyboardInterrupt
 
 
-class EndWhenTrialsHaveLeft(tune.Callback):
+class ExitAfterTrials(tune.Callback):
     """Called in a search's command. Until the last trial has left, Tune must take their reports: they wait
     for it."""
 
@@ -148,7 +148,7 @@ class EndWhenTrialsHaveLeft(tune.Callback):
         if now - self._looked < _LOOK_EVERY_S:
             return
         self._looked = now
-        if asked_to_stop() and not _workers_alive():
+        if stop_requested() and not _workers_alive():
             raise KeyboardInterrupt
 
 

@@ -11,7 +11,7 @@ from ray.train.torch.config import _TorchBackend
 
 
 @dataclass
-class ClusterNetwork(TorchConfig):
+class NodeIpTorchConfig(TorchConfig):
     """Torch's collectives over the network on which Ray's nodes know each other.
 
     Gloo would take the address that the host's own name resolves to. With Debian's and Ubuntu's /etc/hosts
@@ -21,10 +21,10 @@ class ClusterNetwork(TorchConfig):
     @property
     def backend_cls(self) -> type[_TorchBackend]:
         """Called by Ray Train."""
-        return _ClusterNetwork
+        return _NodeIpBackend
 
 
-class _ClusterNetwork(_TorchBackend):
+class _NodeIpBackend(_TorchBackend):
     def on_start(self, worker_group: Any, backend_config: Any) -> None:
         worker_group.execute(name_interface)
         super().on_start(worker_group, backend_config)

@@ -124,5 +124,6 @@ def _about(model: "Predictor") -> dict[str, Any]:
         "data_md5": card.data["md5"] if card else None,
         "notices": card.notices if card else [],
         "limits": model.task.limits,
-        "licence": model.task.licence,
+        "licence": model.task.license,
+        "license": model.task.license,
     }

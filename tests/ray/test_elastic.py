@@ -62,7 +62,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def watched(driver: Cluster) -> Iterator[None]:
     """Ray Train looks for notices, and quickly. A worker has one thread: all nodes are the same machine."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ray_jobs.training.launcher.cpus_each", lambda *_: 1)
+        patch.setattr("ray_jobs.training.launcher.cpus_per_worker", lambda *_: 1)
         patch.setenv("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "1")
         patch.setenv("RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S", "0.2")
         yield
