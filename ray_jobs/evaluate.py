@@ -94,7 +94,7 @@ def _out(arguments: Arguments, folder: Path, version: str | None) -> Path:
 @contextlib.contextmanager
 def _writing(out: Path) -> Iterator[None]:
     """Be the only command that writes to a folder, which can be written."""
-    from ray_jobs.training.run_lock import BusyError, locked_folder
+    from ray_jobs.locks.run_lock import BusyError, locked_folder
 
     with contextlib.ExitStack() as stack:
         try:

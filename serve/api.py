@@ -8,8 +8,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 import tweetelm
-from serve import errors
 from serve.inference.engine import Engine
+from serve.middleware import errors
 from serve.middleware.gateway import Gateway, Policy
 from serve.middleware.rate_limit import RateLimiter
 from serve.routes import classify, file, huggingface, moderations, operations, page, tei, words

@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from tweetelm.cli.service_startup import RAY_PATIENCE, ensure_open_files, longer_wait, start_service
+from tweetelm.cli.service_startup import RAY_PATIENCE, ensure_open_files, longer_ray_start, start_service
 
 # Ray reads these when it is imported or when a cluster starts; a value that is set wins.
 _SETTINGS = {
@@ -117,13 +117,12 @@ def _start_here() -> None:
 
 def _start_once() -> None:
     import ray
-    from ray._private import services
 
     with socket.socket() as free:
         free.bind(("", 0))
         port = free.getsockname()[1]
     os.environ["RAY_GCS_SERVER_PORT"] = str(port)
-    with longer_wait(services, "get_node"):
+    with longer_ray_start():
         ray.init(
             address="local",
             object_store_memory=_GIB // 2,

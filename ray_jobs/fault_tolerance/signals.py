@@ -1,4 +1,4 @@
-"""`ray job stop`, or Ctrl-C: the run saves its state and closes its books before it ends."""
+"""`ray job stop` and Ctrl-C: workers save a checkpoint and finish their trackers before the run ends."""
 
 import contextlib
 import signal
@@ -11,23 +11,17 @@ import ray
 from ray import tune
 from ray.experimental.internal_kv import _internal_kv_get, _internal_kv_put
 from ray.train import ControllerError
-from ray.train.torch import TorchTrainer
-from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
-from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2._internal.execution.callback import WorkerGroupCallback
 from ray.util.state import list_actors
 
-from ray_jobs.fault_tolerance.elastic import Elastic
-from ray_jobs.fault_tolerance.placement_groups import Cleaner
 from ray_jobs.fault_tolerance.preemption import request_preemption
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_TRAINS = ("RUNNING", "PREEMPTING")
 _LOOK_EVERY_S = 0.5
 
 
 class StoppedError(Exception):
-    """A person has stopped the run."""
+    """The run was stopped on request."""
 
 
 def _key() -> bytes:
@@ -40,7 +34,7 @@ def request_stop() -> None:
 
 
 def stop_requested() -> bool:
-    """Whether somebody has, anywhere in this job."""
+    """Whether `request_stop` was called anywhere in this job."""
     try:
         return _internal_kv_get(_key()) is not None
     except ray.exceptions.RpcError:  # the control plane is away for a moment: ask again
@@ -48,7 +42,7 @@ def stop_requested() -> bool:
 
 
 class StopOnRequest(WorkerGroupCallback):
-    """Called in a run's controller. First its workers leave; then it ends in place of starting new ones."""
+    """Runs in the controller: asks the workers to save and exit, then ends the run."""
 
     def __init__(self) -> None:
         self._workers: list[Any] = []
@@ -66,56 +60,6 @@ class StopOnRequest(WorkerGroupCallback):
             self._workers = []
 
 
-class Trainer(TorchTrainer):  # typed as V1, is V2
-    """Ray's, with our answer to signals and our way to be elastic, and without a process for Ray Data."""
-
-    def fit(self) -> Any:
-        """Train.
-
-        Raises:
-            KeyboardInterrupt: a signal has stopped it.
-        """
-        try:
-            with _handlers_kept():
-                return super().fit()
-        except ControllerError as error:
-            if isinstance(error.controller_failure, StoppedError):
-                raise KeyboardInterrupt from None
-            raise
-
-    def _create_default_callbacks(self) -> list[Any]:
-        """Ray's own start an actor that deals out datasets of Ray Data; there are none."""
-        callbacks: list[Any] = super()._create_default_callbacks()  # type: ignore[misc]
-        left_out = (DatasetsCallback, PlacementGroupCleanerCallback)
-        return [Cleaner(), *(callback for callback in callbacks if not isinstance(callback, left_out))]
-
-    def _initialize_and_run_controller(self, **parts: Any) -> Any:
-        sizes: Any = self.scaling_config
-        if sizes.elasticity_enabled:
-            parts["scaling_policy"] = Elastic(sizes)
-        return super()._initialize_and_run_controller(**parts)  # type: ignore[misc]
-
-    def _register_sigint_handler(self, controller: Any) -> None:
-        """Ray's own answers to SIGINT with exit status 0, and to SIGTERM not at all."""
-
-        def stop() -> None:
-            if not _trains(controller):
-                raise KeyboardInterrupt
-            print("stopping: the state of the next step is saved first", flush=True)
-            request_stop()
-
-        _answer_signals(stop)
-
-
-def _trains(controller: Any) -> bool:
-    """Whether there are workers that could save anything."""
-    try:
-        state = ray.get(controller.get_state.remote(), timeout=1)
-    except (ray.exceptions.RayError, TimeoutError):  # it waits for places, or is gone
-        return False
-    return state._state_type.state_name in _TRAINS
-
-
 @contextlib.contextmanager
 def stop_trials_on_signal() -> Iterator[None]:
     """Around a search with `ExitAfterTrials`: a signal asks its trials to leave.
@@ -128,8 +72,8 @@ def stop_trials_on_signal() -> Iterator[None]:
         print("stopping: the state of each trial's next step is saved first", flush=True)
         request_stop()
 
-    with _handlers_kept():
-        _answer_signals(stop)
+    with restored_handlers():
+        on_first_signal(stop)
         yield
         if stop_requested():
             raise KeyboardInterrupt
@@ -153,7 +97,7 @@ class ExitAfterTrials(tune.Callback):
 
 
 def _workers_alive() -> bool:
-    """Whether any worker of this job has not yet left."""
+    """Whether any train worker of this job is alive."""
     mine = ray.get_runtime_context().get_job_id()
     wanted: list[Any] = [
         ("class_name", "=", "RayTrainWorker"),
@@ -163,8 +107,8 @@ def _workers_alive() -> bool:
     return bool(list_actors(filters=wanted))
 
 
-def _answer_signals(stop: Callable[[], None]) -> None:
-    """The first one calls `stop`; a second one does not wait."""
+def on_first_signal(stop: Callable[[], None]) -> None:
+    """Call `stop` on the first signal; raise KeyboardInterrupt on the second."""
 
     def answer(_signal: int, _frame: Any) -> None:
         for each in _SIGNALS:
@@ -176,8 +120,8 @@ def _answer_signals(stop: Callable[[], None]) -> None:
 
 
 @contextlib.contextmanager
-def _handlers_kept() -> Iterator[None]:
-    """Signals are answered afterwards as they were before."""
+def restored_handlers() -> Iterator[None]:
+    """Restore the signal handlers on exit."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

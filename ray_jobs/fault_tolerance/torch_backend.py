@@ -1,4 +1,4 @@
-"""Over which network the workers of a run speak to each other."""
+"""torch.distributed over the network on which Ray's nodes reach each other."""
 
 import os
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from ray.train.torch.config import _TorchBackend
 
 @dataclass
 class NodeIpTorchConfig(TorchConfig):
-    """Torch's collectives over the network on which Ray's nodes know each other.
+    """Binds Gloo to the interface of the Ray node's address.
 
-    Gloo would take the address that the host's own name resolves to. With Debian's and Ubuntu's /etc/hosts
-    that is 127.0.1.1, so that workers on two hosts wait for each other in vain.
+    By default Gloo binds to the address that the host name resolves to. On Debian and Ubuntu that is
+    127.0.1.1, and workers on two hosts never connect.
     """
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import ray
 
 from ray_jobs.cluster.connect import Resources
-from ray_jobs.cluster.remote_call import local_copy, task_options
+from ray_jobs.training.remote_call import local_copy, task_options
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.tasks import TASKS
 

@@ -13,8 +13,9 @@ from ray.train.v2.api.config import LoggingConfig
 
 from ray_jobs.cluster.connect import Resources
 from ray_jobs.fault_tolerance.placement_groups import ExitWithDriver
-from ray_jobs.fault_tolerance.signals import StopOnRequest, Trainer
+from ray_jobs.fault_tolerance.signals import StopOnRequest
 from ray_jobs.fault_tolerance.torch_backend import NodeIpTorchConfig
+from ray_jobs.fault_tolerance.trainer import Trainer
 from ray_jobs.run_dir import claim, run_folder, storage_path
 from ray_jobs.training.checkpoints import leave_out_damaged
 from ray_jobs.training.preflight import check_space

@@ -12,9 +12,9 @@ import ray
 from datasets import DatasetDict
 
 from ray_jobs.cluster.connect import Resources
-from ray_jobs.cluster.remote_call import local_copy, task_options
 from ray_jobs.run_dir import FINISHED_FILE, SCORES, Finished, run_folder
 from ray_jobs.training.launcher import Outcome
+from ray_jobs.training.remote_call import local_copy, task_options
 from ray_jobs.training.run_storage import RunStorage
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.data import Provenance, hold_out, load

@@ -14,9 +14,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve.errors import Failure
 from serve.inference.engine import Engine, Limits
 from serve.middleware.auth import Keys
+from serve.middleware.errors import Failure
 from serve.middleware.request_body import RequestBody
 from serve.middleware.request_context import RequestRecord, attach, record_of
 

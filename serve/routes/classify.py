@@ -5,8 +5,8 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from serve.errors import ApiError
 from serve.inference.batch import Outcome
+from serve.middleware.errors import ApiError
 from serve.middleware.gateway import log_failure
 from serve.routes.deps import Asking, RequestContext, check
 from serve.routes.json_body import json_router

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 
-from serve.errors import ApiError
 from serve.inference.batch import Outcome
 from serve.inference.engine import Engine, Limits
+from serve.middleware.errors import ApiError
 from serve.middleware.gateway import Policy
 from serve.middleware.rate_limit import RateLimiter
 from serve.middleware.request_context import RequestRecord, record_of

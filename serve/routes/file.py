@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, cast
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import StreamingResponse
 
-from serve.errors import ApiError
 from serve.inference.batch import Outcome
+from serve.middleware.errors import ApiError
 from serve.middleware.gateway import FILE_PATH, log_failure
 from serve.routes.deps import Asking, RequestContext, check
 from serve.routes.file_rows import CSV, JSONL, KINDS, TEXT, Row, read_rows

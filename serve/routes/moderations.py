@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from serve.errors import ApiError
 from serve.inference.engine import MOST_INPUTS
+from serve.middleware.errors import ApiError
 from serve.routes.deps import Asking, RequestContext
 from serve.routes.json_body import json_router
 from serve.routes.schemas import Strict, Texts

@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 import tweetelm
-from serve.errors import ApiError
+from serve.middleware.errors import ApiError
 from serve.routes.deps import Asking
 from serve.routes.schemas import ErrorResponse
 from tweetelm.registry import Card

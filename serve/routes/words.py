@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from serve.errors import ApiError
+from serve.middleware.errors import ApiError
 from serve.routes.deps import Asking
 from serve.routes.json_body import json_router
 from serve.routes.schemas_words import Word, WordsRequest, WordsResponse
