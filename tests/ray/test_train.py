@@ -35,7 +35,8 @@ from tweetelm.config.train_config import (
     TrackingConfig,
     TrainConfig,
 )
-from tweetelm.data import SAMPLE, load
+from tweetelm.data import SAMPLE
+from tweetelm.data.load import folder as data_folder
 from tweetelm.files import object_storage
 from tweetelm.openelm.flops import Cost
 from tweetelm.predictor import Predictor
@@ -197,7 +198,7 @@ def test_a_driver_killed_at_a_random_step_goes_on_in_object_storage_and_leaves_t
 ) -> None:
     """Data, checkpoints, history and registry all lie there."""
     config, _ = undisturbed
-    object_storage.send(load.folder(TASKS["hate"], SAMPLE), f"{remote}/hate")
+    object_storage.send(data_folder(TASKS["hate"], SAMPLE), f"{remote}/hate")
     killed = configuration(tmp_path, "driver-killed")
     killed = dataclasses.replace(
         killed,
