@@ -1,4 +1,4 @@
-"""Drawings of results as SVG. Same input, same bytes; lettering takes the colour of the text around it."""
+"""Drawings of results as SVG. Same input, same bytes; lettering takes the color of the text around it."""
 
 import io
 import re
@@ -63,7 +63,7 @@ def confusion_figure(splits: Splits, task: Task) -> Figure:
             one.set_title(name)
 
     caption = (
-        "Tweets by true and predicted label; the fuller the colour, the larger the share of the true label."
+        "Tweets by true and predicted label; the fuller the color, the larger the share of the true label."
     )
     return draw("confusion", caption, paint, panels=len(splits), height=3.2)
 
@@ -74,8 +74,8 @@ def curve_figure(splits: Splits, task: Task, thresholds: Mapping[str, float]) ->
     caption = f"Left: ROC. Right: precision over recall of `{task.positive}`. Markers: {', '.join(marks)}."
 
     def paint(axes: Sequence[Axes]) -> None:
-        for (name, split), colour in zip(splits.items(), COLOURS, strict=False):
-            _paint_curves(axes[0], axes[1], split, task, name, colour, list(thresholds.values()))
+        for (name, split), color in zip(splits.items(), COLOURS, strict=False):
+            _paint_curves(axes[0], axes[1], split, task, name, color, list(thresholds.values()))
         axes[0].plot([0, 1], [0, 1], color=QUIET, linestyle=":")
         axes[0].set(xlabel="false positive rate", ylabel=f"recall of {task.positive}")
         axes[1].set(xlabel=f"recall of {task.positive}", ylabel="precision", ylim=(-0.03, 1.03))
@@ -89,11 +89,11 @@ def reliability_figure(splits: Splits, task: Task) -> Figure:
 
     def paint(axes: Sequence[Axes]) -> None:
         axes[0].plot([0, 1], [0, 1], color=QUIET, linestyle=":")
-        for (name, split), colour in zip(splits.items(), COLOURS, strict=False):
+        for (name, split), color in zip(splits.items(), COLOURS, strict=False):
             points = reliability(split.labels == len(task.labels) - 1, split.probabilities[:, -1])
             means, shares, counts = zip(*points, strict=True)
-            axes[0].plot(means, shares, color=colour, label=name)
-            axes[0].scatter(means, shares, s=[10 + 120 * n / len(split.labels) for n in counts], color=colour)
+            axes[0].plot(means, shares, color=color, label=name)
+            axes[0].scatter(means, shares, s=[10 + 120 * n / len(split.labels) for n in counts], color=color)
         axes[0].set(xlabel=f"P({task.positive}) as told", ylabel=f"observed share of {task.positive}")
         axes[0].set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
         axes[0].legend(loc="upper left")
@@ -126,19 +126,19 @@ def _paint_curves(
     split: SplitResult,
     task: Task,
     name: str,
-    colour: str,
+    color: str,
     thresholds: list[float],
 ) -> None:
     truth, score = split.labels == len(task.labels) - 1, split.probabilities[:, -1]
     if split.metrics["auroc"] is None:
         return
     alarms, recall, _ = roc_curve(truth, score)
-    roc.plot(alarms, recall, color=colour, label=f"{name}, AUROC {split.metrics['auroc']:.3f}")
+    roc.plot(alarms, recall, color=color, label=f"{name}, AUROC {split.metrics['auroc']:.3f}")
     exact, found, _ = precision_recall_curve(truth, score)
-    precision.plot(found[:-1], exact[:-1], color=colour)
+    precision.plot(found[:-1], exact[:-1], color=color)
     for threshold, mark in zip(thresholds, _POINTS, strict=False):
         told = score >= threshold
         hits = (told & truth).sum()
         place = hits / truth.sum()
-        roc.plot((told & ~truth).sum() / (~truth).sum(), place, mark, color=colour)
-        precision.plot(place, hits / max(told.sum(), 1), mark, color=colour)
+        roc.plot((told & ~truth).sum() / (~truth).sum(), place, mark, color=color)
+        precision.plot(place, hits / max(told.sum(), 1), mark, color=color)

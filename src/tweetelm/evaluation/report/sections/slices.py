@@ -26,7 +26,7 @@ def overlap(evidence: Evidence) -> Section | None:
     raw = {name: list(evidence.dataset[name]["text"]) for name in (evidence.final, "train")}
     tables = [
         _twins(evidence, raw, "identical"),
-        _twins(evidence, evidence.plain, "the same when normalised"),
+        _twins(evidence, evidence.plain, "the same when normalized"),
     ]
     return Section(title="Tweets that also stand in train", text=(_dropped(evidence),), tables=tuple(tables))
 
