@@ -62,7 +62,7 @@ lint: setup ## lint, types, import rules
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
 docs: setup ## build the docs site into .cache/site; fails on a broken link or an undocumented public name
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "docs: .cache/site/index.html"
 
 check: lint ## lint, types, import rules, fast tests: under two minutes

@@ -1,5 +1,6 @@
 """The docs site: what its hooks add, and what makes `make docs` fail."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -88,7 +89,7 @@ def test_a_page_with_good_references_is_built(tmp_path: Path) -> None:
 
 
 def build(folder: Path, page: str) -> "subprocess.CompletedProcess[str]":
-    """A strict build of two pages with the settings of the real site."""
+    """A build of two pages with the settings of the real site and the flags of `make docs`."""
     (folder / "docs").mkdir()
     (folder / "docs" / "index.md").write_text(page)
     (folder / "docs" / "serve.md").write_text("# Serve\n\n## Good\n")
@@ -101,7 +102,16 @@ def build(folder: Path, page: str) -> "subprocess.CompletedProcess[str]":
     settings |= places | {"hooks": [str(ROOT / hook) for hook in settings["hooks"]]}
     settings["plugins"][1]["mkdocstrings"]["handlers"]["python"]["paths"] = [str(ROOT / "src")]
     (folder / "mkdocs.yml").write_text(yaml.safe_dump(settings))
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--config-file", folder / "mkdocs.yml"]
+    (flags,) = re.findall(r"mkdocs build (.*)", (ROOT / "Makefile").read_text())
+    command = [
+        sys.executable,
+        "-m",
+        "mkdocs",
+        "build",
+        *flags.split(),
+        "--config-file",
+        folder / "mkdocs.yml",
+    ]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
