@@ -17,8 +17,7 @@ from ray.serve.schema import LoggingConfig
 from serve.api import create_api
 from serve.inference.batcher import STUCK_AFTER_S
 from serve.inference.engine import Engine
-from serve.middleware.auth import Keys
-from serve.middleware.exposure import ensure_guarded, ensure_keyed
+from serve.middleware.auth import Keys, ensure_guarded, ensure_keyed
 from serve.middleware.gateway import Policy
 from serve.middleware.load_shedding import LoadShedding
 from serve.observability.metrics import Meters
