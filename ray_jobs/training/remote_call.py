@@ -1,4 +1,4 @@
-"""Work that is not training, run as one Ray task where the accelerator is."""
+"""Runs work other than training as a Ray task on a node with the accelerator."""
 
 import contextlib
 import tempfile
@@ -14,8 +14,8 @@ from tweetelm.files.paths import is_url
 
 
 def task_options(config: TrainConfig, resources: Resources) -> tuple[dict[str, Any], int]:
-    """What `ray.remote` reserves for a task beside no training, and its threads: a GPU, or all of this
-    machine."""
+    """Return the `ray.remote` options of a task that runs without concurrent training, and its threads: one
+    GPU, or all CPUs of this machine."""
     gpu = on_gpu(config, resources)
     cpus = max(resources.cpus, 1) if resources.local else 1
     return {"num_cpus": 1 if gpu else cpus, "num_gpus": 1 if gpu else 0}, cpus
@@ -23,12 +23,12 @@ def task_options(config: TrainConfig, resources: Resources) -> tuple[dict[str, A
 
 @contextlib.contextmanager
 def local_copy(checkpoint: str) -> Iterator[Path]:
-    """A checkpoint's folder on this machine, fetched for the time being if it is elsewhere."""
+    """Yield a local folder of a checkpoint; a URL is downloaded temporarily, without the optimizer state."""
     if not is_url(checkpoint):
         yield Path(checkpoint)
         return
     from tweetelm.training.state import (
-        OPTIMIZER_FILE,  # here: it brings torch, which a trial's process spares
+        OPTIMIZER_FILE,  # lazy: it imports torch, which a trial's process does not need
     )
 
     with tempfile.TemporaryDirectory() as scratch:

@@ -101,7 +101,7 @@ def watcher(cluster: Cluster, node: str, *flags: str) -> "subprocess.Popen[str]"
     )
 
 
-def test_a_spot_notice_moves_a_run_elsewhere_from_the_very_step(
+def test_spot_notice_moves_a_run_without_losing_a_step(
     undisturbed: dict[str, torch.Tensor], driver: Cluster, folder: Path, second: Joined
 ) -> None:
     config = configuration(folder, "noticed")
@@ -118,7 +118,7 @@ def test_a_spot_notice_moves_a_run_elsewhere_from_the_very_step(
         weights = run.end()
     assert process.returncode == 0, out
     assert f"draining node {second.id}" in out
-    (left,) = run.said(r"leaving after step (\d+), which is saved: 1 of its machines")
+    (left,) = run.said(r"preempted after step (\d+), checkpoint saved: 1 of its machines")
     assert run.said(r"resuming noticed at step (\d+)") == [left]
     assert all(torch.equal(undisturbed[key], weights[key]) for key in undisturbed)
 
@@ -144,7 +144,7 @@ def two_train(run: Running) -> bool:
     return sizes(run)[-1:] == [2]
 
 
-def test_a_run_goes_on_with_fewer_workers_and_grows_again(
+def test_elastic_run_shrinks_and_grows(
     undisturbed: dict[str, torch.Tensor],
     driver: Cluster,
     folder: Path,
@@ -170,18 +170,18 @@ def test_a_run_goes_on_with_fewer_workers_and_grows_again(
         weights = run.end()
     had = sizes(run)
     assert had in ([2, 1, 2], [1, 2, 1, 2])
-    left = run.said(r"leaving after step (\d+), which is saved: 1 workers become 2")
+    left = run.said(r"preempted after step (\d+), checkpoint saved: resizing from 1 to 2 workers")
     assert len(left) == had.count(1)
     assert max(run.said(r"resuming elastic at step (\d+)")) == max(left)
     worst = max((undisturbed[key] - weights[key]).abs().max().item() for key in undisturbed)
     assert worst < 1e-5
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0, out
-    assert "Ray has ended here" in out
+    assert "Ray has stopped on this machine" in out
 
 
 def test_the_head_is_never_drained(driver: Cluster) -> None:
     process = watcher(driver, ray.get_runtime_context().get_node_id(), "--now")
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 2, out
-    assert "is the head: the cluster ends with it" in out
+    assert "is the head, which cannot be drained" in out

@@ -58,7 +58,7 @@ def status(cluster: Cluster) -> str:
     return found
 
 
-def test_keys_of_the_command_are_not_lost_on_a_node_without_any(cluster: Cluster, tmp_path: Path) -> None:
+def test_replica_without_keys_of_the_command_fails(cluster: Cluster, tmp_path: Path) -> None:
     """First here: a cluster serves one application of ours at a time."""
     publish(tmp_path / "models", tmp_path / "checkpoint", seed=1)
     here = {"RAY_ADDRESS": cluster.address, "TWEETELM_API_KEYS": "alice:0123456789abcdefghij"}

@@ -17,13 +17,13 @@ def stress(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stress]:
         yield found
 
 
-def test_at_seven_tenths_of_its_capacity_no_request_fails(stress: Stress) -> None:
+def test_no_request_fails_at_70_percent_load(stress: Stress) -> None:
     # A machine that is half as fast for a while as when its capacity was measured is no failure.
     report = run(dataclasses.replace(stress.plan(STEADY, 20.0), retries=6))
     assert report.ok == report.requests > 0, (report.statuses, report.failures[:5])
 
 
-def test_at_twice_its_capacity_it_answers_or_says_when_to_come_back_and_nothing_else(stress: Stress) -> None:
+def test_overload_gives_only_200_or_retry_after(stress: Stress) -> None:
     report = run(stress.plan(OVERLOAD, 20.0))
     assert only_refusals(report), report.statuses
     assert report.refused > 0

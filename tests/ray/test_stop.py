@@ -57,18 +57,18 @@ def free(state: str) -> bool:
     return all(group["state"] == state for group in groups) and ray.available_resources().get("CPU") == 2
 
 
-def test_a_job_that_is_stopped_leaves_a_run_that_goes_on(driver: Cluster, tmp_path: Path) -> None:
+def test_stopped_job_can_be_resumed(driver: Cluster, tmp_path: Path) -> None:
     run = tmp_path / "runs" / "stopped"
     jobs = JobSubmissionClient(driver.dashboard)
     id_ = re.findall(r"raysubmit_\w+", submit(driver, tmp_path, "--no-wait"))[0]
     wait_for("it trains", lambda: bool(list(run.glob("checkpoint_*/state.json"))))
     with frozen(driver):  # so that the end does not come first
         job(driver, "stop", "--no-wait", id_)
-        wait_for("it was told", lambda: "stopping: the state" in jobs.get_job_logs(id_))
+        wait_for("it was told", lambda: "stopping: saving a checkpoint" in jobs.get_job_logs(id_))
     wait_for("it has ended", lambda: jobs.get_job_status(id_).is_terminal())
     assert "was stopped" in job(driver, "status", id_)
     log = job(driver, "logs", id_)
-    (step,) = (int(found) for found in re.findall(r"leaving after step (\d+), which is saved", log))
+    (step,) = (int(found) for found in re.findall(r"preempted after step (\d+), checkpoint saved", log))
     assert "the same command again goes on" in log
     assert "Traceback" not in log, log
     assert saved(run) == step

@@ -123,11 +123,11 @@ def alone(driver: Cluster, folder: Path) -> tuple[TrainConfig, str]:
     return config, str(caught.value)
 
 
-def test_a_disk_that_fills_up_is_named_with_what_to_do(alone: tuple[TrainConfig, str]) -> None:
-    assert re.search(r"no space left .*/alone,.* type the same command again", alone[1])
+def test_full_disk_error_says_what_to_do(alone: tuple[TrainConfig, str]) -> None:
+    assert re.search(r"no space left .*/alone,.* run the same command again", alone[1])
 
 
-def test_one_worker_with_accumulation_that_goes_on_after_an_error_learns_the_same_as_two_workers(
+def test_accumulation_equals_two_workers_after_an_error(
     undisturbed: tuple[TrainConfig, Outcome], alone: tuple[TrainConfig, str]
 ) -> None:
     config, lone = undisturbed[0], alone[0]
@@ -140,7 +140,7 @@ def test_one_worker_with_accumulation_that_goes_on_after_an_error_learns_the_sam
     assert progress(lone)["step"] == progress(config)["step"]
 
 
-def test_workers_killed_at_random_steps_leave_the_same_bits(
+def test_killed_workers_resume_bit_identically(
     undisturbed: tuple[TrainConfig, Outcome], folder: Path, driver: Cluster
 ) -> None:
     config, _ = undisturbed
@@ -190,7 +190,7 @@ def validations(lines: list[dict[str, Any]]) -> dict[int, float]:
     return {line["step"]: line["validation_macro_f1"] for line in lines if "validation_macro_f1" in line}
 
 
-def test_a_driver_killed_at_a_random_step_goes_on_in_object_storage_and_leaves_the_same_bits(
+def test_killed_driver_resumes_bit_identically_from_s3(
     undisturbed: tuple[TrainConfig, Outcome],
     cluster: Cluster,
     s3: dict[str, str],
@@ -249,7 +249,7 @@ Keeper.options(name="keeper", lifetime="detached").remote()
 """
 
 
-def test_the_next_command_gives_back_what_a_dead_one_left(driver: Cluster) -> None:
+def test_leaked_placement_groups_are_released(driver: Cluster) -> None:
     subprocess.run(
         [sys.executable, "-c", KEEPER], env={**driver.env, "RAY_ADDRESS": driver.address}, check=True
     )
@@ -264,7 +264,7 @@ def test_the_next_command_gives_back_what_a_dead_one_left(driver: Cluster) -> No
         ray.kill(keeper)
 
 
-def test_the_best_checkpoint_by_validation_is_the_outcome(
+def test_outcome_is_the_best_validated_checkpoint(
     undisturbed: tuple[TrainConfig, Outcome],
 ) -> None:
     config, outcome = undisturbed
@@ -275,7 +275,7 @@ def test_the_best_checkpoint_by_validation_is_the_outcome(
     assert not list(Path(config.folder).rglob("*.pt"))
 
 
-def test_storage_that_cannot_be_written_is_refused_and_nothing_is_lost(tmp_path: Path) -> None:
+def test_unwritable_storage_loses_nothing(tmp_path: Path) -> None:
     blocked = tmp_path / "runs"
     blocked.write_text("a file where the folder should be", encoding="utf-8")
     with pytest.raises(OSError, match=r"--run\.storage"):
@@ -283,14 +283,14 @@ def test_storage_that_cannot_be_written_is_refused_and_nothing_is_lost(tmp_path:
     assert blocked.read_text(encoding="utf-8").startswith("a file")
 
 
-def test_a_disk_without_room_is_refused_before_anything_starts(tmp_path: Path) -> None:
+def test_too_small_disk_is_rejected_before_training(tmp_path: Path) -> None:
     free = shutil.disk_usage(tmp_path).free
     size = Cost(parameters=free, embedding=0, linear=0, last_layer_saved=0)
     with pytest.raises(OSError, match="GB free; checkpoints of this run need"):
         check_space(configuration(tmp_path, "x"), size)
 
 
-def test_more_workers_than_cpus_are_refused_with_the_arithmetic(tmp_path: Path) -> None:
+def test_too_many_workers_error_shows_the_numbers(tmp_path: Path) -> None:
     config = configuration(tmp_path, "x", workers=3)
     with pytest.raises(ValueError, match="3 workers x 1 CPU = 3 CPUs, but this machine has 2"):
         reserve(config, HERE)

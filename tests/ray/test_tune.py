@@ -58,9 +58,7 @@ def runs_cut_short(folder: Path) -> int:
     return sum(not any(record.HasField("exit") for record in read_records(path)) for path in others)
 
 
-def test_a_search_killed_three_times_ends_with_all_its_trials_repeats_none_and_leaves_no_place_taken(
-    driver: Cluster, tmp_path: Path
-) -> None:
+def test_search_killed_three_times_repeats_no_trial(driver: Cluster, tmp_path: Path) -> None:
     line = command(tmp_path)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` had it ignored, by children too
     seed = random.randrange(1000)

@@ -33,7 +33,7 @@ def test_the_tokens_scores_sum_to_the_change_of_the_log_odds(folder: Path) -> No
         assert found.error == pytest.approx(abs(sum(found.scores) - change), abs=1e-3)
 
 
-def test_the_first_token_is_where_the_integral_starts_and_moves_nothing(folder: Path) -> None:
+def test_first_token_has_zero_attribution(folder: Path) -> None:
     model, encoder = load_differentiable(folder)
     scores = attribute(model, encoder.encode(["the cat took the biscuit"])[0].ids).scores
     assert scores[0] == 0

@@ -99,7 +99,7 @@ def test_a_dataset_that_numbers_its_labels_otherwise_is_refused() -> None:
         evaluate(ShoutPredictor(HATE), swapped)
 
 
-def test_whoever_has_the_data_recomputes_every_number_from_the_files(tmp_path: Path) -> None:
+def test_metrics_can_be_recomputed_from_the_files(tmp_path: Path) -> None:
     write(tmp_path, evaluation(threshold=0.7), known=card())
     written = json.loads((tmp_path / "metrics.json").read_text())
     assert recompute(tmp_path, HATE_ROWS) == written["splits"]
@@ -141,7 +141,7 @@ def test_the_same_evaluation_writes_the_same_bytes(written: Path, tmp_path: Path
         assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
 
 
-def test_the_report_shows_the_headline_among_published_results_on_test(written: Path) -> None:
+def test_headline_is_among_published_test_results(written: Path) -> None:
     lines = (written / "report.md").read_text().splitlines()
     assert lines[0] == "# hate: evaluation"
     ours = next(i for i, line in enumerate(lines) if line.startswith("| → this model | 0.500 ["))
@@ -149,7 +149,7 @@ def test_the_report_shows_the_headline_among_published_results_on_test(written: 
     assert lines[ours + 1] == "| RoBERTa, from scratch on tweets | 0.499 | TweetEval README |"
 
 
-def test_a_report_on_the_synthetic_sample_says_so_first_and_compares_with_nobody(tmp_path: Path) -> None:
+def test_sample_report_has_notice_and_no_comparison(tmp_path: Path) -> None:
     write(tmp_path, evaluation(), synthetic=True)
     text = (tmp_path / "report.md").read_text()
     assert text.startswith(f"> **{SYNTHETIC_NOTICE}**\n")

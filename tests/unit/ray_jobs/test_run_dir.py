@@ -39,7 +39,7 @@ def train(*flags: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_a_name_is_free_then_taken_by_the_same_run_and_refused_to_another(tmp_path: Path) -> None:
+def test_run_name_belongs_to_one_configuration(tmp_path: Path) -> None:
     config = named(tmp_path)
     assert not check_name(config)
     assert not object_storage.listed(config.folder), "looking takes nothing"
@@ -53,7 +53,7 @@ def test_a_name_is_free_then_taken_by_the_same_run_and_refused_to_another(tmp_pa
         check_name(config, trials=3)
 
 
-def test_a_run_that_has_ended_says_so_at_once(tmp_path: Path) -> None:
+def test_finished_run_is_reported_at_once(tmp_path: Path) -> None:
     config = named(tmp_path)
     assert read_finished(config) is None
     done = finish(config)
@@ -63,7 +63,7 @@ def test_a_run_that_has_ended_says_so_at_once(tmp_path: Path) -> None:
     assert "mine is finished already: nothing to train" in said.stdout
 
 
-def test_a_taken_name_is_refused_at_once(tmp_path: Path) -> None:
+def test_taken_name_is_rejected_at_once(tmp_path: Path) -> None:
     config = named(tmp_path)
     claim(config)
     said = train("--name", "mine", "--run.storage", config.run.storage, "--optim.lr", "0.5")
@@ -72,7 +72,7 @@ def test_a_taken_name_is_refused_at_once(tmp_path: Path) -> None:
     assert said.stderr.endswith("imported set()\n")
 
 
-def test_a_misspelled_flag_is_refused_at_once(tmp_path: Path) -> None:
+def test_misspelled_flag_is_rejected_at_once(tmp_path: Path) -> None:
     said = train("--optim.lrr", "1")
     assert said.returncode == 2
     assert "--optim.lrr" in said.stderr + said.stdout

@@ -28,7 +28,7 @@ def test_a_local_folder_is_not_named_as_a_base_model_on_the_hub() -> None:
     assert "base_model" not in render(card(base=local))
 
 
-def test_the_readme_says_what_the_model_cannot_do_and_how_it_was_made() -> None:
+def test_model_card_states_limits_and_training() -> None:
     text = render(card(threshold=0.85))
     for words in (
         "Not for automated moderation",
@@ -50,7 +50,7 @@ def test_the_readme_carries_the_notices() -> None:
     assert SYNTHETIC_NOTICE not in render(card())
 
 
-def test_the_command_of_a_card_gives_the_same_configuration_back() -> None:
+def test_card_command_reproduces_the_config() -> None:
     changes = {
         "data.root": "my data",
         "data.drop_overlap": False,
@@ -89,7 +89,7 @@ MEASURED = {
 }
 
 
-def test_the_hub_finds_the_results_in_the_header_with_their_intervals() -> None:
+def test_model_index_has_results_with_intervals() -> None:
     made = card(version="20261121-abc123", metrics={"validation": {"macro_f1": 0.7}, "test": MEASURED})
     header = ModelCard(render(made)).data
     found = {(result.dataset_split, result.metric_type): result for result in header.eval_results or []}
@@ -107,7 +107,7 @@ def test_the_header_names_the_terms_of_weights_and_data() -> None:
     assert names == ["apple-sample-code-license-and-cc-by-nc-4.0", "cc-by-nc-4.0"]
 
 
-def test_results_on_the_synthetic_sample_are_not_told_to_the_hub() -> None:
+def test_sample_results_are_not_in_the_model_index() -> None:
     header = ModelCard(render(synthetic())).data
     assert header.eval_results is None
     assert header.datasets is None

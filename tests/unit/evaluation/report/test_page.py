@@ -81,7 +81,7 @@ def test_markdown_shows_the_same_numbers_and_breaks_no_table() -> None:
     assert "![ROC of `hate`](roc.svg)" in text
 
 
-def test_the_json_of_a_document_has_every_number_in_full_and_no_drawing() -> None:
+def test_document_json_has_full_precision_numbers() -> None:
     content = json.loads(json.dumps(DOCUMENT.to_dict(), allow_nan=False))
     cells = content["sections"][0]["tables"][0]["rows"]
     assert cells[0][1] == {"value": 0.4943, "low": 0.4757, "high": 0.5123}

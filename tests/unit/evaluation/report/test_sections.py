@@ -50,7 +50,7 @@ def rows_of(table: Table) -> dict[Any, tuple[Any, ...]]:
     return {row[0]: tuple(row[1:]) for row in plain}
 
 
-def test_tweets_that_stand_in_train_are_told_apart_by_their_twins_label() -> None:
+def test_train_duplicates_are_split_by_their_label() -> None:
     section = overlap(evidence())
     assert section is not None
     identical, normalized = map(rows_of, section.tables)
@@ -148,7 +148,7 @@ def shift_tables() -> tuple[Table, ...]:
     return section.tables
 
 
-def test_the_words_that_moved_most_are_named_with_share_and_meaning() -> None:
+def test_most_shifted_words_are_listed_with_shares() -> None:
     _, frequency, meaning = shift_tables()
     storm = rows_of(frequency)["storm"]
     assert storm == (0.0, None, 0.0, None, 50 / 69, 0.0)
@@ -163,7 +163,7 @@ def test_no_mention_no_link_and_no_rare_word_is_shown() -> None:
     assert not [word for word in shown if str(word).startswith("word")]  # each in fewer than 20 tweets
 
 
-def test_splits_of_other_words_are_told_apart_and_shuffled_ones_are_not() -> None:
+def test_shift_detects_other_words_not_shuffled_splits() -> None:
     domains = rows_of(shift_tables()[0])
     assert domains["train and test"][0] > 0.9
     texts = [f"tweet about {i % 7} and {i % 11} things" for i in range(200)]
@@ -172,7 +172,7 @@ def test_splits_of_other_words_are_told_apart_and_shuffled_ones_are_not() -> Non
     assert 0.35 < same.value < 0.65
 
 
-def test_calibration_is_told_without_with_and_by_validations_temperature() -> None:
+def test_calibration_compares_three_temperatures() -> None:
     rows = dataset(
         HATE,
         validation=[("so SO sad", 0), ("so SO SAD", 1), ("so sad SO", 1), ("SO so SAD", 1), ("WAR is ON", 0)],
@@ -266,7 +266,7 @@ def test_what_was_held_out_is_shown_apart() -> None:
     assert held_out(evidence()) is None
 
 
-def test_a_report_stands_its_sections_in_order_and_probes_before_the_lineage() -> None:
+def test_report_sections_are_in_order() -> None:
     probe = Section(title="A probe")
     titles = [section.title for section in report(evidence(card=card()), [probe]).sections]
     assert titles[0] == "Headline"

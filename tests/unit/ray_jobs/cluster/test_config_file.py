@@ -55,12 +55,12 @@ def said(text: str, name: str = "cluster.yaml") -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["cluster.yaml", "cluster.local.yaml"])
-def test_a_complete_file_has_no_problems(name: str) -> None:
+def test_complete_file_has_no_problems(name: str) -> None:
     assert said(filled(name), name) == []
 
 
 @pytest.mark.parametrize("name", ["cluster.yaml", "cluster.local.yaml"])
-def test_every_missing_value_is_named_at_once_with_its_line_and_comment(name: str) -> None:
+def test_missing_values_are_listed_with_line_and_comment(name: str) -> None:
     text = (ROOT / name).read_text()
     found = [line for line in said(text, name) if "not filled in" in line]
     missing = [line for line in text.splitlines() if "FILL-IN" in line and not line.startswith("#")]
@@ -112,7 +112,7 @@ MISTAKES = [  # what is right, what somebody wrote, where it stands, what is sai
 
 
 @pytest.mark.parametrize(("right", "wrong", "place_in_file", "message"), MISTAKES)
-def test_a_mistake_is_named_where_it_stands(right: str, wrong: str, place_in_file: str, message: str) -> None:
+def test_problem_names_its_line(right: str, wrong: str, place_in_file: str, message: str) -> None:
     text = filled()
     assert right in text
     found = [line for line in said(text.replace(right, wrong, 1)) if message in line]
@@ -120,7 +120,7 @@ def test_a_mistake_is_named_where_it_stands(right: str, wrong: str, place_in_fil
     assert found[0].startswith(place_in_file)
 
 
-def test_all_mistakes_are_named_at_once() -> None:
+def test_all_problems_are_listed_at_once() -> None:
     text = filled()
     mistakes = MISTAKES[2::3]
     for right, wrong, _, _ in mistakes:
@@ -138,7 +138,7 @@ def test_all_mistakes_are_named_at_once() -> None:
     ],
 )
 @pytest.mark.parametrize("name", ["ray_auth_token", "api_keys"])
-def test_secrets_must_be_there_and_private(
+def test_secrets_must_exist_and_be_private(
     place: Path, name: str, content: str | None, mode: int, message: str
 ) -> None:
     secret = place / "secrets" / name
@@ -150,12 +150,12 @@ def test_secrets_must_be_there_and_private(
     assert message in problem
 
 
-def test_the_command_line_of_aws_has_to_be_there(place: Path) -> None:
+def test_aws_cli_must_be_installed(place: Path) -> None:
     (place / "bin" / "aws").unlink()
     assert "aws is not installed" in said(filled())[0]
 
 
-def test_without_boto3_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_boto3_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
     assert said(filled()) == [" -> boto3 is not installed (make setup, or .venv/bin/pip install boto3)"]
 
@@ -169,7 +169,7 @@ OWN = {
 
 
 @pytest.mark.parametrize("right", OWN)
-def test_a_mistake_about_ones_own_machines_is_named(right: str) -> None:
+def test_local_cluster_problems_name_their_line(right: str) -> None:
     text = filled("cluster.local.yaml")
     assert right in text
     found = said(text.replace(right, OWN[right][0], 1), "cluster.local.yaml")
@@ -192,7 +192,7 @@ def run(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_the_outputs_of_the_stack_fill_the_file(place: Path) -> None:
+def test_stack_outputs_fill_the_file(place: Path) -> None:
     file = place / "cluster.yaml"
     file.write_text((ROOT / "cluster.yaml").read_text())
     refused = run("cluster.yaml")
@@ -207,7 +207,7 @@ def test_the_outputs_of_the_stack_fill_the_file(place: Path) -> None:
     assert file.read_text() == filled()
 
 
-def test_what_is_no_output_of_a_stack_is_refused(place: Path) -> None:
+def test_invalid_stack_outputs_are_rejected(place: Path) -> None:
     (place / "cluster.yaml").write_text((ROOT / "cluster.yaml").read_text())
     refused = run("cluster.yaml", "--fill", given="An error occurred")
     assert refused.returncode == 2
@@ -217,7 +217,7 @@ def test_what_is_no_output_of_a_stack_is_refused(place: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"), [("a: [", "is not YAML"), ("", "has no keys"), (None, "there is no cluster.yaml")]
 )
-def test_what_is_no_cluster_file_is_refused(place: Path, text: str | None, message: str) -> None:
+def test_invalid_cluster_file_is_rejected(place: Path, text: str | None, message: str) -> None:
     if text is not None:
         (place / "cluster.yaml").write_text(text)
     refused = run("cluster.yaml")

@@ -79,7 +79,7 @@ def garble(file: Path) -> None:
     file.write_bytes(bytes(data))
 
 
-def test_a_whole_run_is_left_as_it_is(run: Path) -> None:
+def test_valid_run_is_unchanged(run: Path) -> None:
     before = (run / SNAPSHOT).read_bytes()
     assert leave_out_damaged(str(run)) == []
     assert (run / SNAPSHOT).read_bytes() == before
@@ -87,7 +87,7 @@ def test_a_whole_run_is_left_as_it_is(run: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=list(DAMAGE))
-def test_the_checkpoint_before_a_damaged_one_is_used(run: Path, damage: Callable[[Path], object]) -> None:
+def test_checkpoint_before_a_damaged_one_is_used(run: Path, damage: Callable[[Path], object]) -> None:
     damage(run / "checkpoint_3")
     said = leave_out_damaged(str(run))
     assert said[0].startswith(f"checkpoint {run}/checkpoint_3 is damaged (")
@@ -97,7 +97,7 @@ def test_the_checkpoint_before_a_damaged_one_is_used(run: Path, damage: Callable
     assert leave_out_damaged(str(run)) == [], "and that is the end of it"
 
 
-def test_foreign_files_damage_no_checkpoint(run: Path) -> None:
+def test_foreign_files_are_ignored(run: Path) -> None:
     for name in (".DS_Store", "Thumbs.db", "state.json~", ".ipynb_checkpoints/x.json"):
         for folder in (run, run / "checkpoint_3"):
             (folder / name).parent.mkdir(exist_ok=True)
@@ -105,7 +105,7 @@ def test_foreign_files_damage_no_checkpoint(run: Path) -> None:
     assert leave_out_damaged(str(run)) == []
 
 
-def test_several_damaged_checkpoints_are_all_left_out(run: Path) -> None:
+def test_all_damaged_checkpoints_are_skipped(run: Path) -> None:
     cut(run / "checkpoint_3" / "model.safetensors")
     cut(run / "checkpoint_2" / "state.json")
     assert leave_out_damaged(str(run))[-1] == f"going on from {run}/checkpoint_1"
@@ -117,7 +117,7 @@ def test_several_damaged_checkpoints_are_all_left_out(run: Path) -> None:
 @pytest.mark.parametrize(
     "damaged", [b"", b"{", b"[]", b"{}", b"\xff", b'{"checkpoint_results": 3}', b"null", b" \n"]
 )
-def test_rays_damaged_list_is_made_again(run: Path, damaged: bytes) -> None:
+def test_damaged_snapshot_is_rebuilt(run: Path, damaged: bytes) -> None:
     (run / SNAPSHOT).write_bytes(damaged)
     said = leave_out_damaged(str(run))
     assert said[0].startswith(f"{run}/{SNAPSHOT} is damaged (")
@@ -125,14 +125,14 @@ def test_rays_damaged_list_is_made_again(run: Path, damaged: bytes) -> None:
     assert (latest(run), listed(run)) == ("checkpoint_3", {f"checkpoint_{s}": v for s, v in SCORES.items()})
 
 
-def test_a_list_and_a_checkpoint_may_both_be_damaged(run: Path) -> None:
+def test_damaged_snapshot_and_checkpoint_are_handled(run: Path) -> None:
     cut(run / SNAPSHOT)
     cut(run / "checkpoint_3" / "optimizer.safetensors")
     assert leave_out_damaged(str(run))[-1] == f"going on from {run}/checkpoint_2"
     assert latest(run) == "checkpoint_2"
 
 
-def test_a_list_that_names_folders_outside_is_damaged(run: Path) -> None:
+def test_snapshot_with_outside_folders_is_damaged(run: Path) -> None:
     snapshot = json.loads((run / SNAPSHOT).read_text())
     snapshot["latest_checkpoint_result"]["checkpoint_dir_name"] = "../other"
     (run / SNAPSHOT).write_text(json.dumps(snapshot))
@@ -140,7 +140,7 @@ def test_a_list_that_names_folders_outside_is_damaged(run: Path) -> None:
     assert latest(run) == "checkpoint_3"
 
 
-def test_a_run_in_object_storage_is_looked_at_likewise(run: Path, remote: str) -> None:
+def test_runs_in_object_storage_are_checked(run: Path, remote: str) -> None:
     object_storage.send(run, remote)
     assert leave_out_damaged(remote) == []
     object_storage.write(f"{remote}/checkpoint_3/state.json", b"")

@@ -42,7 +42,7 @@ def commands(told: str) -> list[list[str]]:
     return [shlex.split(line) for line in told.split("next:\n")[1].splitlines()]
 
 
-def test_next_lines_can_be_pasted(tmp_path: Path, source: Path) -> None:
+def test_next_commands_are_valid_shell(tmp_path: Path, source: Path) -> None:
     registry = str(tmp_path / "my models")
     config = configuration(tmp_path, registry)
     done = finish(config, publish(source, card(), registry=registry))
@@ -66,7 +66,7 @@ def test_the_default_registry_needs_no_flag(
     assert ["--registry" in line for line in commands(told)] == [False, False, True]
 
 
-def test_a_run_typed_again_says_where_it_was_published(
+def test_finished_run_shows_its_registry(
     tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     there, elsewhere = str(tmp_path / "models"), str(tmp_path / "other models")
@@ -80,7 +80,7 @@ def test_a_run_typed_again_says_where_it_was_published(
     assert all(line[-1] != elsewhere for line in commands(told))
 
 
-def test_a_run_typed_again_says_what_is_served_now(tmp_path: Path, source: Path, another: Path) -> None:
+def test_finished_run_shows_the_current_version(tmp_path: Path, source: Path, another: Path) -> None:
     registry = str(tmp_path / "models")
     config = configuration(tmp_path, registry)
     done = finish(config, publish(source, card(0.5), registry=registry))
@@ -92,7 +92,7 @@ def test_a_run_typed_again_says_what_is_served_now(tmp_path: Path, source: Path,
     assert "(which is not there any more)" in summary(config, done)
 
 
-def test_a_run_that_was_not_published_says_how_to(tmp_path: Path) -> None:
+def test_unpublished_run_says_how_to_publish(tmp_path: Path) -> None:
     config = configuration(tmp_path, str(tmp_path / "models"))
     done = finish(config, None)
     assert "to publish it, delete " in summary(config, done)
@@ -114,7 +114,7 @@ def test_a_run_that_was_not_published_says_how_to(tmp_path: Path) -> None:
         b'{"run": "mine", "scores": {}, "notices": [], "version": 7}',
     ],
 )
-def test_a_damaged_finished_file_is_named(tmp_path: Path, damaged: bytes) -> None:
+def test_damaged_finished_file_is_an_error(tmp_path: Path, damaged: bytes) -> None:
     config = configuration(tmp_path, "models")
     finish(config, None)
     object_storage.write(f"{config.folder}/{FINISHED_FILE}", damaged)
@@ -125,7 +125,7 @@ def test_a_damaged_finished_file_is_named(tmp_path: Path, damaged: bytes) -> Non
 
 
 @pytest.mark.parametrize("damaged", [b"", b"{", b"[]", b"\xff", b"{}", b'{"identity": 3}', b"null"])
-def test_a_damaged_run_file_is_named(tmp_path: Path, damaged: bytes) -> None:
+def test_damaged_run_file_is_an_error(tmp_path: Path, damaged: bytes) -> None:
     config = configuration(tmp_path, "models")
     claim(config)
     object_storage.write(f"{config.folder}/run.json", damaged)
