@@ -69,7 +69,7 @@ def test_stopped_job_can_be_resumed(driver: Cluster, tmp_path: Path) -> None:
     assert "was stopped" in job(driver, "status", id_)
     log = job(driver, "logs", id_)
     (step,) = (int(found) for found in re.findall(r"preempted after step (\d+), checkpoint saved", log))
-    assert "the same command again goes on" in log
+    assert "run the same command again to resume" in log
     assert "Traceback" not in log, log
     assert saved(run) == step
     wait_for("no worker is left", lambda: not train_workers(driver))

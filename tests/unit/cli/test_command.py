@@ -186,7 +186,7 @@ def test_ctrl_c_is_one_line() -> None:
     done = run_script(script)
     assert done.returncode == 128 + signal.SIGINT
     assert done.stderr.splitlines() == [
-        "interrupted; the same command again goes on from the last checkpoint"
+        "interrupted; run the same command again to resume from the last checkpoint"
     ]
 
 

@@ -53,7 +53,7 @@ def changed(key: str) -> TrainConfig:
         (lambda: ModelConfig(max_tokens=1), "model.max_tokens is 1; expected at least 2"),
         (
             lambda: ModelConfig(name="scratch-1m", init="pretrained"),
-            "scratch-1m has no published weights; leave out --model.init pretrained or name an openelm-*",
+            "scratch-1m has no published weights; omit --model.init pretrained, or use an openelm-*",
         ),
         (lambda: OptimConfig(lr=0.0), "optim.lr is 0.0; expected a positive number such as 3e-5"),
         (lambda: OptimConfig(mode="half"), "optim.mode is 'half'; expected one of 'full', 'head'"),

@@ -225,7 +225,7 @@ def test_failed_history_upload_is_logged_then_raised(remote: str, caplog: pytest
     write_steps(here, 0, 3).finish({})
     with caplog.at_level(logging.WARNING):
         here.sync()
-    assert "the next checkpoint tries again" in caplog.text
+    assert "retrying at the next checkpoint" in caplog.text
     with pytest.raises(OSError, match="cannot be reached"):
         here.close()
     assert len(read_history(here.path / HISTORY)) == 4
@@ -239,7 +239,7 @@ def test_a_run_that_goes_on_without_its_history_says_so(
 ) -> None:
     with caplog.at_level(logging.WARNING):
         RunStorage(f"{remote}/run").restore(7)
-    assert "the history begins after step 7" in caplog.text
+    assert "the history starts after step 7" in caplog.text
 
 
 def test_files_of_other_trackers_come_along_at_the_end(remote: str) -> None:

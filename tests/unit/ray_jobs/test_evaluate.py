@@ -21,7 +21,7 @@ from tweetelm.tasks import DEEPFAKE, HATE, Task
 
 
 def published(place: Path, registry: str, task: Task = HATE, seed: int = 0, md5: str = "") -> str:
-    """As after training: evaluated, calibrated, published with its predictions."""
+    """Publish an evaluated and calibrated version with its predictions."""
     folder = checkpoint(place / f"{task.name}-{seed}", task, seed=seed)
     rows, source = load(task, SAMPLE), provenance(task, SAMPLE)
     found = calibrated(score(Predictor.load(folder, precision="float32"), rows), rows)
@@ -53,7 +53,7 @@ def versions(place: Path, registry: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def evaluated(versions: list[str], registry: str, place: Path) -> Path:
-    """The report of the first version, against the second."""
+    """Return the report of the first version compared with the second."""
     arguments = Arguments(
         task="hate", version=versions[0], against=versions[1], registry=registry, data=SAMPLE,
         out=place / "evaluated", probes=False,
@@ -136,7 +136,7 @@ def test_held_out_rows_are_evaluated_again(place: Path, registry: str, tmp_path:
 def test_report_folder_is_locked_and_checked_first(versions: list[str], registry: str, place: Path) -> None:
     arguments = Arguments(task="hate", registry=registry, data=SAMPLE, out=place / "busy", probes=False)
     with locked_folder(str(place / "busy"), "the report"):
-        busy = r"the report in .*/busy is in use by .*; or write elsewhere with --out"
+        busy = r"the report in .*/busy is in use by .*; or choose another folder with --out"
         with pytest.raises(ValueError, match=busy):
             evaluate(arguments)
         assert not (place / "busy" / "report.html").exists()

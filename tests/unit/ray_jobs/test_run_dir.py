@@ -1,4 +1,4 @@
-"""What a command says of a run's name and of its own flags, before anything heavy is imported."""
+"""Fast answers about a run's name and flags, before slow imports."""
 
 import dataclasses
 import json
@@ -60,7 +60,7 @@ def test_finished_run_is_reported_at_once(tmp_path: Path) -> None:
     assert read_finished(config) == done
     said = train("--name", "mine", "--run.storage", config.run.storage)
     assert (said.returncode, said.stderr) == (0, "imported set()\n")
-    assert "mine is finished already: nothing to train" in said.stdout
+    assert "mine is already finished: nothing to train" in said.stdout
 
 
 def test_taken_name_is_rejected_at_once(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is refused before Ray is called, with the line and what to type; nobody is asked."""
+"""Problems of a cluster file, found offline before `ray up`, with their lines and remedies."""
 
 import json
 import subprocess
@@ -73,25 +73,30 @@ MISTAKES = [  # what is right, what somebody wrote, where it stands, what is sai
         "&region us-east-1",
         "&region us-esat-1",
         "region:",
-        "is no region of AWS (did you mean us-east-1 or us-west-1?)",
+        "is not an AWS region (did you mean us-east-1 or us-west-1?)",
     ),
     ("AWS_REGION=us-east-1", "AWS_REGION=us-west-2", "region_of_nodes:", "AWS_REGION is us-west-2"),
-    ("us-east-1b # those", "us-west-2b # those", "zones:", "us-west-2b is no zone of us-east-1"),
-    ("subnet-0bbbbbbbbbbbbbbbb", "subnet-0bbb", "subnets:", "SubnetIds: subnet-0bbb is no id"),
-    ("subnet-0bbbbbbbbbbbbbbbb", "subnet-0aaaaaaaaaaaaaaaa", "subnets:", "SubnetIds names one twice"),
+    ("us-east-1b # those", "us-west-2b # those", "zones:", "us-west-2b is not a zone of us-east-1"),
+    ("subnet-0bbbbbbbbbbbbbbbb", "subnet-0bbb", "subnets:", "SubnetIds: subnet-0bbb is not an id"),
+    ("subnet-0bbbbbbbbbbbbbbbb", "subnet-0aaaaaaaaaaaaaaaa", "subnets:", "SubnetIds lists an id twice"),
     (
         "sg-0aaaaaaaaaaaaaaaa",
         "group",
         "security_groups:",
-        "SecurityGroupIds: group is no id (sg- and 17 digits",
+        "SecurityGroupIds: group is not an id (sg- and 17 digits",
     ),
-    ("ami-0aaaaaaaaaaaaaaaa", "ubuntu", "image:", "ImageId: ubuntu is no id (ami- and 17 digits of 0-9a-f)"),
-    ("eice-0aaaaaaaaaaaaaaaa", "eice-1", "ssh_proxy:", "eice-1 is no id"),
-    ("--region us-east-1", "--region us-west-2", "ssh_proxy:", "is for us-west-2, the region is us-east-1"),
+    (
+        "ami-0aaaaaaaaaaaaaaaa",
+        "ubuntu",
+        "image:",
+        "ImageId: ubuntu is not an id (ami- and 17 digits of 0-9a-f)",
+    ),
+    ("eice-0aaaaaaaaaaaaaaaa", "eice-1", "ssh_proxy:", "eice-1 is not an id"),
+    ("--region us-east-1", "--region us-west-2", "ssh_proxy:", "uses us-west-2, but the region is us-east-1"),
     (" %h", "", "ssh_proxy:", "has no %h"),
-    ("s3://bucket", "s3://Bucket_1", "store:", "s3://Bucket_1 is no bucket"),
-    ("Type: g5.xlarge", "Type: g5.xlage", "node_config:", "there is no g5.xlage (did you mean g5.xlarge?)"),
-    ("MarketType: spot", "MarketType: spott", "spot:", "there is no spott (did you mean spot?)"),
+    ("s3://bucket", "s3://Bucket_1", "store:", "s3://Bucket_1 is not an S3 URL"),
+    ("Type: g5.xlarge", "Type: g5.xlage", "node_config:", "unknown value g5.xlage (did you mean g5.xlarge?)"),
+    ("MarketType: spot", "MarketType: spott", "spot:", "unknown value spott (did you mean spot?)"),
     (
         "BlockDeviceMappings:",
         "BlockDeviceMapings:",
@@ -107,7 +112,7 @@ MISTAKES = [  # what is right, what somebody wrote, where it stands, what is sai
     ),
     ("max_workers: 6", "max_workers: six", "max_workers:", "'six' is not of type 'integer'"),
     ("head_node_type: head", "head_node_type: haed", "", "`head_node_type`"),
-    ("./src", "./sorce", "/home/ray/app/src:", "there is no ./sorce to copy to the nodes"),
+    ("./src", "./sorce", "/home/ray/app/src:", "./sorce, to be copied to the nodes, does not exist"),
 ]
 
 
@@ -132,9 +137,9 @@ def test_all_problems_are_listed_at_once() -> None:
 @pytest.mark.parametrize(
     ("content", "mode", "message"),
     [
-        (None, 0, "is not there (make token)"),
+        (None, 0, "does not exist (make token)"),
         ("\n", 0o600, "is empty (make token)"),
-        ("x", 0o644, "has mode 0644; others may read it (chmod 600 "),
+        ("x", 0o644, "has mode 0644; other users can read it (chmod 600 "),
     ],
 )
 @pytest.mark.parametrize("name", ["ray_auth_token", "api_keys"])
@@ -161,10 +166,10 @@ def test_missing_boto3_error_says_what_to_install(monkeypatch: pytest.MonkeyPatc
 
 
 OWN = {
-    "[10.0.0.11, 10.0.0.12]": ("[10.0.0.11, 10.0.0.11]", "10.0.0.11 is there twice"),
-    "[10.0.0.11, ": ("[10.0.0.999, ", "10.0.0.999 is no address"),
-    "&head 10.0.0.10": ("&head 10.0.0.12", "10.0.0.12 is there twice"),
-    "/key #": ("/no-key #", "there is no key"),
+    "[10.0.0.11, 10.0.0.12]": ("[10.0.0.11, 10.0.0.11]", "10.0.0.11 is listed twice"),
+    "[10.0.0.11, ": ("[10.0.0.999, ", "10.0.0.999 is not an IP address"),
+    "&head 10.0.0.10": ("&head 10.0.0.12", "10.0.0.12 is listed twice"),
+    "/key #": ("/no-key #", "no-key does not exist"),
 }
 
 
@@ -215,7 +220,7 @@ def test_invalid_stack_outputs_are_rejected(place: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("a: [", "is not YAML"), ("", "has no keys"), (None, "there is no cluster.yaml")]
+    ("text", "message"), [("a: [", "is not YAML"), ("", "has no keys"), (None, "cluster.yaml does not exist")]
 )
 def test_invalid_cluster_file_is_rejected(place: Path, text: str | None, message: str) -> None:
     if text is not None:

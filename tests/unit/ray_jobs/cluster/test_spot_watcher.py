@@ -74,7 +74,7 @@ def test_metadata_errors_are_logged_once(service: Service, capsys: pytest.Captur
     asking = Metadata(service.address)
     service.broken = True
     assert [asking.goes_at() for _ in range(3)] == [None] * 3
-    assert capsys.readouterr().out.count("does not say whether this machine goes") == 1
+    assert capsys.readouterr().out.count("does not answer; no spot notice is available") == 1
     service.broken = False
     moment = service.take_back(30)
     assert asking.goes_at() == moment

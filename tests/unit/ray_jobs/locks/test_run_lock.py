@@ -1,4 +1,4 @@
-"""One command at a time works on a run, on local and on object storage."""
+"""The run lock, on local and on object storage."""
 
 import contextlib
 import dataclasses
@@ -36,7 +36,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def holder(place: str, code: str = HOLDER) -> "subprocess.Popen[str]":
-    """Another process that holds the lock of a place."""
+    """Start another process that holds the lock of a folder."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])}
     process = subprocess.Popen(
         [sys.executable, "-c", code, place],
@@ -59,7 +59,7 @@ def write_owner(place: str, owner: Owner) -> None:
 
 
 def elsewhere(silent_s: float) -> Owner:
-    """An owner on another machine that was last heard of so many seconds ago."""
+    """Return an owner on another machine whose last heartbeat is `silent_s` seconds ago."""
     now = time.time()
     mine = this_process("", {})
     return dataclasses.replace(mine, host="far", machine="another", since=now - 900, renewed=now - silent_s)
@@ -72,7 +72,7 @@ def test_second_command_error_names_owner_and_advice(place: str) -> None:
             pass
         assert time.monotonic() - began < 5
         assert f"process {process.pid} on {os.uname().nodename} since 20" in str(told.value)
-        assert f"end it with `kill {process.pid}`" in str(told.value)
+        assert f"stop it with `kill {process.pid}`" in str(told.value)
         assert "\n" not in str(told.value)
         process.kill()
 
@@ -81,13 +81,13 @@ def test_lock_of_a_killed_command_is_taken_over(place: str, capsys: pytest.Captu
     with holder(place) as process:
         process.send_signal(signal.SIGKILL)
     with locked_folder(place, "run 'mine'"):
-        assert f"its process {process.pid} has ended: going on in its place" in capsys.readouterr().out
+        assert f"its process {process.pid} has exited: taking over its lock" in capsys.readouterr().out
 
 
 def test_zombie_holds_no_lock(place: str) -> None:
     process = holder(place)
     process.kill()
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and nobody has asked
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has exited and is not reaped
     with locked_folder(place, "run 'mine'"):
         pass
     process.communicate()
@@ -109,9 +109,7 @@ def test_released_lock_leaves_nothing(place: str) -> None:
 
 def test_recent_heartbeat_keeps_the_lock(place: str) -> None:
     write_owner(place, elsewhere(lock_owner.LAPSE_S - 20))
-    with pytest.raises(
-        BusyError, match=r"on far since .* lapses 120 s after its last sign of life, which was 100"
-    ):
+    with pytest.raises(BusyError, match=r"on far since .* expires 120 s after the last heartbeat, 100"):
         locked_folder(place, "run 'mine'").__enter__()
 
 
@@ -121,7 +119,7 @@ def test_expired_heartbeat_loses_the_lock(
     monkeypatch.setattr(lock_owner, "RENEW_S", 0.01)
     write_owner(place, elsewhere(lock_owner.LAPSE_S + 5))
     with locked_folder(place, "run 'mine'"):
-        assert "gave no sign of life for 125 s: going on in its place" in capsys.readouterr().out
+        assert "sent no heartbeat for 125 s: taking over its lock" in capsys.readouterr().out
 
 
 def test_wrong_clock_does_not_steal_a_lock(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +154,7 @@ def test_replaced_owner_exits(place: str) -> None:
         assert old.stdout is not None
         assert old.stdout.readline() == "held\n"
         write_owner(place, elsewhere(0))
-        assert "was taken over by another command" in old.communicate(timeout=30)[1]
+        assert "another command took over" in old.communicate(timeout=30)[1]
     assert old.returncode == 3
 
 

@@ -1,4 +1,4 @@
-"""What a search would take, counted before anything starts."""
+"""The plan of a search: duration, cost and concurrency."""
 
 import dataclasses
 import re
@@ -60,7 +60,7 @@ def test_cpus_per_worker_count_in_the_limit() -> None:
 
 def test_cluster_run_says_what_it_waits_for() -> None:
     cluster = Resources(cpus=8, gpus=2, local=False)
-    assert reserve(base(workers=4), cluster).waiting.startswith("waiting for 4 GPUs; the cluster has 2 now")
+    assert reserve(base(workers=4), cluster).waiting.startswith("waiting for 4 GPUs; the cluster has 2")
     assert reserve(base(workers=2), cluster).waiting == ""
 
 
@@ -77,7 +77,7 @@ def test_elastic_run_waits_only_for_min_workers() -> None:
     cluster = Resources(cpus=8, gpus=2, local=False)
     assert reserve(base(workers=4, min_workers=2), cluster).waiting == ""
     waiting = reserve(base(workers=8, min_workers=3), cluster).waiting
-    assert waiting.startswith("waiting for 3 GPUs; the cluster has 2 now")
+    assert waiting.startswith("waiting for 3 GPUs; the cluster has 2")
     assert waiting.endswith("--run.min-workers 2")
 
 
@@ -98,7 +98,7 @@ def test_concurrent_trials_divide_the_cpus() -> None:
 
 def test_plan_shows_duration_and_cost() -> None:
     text = describe_search(plan(), LAPTOP, Price(per_hour=36.0, tflops=0.01))
-    assert "8, proposed by random, 2 at a time" in text
+    assert "8, proposed by random, 2 concurrent" in text
     about, most = re.search(r"cost +about ([\d.]+) with pruning, at most ([\d.]+)", text).groups()  # type: ignore[union-attr]
     assert 0 < float(about) < float(most)
     dearer = describe_search(plan(), LAPTOP, Price(per_hour=72.0, tflops=0.01))
@@ -107,7 +107,7 @@ def test_plan_shows_duration_and_cost() -> None:
 
 def test_plan_for_absent_gpus_states_assumptions() -> None:
     text = describe_search(plan(concurrent=8), EIGHT_GPUS, Price(per_hour=2.0))
-    assert "assumed; say --tflops" in text
+    assert "assumed; set --tflops" in text
 
 
 def test_grid_needs_listed_values() -> None:
@@ -115,7 +115,7 @@ def test_grid_needs_listed_values() -> None:
     assert grid_size(listed) == 6
     assert as_grid(listed)["loop.epochs"] == {"grid_search": [1, 2, 3]}
     assert plan(space=listed, propose="grid").trials == 6
-    with pytest.raises(ValueError, match=r"optim\.lr has a range.*--propose random"):
+    with pytest.raises(ValueError, match=r"optim\.lr is a range.*--propose random"):
         as_grid({"optim.lr": tune.loguniform(1e-4, 1e-3)})
 
 

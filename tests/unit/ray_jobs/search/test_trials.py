@@ -1,4 +1,4 @@
-"""Which trial is chosen, and that a search's result survives the disk."""
+"""The choice of the winner, and the result file of a search."""
 
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def test_trial_without_score_is_never_chosen() -> None:
 
 def test_search_without_scores_shows_first_failure() -> None:
     lost = Trial(run="s-a", sample={}, score=None, epochs=0, status="failed", why="out of memory")
-    with pytest.raises(ValueError, match=r"none of the 1 trials was validated.*out of memory"):
+    with pytest.raises(ValueError, match=r"none of the 1 trials has a validation score.*out of memory"):
         choose([lost], {}, "quality", 0.0)
 
 

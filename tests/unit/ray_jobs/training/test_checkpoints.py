@@ -1,4 +1,4 @@
-"""A run goes on from its newest whole checkpoint, whatever became of the others and of Ray's list of them."""
+"""A run resumes from its newest valid checkpoint, also if other checkpoints or Ray's snapshot are damaged."""
 
 import json
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def run(tmp_path: Path) -> Path:
     for step in SCORES:
         write_checkpoint(folder / f"checkpoint_{step}", step)
     (folder / SNAPSHOT).write_bytes(b"")
-    leave_out_damaged(str(folder))  # makes the list
+    leave_out_damaged(str(folder))  # writes the snapshot
     return folder
 
 
@@ -89,12 +89,12 @@ def test_valid_run_is_unchanged(run: Path) -> None:
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=list(DAMAGE))
 def test_checkpoint_before_a_damaged_one_is_used(run: Path, damage: Callable[[Path], object]) -> None:
     damage(run / "checkpoint_3")
-    said = leave_out_damaged(str(run))
-    assert said[0].startswith(f"checkpoint {run}/checkpoint_3 is damaged (")
-    assert said[1:] == [f"going on from {run}/checkpoint_2"]
+    messages = leave_out_damaged(str(run))
+    assert messages[0].startswith(f"checkpoint {run}/checkpoint_3 is damaged (")
+    assert messages[1:] == [f"resuming from {run}/checkpoint_2"]
     assert latest(run) == "checkpoint_2"
     assert listed(run) == {"checkpoint_1": 0.7, "checkpoint_2": 0.5}
-    assert leave_out_damaged(str(run)) == [], "and that is the end of it"
+    assert leave_out_damaged(str(run)) == [], "the second call changes nothing"
 
 
 def test_foreign_files_are_ignored(run: Path) -> None:
@@ -108,9 +108,11 @@ def test_foreign_files_are_ignored(run: Path) -> None:
 def test_all_damaged_checkpoints_are_skipped(run: Path) -> None:
     cut(run / "checkpoint_3" / "model.safetensors")
     cut(run / "checkpoint_2" / "state.json")
-    assert leave_out_damaged(str(run))[-1] == f"going on from {run}/checkpoint_1"
+    assert leave_out_damaged(str(run))[-1] == f"resuming from {run}/checkpoint_1"
     cut(run / "checkpoint_1" / "state.json")
-    assert leave_out_damaged(str(run))[-1] == "no whole checkpoint is left: training begins anew"
+    assert (
+        leave_out_damaged(str(run))[-1] == "no valid checkpoint is left: training restarts from the beginning"
+    )
     assert latest(run) == ""
 
 
@@ -119,16 +121,16 @@ def test_all_damaged_checkpoints_are_skipped(run: Path) -> None:
 )
 def test_damaged_snapshot_is_rebuilt(run: Path, damaged: bytes) -> None:
     (run / SNAPSHOT).write_bytes(damaged)
-    said = leave_out_damaged(str(run))
-    assert said[0].startswith(f"{run}/{SNAPSHOT} is damaged (")
-    assert said[1] == f"going on from {run}/checkpoint_3"
+    messages = leave_out_damaged(str(run))
+    assert messages[0].startswith(f"{run}/{SNAPSHOT} is damaged (")
+    assert messages[1] == f"resuming from {run}/checkpoint_3"
     assert (latest(run), listed(run)) == ("checkpoint_3", {f"checkpoint_{s}": v for s, v in SCORES.items()})
 
 
 def test_damaged_snapshot_and_checkpoint_are_handled(run: Path) -> None:
     cut(run / SNAPSHOT)
     cut(run / "checkpoint_3" / "optimizer.safetensors")
-    assert leave_out_damaged(str(run))[-1] == f"going on from {run}/checkpoint_2"
+    assert leave_out_damaged(str(run))[-1] == f"resuming from {run}/checkpoint_2"
     assert latest(run) == "checkpoint_2"
 
 
@@ -145,4 +147,4 @@ def test_runs_in_object_storage_are_checked(run: Path, remote: str) -> None:
     assert leave_out_damaged(remote) == []
     object_storage.write(f"{remote}/checkpoint_3/state.json", b"")
     assert checkpoint_fault(f"{remote}/checkpoint_3").startswith("state.json is damaged (it is empty)")
-    assert leave_out_damaged(remote)[-1] == f"going on from {remote}/checkpoint_2"
+    assert leave_out_damaged(remote)[-1] == f"resuming from {remote}/checkpoint_2"

@@ -106,7 +106,9 @@ def test_single_label_split_is_noted_on_the_card(split: str) -> None:
 def test_unwritable_folders_are_detected_first(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     config = TrainConfig(task="hate", run=RunConfig(registry=str(tmp_path / "file" / "models")))
-    with pytest.raises(OSError, match=r"cannot publish to .*file/models .*--run\.registry, or train without"):
+    with pytest.raises(
+        OSError, match=r"cannot publish to .*file/models .*--run\.registry, or do not publish"
+    ):
         check_places(config)
     check_places(dataclasses.replace(config, run=dataclasses.replace(config.run, publish=False)))
     with pytest.raises(OSError, match=r"cannot write .*file/x .*choose another with --out"):

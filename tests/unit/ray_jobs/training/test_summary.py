@@ -1,4 +1,4 @@
-"""What a finished run says: where its model is, and commands that can be pasted."""
+"""The summary of a finished run: location of the model, and the next commands."""
 
 import dataclasses
 import json
@@ -74,7 +74,7 @@ def test_finished_run_shows_its_registry(
     assert train(configuration(tmp_path, elsewhere)) == 0
     told = capsys.readouterr().out
     assert f"published    {there}/hate/versions/{done.version} (now served)" in told
-    assert f"not in {elsewhere}: this run was published before" in told
+    assert f"not in {elsewhere}: this run was already published" in told
     assert f"delete {configuration(tmp_path, there).folder}/finished.json" in told
     assert not Path(elsewhere).exists()
     assert all(line[-1] != elsewhere for line in commands(told))
@@ -89,7 +89,7 @@ def test_finished_run_shows_the_current_version(tmp_path: Path, source: Path, an
     promote("hate", str(done.version), registry=registry)
     assert "(now served)" in summary(config, done)
     shutil.rmtree(registry)
-    assert "(which is not there any more)" in summary(config, done)
+    assert "(no longer in the registry)" in summary(config, done)
 
 
 def test_unpublished_run_says_how_to_publish(tmp_path: Path) -> None:
@@ -118,9 +118,7 @@ def test_damaged_finished_file_is_an_error(tmp_path: Path, damaged: bytes) -> No
     config = configuration(tmp_path, "models")
     finish(config, None)
     object_storage.write(f"{config.folder}/{FINISHED_FILE}", damaged)
-    with pytest.raises(
-        ValueError, match=r"mine/finished\.json is damaged \(.*delete it and type the command"
-    ):
+    with pytest.raises(ValueError, match=r"mine/finished\.json is damaged \(.*delete it and run the command"):
         read_finished(config)
 
 
@@ -130,7 +128,7 @@ def test_damaged_run_file_is_an_error(tmp_path: Path, damaged: bytes) -> None:
     claim(config)
     object_storage.write(f"{config.folder}/run.json", damaged)
     with pytest.raises(
-        ValueError, match=r"mine/run\.json is damaged \(.*delete it and type the command"
+        ValueError, match=r"mine/run\.json is damaged \(.*delete it and run the original"
     ) as told:
         train(config)
     assert "\n" not in str(told.value)
