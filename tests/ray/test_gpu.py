@@ -1,4 +1,4 @@
-"""Training and serving where Ray finds a GPU."""
+"""Training and serving on a GPU."""
 
 import os
 import random
@@ -28,7 +28,7 @@ pytestmark = [
 
 
 def command(config: TrainConfig) -> list[str]:
-    """The configuration as people type it, in half precision on one GPU."""
+    """Return a configuration in half precision on one GPU."""
     loop, run, model = config.loop, config.run, config.model
     flags = {
         "task": config.task,

@@ -1,4 +1,4 @@
-"""The head that the other tests of this folder share."""
+"""The Ray head shared by the tests of this folder."""
 
 import os
 import subprocess
@@ -35,7 +35,7 @@ def test_killed_test_run_leaves_no_process(tmp_path: Path) -> None:
     with subprocess.Popen(line, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout
         assert owner.stdout.readline() == "started\n"
-        # A process that has just begun has no environment yet, for a moment.
+        # A new process has no environment for a moment.
         wait_for("it runs", lambda: [process.name() for process in members(mark)] == ["sleep"], seconds=60)
         owner.kill()
     wait_for("the killed run's processes are gone", lambda: members(mark) == [], seconds=60)

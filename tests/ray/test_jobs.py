@@ -1,4 +1,4 @@
-"""`ray job submit`, typed as the documentation says, against a head with token authentication."""
+"""`ray job submit` as in the documentation, on a head with token authentication."""
 
 import re
 import subprocess
@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def first(cluster: Cluster, folder: Path) -> subprocess.CompletedProcess[str]:
-    """The first submission of the run `job-a`."""
+    """Submit the run `job-a` for the first time."""
     return train(cluster, folder)
 
 

@@ -1,4 +1,4 @@
-"""A cluster of three hosts on this machine, as `make lab` has it, in its short form."""
+"""The short form of `make lab`: a cluster of three hosts on this machine."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The whole way on checkpoints in Apple's layout from a stand-in hub: check, search, seeds, results page."""
+"""`ray_jobs.reproduce` with checkpoints in Apple's layout from a local hub: search, seeds, results table."""
 
 import os
 import subprocess
@@ -14,7 +14,9 @@ from tests.unit.openelm.test_hub import official, tensors, tokenizer
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 SIZES = ("tiny/OpenELM-A", "tiny/OpenELM-B")
-DATA = "data" if (ROOT / "data" / "hate").is_dir() else "sample"  # the real data, if `make data` was typed
+DATA = (
+    "data" if (ROOT / "data" / "hate").is_dir() else "sample"
+)  # the real data, if it was downloaded by `make data`
 
 
 def real(cluster: Cluster, hub: Hub, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""Real training commands that meet, and a real run whose files were damaged."""
+"""Concurrent training commands, and runs with damaged files."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The service as people start it, with a small model, over real HTTP."""
+"""`python -m serve` with a small model, over HTTP."""
 
 import http.client
 import json
@@ -75,7 +75,7 @@ def test_response_has_one_request_id(service: Service) -> None:
 
 
 def commands() -> list[str]:
-    """The README's curl lines."""
+    """Return the curl commands of the README."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     return [
         line for line in readme.splitlines() if line.startswith(("curl ", "printf ")) and "curl -s" in line

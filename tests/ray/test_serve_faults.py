@@ -1,4 +1,4 @@
-"""Callers with two retries notice neither killed processes nor changed versions, good or bad."""
+"""Clients with two retries lose no request when processes are killed or versions change."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -10,7 +10,7 @@ from benchmarks.faults import BAD, NORMAL_WITHIN_S, Outcome, Patient, patient, u
 
 pytestmark = [pytest.mark.ray, pytest.mark.alone, pytest.mark.slow]
 RATE = 20.0
-# Behind HAProxy a replica that is to stop goes on for this long, by default 30 s: long for a test.
+# Draining time of a stopping replica behind HAProxy; the default of 30 s is too long for a test.
 
 
 @pytest.fixture(scope="module")

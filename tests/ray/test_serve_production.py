@@ -1,4 +1,4 @@
-"""The service as it runs in production: behind HAProxy, with keys, following the registry."""
+"""The service in its production setup: behind HAProxy, with API keys, polling the registry."""
 
 import http.server
 import json
@@ -38,7 +38,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Collector(http.server.BaseHTTPRequestHandler):
-    """Takes traces as an OpenTelemetry collector does, and keeps them."""
+    """Receives and stores traces like an OpenTelemetry collector."""
 
     received: ClassVar[list[bytes]] = []
 
@@ -77,7 +77,7 @@ def service(keys: Path, collector: str, tmp_path_factory: pytest.TempPathFactory
 
 
 def until(found: Callable[[], Any], within_s: float = 60) -> Any:
-    """What `found` gives once it gives something."""
+    """Poll `found` until its result is truthy, and return it."""
     deadline = time.monotonic() + within_s
     while not (value := found()):
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -86,13 +86,13 @@ def until(found: Callable[[], Any], within_s: float = 60) -> Any:
 
 
 def log_files(service: Service, pattern: str) -> list[str]:
-    """What the service wrote into files of such a name."""
+    """Return the content of the service's log files with this name."""
     folder = Path(service.env["RAY_TMPDIR"]) / "ray" / "session_latest" / "logs" / "serve"
     return [path.read_text() for path in folder.glob(pattern)]
 
 
 def log_lines(service: Service) -> list[dict[str, Any]]:
-    """What the replica wrote down of requests, as JSON."""
+    """Return the replica's access log, parsed."""
     return [json.loads(line) for text in log_files(service, "requests_*.log") for line in text.splitlines()]
 
 

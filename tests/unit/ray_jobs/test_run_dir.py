@@ -46,7 +46,7 @@ def test_run_name_belongs_to_one_configuration(tmp_path: Path) -> None:
     claim(config)
     assert check_name(config)
     with pytest.raises(
-        ValueError, match=r"exists with another configuration:\n +optim\.lr: None -> 0\.5\nGive"
+        ValueError, match=r"exists with another configuration:\n +optim\.lr: None -> 0\.5\nChoose"
     ):
         check_name(dataclasses.replace(config, optim=OptimConfig(lr=0.5)))
     with pytest.raises(ValueError, match="trials"):
