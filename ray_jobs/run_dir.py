@@ -15,7 +15,7 @@ from tweetelm.config.train_config import TrainConfig, identity
 from tweetelm.files import names, object_storage
 from tweetelm.files.json_file import Kind, check_fields, parse_object
 from tweetelm.files.names import printable
-from tweetelm.registry.store.base import open_store
+from tweetelm.registry.store import open_store
 
 RUN_FILE, FINISHED_FILE = "run.json", "finished.json"
 SCORES = ("macro_f1", "accuracy", "auroc")

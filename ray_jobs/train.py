@@ -34,15 +34,7 @@ def main() -> int:
     with refuse():
         arguments = command.parse(Arguments, module="ray_jobs.train", usual=USUAL)
         check_typed_name(arguments.config.name)
-        return show_plan(arguments.config) if arguments.plan else train(arguments.config)
-
-
-def show_plan(config: TrainConfig) -> int:
-    """Print what the run would take. Returns the exit status."""
-    from ray_jobs.training.job import plan  # takes seconds: it imports Ray and torch
-
-    print(plan(config))
-    return 0
+        return _start(arguments.config, plan_only=True) if arguments.plan else train(arguments.config)
 
 
 def train(config: TrainConfig) -> int:
@@ -52,12 +44,16 @@ def train(config: TrainConfig) -> int:
         with hold(config) as finished:  # another command may have ended the run just now
             if finished is None:
                 check_places(config)
-                from ray_jobs.training.job import train_and_publish  # takes seconds: it imports Ray and torch
-
-                print(summary(config, train_and_publish(config)))
-                return 0
+                return _start(config)
     print(f"{config.run_name} is finished already: nothing to train")
     print(summary(config, finished))
+    return 0
+
+
+def _start(config: TrainConfig, *, plan_only: bool = False) -> int:
+    from ray_jobs.training import job  # takes seconds: it imports Ray and torch
+
+    print(job.plan(config) if plan_only else summary(config, job.train_and_publish(config)))
     return 0
 
 

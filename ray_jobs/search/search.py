@@ -16,7 +16,6 @@ from ray_jobs.run_dir import hold
 from ray_jobs.search.asha import PRUNED_FILE, Pruner, pruned_trials
 from ray_jobs.search.progress import Watch
 from ray_jobs.search.spaces import Space, as_grid, grid_size, most_epochs, plain
-from ray_jobs.search.throughput import measure_speeds
 from ray_jobs.search.trial_runs import read_trials, search_name, trial_config
 from ray_jobs.search.trials import Prefer, Propose, SearchResult, Trial, choose
 from ray_jobs.training.launcher import Outcome, best_checkpoint, check_prepared, outcome, score_name, train
@@ -210,4 +209,8 @@ def _speeds(plan: Search, trials: tuple[Trial, ...], resources: Resources) -> di
         if trial.score is not None and trial.size not in checkpoints:
             config = trial_config(plan.base, trial.sample, trial.number)
             checkpoints[trial.size] = (config, best_checkpoint(config)[0])
-    return measure_speeds(checkpoints, resources) if len(checkpoints) > 1 else {}
+    if len(checkpoints) < 2:
+        return {}
+    from ray_jobs.search.throughput import measure_speeds  # torch, which most trial processes do not need
+
+    return measure_speeds(checkpoints, resources)
