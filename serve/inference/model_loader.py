@@ -47,7 +47,7 @@ def load(
     versions: Mapping[str, str],
     device: str,
     precision: Precision,
-    threads: int | None,
+    threads: int | None = None,
     loaded: Mapping[str, Loaded],
 ) -> dict[str, Loaded]:
     """Load one model per task: the requested version, else the current one.
