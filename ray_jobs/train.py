@@ -34,7 +34,12 @@ def main() -> int:
     with refuse():
         arguments = command.parse(Arguments, module="ray_jobs.train", usual=USUAL)
         check_typed_name(arguments.config.name)
-        return _start(arguments.config, plan_only=True) if arguments.plan else train(arguments.config)
+        if not arguments.plan:
+            return train(arguments.config)
+        from ray_jobs.training.job import plan  # takes seconds: it imports Ray and torch
+
+        print(plan(arguments.config))
+        return 0
 
 
 def train(config: TrainConfig) -> int:
@@ -44,16 +49,12 @@ def train(config: TrainConfig) -> int:
         with hold(config) as finished:  # another command may have ended the run just now
             if finished is None:
                 check_places(config)
-                return _start(config)
+                from ray_jobs.training.job import train_and_publish  # takes seconds, too
+
+                print(summary(config, train_and_publish(config)))
+                return 0
     print(f"{config.run_name} is finished already: nothing to train")
     print(summary(config, finished))
-    return 0
-
-
-def _start(config: TrainConfig, *, plan_only: bool = False) -> int:
-    from ray_jobs.training import job  # takes seconds: it imports Ray and torch
-
-    print(job.plan(config) if plan_only else summary(config, job.train_and_publish(config)))
     return 0
 
 
