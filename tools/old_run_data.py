@@ -8,6 +8,7 @@ It is run by the code of that commit, in a checkout of it, and imports nothing t
 The tests run the same commands again, with the code of today (tests/support/old_runs.py).
 """
 
+import importlib
 import json
 import os
 import shutil
@@ -32,14 +33,20 @@ TEXTS = (
     "good morning everyone, have a lovely day",
     "x",
 )
+COMMANDS = {
+    **{f"ray_jobs.{name}": "Arguments" for name in ("train", "tune", "seeds", "evaluate", "real")},
+    "serve.__main__": "Options",
+}
 _COMMON = (
     f"--task hate --data.root sample --model.name {BASE} --model.max-tokens 32 "
     "--data.limit 200 --optim.lr 3e-3 --loop.precision float32 --tracking.wandb off"
 ).split()
 _SHORT = ["--loop.epochs", "2", "--loop.batch-tokens", "1024"]
 _LONG = ["--loop.epochs", "8", "--loop.batch-tokens", "256", "--loop.checkpoint-every", "5"]
-_TRIALS = {SEARCH: "3", FINISHED_SEARCH: "2"}
-_PROPOSE = {SEARCH: "optuna", FINISHED_SEARCH: "random"}
+_SEARCHES = {
+    SEARCH: ["--trials", "3", "--propose", "optuna", "--optim.mode", "lora"],
+    FINISHED_SEARCH: ["--trials", "2", "--propose", "random"],
+}
 
 
 def train_arguments(name: str | None = None) -> list[str]:
@@ -57,7 +64,7 @@ def publish_arguments() -> list[str]:
 
 def tune_arguments(name: str) -> list[str]:
     """What is typed after `python -m ray_jobs.tune`, had it this space."""
-    return [*_COMMON, *_LONG, "--name", name, "--trials", _TRIALS[name], "--propose", _PROPOSE[name]]
+    return [*_COMMON, *_LONG, "--name", name, *_SEARCHES[name]]
 
 
 def search(arguments: list[str]) -> int:
@@ -120,6 +127,20 @@ def write_predictions(out: Path) -> None:
         predicted = predictor.predict(list(TEXTS))
         answers[folder.relative_to(out).as_posix()] = [[p.label, list(p.probabilities)] for p in predicted]
     (out / "predictions.json").write_text(json.dumps(answers, indent=1) + "\n", encoding="utf-8")
+
+
+def flags(module: str, arguments: str) -> list[str]:
+    """Every flag that a command takes, from the class of its arguments."""
+    import tyro
+
+    parser = tyro.extras.get_parser(getattr(importlib.import_module(module), arguments))
+    return sorted(flag for action in parser._actions for flag in action.option_strings)
+
+
+def write_flags(out: Path) -> None:
+    """The flags of each command that has a class for them."""
+    found = {module: flags(module, arguments) for module, arguments in COMMANDS.items()}
+    (out / "flags.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 def run(line: list[str], env: Mapping[str, str], stop: Callable[[], bool] | None = None) -> None:
@@ -192,6 +213,7 @@ def main() -> int:
         make_runs(out, env)
     keep_small(out)
     write_predictions(out)
+    write_flags(out)
     print(pack(out))
     return 0
 

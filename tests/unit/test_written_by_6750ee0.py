@@ -1,5 +1,6 @@
 """Checkpoints, run folders and a registry that commit 6750ee0 wrote go on working."""
 
+import json
 import pickle
 import subprocess
 import sys
@@ -16,7 +17,8 @@ from serve.inference.engine import Engine
 from tests.support.fake_predictor import classify
 from tests.support.old_runs import expected_predictions, unpack
 from tests.support.places import ROOT
-from tools.old_run_data import FINISHED_SEARCH, TEXTS, search, train_arguments, tune_arguments
+from tools import old_run_data
+from tools.old_run_data import FINISHED_SEARCH, TEXTS, flags, search, train_arguments, tune_arguments
 from tweetelm.predictor import Predictor
 from tweetelm.registry import current_version, previous_version, resolve, rollback
 from tweetelm.registry.__main__ import main as registry_main
@@ -106,6 +108,15 @@ def test_search_files_load_under_former_class_names(old: Path) -> None:
     for file in files:
         with file.open("rb") as stream:
             assert pickle.load(stream), file
+
+
+def test_every_flag_is_still_taken(old: Path) -> None:
+    before = json.loads((old / "flags.json").read_text(encoding="utf-8"))
+    assert before.keys() == old_run_data.COMMANDS.keys()
+    for module, taken in before.items():
+        package, _, name = module.rpartition(".")
+        now = flags(f"{package}.{COMMANDS.get(name, name)}", old_run_data.COMMANDS[module])
+        assert set(taken) <= set(now), module
 
 
 @pytest.mark.parametrize(("former", "name"), COMMANDS.items())
