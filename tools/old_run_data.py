@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -133,7 +134,11 @@ def flags(module: str, arguments: str) -> list[str]:
     """Every flag that a command takes, from the class of its arguments."""
     import tyro
 
-    parser = tyro.extras.get_parser(getattr(importlib.import_module(module), arguments))
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # get_parser: old code has it too
+        parser = tyro.extras.get_parser(getattr(importlib.import_module(module), arguments))
     return sorted(flag for action in parser._actions for flag in action.option_strings)
 
 
