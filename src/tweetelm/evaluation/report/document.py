@@ -45,7 +45,7 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A heading with what belongs under it, in the order text, tables, figures."""
+    """A heading with what belongs under it, in the order text, figures, tables."""
 
     title: str
     text: tuple[str, ...] = ()

@@ -18,8 +18,8 @@ def render_markdown(document: Document) -> str:
 
 def _section(section: Section) -> str:
     parts = [f"## {_plain(section.title)}", *map(_plain, section.text)]
-    parts += [_table(table) for table in section.tables]
     parts += [_figure(figure) for figure in section.figures]
+    parts += [_table(table) for table in section.tables]
     return "\n\n".join(parts)
 
 

@@ -13,7 +13,7 @@ from tweetelm.evaluation.calibration import (
 from tweetelm.evaluation.evaluate import decide
 from tweetelm.evaluation.report.context import NAMES, Evidence
 from tweetelm.evaluation.report.document import Cell, Section, Table
-from tweetelm.evaluation.report.plots import curve_figure, reliability_figure
+from tweetelm.evaluation.report.plots import curve_figures, reliability_figure
 
 SCORES = ("negative log-likelihood", "Brier score", "ECE")
 
@@ -31,7 +31,7 @@ def calibration(evidence: Evidence) -> Section:
     tables.append(_thresholds(evidence, thresholds))
     figures = [reliability_figure(splits, task)]
     if any(split.metrics["auroc"] is not None for split in splits.values()):
-        figures.append(curve_figure(splits, task, thresholds))
+        figures += curve_figures(splits, task, thresholds)
     text = (
         "Logits are divided by the temperature at which validation's labels are likeliest; it changes no "
         "label that is told. ECE is over ten bins of equal width of P; resampling adds noise to every bin, "

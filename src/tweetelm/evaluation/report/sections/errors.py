@@ -6,7 +6,8 @@ import numpy.typing as npt
 from tweetelm.evaluation.evaluate import SplitResult
 from tweetelm.evaluation.fairness import FEWEST
 from tweetelm.evaluation.report.context import Evidence
-from tweetelm.evaluation.report.document import Interval, Section, Table
+from tweetelm.evaluation.report.document import Figure, Interval, Section, Table
+from tweetelm.evaluation.report.interval_plots import Row, bar_figure
 
 WORST = 20
 
@@ -33,7 +34,34 @@ def bias(evidence: Evidence) -> Section:
     if not spread:
         text.append("No group is large enough here.")
     table = Table(columns=(by, "true label", "tweets", "share mistaken"), rows=rows)
-    return Section(title="On whom errors fall", text=tuple(text), tables=(table, *_spread(evidence)))
+    return Section(
+        title="On whom errors fall",
+        text=tuple(text),
+        tables=(table, *_spread(evidence)),
+        figures=_group_figures(evidence),
+    )
+
+
+def _group_figures(evidence: Evidence) -> tuple[Figure, ...]:
+    """Per true label that has groups: a bar for all its tweets, then one per group, worst first."""
+    figures = []
+    for label in evidence.task.labels:
+        rates = [found for found in evidence.result.metrics["error_rates"] if found["label"] == label]
+        rates.sort(key=lambda found: (found["group"] != "", -found["rate"]))
+        if len(rates) > 1:
+            rows = [
+                Row(
+                    label=found["group"] or f"all {label} tweets",
+                    value=Interval(value=found["rate"], low=found["low"], high=found["high"]),
+                    strong=not found["group"],
+                )
+                for found in rates
+            ]
+            caption = f"Share of {label} tweets mistaken, with 95 % intervals. Dotted: all {label} tweets."
+            axis = f"share of {label} tweets mistaken"
+            name = f"groups-{label}"
+            figures.append(bar_figure(name, caption, rows, axis=axis, reference=rates[0]["rate"]))
+    return tuple(figures)
 
 
 def _spread(evidence: Evidence) -> list[Table]:

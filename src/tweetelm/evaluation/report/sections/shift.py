@@ -10,7 +10,8 @@ from scipy.sparse import csc_matrix
 
 from tweetelm.evaluation.bootstrap import auroc, row_intervals, share
 from tweetelm.evaluation.report.context import Evidence
-from tweetelm.evaluation.report.document import Cell, Interval, Section, Table
+from tweetelm.evaluation.report.document import Cell, Figure, Interval, Section, Table
+from tweetelm.evaluation.report.interval_plots import Change, Row, change_figure, dot_figure
 
 FEWEST = 20  # tweets that a word must stand in: rarer ones may be somebody's
 SHOWN = 12
@@ -37,7 +38,42 @@ def shift(evidence: Evidence) -> Section | None:
         f"Words and hashtags below stand in at least {FEWEST} tweets; mentions and links are left out. P is "
         f"the share of tweets with the word that are labelled {evidence.task.positive}.",
     )
-    return Section(title="Shift between the splits", text=text, tables=tuple(tables))
+    return Section(
+        title="Shift between the splits",
+        text=text,
+        tables=tuple(tables),
+        figures=(*_domain_figures(rows), *_word_figures(tables[1:], names, evidence.task.positive)),
+    )
+
+
+def _domain_figures(rows: Sequence[tuple[Cell, ...]]) -> list[Figure]:
+    marks = [
+        Row(label=str(name), value=found, strong=True) for name, found in rows if isinstance(found, Interval)
+    ]
+    caption = "How well words tell the splits apart, with 95 % intervals. Dotted: not at all."
+    figure = dot_figure("shift", caption, marks, axis="AUROC", reference=0.5) if marks else None
+    return [figure] if figure else []
+
+
+def _word_figures(tables: Sequence[Table], names: list[str], positive: str) -> list[Figure]:
+    """From the first split (open dot) to the last (full dot): share of tweets, then meaning."""
+    kinds = (
+        ("word-share", "share of tweets with the word"),
+        ("word-meaning", f"P({positive}) with the word"),
+    )
+    figures = []
+    for table, (name, axis), offset in zip(tables, kinds, (1, 2), strict=False):
+        changes = [
+            Change(label=str(row[0]), first=_plain(row[offset]), last=_plain(row[offset - 2]))
+            for row in table.rows
+        ]
+        caption = f"{table.caption} ○ {names[0]}, ● {names[-1]}."
+        figures.append(change_figure(name, caption, changes, axis=axis))
+    return figures
+
+
+def _plain(cell: Cell) -> float:
+    return cell.value if isinstance(cell, Interval) else float(cell or 0)
 
 
 def domain_auroc(first: Sequence[str], second: Sequence[str], folds: int = FOLDS) -> Interval:

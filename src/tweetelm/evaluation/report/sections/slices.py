@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from tweetelm.evaluation.bootstrap import confusion, interval, macro_f1, share
 from tweetelm.evaluation.report.context import Evidence
-from tweetelm.evaluation.report.document import Cell, Interval, Section, Table
+from tweetelm.evaluation.report.document import Cell, Figure, Interval, Section, Table
+from tweetelm.evaluation.report.interval_plots import bar_figure, errors
 
 Mask = npt.NDArray[np.bool_]
 FEWEST = 20  # tweets of each label below which macro-F1 is noise
@@ -28,7 +29,27 @@ def overlap(evidence: Evidence) -> Section | None:
         _twins(evidence, raw, "identical"),
         _twins(evidence, evidence.plain, "the same when normalised"),
     ]
-    return Section(title="Tweets that also stand in train", text=(_dropped(evidence),), tables=tuple(tables))
+    twins = [row for row in tables[1].rows if isinstance(row[3], Interval)]
+    caption = "Share of tweets mistaken, with and without a twin in train (normalized), with 95 % intervals."
+    return Section(
+        title="Tweets that also stand in train",
+        text=(_dropped(evidence),),
+        tables=tuple(tables),
+        figures=(_errors("twins", caption, twins),) if len(twins) > 2 else (),
+    )
+
+
+def _errors(
+    name: str, caption: str, rows: Sequence[tuple[Cell, ...]], reference: float | None = None
+) -> Figure:
+    """Bars of what `_table` and `_generators` list as accuracy."""
+    marks = [
+        errors(str(row[0]), right, strong=row[0] == "all")
+        for row in rows
+        for right in row[2:4]
+        if isinstance(right, Interval)
+    ]
+    return bar_figure(name, caption, marks, axis="share of tweets mistaken", reference=reference)
 
 
 def _twins(evidence: Evidence, texts: dict[str, list[str]], kind: str) -> Table:
@@ -68,7 +89,11 @@ def parts(evidence: Evidence) -> Section:
         "Accuracy with Wilson's 95 % interval, macro-F1 with the bootstrap's. A part with fewer "
         f"than {FEWEST} tweets of a label has no macro-F1; with one label alone, accuracy is its recall.",
     )
-    return Section(title="In parts", text=text, tables=tuple(tables))
+    overall = float((evidence.result.labels != evidence.result.predicted).mean())
+    caption = "Share of tweets mistaken by part, with 95 % intervals. Dotted: all tweets."
+    rows = [row for table in tables for row in table.rows]
+    figure = _errors("parts", caption, rows, overall)
+    return Section(title="In parts", text=text, tables=tuple(tables), figures=(figure,))
 
 
 def _surface(texts: list[str]) -> Iterator[tuple[str, Mask]]:

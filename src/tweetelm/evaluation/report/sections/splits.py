@@ -10,8 +10,9 @@ from tweetelm.evaluation.bootstrap import Statistic, confusion, interval
 from tweetelm.evaluation.evaluate import SplitResult
 from tweetelm.evaluation.fairness import ACCOUNT
 from tweetelm.evaluation.report.context import NAMES, Evidence, measured
-from tweetelm.evaluation.report.document import Cell, Section, Table
-from tweetelm.evaluation.report.plots import confusion_figure
+from tweetelm.evaluation.report.document import Cell, Interval, Section, Table
+from tweetelm.evaluation.report.interval_plots import bar_figure, errors
+from tweetelm.evaluation.report.plots import confusion_figures
 from tweetelm.tasks import Task
 
 
@@ -37,7 +38,7 @@ def side_by_side(evidence: Evidence) -> Section:
         title=" and ".join(splits).capitalize() + (" side by side" if len(splits) > 1 else ""),
         text=tuple(text),
         tables=(table, *(_confusion(name, split, task) for name, split in splits.items())),
-        figures=(confusion_figure(splits, task),),
+        figures=confusion_figures(splits, task),
     )
 
 
@@ -49,12 +50,20 @@ def held_out(evidence: Evidence) -> Section | None:
     names = np.asarray(evidence.dataset[HELD_OUT][evidence.task.group_column])
     people = np.asarray([persona(name) for name in evidence.dataset[HELD_OUT][ACCOUNT]])
     tables = (_recalls("generator", names, split), _recalls("persona", people, split))
+    rows = [
+        errors(str(name), right)
+        for table in tables
+        for name, _, right in table.rows
+        if isinstance(right, Interval)
+    ]
+    caption = "Share of held-out tweets mistaken by generator, then by persona, with 95 % intervals."
+    figure = bar_figure("held-out", caption, rows, axis="share mistaken")
     rule = evidence.card.config["data"]["hold_out"] if evidence.card else "rows"
     text = (
         f"`{rule}` was kept from training and validation. Rows of all three published splits count here, for "
         "the model has seen none of them; those of test stand in test, too.",
     )
-    return Section(title="Held out", text=text, tables=tables)
+    return Section(title="Held out", text=text, tables=tables, figures=(figure,))
 
 
 def _recalls(kind: str, values: "npt.NDArray[np.str_]", split: SplitResult) -> Table:
