@@ -1,6 +1,6 @@
-"""Evasion and behaviour of published versions and of TF-IDF: `python -m benchmarks.bench_evasion`.
+"""Evasion and behavior of published versions and of TF-IDF: `python -m benchmarks.bench_evasion`.
 
-For every version: attack success and clean metric without and with `text.defend`, then the behavioural suite.
+For every version: attack success and clean metric without and with `text.defend`, then the behavioral suite.
 For TF-IDF, which is trained in a second: what training with `text.defend` costs on clean tweets.
 """
 
@@ -16,14 +16,14 @@ from datasets import DatasetDict
 
 from tweetelm.config.text_config import TextConfig
 from tweetelm.data import load
-from tweetelm.evaluation.behavior.suite import behaviour
+from tweetelm.evaluation.behavior.suite import behavior
 from tweetelm.evaluation.evaluate import labels_of
 from tweetelm.evaluation.metrics import quick_score
 from tweetelm.evaluation.report.document import Cell, Interval, Section
 from tweetelm.evaluation.robustness.evasion import evasion
 from tweetelm.predictor import Predictor
 from tweetelm.tasks import TASKS, Task
-from tweetelm.text.normalize import normalise
+from tweetelm.text.normalize import normalize
 
 OPTIONS = (
     "strip_invisible",
@@ -43,7 +43,7 @@ class Told:
 
 @dataclass(frozen=True)
 class Tfidf:
-    """Words and characters, logistic regression, behind the project's own text normalisation."""
+    """Words and characters, logistic regression, behind the project's own text normalization."""
 
     task: Task
     text: TextConfig
@@ -60,14 +60,14 @@ class Tfidf:
         vectoriser = TfidfVectorizer(
             ngram_range=(1, 2), sublinear_tf=True, min_df=2, token_pattern=r"(?u)\b\w+\b|[^\w\s]"
         )
-        features = vectoriser.fit_transform([normalise(t, text) for t in texts])
+        features = vectoriser.fit_transform([normalize(t, text) for t in texts])
         return cls(task, text, vectoriser, LogisticRegression(C=4, max_iter=1000).fit(features, labels))
 
     def with_text(self, text: TextConfig) -> "Tfidf":
         return dataclasses.replace(self, text=text)
 
     def probabilities(self, texts: Sequence[str]) -> Any:
-        return self.model.predict_proba(self.vectoriser.transform([normalise(t, self.text) for t in texts]))
+        return self.model.predict_proba(self.vectoriser.transform([normalize(t, self.text) for t in texts]))
 
     def predict(self, texts: Sequence[str]) -> list[Told]:
         if not texts:
@@ -78,7 +78,7 @@ class Tfidf:
 
 def main() -> None:
     """Print Markdown."""
-    parser = argparse.ArgumentParser(description="Evasion and behaviour, without and with the defences.")
+    parser = argparse.ArgumentParser(description="Evasion and behavior, without and with the defenses.")
     parser.add_argument("versions", nargs="*", type=Path, help="folders of published versions")
     parser.add_argument("--data", default="data", help="default: %(default)s")
     parser.add_argument("--split", default="validation", help="default: %(default)s")
@@ -109,16 +109,16 @@ def print_training_cost(task: Task, dataset: DatasetDict) -> None:
             quick_score(labels_of(dataset[split], task), model.probabilities(dataset[split]["text"]), task)
             for split in ("validation", "test")
         )
-        print(f"| {option or 'no defence'} | {' | '.join(f'{value[task.metric]:.4f}' for value in values)} |")
+        print(f"| {option or 'no defense'} | {' | '.join(f'{value[task.metric]:.4f}' for value in values)} |")
     print()
 
 
 def print_sections(model: Any, dataset: DatasetDict, split: str) -> None:
-    """Evasion on the split and the behavioural suite."""
+    """Evasion on the split and the behavioral suite."""
     texts, labels = list(dataset[split]["text"]), labels_of(dataset[split], model.task)
     show(evasion(model, texts, np.asarray(labels), most=300))
     tweets = texts[:200] if model.task.name == "deepfake" else []
-    show(behaviour(model, tweets))
+    show(behavior(model, tweets))
 
 
 def show(section: Section) -> None:

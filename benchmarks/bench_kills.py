@@ -1,7 +1,7 @@
 """Runs and searches killed at random moments, again and again, against ones that were left alone.
 
 Each kill is a SIGKILL of the command itself or of one of its Ray Train workers; the command is then typed
-again. At the end the weights and the optimiser must be the undisturbed run's bit for bit, and a search must
+again. At the end the weights and the optimizer must be the undisturbed run's bit for bit, and a search must
 have the same trials.
 """
 
@@ -101,7 +101,7 @@ def torment(module: str, folder: Path, kills: int, chance: random.Random) -> Tol
 
 
 def fingerprint(folder: Path) -> str:
-    """sha256 of the last checkpoint's weights and optimiser."""
+    """sha256 of the last checkpoint's weights and optimizer."""
     steps = {
         json.loads(p.read_text(encoding="utf-8"))["progress"]["step"]: p.parent
         for p in (folder / "runs" / "killed").glob("checkpoint_*/state.json")

@@ -14,7 +14,7 @@ from benchmarks.timing import ROUNDS, Side, in_turn, machine, publish
 from tweetelm.config.train_config import OptimConfig
 from tweetelm.openelm.packing import Sizes, many_sizes, pack
 from tweetelm.precision import autocast
-from tweetelm.training.optimizer import build_optimiser
+from tweetelm.training.optimizer import build_optimizer
 from tweetelm.training.sampler import epoch_steps
 
 CPU = torch.device("cpu")
@@ -33,7 +33,7 @@ def steps(rows: Rows) -> Iterator[Rows]:
 def training(name: str, rows: Rows, count: int, *, sizes: Sizes | None, product: str) -> Callable[[], None]:
     """The next `count` steps of a model of its own."""
     net = model(name).train()
-    optimiser = build_optimiser(net, OptimConfig(), 1e-5, net.config.num_transformer_layers)
+    optimizer = build_optimizer(net, OptimConfig(), 1e-5, net.config.num_transformer_layers)
     coming = steps(rows)
 
     def run() -> None:
@@ -44,8 +44,8 @@ def training(name: str, rows: Rows, count: int, *, sizes: Sizes | None, product:
                 logits = net(**packed.inputs()).logits[: len(batch)].float()
             F.cross_entropy(logits, last_labels(len(batch))).backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
 
     return run
 

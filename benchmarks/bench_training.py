@@ -20,7 +20,7 @@ from tweetelm.openelm import OpenELMForSequenceClassification
 from tweetelm.openelm.flops import cost
 from tweetelm.openelm.packing import pack
 from tweetelm.precision import autocast, pick_device
-from tweetelm.training.optimizer import build_optimiser
+from tweetelm.training.optimizer import build_optimizer
 from tweetelm.training.sampler import micro_batches
 
 DEVICE = pick_device()
@@ -31,9 +31,9 @@ Model = OpenELMForSequenceClassification
 
 
 def one_step(
-    net: Model, optimiser: torch.optim.Optimizer, batches: list[dict[str, Any]], how: str, bf16: bool
+    net: Model, optimizer: torch.optim.Optimizer, batches: list[dict[str, Any]], how: str, bf16: bool
 ) -> Callable[[], None]:
-    """One optimiser step, its batches accumulated."""
+    """One optimizer step, its batches accumulated."""
     rows = sum(len(batch.get("cu_seq_lens_q", [0])) - 1 or len(batch["input_ids"]) for batch in batches)
 
     def run() -> None:
@@ -45,8 +45,8 @@ def one_step(
             labels = last_labels(len(logits)).to(DEVICE)
             (F.cross_entropy(logits, labels, reduction="sum") / rows).backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
 
     return run
 
@@ -65,12 +65,12 @@ def peak_memory(name: str, tokens_wanted: int, checkpointing: bool) -> None:
     net = model(name).to(DEVICE)
     if checkpointing:
         (getattr(net, "activation_checkpointing_enable", None) or net.gradient_checkpointing_enable)()
-    optimiser = build_optimiser(net, OptimConfig(), 1e-5, net.config.num_transformer_layers)
+    optimizer = build_optimizer(net, OptimConfig(), 1e-5, net.config.num_transformer_layers)
     rows: Rows = []
     for row in arriving(400, net.config.vocab_size):
         if tokens(rows) + len(row) <= tokens_wanted:
             rows.append(row)
-    step = one_step(net, optimiser, packed(rows), "varlen", bf16=True)
+    step = one_step(net, optimizer, packed(rows), "varlen", bf16=True)
     step()
     step()
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -111,18 +111,18 @@ def main() -> None:
     kinds = [] if arguments.no_memory else ["plain", "with activation checkpointing"]
     memory = {kind: measure_memory(name, kind != "plain") for kind in kinds}
     net = model(name).to(DEVICE)
-    optimiser = build_optimiser(net, OptimConfig(), 1e-5, net.config.num_transformer_layers)
+    optimizer = build_optimizer(net, OptimConfig(), 1e-5, net.config.num_transformer_layers)
     vocabulary = net.config.vocab_size
     rows, slow = arriving(arguments.tweets, vocabulary), arriving(arguments.slow, vocabulary)
     grouped = sorted_batches(max(2, arguments.tweets // BATCH), BATCH, vocabulary)
     sides = {
         PEAK: peak_side(DEVICE),
-        OURS: Side(one_step(net, optimiser, packed(rows), "varlen", bf16=True), tokens(rows)),
+        OURS: Side(one_step(net, optimizer, packed(rows), "varlen", bf16=True), tokens(rows)),
         "length-grouped, sdpa, bf16": Side(
-            one_step(net, optimiser, list(padded(grouped, BATCH)), "sdpa", bf16=True), tokens(grouped)
+            one_step(net, optimizer, list(padded(grouped, BATCH)), "sdpa", bf16=True), tokens(grouped)
         ),
         "padded to the longest, eager, float32": Side(
-            one_step(net, optimiser, list(padded(slow, BATCH)), "eager", bf16=False), tokens(slow)
+            one_step(net, optimizer, list(padded(slow, BATCH)), "eager", bf16=False), tokens(slow)
         ),
     }
     taken = in_turn(sides, arguments.rounds)
@@ -140,7 +140,7 @@ def main() -> None:
     for side, its in taken.items():
         if side != PEAK:
             lines.append(f"| {side} | {its.rate} | {ours.faster_than(its)} | {ours.cheaper_than(its)} |")
-    lines += ["", share_of_peak(taken, OURS, flop) + " (optimiser included)"]
+    lines += ["", share_of_peak(taken, OURS, flop) + " (optimizer included)"]
     if memory:
         lines += ["", "Peak memory, 4,096 packed tokens, AdamW, one process:", ""]
     lines += [f"- {kind}: {value:.2f} GB" for kind, value in memory.items()]

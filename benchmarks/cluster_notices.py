@@ -13,7 +13,7 @@ _FILE = "/tmp/notice"
 _ON_HOST = ". ~/tweetelm/serve/deploy/node.sh; setsid nohup"
 
 
-class Notices:
+class PreemptionPoller:
     """Watchers on the worker hosts, and the hosts that have had word."""
 
     def __init__(self, head: Host, workers: Sequence[Host]) -> None:

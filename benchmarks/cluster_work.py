@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.cluster_callers import Callers
-from benchmarks.cluster_notices import Notices
+from benchmarks.cluster_notices import PreemptionPoller
 from tests.lab.desk import DASHBOARD, SHARED, Desk, must, say
 from tests.lab.hosts import Host
 from tests.support.ray_head import wait_for
@@ -31,7 +31,7 @@ class Bench:
     def __init__(self, hosts: Sequence[Host]) -> None:
         self.hosts, self.desk = list(hosts), Desk(hosts)
         self.shared = hosts[0].folder / "shared"
-        self.notices = Notices(hosts[0], hosts[1:])
+        self.notices = PreemptionPoller(hosts[0], hosts[1:])
         self.seen: list[str] = []
 
     def note(self, line: str) -> None:
@@ -85,7 +85,7 @@ class Bench:
         return max((json.loads(line).get("step", 0) for line in lines if line.endswith("}")), default=0)
 
     def fingerprint(self, name: str) -> str:
-        """sha256 of the weights and the optimiser in the last checkpoint."""
+        """sha256 of the weights and the optimizer in the last checkpoint."""
         states = (self.shared / "runs" / name).glob("checkpoint_*/state.json")
         whole = [path for path in states if path.stat().st_size]  # a full disk leaves empty ones
         folders = {json.loads(path.read_text())["progress"]["step"]: path.parent for path in whole}

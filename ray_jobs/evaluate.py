@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tweetelm.registry.card import Card
 
 
-_CHECKPOINT = ("*.json", "model*.safetensors")  # not the optimiser's state, which is twice as large
+_CHECKPOINT = ("*.json", "model*.safetensors")  # not the optimizer's state, which is twice as large
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class Arguments:
     checkpoint: str | None = None
     """A checkpoint's folder or URL instead of a published version."""
     against: str | None = None
-    """Another published version of the task, learnt from the same data, to compare with tweet by tweet."""
+    """Another published version of the task, learned from the same data, to compare with tweet by tweet."""
     registry: str = "models"
     """Folder or URL of published models."""
     data: str = "data"
@@ -45,7 +45,7 @@ class Arguments:
     precision: Literal["auto", "bf16", "float32"] = "float32"
     """float32 gives the numbers that publishing recorded."""
     probes: bool = True
-    """Also ask the model itself, which takes longer: behaviour on cases of ours, disguised tweets, the tokens
+    """Also ask the model itself, which takes longer: behavior on cases of ours, disguised tweets, the tokens
     behind its worst errors."""
     show_text: bool = False
     """Print the worst errors' tweets to the terminal. They are written nowhere."""
@@ -94,7 +94,7 @@ def _out(arguments: Arguments, folder: Path, version: str | None) -> Path:
 @contextlib.contextmanager
 def _writing(out: Path) -> Iterator[None]:
     """Be the only command that writes to a folder, which can be written."""
-    from ray_jobs.training.run_lock import BusyError, locked_folder
+    from ray_jobs.locks.run_lock import BusyError, locked_folder
 
     with contextlib.ExitStack() as stack:
         try:
@@ -124,7 +124,7 @@ def gather(predictor: "Predictor", folder: Path, arguments: Arguments) -> "Evide
 
     Raises:
         FileNotFoundError: data or the version to compare with are not there.
-        ValueError: the other version learnt from other data.
+        ValueError: the other version learned from other data.
     """
     from tweetelm.data import hold_out, load, provenance
     from tweetelm.evaluation import evaluate as evaluation
@@ -144,13 +144,13 @@ def gather(predictor: "Predictor", folder: Path, arguments: Arguments) -> "Evide
 
 
 def _folder(arguments: Arguments) -> Path:
-    from tweetelm.files.download_cache import at_hand
+    from tweetelm.files.download_cache import cached
     from tweetelm.files.paths import expanded, is_url
     from tweetelm.registry import resolve
 
     if arguments.checkpoint is not None:
         url = is_url(arguments.checkpoint)
-        return at_hand(arguments.checkpoint, _CHECKPOINT) if url else Path(expanded(arguments.checkpoint))
+        return cached(arguments.checkpoint, _CHECKPOINT) if url else Path(expanded(arguments.checkpoint))
     return resolve(arguments.task, registry=arguments.registry, version=arguments.version)
 
 
@@ -176,12 +176,11 @@ def _rival(arguments: Arguments, task: Task, md5: str, rows: int) -> "Rival | No
     version = arguments.against
     if version is None:
         return None
-    learnt = read_card(task.name, registry=arguments.registry, version=version).data["md5"]
-    if learnt != md5:
+    trained_on = read_card(task.name, registry=arguments.registry, version=version).data["md5"]
+    if trained_on != md5:
         raise ValueError(
-            f"{task.name}/{version} was evaluated on data with md5 {learnt}, {arguments.data} has md5 {md5}: "
-            "their rows cannot be compared; name with --data the folder that it learnt from, or another "
-            "version"
+            f"{task.name}/{version} was evaluated on data with md5 {trained_on}, but {arguments.data} "
+            f"has md5 {md5}: their rows cannot be compared; pass that data with --data, or another version"
         )
     folder = resolve(task.name, registry=arguments.registry, version=version)
     return Rival(version=version, predictions=read_predictions(folder / "evaluation", "test", task, rows))
@@ -197,11 +196,11 @@ def _attributed(folder: Path, evidence: "Evidence") -> "list[Attributed]":
 def _probes(predictor: "Predictor", found: "list[Attributed]", evidence: "Evidence") -> "list[Section]":
     """Sections that need the model itself."""
     from tweetelm.evaluation.attribution import attributions
-    from tweetelm.evaluation.behavior.suite import behaviour
+    from tweetelm.evaluation.behavior.suite import behavior
     from tweetelm.evaluation.robustness.evasion import evasion
 
     texts = list(evidence.dataset[evidence.final]["text"])
-    sections = [behaviour(predictor, texts), evasion(predictor, texts, evidence.result.labels)]
+    sections = [behavior(predictor, texts), evasion(predictor, texts, evidence.result.labels)]
     return [*sections, attributions(found, evidence)] if found else sections
 
 

@@ -87,14 +87,14 @@ def _fetch(arguments: Arguments) -> None:
     from tweetelm.data.download import pull
     from tweetelm.files.paths import expanded
     from tweetelm.openelm.checkpoints.inspection import inspect
-    from tweetelm.training.prepare import named
+    from tweetelm.training.prepare import localize
 
     if arguments.data.root == "data":
         for line in pull(Path.cwd()):
             print(line, flush=True)
     for size in arguments.sizes:
-        tokenizer = named(expanded(arguments.tokenizer)) if arguments.tokenizer else None
-        print(inspect(named(expanded(size)), tokenizer=tokenizer), flush=True)
+        tokenizer = localize(expanded(arguments.tokenizer)) if arguments.tokenizer else None
+        print(inspect(localize(expanded(size)), tokenizer=tokenizer), flush=True)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

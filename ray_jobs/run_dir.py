@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import Any
 
-from ray_jobs.training.run_lock import BusyError, locked_folder
+from ray_jobs.locks.run_lock import BusyError, locked_folder
 from tweetelm.config.overrides import completed, difference
 from tweetelm.config.train_config import TrainConfig, identity
 from tweetelm.files import names, object_storage

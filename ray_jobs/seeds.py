@@ -96,9 +96,9 @@ def _train(runs: list[TrainConfig], resources: "Resources") -> None:
     """Train as many at once as fit, then evaluate each where the accelerator is."""
     from ray_jobs.training.launcher import run
     from ray_jobs.training.publish import evaluate_and_publish
-    from ray_jobs.training.resources import share_cpus, slots
+    from ray_jobs.training.resources import max_concurrent, share_cpus
 
-    together = min(slots(runs[0], resources), len(runs))
+    together = min(max_concurrent(runs[0], resources), len(runs))
     print(f"{len(runs)} seeds to train, {together} at a time", flush=True)
     runs = [share_cpus(one, together, resources) for one in runs]
     with ThreadPoolExecutor(together) as pool:

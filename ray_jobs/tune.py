@@ -74,7 +74,7 @@ def tune(arguments: Arguments, space: "Space | None" = None) -> int:
     from ray_jobs.search.search import Search, share
     from ray_jobs.search.spaces import check, find_space
     from ray_jobs.training.preflight import check_places
-    from ray_jobs.training.resources import slots
+    from ray_jobs.training.resources import max_concurrent
 
     base, space = arguments.config, space or find_space(arguments.space)
     check(space, base)
@@ -96,7 +96,7 @@ def tune(arguments: Arguments, space: "Space | None" = None) -> int:
             return 0
         check_places(base)
         resources = connect()
-        most = min(slots(base, resources), plan.trials)
+        most = min(max_concurrent(base, resources), plan.trials)
         return _search(share(plan, min(arguments.concurrent or most, most), resources), resources)
 
 
@@ -104,12 +104,12 @@ def _describe(arguments: Arguments, plan: "Search") -> int:
     from ray_jobs.cluster.connect import Resources, survey
     from ray_jobs.search.estimate import Price, describe_search
     from ray_jobs.search.search import share
-    from ray_jobs.training.resources import slots
+    from ray_jobs.training.resources import max_concurrent
 
     resources = survey()
     if arguments.gpus is not None:
         resources = Resources(cpus=resources.cpus, gpus=arguments.gpus, local=True)
-    most = min(slots(plan.base, resources), plan.trials)
+    most = min(max_concurrent(plan.base, resources), plan.trials)
     plan = share(plan, min(arguments.concurrent or most, most), resources)
     price = Price(per_hour=arguments.price_per_hour, tflops=arguments.tflops)
     print(describe_search(plan, resources, price))

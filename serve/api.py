@@ -8,10 +8,10 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 import tweetelm
-from serve import errors
 from serve.inference.engine import Engine
-from serve.middleware.gateway import Gate, Policy
-from serve.middleware.rate_limit import Rates
+from serve.middleware import errors
+from serve.middleware.gateway import Gateway, Policy
+from serve.middleware.rate_limit import RateLimiter
 from serve.routes import classify, file, huggingface, moderations, operations, page, tei, words
 from serve.routes.schemas import ErrorResponse
 
@@ -32,9 +32,9 @@ def create_api(engine: Engine, *, policy: Policy | None = None) -> FastAPI:
         title="tweetelm", version=tweetelm.__version__, redoc_url=None, docs_url=None, openapi_url=None
     )
     state = api.state
-    state.engine, state.policy, state.gate = engine, policy, Gate(engine, policy)
+    state.engine, state.policy, state.gateway = engine, policy, Gateway(engine, policy)
     state.description = b""
-    state.rates, state.files = Rates(policy.limits.texts_per_minute), Counter[str]()
+    state.rates, state.files = RateLimiter(policy.limits.texts_per_minute), Counter[str]()
     for ours in (classify, file, words, moderations):
         api.include_router(ours.router, responses=_OURS)
     for theirs in (huggingface, tei):
@@ -43,5 +43,5 @@ def create_api(engine: Engine, *, policy: Policy | None = None) -> FastAPI:
         api.include_router(other.router)
     api.add_exception_handler(HTTPException, errors.on_http_error)
     api.add_exception_handler(RequestValidationError, errors.on_invalid_request)
-    api.add_middleware(state.gate.around)
+    api.add_middleware(state.gateway.wrap)
     return api

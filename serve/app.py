@@ -19,7 +19,7 @@ from serve.inference.engine import Engine
 from serve.middleware.auth import Keys
 from serve.middleware.exposure import ensure_guarded, ensure_keyed
 from serve.middleware.gateway import Policy
-from serve.middleware.load_shedding import Front
+from serve.middleware.load_shedding import LoadShedding
 from serve.observability.metrics import Meters
 from serve.observability.ray_metrics import RaySink
 from serve.observability.request_log import log_beside_ray_serve
@@ -65,7 +65,7 @@ class TweetClassifier:
             cors_origins=self.settings.cors_origins,
         )
         api = create_api(self.engine, policy=policy)
-        Front.gate, Front.api = api.state.gate, api
+        LoadShedding.gateway, LoadShedding.api = api.state.gateway, api
         return api
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from serve.settings import Settings
-from tweetelm.cli.service_startup import RAY_PATIENCE, longer_wait, start_service
+from tweetelm.cli.service_startup import RAY_PATIENCE, longer_ray_start, start_service
 
 HOST = "127.0.0.1"
 PORT = 8000
@@ -177,10 +177,8 @@ def _connect(cluster: str | None) -> None:
     if cluster:
         ray.init(address=cluster, **quiet)
         return
-    from ray._private import services
-
     quiet["logging_level"] = logging.CRITICAL  # our own error line reports a failed start
-    with longer_wait(services, "get_node"):
+    with longer_ray_start():
         start_service(lambda: ray.init(address="local", include_dashboard=False, **quiet), ray.shutdown)
     logging.getLogger("ray").setLevel(logging.WARNING)
 

@@ -32,7 +32,7 @@ def problems(file: ClusterFile) -> Iterator[Problem]:
 
 
 def close(word: str, words: Any) -> str:
-    """A suggestion for a misspelt word."""
+    """A suggestion for a misspelled word."""
     near = get_close_matches(str(word), [str(other) for other in words], n=2, cutoff=0.7)
     likeness = [SequenceMatcher(None, other, word).ratio() for other in near]
     return f"did you mean {' or '.join(sorted(near[: likeness.count(likeness[0])]))}?" if near else ""

@@ -59,7 +59,7 @@ class ClusterFile:
         return int(self._reach(path)[0].start_mark.line) + 1
 
     def _reach(self, path: tuple[str | int, ...]) -> tuple[Any, Any]:
-        """Key and value, as far as the path leads."""
+        """Key and value, as far as the path is_rank0."""
         place = (self._tree, self._tree)
         for step in path:
             inner = _child(place[1], step)

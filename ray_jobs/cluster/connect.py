@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from tweetelm.cli.service_startup import RAY_PATIENCE, ensure_open_files, longer_wait, start_service
+from tweetelm.cli.service_startup import RAY_PATIENCE, ensure_open_files, longer_ray_start, start_service
 
 # Ray reads these when it is imported or when a cluster starts; a value that is set wins.
 _SETTINGS = {
@@ -88,9 +88,9 @@ def _join(address: str) -> None:
     missing = {key: value for key, value in wanted.items() if key not in given}
     ray.init(logging_level=logging.ERROR, runtime_env={"env_vars": missing})
 
-    from ray_jobs.fault_tolerance.placement_groups import give_back_places  # here: it brings Ray Train
+    from ray_jobs.fault_tolerance.placement_groups import release_leaked  # here: it brings Ray Train
 
-    if left := give_back_places():
+    if left := release_leaked():
         print(f"{left} places that a command before this one had left are given back", flush=True)
 
 
@@ -117,13 +117,12 @@ def _start_here() -> None:
 
 def _start_once() -> None:
     import ray
-    from ray._private import services
 
     with socket.socket() as free:
         free.bind(("", 0))
         port = free.getsockname()[1]
     os.environ["RAY_GCS_SERVER_PORT"] = str(port)
-    with longer_wait(services, "get_node"):
+    with longer_ray_start():
         ray.init(
             address="local",
             object_store_memory=_GIB // 2,

@@ -1,4 +1,4 @@
-"""A run that goes on with fewer workers when a machine is lost, and with more when one comes."""
+"""Elastic training: continue with fewer workers when a machine is lost, with more when one joins."""
 
 import copy
 import os
@@ -15,7 +15,7 @@ from ray.train.v2._internal.execution.scaling_policy import (
     ScalingDecision,
 )
 
-from ray_jobs.fault_tolerance.preemption import ask_to_leave
+from ray_jobs.fault_tolerance.preemption import request_preemption
 
 RESIZE_EVERY_S = 180.0  # a restart takes up to a minute, and machines may come one by one
 _CONNECT_S = 2.0
@@ -37,12 +37,12 @@ def _answers(node: dict[str, Any]) -> bool:
 
 
 class Elastic(ElasticScalingPolicy):
-    """Ray Train's own policy with four differences.
+    """Ray Train's elastic policy with four changes.
 
-    Ray counts a machine that is leaving, or that died less than half a minute ago, as one to place workers
-    on, and would then wait for these places for as long as a run may wait for its first; it throws away the
-    steps since the last checkpoint when it resizes; and it gives each attempt at a run a reservation of its
-    own, so that a run that is killed and submitted again finds its places reserved for its dead self.
+    1. A draining node, or one that died less than 30 s ago, gets no workers.
+    2. The wait for a placement group after a resize is bounded.
+    3. Workers save a checkpoint before a resize, so no step is lost.
+    4. A run that is killed and submitted again reuses its reservation; Ray reserves anew for each attempt.
     """
 
     def after_controller_start(self, train_run_context: Any) -> None:
@@ -69,6 +69,6 @@ class Elastic(ElasticScalingPolicy):
         decision = super().make_decision_for_running_worker_group(worker_group_state, worker_group_status)
         if isinstance(decision, ResizeDecision):
             now = worker_group_state.num_workers
-            ask_to_leave(worker_group_state.workers, f"{now} workers become {decision.num_workers}")
+            request_preemption(worker_group_state.workers, f"{now} workers become {decision.num_workers}")
             return NoopDecision()
         return decision

@@ -1,4 +1,4 @@
-"""What becomes of a run whose command is gone."""
+"""Placement groups of jobs whose driver is gone: leave none, release those that leaked."""
 
 import logging
 import os
@@ -9,16 +9,15 @@ from ray.train.v2._internal.callbacks.placement_group_callback import PlacementG
 from ray.train.v2._internal.execution.callback import WorkerGroupCallback
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
-_OURS = "ray_jobs."
+_OURS = ("ray_jobs.", "tweetelm ")  # in the command lines of drivers
 
 
-class EndWithTheJob(WorkerGroupCallback):
-    """Ends a run's controller when the command that it works for is gone.
+class ExitWithDriver(WorkerGroupCallback):
+    """Ends a run's controller when its driver is gone.
 
-    Ray then ends the workers first, and the controller takes that for a failure of theirs and asks for places
-    for new ones. Places that are asked for after a job's end are given back by nobody (seen with Ray 2.60):
-    on a cluster that lives on, the next run would wait for them for ever. Ray Train's public callbacks know
-    of no moment before places are asked for.
+    Ray stops the workers first. The controller takes that for a worker failure and requests a new placement
+    group. Ray 2.60 never releases a placement group requested after the end of its job, so the next run on
+    the cluster would wait for it forever. No public callback of Ray Train runs before that request.
     """
 
     def before_worker_group_start(self, worker_group_context: Any) -> None:
@@ -29,7 +28,7 @@ class EndWithTheJob(WorkerGroupCallback):
 
 
 class Cleaner(PlacementGroupCleanerCallback):
-    """Ray Train's, which gives back the place of a trial that is pruned, without a warning for each."""
+    """Ray Train's cleanup, which releases the placement group of a pruned trial, without its warnings."""
 
     def after_controller_start(self, train_run_context: Any) -> None:
         """Called in the controller's own process."""
@@ -43,14 +42,16 @@ def _only_errors(_cleaner: Any) -> None:
     logging.getLogger("ray.train").setLevel(logging.ERROR)
 
 
-def give_back_places() -> int:
-    """Give back what commands of ours that are gone still hold, and return how many placement groups that
-    were: a job that ends between the question of `EndWithTheJob` and the request leaves one.
+def release_leaked() -> int:
+    """Release the placement groups that dead jobs of ours still hold; returns their number.
 
-    Ray itself keeps a group as long as the actor that asked for it lives; those of ours do not outlive
-    their commands.
+    A job that ends between the check of `ExitWithDriver` and the request leaks one. Ray keeps a group while
+    the actor that requested it lives; our actors do not outlive their drivers.
     """
-    gone = {job["JobID"] for job in ray._private.state.jobs() if job["IsDead"] and _OURS in job["Entrypoint"]}
+    jobs = ray._private.state.jobs()
+    gone = {
+        job["JobID"] for job in jobs if job["IsDead"] and any(name in job["Entrypoint"] for name in _OURS)
+    }
     table = ray.util.placement_group_table()
     left = [key for key, group in table.items() if key[-8:] in gone and group["state"] != "REMOVED"]
     for key in left:

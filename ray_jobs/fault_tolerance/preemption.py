@@ -1,10 +1,9 @@
-"""Workers that leave a run before its end: all after the same step, the one in hand, with its state saved.
+"""Graceful preemption: all workers checkpoint the same step, then exit.
 
-Three things ask them to: a host that is being taken back, another number of workers
-(`ray_jobs.fault_tolerance.elastic`),
-and a person (`ray_jobs.fault_tolerance.signals`).
-For the first, Ray Train has a notice that reaches every worker, and
-restarts that do not count as failures; the other two travel the same way.
+It has three causes: a host is reclaimed, an elastic run changes its number of workers
+(`ray_jobs.fault_tolerance.elastic`), or a user stops the run (`ray_jobs.fault_tolerance.signals`). For the
+first, Ray Train sends each worker a notice and does not count the restart as a failure. The other two causes
+use the same notice.
 """
 
 import time
@@ -24,36 +23,36 @@ _PATIENCE_S = 600.0  # for a step and its checkpoint, before Ray ends workers th
 
 
 @dataclass(frozen=True)
-class Leave(PreemptionInfo):
-    """A notice to leave though no host is taken back."""
+class PreemptionNotice(PreemptionInfo):
+    """A preemption notice that has another cause than a reclaimed host."""
 
     reason: str = ""
 
 
-class LeftError(RayActorError):
-    """Ends the training function of a worker that has left.
+class PreemptedError(RayActorError):
+    """Ends the training function of a preempted worker.
 
-    To return would tell Ray Train that training is done. Of the errors that it restarts a run after, it
-    counts this kind as a host that was taken back, and every other one as a failure.
+    Returning would tell Ray Train that training is finished. Ray Train counts this kind of error as a
+    preemption, and every other error as a failure.
     """
 
     def __init__(self, reason: str) -> None:
         super().__init__("", f"left: {reason}", False, True)
 
 
-def ask_to_leave(workers: Iterable[Any], reason: str) -> None:
-    """Called in a run's controller, with all its workers."""
+def request_preemption(workers: Iterable[Any], reason: str) -> None:
+    """Send all workers of a run a preemption notice; called in its controller."""
     until = int((time.time() + _PATIENCE_S) * 1000)
     for worker in workers:
-        worker.actor.mark_preempt.remote(Leave(until, {}, reason))
+        worker.actor.mark_preempt.remote(PreemptionNotice(until, {}, reason))
 
 
 @dataclass(kw_only=True)
-class Notices:
-    """Asks whether to leave. Every worker calls this after every step, and all get the same answer.
+class PreemptionPoller:
+    """Polls for a preemption notice. Every worker calls this after every step, and all get the same answer.
 
-    The question costs some milliseconds, a tenth of a small model's step. So it is put about once a second,
-    or after each step where that takes longer.
+    A poll takes some milliseconds, a tenth of a small model's step. It polls about once a second, or after
+    each step where a step takes longer.
     """
 
     strategy: "DataParallel"
@@ -62,7 +61,7 @@ class Notices:
     asked: float = field(default_factory=time.perf_counter)
 
     def __call__(self) -> str:
-        """Why all workers leave now, or nothing."""
+        """The reason to exit now, or an empty string."""
         self.left -= 1
         if self.left:
             return ""
@@ -77,6 +76,6 @@ def _reason() -> str:
     notice = ray.train.get_preemption_info()
     if notice is None:
         return ""
-    if isinstance(notice, Leave):
+    if isinstance(notice, PreemptionNotice):
         return notice.reason
     return f"{len(notice.preempted_node_to_ranks)} of its machines will be taken back"

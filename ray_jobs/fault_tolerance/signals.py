@@ -1,4 +1,4 @@
-"""`ray job stop`, or Ctrl-C: the run saves its state and closes its books before it ends."""
+"""`ray job stop` and Ctrl-C: workers save a checkpoint and finish their trackers before the run ends."""
 
 import contextlib
 import signal
@@ -11,114 +11,58 @@ import ray
 from ray import tune
 from ray.experimental.internal_kv import _internal_kv_get, _internal_kv_put
 from ray.train import ControllerError
-from ray.train.torch import TorchTrainer
-from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
-from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2._internal.execution.callback import WorkerGroupCallback
 from ray.util.state import list_actors
 
-from ray_jobs.fault_tolerance.elastic import Elastic
-from ray_jobs.fault_tolerance.placement_groups import Cleaner
-from ray_jobs.fault_tolerance.preemption import ask_to_leave
+from ray_jobs.fault_tolerance.preemption import request_preemption
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_TRAINS = ("RUNNING", "PREEMPTING")
 _LOOK_EVERY_S = 0.5
 
 
 class StoppedError(Exception):
-    """A person has stopped the run."""
+    """The run was stopped on request."""
 
 
 def _key() -> bytes:
     return f"tweetelm-stop-{ray.get_runtime_context().get_job_id()}".encode()
 
 
-def ask_to_stop() -> None:
+def request_stop() -> None:
     """End all runs of this job."""
     _internal_kv_put(_key(), b"1")
 
 
-def asked_to_stop() -> bool:
-    """Whether somebody has, anywhere in this job."""
+def stop_requested() -> bool:
+    """Whether `request_stop` was called anywhere in this job."""
     try:
         return _internal_kv_get(_key()) is not None
     except ray.exceptions.RpcError:  # the control plane is away for a moment: ask again
         return False
 
 
-class StopsWhenAsked(WorkerGroupCallback):
-    """Called in a run's controller. First its workers leave; then it ends in place of starting new ones."""
+class StopOnRequest(WorkerGroupCallback):
+    """Runs in the controller: asks the workers to save and exit, then ends the run."""
 
     def __init__(self) -> None:
         self._workers: list[Any] = []
 
     def before_worker_group_start(self, worker_group_context: Any) -> None:
-        if asked_to_stop():
+        if stop_requested():
             raise ControllerError(StoppedError("stopped"))
 
     def after_worker_group_start(self, worker_group: Any) -> None:
         self._workers = worker_group.get_workers()
 
     def after_worker_group_poll_status(self, worker_group_status: Any) -> None:
-        if self._workers and asked_to_stop():
-            ask_to_leave(self._workers, "the run was stopped")
+        if self._workers and stop_requested():
+            request_preemption(self._workers, "the run was stopped")
             self._workers = []
 
 
-class Trainer(TorchTrainer):  # typed as V1, is V2
-    """Ray's, with our answer to signals and our way to be elastic, and without a process for Ray Data."""
-
-    def fit(self) -> Any:
-        """Train.
-
-        Raises:
-            KeyboardInterrupt: a signal has stopped it.
-        """
-        try:
-            with _handlers_kept():
-                return super().fit()
-        except ControllerError as error:
-            if isinstance(error.controller_failure, StoppedError):
-                raise KeyboardInterrupt from None
-            raise
-
-    def _create_default_callbacks(self) -> list[Any]:
-        """Ray's own start an actor that deals out datasets of Ray Data; there are none."""
-        callbacks: list[Any] = super()._create_default_callbacks()  # type: ignore[misc]
-        left_out = (DatasetsCallback, PlacementGroupCleanerCallback)
-        return [Cleaner(), *(callback for callback in callbacks if not isinstance(callback, left_out))]
-
-    def _initialize_and_run_controller(self, **parts: Any) -> Any:
-        sizes: Any = self.scaling_config
-        if sizes.elasticity_enabled:
-            parts["scaling_policy"] = Elastic(sizes)
-        return super()._initialize_and_run_controller(**parts)  # type: ignore[misc]
-
-    def _register_sigint_handler(self, controller: Any) -> None:
-        """Ray's own answers to SIGINT with exit status 0, and to SIGTERM not at all."""
-
-        def stop() -> None:
-            if not _trains(controller):
-                raise KeyboardInterrupt
-            print("stopping: the state of the next step is saved first", flush=True)
-            ask_to_stop()
-
-        _answer_signals(stop)
-
-
-def _trains(controller: Any) -> bool:
-    """Whether there are workers that could save anything."""
-    try:
-        state = ray.get(controller.get_state.remote(), timeout=1)
-    except (ray.exceptions.RayError, TimeoutError):  # it waits for places, or is gone
-        return False
-    return state._state_type.state_name in _TRAINS
-
-
 @contextlib.contextmanager
-def signals_stop_trials() -> Iterator[None]:
-    """Around a search with `EndWhenTrialsHaveLeft`: a signal asks its trials to leave.
+def stop_trials_on_signal() -> Iterator[None]:
+    """Around a search with `ExitAfterTrials`: a signal asks its trials to leave.
 
     Raises:
         KeyboardInterrupt: a signal came, if only in time for the last of them.
@@ -126,16 +70,16 @@ def signals_stop_trials() -> Iterator[None]:
 
     def stop() -> None:
         print("stopping: the state of each trial's next step is saved first", flush=True)
-        ask_to_stop()
+        request_stop()
 
-    with _handlers_kept():
-        _answer_signals(stop)
+    with restored_handlers():
+        on_first_signal(stop)
         yield
-        if asked_to_stop():
+        if stop_requested():
             raise KeyboardInterrupt
 
 
-class EndWhenTrialsHaveLeft(tune.Callback):
+class ExitAfterTrials(tune.Callback):
     """Called in a search's command. Until the last trial has left, Tune must take their reports: they wait
     for it."""
 
@@ -148,12 +92,12 @@ class EndWhenTrialsHaveLeft(tune.Callback):
         if now - self._looked < _LOOK_EVERY_S:
             return
         self._looked = now
-        if asked_to_stop() and not _workers_alive():
+        if stop_requested() and not _workers_alive():
             raise KeyboardInterrupt
 
 
 def _workers_alive() -> bool:
-    """Whether any worker of this job has not yet left."""
+    """Whether any train worker of this job is alive."""
     mine = ray.get_runtime_context().get_job_id()
     wanted: list[Any] = [
         ("class_name", "=", "RayTrainWorker"),
@@ -163,8 +107,8 @@ def _workers_alive() -> bool:
     return bool(list_actors(filters=wanted))
 
 
-def _answer_signals(stop: Callable[[], None]) -> None:
-    """The first one calls `stop`; a second one does not wait."""
+def on_first_signal(stop: Callable[[], None]) -> None:
+    """Call `stop` on the first signal; raise KeyboardInterrupt on the second."""
 
     def answer(_signal: int, _frame: Any) -> None:
         for each in _SIGNALS:
@@ -176,8 +120,8 @@ def _answer_signals(stop: Callable[[], None]) -> None:
 
 
 @contextlib.contextmanager
-def _handlers_kept() -> Iterator[None]:
-    """Signals are answered afterwards as they were before."""
+def restored_handlers() -> Iterator[None]:
+    """Restore the signal handlers on exit."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""Over which network the workers of a run speak to each other."""
+"""torch.distributed over the network on which Ray's nodes reach each other."""
 
 import os
 from dataclasses import dataclass
@@ -11,20 +11,20 @@ from ray.train.torch.config import _TorchBackend
 
 
 @dataclass
-class ClusterNetwork(TorchConfig):
-    """Torch's collectives over the network on which Ray's nodes know each other.
+class NodeIpTorchConfig(TorchConfig):
+    """Binds Gloo to the interface of the Ray node's address.
 
-    Gloo would take the address that the host's own name resolves to. With Debian's and Ubuntu's /etc/hosts
-    that is 127.0.1.1, so that workers on two hosts wait for each other in vain.
+    By default Gloo binds to the address that the host name resolves to. On Debian and Ubuntu that is
+    127.0.1.1, and workers on two hosts never connect.
     """
 
     @property
     def backend_cls(self) -> type[_TorchBackend]:
         """Called by Ray Train."""
-        return _ClusterNetwork
+        return _NodeIpBackend
 
 
-class _ClusterNetwork(_TorchBackend):
+class _NodeIpBackend(_TorchBackend):
     def on_start(self, worker_group: Any, backend_config: Any) -> None:
         worker_group.execute(name_interface)
         super().on_start(worker_group, backend_config)

@@ -31,7 +31,7 @@ class Watch(tune.Callback):
         score = result.get(f"validation_{self.metric}")
         said = f"epoch {result.get('epoch', 0):.2f} of {self._wanted(trial)}"
         if result.get("phase") == PRETRAIN:
-            said = f"language modelling, step {result.get('step')}  loss {result.get('loss', 0.0):.4f}"
+            said = f"language modeling, step {result.get('step')}  loss {result.get('loss', 0.0):.4f}"
         elif score is None:
             said += f"  step {result.get('step')}  loss {result.get('loss', float('nan')):.4f}"
         else:

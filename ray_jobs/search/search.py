@@ -11,7 +11,7 @@ from ray import tune
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from ray_jobs.cluster.connect import Resources
-from ray_jobs.fault_tolerance.signals import EndWhenTrialsHaveLeft, signals_stop_trials
+from ray_jobs.fault_tolerance.signals import ExitAfterTrials, stop_trials_on_signal
 from ray_jobs.run_dir import hold, storage_path
 from ray_jobs.search.asha import PRUNED_FILE, Pruner, pruned_trials
 from ray_jobs.search.progress import Watch
@@ -20,7 +20,7 @@ from ray_jobs.search.throughput import measure_speeds
 from ray_jobs.search.trial_runs import read_trials, search_name, trial_config
 from ray_jobs.search.trials import Prefer, Propose, SearchResult, Trial, choose
 from ray_jobs.training.launcher import Outcome, best_checkpoint, outcome, score_name, see_it_fits, train
-from ray_jobs.training.resources import share_cpus, slots
+from ray_jobs.training.resources import max_concurrent, share_cpus
 from tweetelm.config.overrides import override
 from tweetelm.config.train_config import TrainConfig, preparation_key
 from tweetelm.tasks import TASKS
@@ -101,7 +101,7 @@ def search(plan: Search, resources: Resources) -> tuple[SearchResult, TrainConfi
     """
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # it hands back the trials so far as if they were all
     prepared = _prepare_once(plan)
-    with signals_stop_trials():
+    with stop_trials_on_signal():
         grid = _tuner(plan, resources, prepared).fit()
     trials = read_trials(plan.base, grid, pruned_trials(f"{plan.folder}/{PRUNED_FILE}"))
     speeds = _speeds(plan, trials, resources)
@@ -161,7 +161,7 @@ def _tuner(plan: Search, resources: Resources, prepared: Store) -> tune.Tuner:
             failure_config=tune.FailureConfig(max_failures=1),
             callbacks=[
                 Watch(count=plan.trials, metric=TASKS[base.task].metric, epochs=base.loop.epochs),
-                EndWhenTrialsHaveLeft(),
+                ExitAfterTrials(),
             ],
             verbose=0,
         ),
@@ -184,7 +184,7 @@ def _restored(plan: Search, trainable: Any, space: Any) -> tune.Tuner:
 
 def _tune_config(plan: Search) -> tune.TuneConfig:
     from ray_jobs.search.searchers import (
-        proposer,  # here: it brings optuna, which a trial's process can do without
+        make_searcher,  # here: it brings optuna, which a trial's process can do without
     )
 
     return tune.TuneConfig(
@@ -192,7 +192,7 @@ def _tune_config(plan: Search) -> tune.TuneConfig:
         mode="max",
         num_samples=1 if plan.propose == "grid" else plan.count,
         max_concurrent_trials=plan.started if plan.propose == "optuna" else None,
-        search_alg=proposer(plan.propose, plan.base.loop.seed, plan.started),
+        search_alg=make_searcher(plan.propose, plan.base.loop.seed, plan.started),
         scheduler=Pruner(f"{plan.folder}/{PRUNED_FILE}", grace=plan.grace, epochs=plan.epochs),
     )
 
@@ -201,7 +201,7 @@ def share(plan: Search, concurrent: int, resources: Resources) -> Search:
     """The search with so many trials at once, this machine's CPUs shared among their workers; where these
     take every place there is, one more trial gets ready meanwhile."""
     base = share_cpus(plan.base, concurrent, resources)
-    ahead = int(concurrent == slots(base, resources) and concurrent < plan.trials)
+    ahead = int(concurrent == max_concurrent(base, resources) and concurrent < plan.trials)
     return dataclasses.replace(plan, base=base, concurrent=concurrent, ahead=ahead)
 
 

@@ -11,14 +11,14 @@ from ray_jobs.search.trials import Propose
 
 class ScoredReports(OptunaSearch):
     """Ray's Optuna (TPE), which ends the search at the first report without the metric; here such a report
-    (a checkpoint between validations, a step of language modelling) tells it nothing."""
+    (a checkpoint between validations, a step of language modeling) tells it nothing."""
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if self.metric in result:
             super().on_trial_result(trial_id, result)
 
 
-def proposer(kind: Propose, seed: int, concurrent: int) -> Searcher | BasicVariantGenerator:
+def make_searcher(kind: Propose, seed: int, concurrent: int) -> Searcher | BasicVariantGenerator:
     """The search algorithm for `tune.TuneConfig`."""
     if kind == "optuna":
         return ScoredReports(seed=seed)

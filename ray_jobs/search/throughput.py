@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import ray
 
 from ray_jobs.cluster.connect import Resources
-from ray_jobs.cluster.remote_call import local_copy, task_options
+from ray_jobs.training.remote_call import local_copy, task_options
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.tasks import TASKS
 
@@ -17,7 +17,7 @@ _TWEETS, _ROUNDS = 256, 3
 def measure_speeds(
     checkpoints: Mapping[str, tuple[TrainConfig, str]], resources: Resources
 ) -> dict[str, float]:
-    """Tweets a second of each size on validation tweets, tokenisation included, one size after the other.
+    """Tweets a second of each size on validation tweets, tokenization included, one size after the other.
 
     Args:
         checkpoints: by size, a trial's configuration and its checkpoint.

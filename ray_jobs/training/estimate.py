@@ -7,7 +7,7 @@ import torch
 from tokenizers import Tokenizer
 
 from ray_jobs.cluster.connect import Resources
-from ray_jobs.training.resources import cpus_each, elastic, on_gpu
+from ray_jobs.training.resources import cpus_per_worker, elastic, on_gpu
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.encoding import pass_tokens
 from tweetelm.openelm import OpenELMConfig
@@ -27,7 +27,7 @@ class Estimate:
 
     Attributes:
         parameters: of the model.
-        steps: of the optimiser.
+        steps: of the optimizer.
         tokens: read in all epochs.
         flop: floating-point operations.
         memory: bytes of one worker.
@@ -51,10 +51,10 @@ def estimate(
     per_epoch = sum(prepared.train.lengths)
     flop = 0.0
     for phase in layout.phases:
-        each = _modelling_flop(shape) if phase.name == PRETRAIN else _classifying_flop(shape, phase.mode)
+        each = _modeling_flop(shape) if phase.name == PRETRAIN else _classifying_flop(shape, phase.mode)
         flop += each * per_epoch * len(phase.ends)
     everything = learns_everything(config)
-    memory = float(size.optimiser_bytes if everything else 4 * size.parameters)
+    memory = float(size.optimizer_bytes if everything else 4 * size.parameters)
     if everything or config.optim.mode == "lora":
         checkpointing = config.model.activation_checkpointing
         most = pass_tokens(device, config.loop.micro_tokens)
@@ -69,7 +69,7 @@ def estimate(
     )
 
 
-def _modelling_flop(shape: OpenELMConfig) -> float:
+def _modeling_flop(shape: OpenELMConfig) -> float:
     """Per token: the decoder forth and back, and the vocabulary's logits twice forth and once back."""
     size = cost(shape)
     return 6.0 * size.linear + 8.0 * size.embedding
@@ -91,8 +91,8 @@ def describe_plan(config: TrainConfig, prepared: Prepared, resources: Resources)
     speed = measure_matmul(device, config) * use * (config.run.workers if gpu else 1)
     needs = estimate(config, prepared, device, speed)
     left_out = ", ".join(f"{count} {reason}" for reason, count in prepared.left_out.items() if count)
-    unit = "1 GPU" if gpu else f"{cpus_each(config, resources)} CPU"
-    before = f"{config.pretrain.epochs} of language modelling, " if config.pretrain.epochs else ""
+    unit = "1 GPU" if gpu else f"{cpus_per_worker(config, resources)} CPU"
+    before = f"{config.pretrain.epochs} of language modeling, " if config.pretrain.epochs else ""
     lines = [
         ("run", config.run_name),
         ("task", f"{config.task} on {config.data.root}"),
@@ -119,7 +119,7 @@ def describe_plan(config: TrainConfig, prepared: Prepared, resources: Resources)
 
 def _workers(config: TrainConfig, unit: str) -> str:
     if elastic(config):
-        return f"{config.run.fewest} to {config.run.workers} x {unit}, as machines come and go"
+        return f"{config.run.required_workers} to {config.run.workers} x {unit}, as machines come and go"
     return f"{config.run.workers} x {unit}"
 
 

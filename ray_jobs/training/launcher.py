@@ -12,14 +12,15 @@ import ray.train
 from ray.train.v2.api.config import LoggingConfig
 
 from ray_jobs.cluster.connect import Resources
-from ray_jobs.fault_tolerance.placement_groups import EndWithTheJob
-from ray_jobs.fault_tolerance.signals import StopsWhenAsked, Trainer
-from ray_jobs.fault_tolerance.torch_backend import ClusterNetwork
+from ray_jobs.fault_tolerance.placement_groups import ExitWithDriver
+from ray_jobs.fault_tolerance.signals import StopOnRequest
+from ray_jobs.fault_tolerance.torch_backend import NodeIpTorchConfig
+from ray_jobs.fault_tolerance.trainer import Trainer
 from ray_jobs.run_dir import claim, run_folder, storage_path
 from ray_jobs.training.checkpoints import leave_out_damaged
 from ray_jobs.training.preflight import check_space
-from ray_jobs.training.resources import cpus_each, must_wait, scaling, tries
-from ray_jobs.training.worker_config import SCORE, Setup, start_worker
+from ray_jobs.training.resources import cpus_per_worker, max_start_attempts, scaling, waiting_message
+from ray_jobs.training.worker_config import SCORE, WorkerConfig, start_worker
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.tasks import TASKS
 from tweetelm.tracking.trackers import has_api_key
@@ -91,10 +92,10 @@ def train(
     claim(config)
     for line in leave_out_damaged(run_folder(config)):
         print(f"{config.run_name}: {line}", flush=True)
-    waiting = must_wait(config, resources)
+    waiting = waiting_message(config, resources)
     if waiting and not quiet:
         print(waiting, flush=True)
-    watchers: list[Any] = [EndWithTheJob(), StopsWhenAsked(), *callbacks]
+    watchers: list[Any] = [ExitWithDriver(), StopOnRequest(), *callbacks]
     trainer = Trainer(
         start_worker,
         train_loop_config={"setup": _setup(config, prepared, quiet)},
@@ -104,7 +105,7 @@ def train(
             storage_path=storage_path(config),
             failure_config=ray.train.FailureConfig(  # type: ignore[call-arg]
                 max_failures=config.run.retries,
-                controller_failure_limit=tries(config),
+                controller_failure_limit=max_start_attempts(config),
                 preemption_grace_s=_LATE_CHECKPOINT_S,
             ),
             checkpoint_config=ray.train.CheckpointConfig(
@@ -112,9 +113,9 @@ def train(
             ),
             callbacks=watchers,
             logging_config=LoggingConfig(log_level="ERROR"),
-            worker_runtime_env={"env_vars": {"OMP_NUM_THREADS": str(cpus_each(config, resources))}},
+            worker_runtime_env={"env_vars": {"OMP_NUM_THREADS": str(cpus_per_worker(config, resources))}},
         ),
-        torch_config=ClusterNetwork(timeout_s=_COLLECTIVE_TIMEOUT_S),
+        torch_config=NodeIpTorchConfig(timeout_s=_COLLECTIVE_TIMEOUT_S),
     )
     _fit(trainer, run_folder(config))
 
@@ -162,8 +163,8 @@ def scored_checkpoints(config: TrainConfig) -> list[tuple[str, dict[str, Any]]]:
     return [(path, metrics) for path, metrics in pairs if score_name(config) in metrics]
 
 
-def _setup(config: TrainConfig, prepared: "ray.ObjectRef[Prepared]", quiet: bool) -> Setup:
-    return Setup(
+def _setup(config: TrainConfig, prepared: "ray.ObjectRef[Prepared]", quiet: bool) -> WorkerConfig:
+    return WorkerConfig(
         config=config,
         prepared=prepared,
         folder=run_folder(config),

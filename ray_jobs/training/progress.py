@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ray_jobs.training.run_storage import Home
+from ray_jobs.training.run_storage import RunStorage
 from tweetelm.tasks import TASKS
 from tweetelm.tracking.trackers import Tracker, open_trackers
 from tweetelm.training.loop import Report
@@ -14,7 +14,7 @@ from tweetelm.training.phases import CLASSIFY
 from tweetelm.training.state import Progress
 
 if TYPE_CHECKING:
-    from ray_jobs.training.worker_config import Setup
+    from ray_jobs.training.worker_config import WorkerConfig
 
 _SPEAK_EVERY_S = 5.0
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
-class Journal:
+class ProgressLogger:
     """Counts tweets and tokens, speaks every few seconds and at each validation.
 
     `bar` is a live progress bar where somebody watches a terminal; elsewhere each line is printed, unless
@@ -30,7 +30,7 @@ class Journal:
     """
 
     tracker: Tracker
-    home: Home
+    storage: RunStorage
     metric: str
     bar: Any | None
     quiet: bool = False
@@ -40,7 +40,7 @@ class Journal:
     tokens: int = 0
     steps: int = 0
 
-    def note(self, report: Report) -> None:
+    def log_step(self, report: Report) -> None:
         """Take one step down."""
         self.tweets += report.tweets
         self.tokens += report.tokens
@@ -62,10 +62,10 @@ class Journal:
         scores = {f"validation_{key}": value for key, value in (report.scores or {}).items()}
         self.tracker.log(metrics | scores, report.step)
         if not self.quiet:
-            self._tell(report, metrics, seconds / self.steps * (report.total - report.step))
+            self._print_step(report, metrics, seconds / self.steps * (report.total - report.step))
 
-    def _tell(self, report: Report, metrics: dict[str, float], eta: float) -> None:
-        what = "epoch" if report.phase == CLASSIFY else "language modelling, epoch"
+    def _print_step(self, report: Report, metrics: dict[str, float], eta: float) -> None:
+        what = "epoch" if report.phase == CLASSIFY else "language modeling, epoch"
         line = (
             f"{what} {report.epoch:5.2f}  step {report.step}/{report.total}  loss {report.loss.item():.4f}  "
             f"{metrics['tweets_per_s']:.0f} tweets/s  {metrics['tokens_per_s']:.0f} tokens/s  "
@@ -80,20 +80,20 @@ class Journal:
         if self.bar is None or report.scores is not None:
             print(line, flush=True)
 
-    def keep(self) -> None:
+    def sync(self) -> None:
         """See that what was noted outlives this process."""
-        self.home.keep()
+        self.storage.sync()
 
-    def say(self, line: str) -> None:
+    def print(self, line: str) -> None:
         """Tell whoever reads along."""
         if not self.quiet:
             print(line, flush=True)
 
-    def leave(self) -> None:
+    def abort(self) -> None:
         """Tell the trackers that the run ends here unfinished."""
         self.tracker.leave()
         try:
-            self.home.leave()
+            self.storage.close()
         except OSError as error:  # the checkpoint before has its history; another error may be on its way
             log.warning("the last lines of this run's history were not sent: %s", error)
         if self.bar is not None:
@@ -102,24 +102,24 @@ class Journal:
     def close(self, progress: Progress) -> None:
         """Finish the trackers and say why the run ended; OSError if the history cannot be stored."""
         if progress.stopped:
-            self.say(f"stopped early after step {progress.step}: best was step {progress.best_step}")
+            self.print(f"stopped early after step {progress.step}: best was step {progress.best_step}")
         summary = {"best": progress.best, "best_step": progress.best_step, "steps": progress.step}
         self.tracker.finish(summary)
-        self.home.leave()
+        self.storage.close()
         if self.bar is not None:
             self.bar.close()
 
 
-def open_journal(setup: "Setup", step: int) -> Journal:
+def open_progress_logger(setup: "WorkerConfig", step: int) -> ProgressLogger:
     """Open a run's trackers, and a bar if somebody watches.
 
     `step`: that training goes on from.
     """
-    config, home = setup.config, Home(setup.folder)
-    home.recall(step)
+    config, storage = setup.config, RunStorage(setup.folder)
+    storage.restore(step)
     tracker = open_trackers(
         config,
-        home.path,
+        storage.path,
         step,
         api_key_present=setup.api_key_present,
         environ=os.environ,
@@ -133,4 +133,4 @@ def open_journal(setup: "Setup", step: int) -> Journal:
 
         bar = tqdm_ray.tqdm(desc=config.run_name, unit="step")
     metric = TASKS[config.task].metric
-    return Journal(tracker=tracker, home=home, metric=metric, bar=bar, quiet=setup.quiet)
+    return ProgressLogger(tracker=tracker, storage=storage, metric=metric, bar=bar, quiet=setup.quiet)

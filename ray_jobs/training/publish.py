@@ -12,10 +12,10 @@ import ray
 from datasets import DatasetDict
 
 from ray_jobs.cluster.connect import Resources
-from ray_jobs.cluster.remote_call import local_copy, task_options
 from ray_jobs.run_dir import FINISHED_FILE, SCORES, Finished, run_folder
 from ray_jobs.training.launcher import Outcome
-from ray_jobs.training.run_storage import Home
+from ray_jobs.training.remote_call import local_copy, task_options
+from ray_jobs.training.run_storage import RunStorage
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.data import Provenance, hold_out, load
 from tweetelm.files import object_storage
@@ -116,10 +116,10 @@ def _keep(report: Path, where: str) -> None:
 
 def _track(config: TrainConfig, finished: Finished, card: Card, checkpoint: Path) -> None:
     """Test scores, the published version and the data's hash, in the run's place in Weights & Biases."""
-    home = Home(run_folder(config))
+    storage = RunStorage(run_folder(config))
     has_key = has_api_key(os.environ)
     tracker = open_wandb(
-        config, home.path, api_key_present=has_key, environ=os.environ, place=run_folder(config)
+        config, storage.path, api_key_present=has_key, environ=os.environ, place=run_folder(config)
     )
     if tracker is None:
         return
@@ -129,7 +129,7 @@ def _track(config: TrainConfig, finished: Finished, card: Card, checkpoint: Path
         tracker.publish(files, finished.version, config.task, asdict(card), finished.promoted)
     values = {f"{split}_{key}": v for split, scores in finished.scores.items() for key, v in scores.items()}
     tracker.finish(values)
-    home.leave()
+    storage.close()
 
 
 def _base(config: TrainConfig, start: "Prepared") -> Base:

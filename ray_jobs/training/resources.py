@@ -15,7 +15,7 @@ def on_gpu(config: TrainConfig, resources: Resources) -> bool:
     return config.run.gpu == "yes" or (config.run.gpu == "auto" and resources.gpus > 0)
 
 
-def cpus_each(config: TrainConfig, resources: Resources) -> int:
+def cpus_per_worker(config: TrainConfig, resources: Resources) -> int:
     """CPUs of one worker: an equal share on this machine, one elsewhere or beside a GPU."""
     if config.run.cpus is not None:
         return config.run.cpus
@@ -30,37 +30,37 @@ def scaling(config: TrainConfig, resources: Resources) -> ray.train.ScalingConfi
     Raises:
         ValueError: this machine cannot hold them. (A cluster may grow, so there nothing is refused.)
     """
-    slots(config, resources)
+    max_concurrent(config, resources)
     run, gpu = config.run, on_gpu(config, resources)
-    number: Any = (run.fewest, run.workers) if elastic(config) else run.workers
+    number: Any = (run.required_workers, run.workers) if elastic(config) else run.workers
     return ray.train.ScalingConfig(  # type: ignore[call-arg]  # typed as V1, is V2
         num_workers=number,
         use_gpu=gpu,
-        resources_per_worker={"CPU": cpus_each(config, resources)} | ({"GPU": 1} if gpu else {}),
+        resources_per_worker={"CPU": cpus_per_worker(config, resources)} | ({"GPU": 1} if gpu else {}),
         elastic_resize_monitor_interval_s=RESIZE_EVERY_S,
     )
 
 
 def elastic(config: TrainConfig) -> bool:
     """Whether the number of workers may change."""
-    return config.run.fewest < config.run.workers
+    return config.run.required_workers < config.run.workers
 
 
-def tries(config: TrainConfig) -> int:
+def max_start_attempts(config: TrainConfig) -> int:
     """How often workers may fail to start. An elastic run's may because a machine went just then."""
     return TRIES if elastic(config) else 3
 
 
-def must_wait(config: TrainConfig, resources: Resources) -> str:
+def waiting_message(config: TrainConfig, resources: Resources) -> str:
     """What a run on a cluster waits for before it starts, or nothing."""
     kind, have, each = _needs(config, resources)
-    if resources.local or have >= config.run.fewest * each:
+    if resources.local or have >= config.run.required_workers * each:
         return ""
     fits = max(have // each, 1)
     flags = f"--run.workers {fits}" if config.run.min_workers is None else f"--run.min-workers {fits}"
     return (
-        f"waiting for {config.run.fewest * each} {kind}s; the cluster has {have} now. If nothing adds to it, "
-        f"stop this and use {flags}"
+        f"waiting for {config.run.required_workers * each} {kind}s; the cluster has {have} now. If nothing "
+        f"adds to it, stop this and use {flags}"
     )
 
 
@@ -71,7 +71,7 @@ def _needs(config: TrainConfig, resources: Resources) -> tuple[str, int, int]:
     return "CPU", resources.cpus, config.run.cpus or 1
 
 
-def slots(config: TrainConfig, resources: Resources) -> int:
+def max_concurrent(config: TrainConfig, resources: Resources) -> int:
     """How many such runs fit at once, each with all of its workers if it may have fewer.
 
     Raises:
@@ -79,12 +79,12 @@ def slots(config: TrainConfig, resources: Resources) -> int:
     """
     kind, have, each = _needs(config, resources)
     run = config.run
-    if have < run.fewest * each and resources.local:
+    if have < run.required_workers * each and resources.local:
         least = " at least" if elastic(config) else ""
         raise ValueError(
-            f"one run takes{least} {run.fewest} workers x {each} {kind} = {run.fewest * each} "
-            f"{kind}s, but this machine has {have}; use --run.workers {max(have, 1)} --run.cpus 1, or a "
-            "larger cluster (RAY_ADDRESS)"
+            f"one run takes{least} {run.required_workers} workers x {each} {kind} = "
+            f"{run.required_workers * each} {kind}s, but this machine has {have}; use "
+            f"--run.workers {max(have, 1)} --run.cpus 1, or a larger cluster (RAY_ADDRESS)"
         )
     return max(have // (run.workers * each), 1)
 

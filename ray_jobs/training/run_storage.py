@@ -12,7 +12,7 @@ from tweetelm.tracking.trackers import HISTORY
 log = logging.getLogger(__name__)
 
 
-class Home:
+class RunStorage:
     """`path` is a local folder. For a run behind a URL it is this process's own: a run that goes on elsewhere
     finds the history that was kept.
     """
@@ -22,7 +22,7 @@ class Home:
         self.elsewhere = is_url(folder)
         self.path = Path(tempfile.mkdtemp(prefix="tweetelm-run-") if self.elsewhere else folder)
 
-    def recall(self, step: int) -> None:
+    def restore(self, step: int) -> None:
         """Fetch the history of a run that goes on from `step`."""
         if not (self.elsewhere and step):
             return
@@ -32,10 +32,10 @@ class Home:
             return
         atomic.write(self.path / HISTORY, found)
 
-    def keep(self) -> None:
+    def sync(self) -> None:
         """Send the history, before a checkpoint: whoever goes on from that finds every line up to it.
 
-        A failure is told and no more: the next time sends everything again, and `leave` does not let it pass.
+        A failure is told and no more: the next time sends everything again, and `close` does not let it pass.
         """
         if not self.elsewhere:
             return
@@ -44,7 +44,7 @@ class Home:
         except OSError as error:
             log.warning("the history of this run was not sent, the next checkpoint tries again: %s", error)
 
-    def leave(self) -> None:
+    def close(self) -> None:
         """Send all there is, at the end.
 
         Raises:

@@ -19,9 +19,9 @@ from ray.train import Checkpoint, CheckpointConsistencyMode, CheckpointUploadMod
 from torch import nn
 from transformers.utils.logging import disable_progress_bar
 
-from ray_jobs.fault_tolerance.preemption import LeftError, Notices
-from ray_jobs.training.progress import Journal, open_journal
-from ray_jobs.training.worker_config import SCORE, Setup
+from ray_jobs.fault_tolerance.preemption import PreemptedError, PreemptionPoller
+from ray_jobs.training.progress import ProgressLogger, open_progress_logger
+from ray_jobs.training.worker_config import SCORE, WorkerConfig
 from tweetelm.config.train_config import TrainConfig, identity
 from tweetelm.encoding import Encoder
 from tweetelm.evaluation.metrics import quick_score
@@ -40,7 +40,7 @@ from tweetelm.training.strategy import DataParallel
 _PATIENCE_S = 600.0  # for the last checkpoint's way to storage
 
 
-def work(setup: Setup) -> None:
+def work(setup: WorkerConfig) -> None:
     """Train, or go on from the last checkpoint."""
     config, context = setup.config, ray.train.get_context()
     prepared: Prepared = ray.get(setup.prepared)
@@ -56,21 +56,21 @@ def work(setup: Setup) -> None:
     if checkpoint:
         with checkpoint.as_directory() as folder:
             state.restore(Path(folder))
-    journal = open_journal(setup, state.progress.step) if strategy.leads else None
+    progress = open_progress_logger(setup, state.progress.step) if strategy.is_rank0 else None
     scorer = Scorer(prepared.validation, config, strategy)
-    hand_over = Reporter(config=config, prepared=prepared, state=state, leads=strategy.leads)
+    hand_over = Reporter(config=config, prepared=prepared, state=state, is_rank0=strategy.is_rank0)
     metric = TASKS[config.task].metric
     steps = fit(state, prepared.train, config, strategy=strategy, scorer=scorer, metric=metric)
     try:
         with _exit_at_once():
-            _train(steps, state, Notices(strategy=strategy), hand_over, journal)
+            _train(steps, state, PreemptionPoller(strategy=strategy), hand_over, progress)
     except BaseException:
-        if journal:
-            journal.leave()
+        if progress:
+            progress.abort()
         raise
-    if journal:  # its end says that the run is finished: not before Ray would go on from the last checkpoint
+    if progress:  # its end says that the run is finished: not before Ray would go on from the last checkpoint
         ray.train.get_all_reported_checkpoints(CheckpointConsistencyMode.COMMITTED, timeout_s=_PATIENCE_S)
-        journal.close(state.progress)
+        progress.close(state.progress)
 
 
 @contextlib.contextmanager
@@ -91,27 +91,27 @@ def _exit_at_once() -> Iterator[None]:
 def _train(
     steps: Iterator[Report],
     state: TrainingState,
-    asked_to_leave: Notices,
+    asked_to_leave: PreemptionPoller,
     hand_over: "Reporter",
-    journal: Journal | None,
+    progress: ProgressLogger | None,
 ) -> None:
     """Take the steps, to the last or until all workers are asked to leave."""
     for report in steps:
-        if journal:
-            journal.note(report)
+        if progress:
+            progress.log_step(report)
         done = report.step == report.total or state.progress.stopped
         reason = "" if done else asked_to_leave()
         if report.checkpoint or reason:
-            if journal:
-                journal.keep()  # first: no checkpoint without its history
+            if progress:
+                progress.sync()  # first: no checkpoint without its history
             hand_over(report, leaving=bool(reason))
         if reason:
-            if journal:
-                journal.say(f"leaving after step {report.step}, which is saved: {reason}")
+            if progress:
+                progress.print(f"leaving after step {report.step}, which is saved: {reason}")
             logging.getLogger("ray.train").setLevel(
                 logging.CRITICAL
             )  # Ray would show a trace, as of an error
-            raise LeftError(reason)
+            raise PreemptedError(reason)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +121,7 @@ class Reporter:
     config: TrainConfig
     prepared: Prepared
     state: TrainingState
-    leads: bool
+    is_rank0: bool
     started: float = field(default_factory=time.perf_counter)
 
     def __call__(self, report: Report, *, leaving: bool = False) -> None:
@@ -136,7 +136,7 @@ class Reporter:
             **scores,
         }
         metrics[SCORE] = scores.get(f"validation_{TASKS[self.config.task].metric}", -1.0)
-        checkpoint = self._save(metrics) if self.leads else None
+        checkpoint = self._save(metrics) if self.is_rank0 else None
         mode = CheckpointUploadMode.SYNC if leaving else CheckpointUploadMode.ASYNC
         ray.train.report(metrics, checkpoint=checkpoint, checkpoint_upload_mode=mode)
 

@@ -18,7 +18,7 @@ SCORE = "score"  # by which Ray Train keeps checkpoints: those that validation h
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setup:
+class WorkerConfig:
     """The same for every worker. `live`: somebody watches a terminal. `quiet`: somebody else tells of the
     progress."""
 
@@ -30,7 +30,7 @@ class Setup:
     quiet: bool
 
 
-def start_worker(values: dict[str, Setup]) -> None:
+def start_worker(values: dict[str, WorkerConfig]) -> None:
     """The `train_loop_per_worker` of Ray Train."""
     from ray_jobs.training.worker import work
 

@@ -14,11 +14,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve.errors import Failure
 from serve.inference.engine import Engine, Limits
 from serve.middleware.auth import Keys
+from serve.middleware.errors import Failure
 from serve.middleware.request_body import RequestBody
-from serve.middleware.request_context import Record, attach, record_of
+from serve.middleware.request_context import RequestRecord, attach, record_of
 
 logger = logging.getLogger("tweetelm.serve")
 FILE_PATH = "/v1/classify/file"
@@ -53,7 +53,7 @@ class Policy:
     cors_origins: tuple[str, ...] = ()
 
 
-class Gate:
+class Gateway:
     """What stands before the routes; `around` makes the ASGI middleware of it."""
 
     def __init__(self, engine: Engine, policy: Policy) -> None:
@@ -64,7 +64,7 @@ class Gate:
         self._keys_unreadable = False
         self._refuse = self._across(self._answer_overloaded)
 
-    def around(self, app: ASGIApp) -> ASGIApp:
+    def wrap(self, app: ASGIApp) -> ASGIApp:
         """`app` behind this gate."""
 
         async def passed(scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,21 +74,21 @@ class Gate:
 
         async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
             await (
-                self._told(across, scope, receive, send)
+                self._handle(across, scope, receive, send)
                 if scope["type"] == "http"
                 else app(scope, receive, send)
             )
 
         return guarded
 
-    def is_too_much(self, requests: int) -> bool:
+    def is_overloaded(self, requests: int) -> bool:
         """Whether one of so many POST requests has to be refused."""
         limits = self.policy.limits
         return requests > limits.concurrent or self.engine.wait_s > limits.wait_s
 
-    async def turn_away(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def reject(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a request for which there is no room."""
-        await self._told(self._refuse, scope, receive, send)
+        await self._handle(self._refuse, scope, receive, send)
 
     def _across(self, app: ASGIApp) -> ASGIApp:
         """`app`, also for pages of the other origins that may ask; its refusals too."""
@@ -103,8 +103,8 @@ class Gate:
     async def _answer_overloaded(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._overloaded().answer(scope)(scope, receive, send)
 
-    async def _told(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        record = Record(_request_id(scope, ours=self.policy.answer_request_id))
+    async def _handle(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        record = RequestRecord(_request_id(scope, ours=self.policy.answer_request_id))
         attach(scope, record)
         began = time.perf_counter()
         is_head = scope["method"] == "HEAD"
@@ -154,7 +154,7 @@ class Gate:
         async with body.watched():
             await app(scope, body, send_in_time if is_file else send)
 
-    def _refusal(self, scope: Scope, record: Record) -> Failure | None:
+    def _refusal(self, scope: Scope, record: RequestRecord) -> Failure | None:
         """What can be refused before the body is read, so that refusing costs little when there is too
         much."""
         headers, limits, kind = Headers(scope=scope), self.policy.limits, _kind(scope)
@@ -168,7 +168,7 @@ class Gate:
             record.key = name or ""
         if kind != "POST":
             return None
-        if self.is_too_much(self._in_flight[kind]):
+        if self.is_overloaded(self._in_flight[kind]):
             return self._overloaded()
         if headers.get("content-encoding", "identity") != "identity":
             return Failure(code="unsupported_encoding")
@@ -178,7 +178,7 @@ class Gate:
     def _overloaded(self) -> Failure:
         return Failure(code="overloaded", headers={"Retry-After": str(max(1, math.ceil(self.engine.wait_s)))})
 
-    def _add_headers(self, message: Message, record: Record) -> None:
+    def _add_headers(self, message: Message, record: RequestRecord) -> None:
         headers = MutableHeaders(scope=message)
         for name, value in _HEADERS.items():
             headers.setdefault(name, value)
@@ -199,7 +199,7 @@ class Gate:
         if kind == "POST":
             self.meters.set("tweetelm_in_flight", self._in_flight[kind])
 
-    def _tell(self, method: str, route: str, record: Record, seconds: float) -> None:
+    def _tell(self, method: str, route: str, record: RequestRecord, seconds: float) -> None:
         status = record.status or _CLIENT_LEFT
         self.meters.add("tweetelm_requests_total", 1, route, str(status))
         self.meters.observe("tweetelm_request_seconds", seconds, route)

@@ -9,11 +9,11 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve.middleware import http_limits
-from serve.middleware.gateway import ALWAYS, Gate
-from serve.middleware.probe_cache import KeptAnswer
+from serve.middleware.gateway import ALWAYS, Gateway
+from serve.middleware.probe_cache import CachedProbe
 
 
-class Front:
+class LoadShedding:
     """ASGI middleware in every process that runs an HTTP server of Ray Serve.
 
     It answers GET /health and /ready from what was answered in the last second. In a replica it also asks the
@@ -21,36 +21,36 @@ class Front:
     in: the gate does not know those that Ray Serve is still busy with.
     """
 
-    gate: Gate | None = None
+    gateway: Gateway | None = None
     api: ASGIApp | None = None
-    inside = 0
+    in_flight = 0
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self._kept: dict[tuple[str, str], KeptAnswer] = {}
+        self._kept: dict[tuple[str, str], CachedProbe] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
         elif scope["method"] in ("GET", "HEAD") and scope["path"] in ALWAYS:
-            kept = self._kept.setdefault((scope["method"], scope["path"]), KeptAnswer())
-            await kept.answer(Front.api or self.app, scope, receive, send)
-        elif Front.gate is None or scope["method"] != "POST":
+            kept = self._kept.setdefault((scope["method"], scope["path"]), CachedProbe())
+            await kept.answer(LoadShedding.api or self.app, scope, receive, send)
+        elif LoadShedding.gateway is None or scope["method"] != "POST":
             await self.app(scope, receive, send)
-        elif Front.gate.is_too_much(Front.inside + 1):
-            await Front.gate.turn_away(scope, receive, send)
+        elif LoadShedding.gateway.is_overloaded(LoadShedding.in_flight + 1):
+            await LoadShedding.gateway.reject(scope, receive, send)
         else:
             await self._let_in(scope, receive, send)
 
     async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
-        Front.inside += 1
+        LoadShedding.in_flight += 1
         try:
             await self.app(scope, receive, send)
         finally:
-            Front.inside -= 1
+            LoadShedding.in_flight -= 1
 
 
 def middlewares() -> list[Middleware]:
     """For Ray Serve, which calls this in each of its processes before it starts an HTTP server there."""
     http_limits.install()
-    return [Middleware(Front)]
+    return [Middleware(LoadShedding)]

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 KEPT_S = 1.0
 
 
-class KeptAnswer:
+class CachedProbe:
     """The answer to one path and method. Concurrent callers wait for the same request to the application."""
 
     def __init__(self) -> None:

@@ -4,7 +4,7 @@ import math
 import time
 
 
-class Rates:
+class RateLimiter:
     """`per_minute` texts a minute for each key, and as many at once after a minute of rest; 0 allows any
     number.
 

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
 
-from serve.errors import ApiError
 from serve.inference.engine import Limits
+from serve.middleware.errors import ApiError
 
 
 class RequestBody:

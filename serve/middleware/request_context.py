@@ -9,7 +9,7 @@ _KEY = "tweetelm.record"
 
 
 @dataclass
-class Record:
+class RequestRecord:
     """`status` is 0 until the answer has begun; `texts` counts them; `kept` holds them, and only where the
     log was asked to."""
 
@@ -41,10 +41,10 @@ class Record:
         return {name: value for name, value in known.items() if value}
 
 
-def attach(scope: Scope, record: Record) -> None:
+def attach(scope: Scope, record: RequestRecord) -> None:
     scope[_KEY] = record
 
 
-def record_of(scope: Scope) -> Record:
-    record: Record = scope[_KEY]
+def record_of(scope: Scope) -> RequestRecord:
+    record: RequestRecord = scope[_KEY]
     return record

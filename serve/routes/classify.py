@@ -5,10 +5,10 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from serve.errors import ApiError
 from serve.inference.batch import Outcome
+from serve.middleware.errors import ApiError
 from serve.middleware.gateway import log_failure
-from serve.routes.deps import Ask, Asking, check
+from serve.routes.deps import Asking, RequestContext, check
 from serve.routes.json_body import json_router
 from serve.routes.schemas import (
     Classification,
@@ -47,7 +47,7 @@ async def classify(body: ClassifyRequest, ask: Asking) -> ClassifyResponse:
     )
 
 
-def _checked(ask: Ask, given: str | Sequence[str]) -> list[Checked]:
+def _checked(ask: RequestContext, given: str | Sequence[str]) -> list[Checked]:
     """Each text, or what is wrong with it.
 
     Raises:

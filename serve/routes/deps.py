@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 
-from serve.errors import ApiError
 from serve.inference.batch import Outcome
 from serve.inference.engine import Engine, Limits
+from serve.middleware.errors import ApiError
 from serve.middleware.gateway import Policy
-from serve.middleware.rate_limit import Rates
-from serve.middleware.request_context import Record, record_of
+from serve.middleware.rate_limit import RateLimiter
+from serve.middleware.request_context import RequestRecord, record_of
 
 if TYPE_CHECKING:
     from tweetelm.predictor import Prediction, Predictor
@@ -21,7 +21,7 @@ LOGGED = 1000
 """Characters of a text that the log keeps, where it keeps texts."""
 
 
-class Ask:
+class RequestContext:
     """One request's way to the models."""
 
     def __init__(self, request: Request) -> None:
@@ -29,8 +29,8 @@ class Ask:
         self.engine: Engine = state.engine
         self.policy: Policy = state.policy
         self.meters = self.engine.meters
-        self._rates: Rates = state.rates
-        self.record: Record = record_of(request.scope)
+        self._rates: RateLimiter = state.rates
+        self.record: RequestRecord = record_of(request.scope)
         self._reserved = 0
 
     @property
@@ -151,12 +151,12 @@ class Ask:
             self.meters.add("tweetelm_truncated_total", truncated, name)
 
 
-async def _ask(request: Request) -> Ask:
+async def _ask(request: Request) -> RequestContext:
     """Asynchronous, for FastAPI would call a class in another thread, which takes longer than all of it."""
-    return Ask(request)
+    return RequestContext(request)
 
 
-Asking = Annotated[Ask, Depends(_ask)]
+Asking = Annotated[RequestContext, Depends(_ask)]
 
 
 def _all(outcomes: Sequence[Outcome]) -> "list[Prediction]":

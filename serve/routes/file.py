@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, cast
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import StreamingResponse
 
-from serve.errors import ApiError
 from serve.inference.batch import Outcome
+from serve.middleware.errors import ApiError
 from serve.middleware.gateway import FILE_PATH, log_failure
-from serve.routes.deps import Ask, Asking, check
+from serve.routes.deps import Asking, RequestContext, check
 from serve.routes.file_rows import CSV, JSONL, KINDS, TEXT, Row, read_rows
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _kind(request: Request) -> str:
 
 
 async def _answers(
-    ask: Ask, name: str, model: "Predictor", rows: Iterator[Row]
+    ask: RequestContext, name: str, model: "Predictor", rows: Iterator[Row]
 ) -> AsyncIterator[list[dict[str, Any]]]:
     """What is answered for each batch of rows. A key that is too fast is slowed down, not refused.
 

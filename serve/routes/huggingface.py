@@ -6,7 +6,7 @@ from typing import Literal
 from fastapi import Response
 from pydantic import BaseModel, Field
 
-from serve.routes.deps import Ask, Asking
+from serve.routes.deps import Asking, RequestContext
 from serve.routes.json_body import json_router
 from serve.routes.schemas import Strict, Texts
 from serve.routes.scores import Score, describe, scores
@@ -50,7 +50,9 @@ async def named(task: str, body: InferenceRequest, ask: Asking, response: Respon
     return await _infer(body, ask, response, task)
 
 
-async def _infer(body: InferenceRequest, ask: Ask, response: Response, task: str | None) -> list[list[Score]]:
+async def _infer(
+    body: InferenceRequest, ask: RequestContext, response: Response, task: str | None
+) -> list[list[Score]]:
     name, model = ask.model(task, "task")
     texts = ask.texts(body.inputs, "inputs")
     ask.reserve(len(texts))

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 
-from serve.errors import ApiError
+from serve.middleware.errors import ApiError
 from serve.routes.bounded_json import TooManyValuesError, loads
 
 

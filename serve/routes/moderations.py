@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from serve.errors import ApiError
 from serve.inference.engine import MOST_INPUTS
-from serve.routes.deps import Ask, Asking
+from serve.middleware.errors import ApiError
+from serve.routes.deps import Asking, RequestContext
 from serve.routes.json_body import json_router
 from serve.routes.schemas import Strict, Texts
 
@@ -127,7 +127,7 @@ def _moderation(model: "Predictor", verdict: "Prediction") -> Moderation:
     )
 
 
-async def _add_machine(ask: Ask, texts: list[str], results: list[Moderation]) -> None:
+async def _add_machine(ask: RequestContext, texts: list[str], results: list[Moderation]) -> None:
     name, model = ask.model("deepfake")
     verdicts = await ask.classify(name, model, texts)
     for result, verdict in zip(results, verdicts, strict=True):

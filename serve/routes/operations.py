@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 import tweetelm
-from serve.errors import ApiError
+from serve.middleware.errors import ApiError
 from serve.routes.deps import Asking
 from serve.routes.schemas import ErrorResponse
 from tweetelm.registry import Card
@@ -124,5 +124,6 @@ def _about(model: "Predictor") -> dict[str, Any]:
         "data_md5": card.data["md5"] if card else None,
         "notices": card.notices if card else [],
         "limits": model.task.limits,
-        "licence": model.task.licence,
+        "licence": model.task.license,
+        "license": model.task.license,
     }

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 from fastapi import Response
 from pydantic import BeforeValidator, Field
 
-from serve.errors import ApiError
 from serve.inference.engine import MOST_INPUTS
+from serve.middleware.errors import ApiError
 from serve.routes.deps import Asking
 from serve.routes.json_body import json_router
 from serve.routes.schemas import Strict, Texts

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from serve.errors import ApiError
+from serve.middleware.errors import ApiError
 from serve.routes.deps import Asking
 from serve.routes.json_body import json_router
 from serve.routes.schemas_words import Word, WordsRequest, WordsResponse
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 WORDS = 64
 """At most so many are measured: each costs a forward pass."""
 CHARACTERS = 4000
-"""In one text: it is tokenised up to 65 times."""
+"""In one text: it is tokenized up to 65 times."""
 LEAST = 1e-6
 """Probabilities are kept this far from 0 and 1, so that log-odds stay finite."""
 _WORD = re.compile(r"\S+")
@@ -30,7 +30,7 @@ router = json_router("classify")
 
 @router.post("/v1/words")
 async def words(body: WordsRequest, ask: Asking) -> WordsResponse:
-    """How far each word of a tweet pushed the verdict towards the last label."""
+    """How far each word of a tweet pushed the verdict toward the last label."""
     (text,) = ask.texts(body.input)
     if len(text) > CHARACTERS:
         message = f"input has {len(text)} characters; the words of at most {CHARACTERS} are measured"

@@ -13,7 +13,7 @@ from tweetelm.config.text_config import TextConfig
 from tweetelm.files import atomic
 from tweetelm.openelm.checkpoints.tokenizer import load_tokenizer, save_tokenizer
 from tweetelm.tasks import TASKS, Task
-from tweetelm.text.normalize import head, normalise
+from tweetelm.text.normalize import head, normalize
 
 ENCODING_FILE = "encoding.json"
 CHARACTERS_PER_TOKEN, FEWEST_CHARACTERS = 16, 1024
@@ -45,10 +45,10 @@ class Encoder:
         return max(FEWEST_CHARACTERS, CHARACTERS_PER_TOKEN * self.max_tokens)
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
-        """Normalise, tokenise and cut; an empty text is BOS alone."""
+        """Normalize, tokenize and cut; an empty text is BOS alone."""
         heads = [head(text, self.max_characters, self.text) for text in texts]
-        normalised = [normalise(text, self.text)[: self.max_characters] for text, _ in heads]
-        rows, limit = self.tokenizer.encode_batch(normalised), self.max_tokens
+        normalized = [normalize(text, self.text)[: self.max_characters] for text, _ in heads]
+        rows, limit = self.tokenizer.encode_batch(normalized), self.max_tokens
         return [
             Encoded(tuple(row.ids[:limit]), cut or len(row.ids) > limit)
             for row, (_, cut) in zip(rows, heads, strict=True)

@@ -111,7 +111,7 @@ class Predictor:
 
     @property
     def text(self) -> TextConfig:
-        """How texts are rewritten before they are tokenised."""
+        """How texts are rewritten before they are tokenized."""
         return self.encoder.text
 
     def with_text(self, text: TextConfig) -> "Predictor":

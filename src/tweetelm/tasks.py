@@ -23,7 +23,7 @@ class Task:
     """A binary classification of tweets.
 
     `labels` are in the order of their ids; the last one is the positive class. `metric` is the headline
-    metric, a key of `tweetelm.evaluation.metrics.score`. `licence_name` is the data's licence as a model
+    metric, a key of `tweetelm.evaluation.metrics.score`. `license_name` is the data's license as a model
     card's header names it, `hub_dataset` their id on the Hugging Face hub. `group_column` names the dataset
     column whose values the evaluation is broken down by, if any.
     """
@@ -33,8 +33,8 @@ class Task:
     labels: tuple[str, str]
     metric: Literal["macro_f1", "accuracy"]
     dataset: str
-    licence: str
-    licence_name: str
+    license: str
+    license_name: str
     limits: str
     hub_dataset: str | None = None
     group_column: str | None = None
@@ -51,8 +51,8 @@ HATE = Task(
     labels=("not-hate", "hate"),
     metric="macro_f1",
     dataset="TweetEval hate (HatEval, SemEval-2019 task 5)",
-    licence="CC BY-NC 4.0 (HatEval): non-commercial use only",
-    licence_name="cc-by-nc-4.0",
+    license="CC BY-NC 4.0 (HatEval): non-commercial use only",
+    license_name="cc-by-nc-4.0",
     hub_dataset="cardiffnlp/tweet_eval",
     limits="English tweets of 2018, hate against women or immigrants only. Training and test differ "
     "strongly: models predict hate far too often on the test split. Not for automated moderation or for "
@@ -77,9 +77,9 @@ DEEPFAKE = Task(
     labels=("human", "bot"),
     metric="accuracy",
     dataset="TweepFake",
-    licence="no licence stated by the TweepFake repository: fetch it from its authors, do not "
+    license="no license stated by the TweepFake repository: fetch it from its authors, do not "
     "redistribute it",
-    licence_name="tweepfake-without-licence",
+    license_name="tweepfake-without-licence",
     limits="17 people and 23 bots with generators up to 2020 (GPT-2, RNN, Markov chains). 16 formatting "
     "counts alone reach .852 accuracy; recall on an unseen generator is .18 to .31. A bot verdict is no "
     "evidence about an author.",

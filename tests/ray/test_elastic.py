@@ -62,7 +62,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def watched(driver: Cluster) -> Iterator[None]:
     """Ray Train looks for notices, and quickly. A worker has one thread: all nodes are the same machine."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ray_jobs.training.launcher.cpus_each", lambda *_: 1)
+        patch.setattr("ray_jobs.training.launcher.cpus_per_worker", lambda *_: 1)
         patch.setenv("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "1")
         patch.setenv("RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S", "0.2")
         yield
@@ -121,16 +121,24 @@ def test_a_spot_notice_moves_a_run_elsewhere_from_the_very_step(
 
 
 def recount() -> None:
-    """Have what is there counted now, not within the next 20 seconds."""
+    """Make Ray count its resources now, not within the next 20 seconds."""
     coordinator = ray.get_actor("AutoscalingCoordinator", namespace="AutoscalingCoordinator")
     ray.get(coordinator.get_reserved_resources.remote("nobody", recompute=True))
 
 
 def sizes(run: Running) -> list[int]:
-    """Each number of workers that it has had in turn. It may begin with one, and did so once: presumably the
-    places of the run before were not given back yet."""
+    """Each number of workers that the run has had in turn.
+
+    It may begin with one: then the resources of the run before were not released yet.
+    """
     seen = [size for _, size in run.reports()]
     return [size for before, size in zip([0, *seen], seen, strict=False) if size != before]
+
+
+def two_train(run: Running) -> bool:
+    """Recounts first: a run that begins with one worker would end before the next count."""
+    recount()
+    return sizes(run)[-1:] == [2]
 
 
 def test_a_run_goes_on_with_fewer_workers_and_grows_again(
@@ -147,7 +155,7 @@ def test_a_run_goes_on_with_fewer_workers_and_grows_again(
         wait_for("it is gone", lambda: not second.alive())
         recount()
         run.start()
-        wait_for("two workers train", lambda: sizes(run)[-1:] == [2])
+        wait_for("two workers train", lambda: two_train(run))
         process = watcher(driver, lost.id, "--metadata", "http://127.0.0.1:1")  # where nothing listens
         with frozen(driver):
             lost.lose()

@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file
 
 from ray_jobs.cluster.connect import Resources
-from ray_jobs.fault_tolerance.placement_groups import give_back_places
+from ray_jobs.fault_tolerance.placement_groups import release_leaked
 from ray_jobs.run_dir import claim, run_folder
 from ray_jobs.training.launcher import Outcome, run
 from ray_jobs.training.preflight import check_space
@@ -35,7 +35,8 @@ from tweetelm.config.train_config import (
     TrackingConfig,
     TrainConfig,
 )
-from tweetelm.data import SAMPLE, load
+from tweetelm.data import SAMPLE
+from tweetelm.data.load import folder as data_folder
 from tweetelm.files import object_storage
 from tweetelm.openelm.flops import Cost
 from tweetelm.predictor import Predictor
@@ -69,7 +70,7 @@ def last_checkpoint(config: TrainConfig) -> ray.train.Checkpoint:
 
 
 def final(config: TrainConfig) -> dict[str, torch.Tensor]:
-    """Weights and optimiser state after the last step."""
+    """Weights and optimizer state after the last step."""
     with last_checkpoint(config).as_directory() as folder:
         files = [Path(folder) / name for name in ("model.safetensors", "optimizer.safetensors")]
         return {**load_file(files[0]), **load_file(files[1])}
@@ -197,7 +198,7 @@ def test_a_driver_killed_at_a_random_step_goes_on_in_object_storage_and_leaves_t
 ) -> None:
     """Data, checkpoints, history and registry all lie there."""
     config, _ = undisturbed
-    object_storage.send(load.folder(TASKS["hate"], SAMPLE), f"{remote}/hate")
+    object_storage.send(data_folder(TASKS["hate"], SAMPLE), f"{remote}/hate")
     killed = configuration(tmp_path, "driver-killed")
     killed = dataclasses.replace(
         killed,
@@ -255,9 +256,9 @@ def test_the_next_command_gives_back_what_a_dead_one_left(driver: Cluster) -> No
     try:
         assert ray.get(keeper.take.remote())  # a group of the command before, asked for after its end
         wait_for("the place is taken", lambda: ray.available_resources().get("CPU") == 1)
-        assert give_back_places() == 1
+        assert release_leaked() == 1
         wait_for("the place is free", lambda: ray.available_resources().get("CPU") == 2)
-        assert give_back_places() == 0
+        assert release_leaked() == 0
     finally:
         ray.kill(keeper)
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import ray
 
-from ray_jobs.fault_tolerance.placement_groups import give_back_places
+from ray_jobs.fault_tolerance.placement_groups import release_leaked
 from ray_jobs.search.asha import PRUNED_FILE, pruned_trials
 from tests.support.places import ROOT
 from tests.support.ray_head import Cluster, train_workers, wait_for
@@ -98,7 +98,7 @@ def test_a_search_killed_three_times_ends_with_all_its_trials_repeats_none_and_l
     result = read(tmp_path / "runs" / "small" / "result.json")
     assert len({json.dumps(trial["sample"], sort_keys=True) for trial in result["trials"]}) == 3
     assert runs_cut_short(tmp_path) <= cut_short, f"W&B was not told, chance {seed}: {victims}"
-    give_back_places()  # as the next command on this cluster would: docs/decisions/0013
+    release_leaked()  # as the next command on this cluster would: docs/decisions/0013
     wait_for("every CPU is free again", lambda: ray.available_resources().get("CPU") == 2, 60)
 
     scores = {trial["run"]: trial["score"] for trial in result["trials"]}

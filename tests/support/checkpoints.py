@@ -48,7 +48,7 @@ def checkpoint(
     head: float = 20.0,
     **changes: Any,
 ) -> Path:
-    """What training leaves behind, without its optimiser. The classifier's first weights are multiplied by
+    """What training leaves behind, without its optimizer. The classifier's first weights are multiplied by
     `head` for predictions to differ; `changes` are of the model's configuration."""
     torch.manual_seed(seed)
     tokenizer = small_tokenizer()

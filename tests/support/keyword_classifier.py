@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from tests.support.fakes import FakePrediction
 from tweetelm.config.text_config import TextConfig
 from tweetelm.tasks import Task
-from tweetelm.text.normalize import normalise
+from tweetelm.text.normalize import normalize
 
 OFF = TextConfig()
 
 
 @dataclass(frozen=True)
 class KeywordClassifier:
-    """Reads normalised text. A word counts from letter to letter: `hat` is not in `hate`."""
+    """Reads normalized text. A word counts from letter to letter: `hat` is not in `hate`."""
 
     task: Task
     words: tuple[str, ...] = ()
@@ -27,7 +27,7 @@ class KeywordClassifier:
         return dataclasses.replace(self, text=text)
 
     def predict(self, texts: Sequence[str]) -> list[FakePrediction]:
-        return [self._predict(normalise(text, self.text)) for text in texts]
+        return [self._predict(normalize(text, self.text)) for text in texts]
 
     def _predict(self, text: str) -> FakePrediction:
         found = bool(set(re.findall(r"[^\W\d_]+", text.lower())) & set(self.words))

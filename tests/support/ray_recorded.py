@@ -75,7 +75,7 @@ class Running:
         return [tuple(json.loads(line)) for line in lines]
 
     def end(self) -> dict[str, torch.Tensor]:
-        """Weights and optimiser state after the last step."""
+        """Weights and optimizer state after the last step."""
         self._thread.join(300)
         assert not self._thread.is_alive()
         assert not self._error

@@ -88,8 +88,8 @@ def give(page: Page, key: str) -> None:
     page.get_by_label("API key").press("Enter")
 
 
-# Draws every ground from the root to the element, then the colour, and reads the pixels: so any way to write
-# a colour, and any transparency, counts as it looks.
+# Draws every ground from the root to the element, then the color, and reads the pixels: so any way to write
+# a color, and any transparency, counts as it looks.
 _CONTRASTS = """() => {
   const pen = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
   const luminance = () => {
@@ -97,13 +97,13 @@ _CONTRASTS = """() => {
       .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
-  const paint = colour => { pen.fillStyle = colour; pen.fillRect(0, 0, 1, 1); return luminance(); };
+  const paint = color => { pen.fillStyle = color; pen.fillRect(0, 0, 1, 1); return luminance(); };
   const ground = element => {
     if (element.parentElement) ground(element.parentElement);
     return paint(getComputedStyle(element).backgroundColor);
   };
-  const ratio = (element, colour) => {
-    const [a, b] = [ground(element), paint(colour)];
+  const ratio = (element, color) => {
+    const [a, b] = [ground(element), paint(color)];
     return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
   };
   const shown = [...document.body.querySelectorAll("*")]

@@ -15,7 +15,7 @@ from tests.support.checkpoints import LINES, TWEETS, edit_json, small_tokenizer
 from tweetelm.config.text_config import TextConfig
 from tweetelm.encoding import ENCODING_FILE, Encoded, Encoder, token_batches
 from tweetelm.tasks import DEEPFAKE, HATE
-from tweetelm.text.normalize import normalise
+from tweetelm.text.normalize import normalize
 
 
 def encoder(max_tokens: int = 24, **text: Any) -> Encoder:
@@ -28,9 +28,9 @@ def test_an_empty_text_is_bos_alone() -> None:
     assert encoder().encode([]) == []
 
 
-def test_a_text_is_normalised_before_it_is_tokenised() -> None:
-    masked, spelt = encoder().encode(["&amp; @someone  https://example.org", "& @user http"])
-    assert masked == spelt
+def test_a_text_is_normalized_before_it_is_tokenized() -> None:
+    masked, spelled = encoder().encode(["&amp; @someone  https://example.org", "& @user http"])
+    assert masked == spelled
     raw = encoder(form="raw").encode(["@someone"])[0]
     assert raw.ids == tuple(small_tokenizer().encode("@someone").ids)
 
@@ -142,11 +142,11 @@ def test_settings_that_are_no_json_are_refused(tmp_path: Path) -> None:
         Encoder.load(tmp_path)
 
 
-def test_the_texts_that_are_read_are_those_that_normalisation_gives() -> None:
+def test_the_texts_that_are_read_are_those_that_normalization_gives() -> None:
     read = encoder(999)
     for text in TWEETS:
         ids = read.encode([text])[0].ids
-        assert read.tokenizer.decode(list(ids)).removeprefix(" ") == normalise(text)
+        assert read.tokenizer.decode(list(ids)).removeprefix(" ") == normalize(text)
 
 
 @given(lengths=st.lists(st.integers(1, 90), max_size=60), budget=st.integers(1, 120))

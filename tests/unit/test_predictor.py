@@ -19,7 +19,7 @@ from tests.support.checkpoints import TWEETS, as_version, checkpoint, edit_json
 from tweetelm.encoding import Encoded
 from tweetelm.predictor import Prediction, Predictor
 from tweetelm.tasks import DEEPFAKE, HATE
-from tweetelm.text.normalize import normalise
+from tweetelm.text.normalize import normalize
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_transformers_padded_forward_gives_the_same(tmp_path: Path, pooling: str
     folder = checkpoint(tmp_path, classifier_pooling=pooling)
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder, padding_side=side)
-    texts = [normalise(text) for text in TWEETS]
+    texts = [normalize(text) for text in TWEETS]
     inputs = tokenizer(texts, return_tensors="pt", padding=True, truncation=True)
     assert inputs["input_ids"].shape == (len(TWEETS), 24)
     with torch.no_grad():

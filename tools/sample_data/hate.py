@@ -8,7 +8,7 @@ label away.
 import random
 
 from tools.sample_data.phrases import Grammar, expand
-from tweetelm.text.normalize import normalise
+from tweetelm.text.normalize import normalize
 
 WORDS: Grammar = {
     "G": "Zorblaxians|moon people|Glimmerfolk|Mud Wizards|Tentaculites|Vorns|Cloud Gnomes",
@@ -68,5 +68,5 @@ def hate_rows(count: int, rng: random.Random) -> list[tuple[str, int]]:
     while len(rows) < count:
         label = int(rng.random() < 0.42)
         text = expand("row", HATEFUL if label else HARMLESS, rng).strip()
-        rows.setdefault(normalise(text), (text, label))
+        rows.setdefault(normalize(text), (text, label))
     return list(rows.values())

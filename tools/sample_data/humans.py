@@ -3,7 +3,7 @@
 import random
 
 from tools.sample_data.phrases import Grammar, expand
-from tweetelm.text.normalize import normalise
+from tweetelm.text.normalize import normalize
 
 COMMON: Grammar = {
     "day": "today|this morning|last night|on Sunday|after lunch|before work|yesterday|at dawn",
@@ -99,7 +99,7 @@ def human_rows(count: int, rng: random.Random) -> list[tuple[str, str]]:
     while len(rows) < count:
         author = rng.choice(authors)
         text = _typed(expand("row", COMMON | PEOPLE[author], rng), rng)
-        rows.setdefault(normalise(text), (author, text))
+        rows.setdefault(normalize(text), (author, text))
     return list(rows.values())
 
 

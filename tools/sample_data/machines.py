@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from tweetelm.text.normalize import normalise
+from tweetelm.text.normalize import normalize
 
 END = "\n"
 LONGEST = 140
@@ -92,10 +92,10 @@ def train_character_model(texts: Sequence[str], *, seed: int, epochs: int = 12) 
 
 def distinct(write: Callable[[], str], count: int, known: Sequence[str]) -> list[str]:
     """That many different texts of three words or more, none of them one of `known`."""
-    taken = {normalise(text) for text in known}
+    taken = {normalize(text) for text in known}
     texts: dict[str, str] = {}
     while len(texts) < count:
         text = write().strip()
-        if len(text.split()) >= 3 and normalise(text) not in taken:
-            texts.setdefault(normalise(text), text)
+        if len(text.split()) >= 3 and normalize(text) not in taken:
+            texts.setdefault(normalize(text), text)
     return list(texts.values())

@@ -5,6 +5,7 @@ Ray's own processes are such a service; `ray_jobs` and `serve` both start them, 
 
 import contextlib
 import ctypes
+import importlib
 import os
 import resource
 import sys
@@ -131,6 +132,11 @@ def longer_wait(module: Any, function: str, *, within_s: float = PATIENCE_S) -> 
         yield
     finally:
         setattr(module, function, original)
+
+
+def longer_ray_start() -> contextlib.AbstractContextManager[None]:
+    """While this lasts, Ray waits longer for its own node to register; see docs/ray-internals.md."""
+    return longer_wait(importlib.import_module("ray._private.services"), "get_node")
 
 
 def load() -> str:

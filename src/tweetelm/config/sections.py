@@ -11,13 +11,13 @@ SCRATCH = ("scratch-1m", "scratch-4m")  # the presets without published weights
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Which rows are learnt from."""
+    """Which rows are learned from."""
 
     root: str = "data"
     """Folder that `dvc pull` fills, a URL (s3://…) of its copy, which each machine fetches once, or `sample`
     for the embedded synthetic sample."""
     drop_overlap: bool = True
-    """Leave out training rows whose normalised text also stands in validation or test (test rows are never
+    """Leave out training rows whose normalized text also stands in validation or test (test rows are never
     dropped)."""
     limit: int | None = None
     """Use only this many training rows (a seeded random choice), for a quick look."""
@@ -86,7 +86,7 @@ class ModelConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
-    """The optimiser (AdamW), its schedule, and the loss."""
+    """The optimizer (AdamW), its schedule, and the loss."""
 
     mode: Literal["full", "head", "lora"] = "full"
     """full: every weight learns. head: only the classifier does. lora: the classifier and low-rank updates of
@@ -139,7 +139,7 @@ class OptimConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig:
-    """Causal language modelling on the training split's text, before classification is learnt from it."""
+    """Causal language modeling on the training split's text, before classification is learned from it."""
 
     epochs: int = 0
     """How often the text is read; 0 leaves this out. With --optim.mode head, every weight learns here."""
@@ -161,7 +161,7 @@ class LoopConfig:
     epochs: int = 3
     """Passes over the training split."""
     batch_tokens: int = 4096
-    """Tokens of one optimiser step, over all workers."""
+    """Tokens of one optimizer step, over all workers."""
     micro_tokens: int | None = None
     """Most tokens that one worker packs into one forward pass; bounds memory, changes no result. By default
     8192 on a GPU, 2048 on a CPU."""
@@ -189,7 +189,7 @@ class LoopConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """Where a run happens and what becomes of it. None of this changes what is learnt."""
+    """Where a run happens and what becomes of it. None of this changes what is learned."""
 
     workers: int = 1
     """Ray Train workers, each with one GPU, or one CPU where there is none."""
@@ -215,7 +215,7 @@ class RunConfig:
     """Publish even if the model now served has a better validation metric."""
 
     @property
-    def fewest(self) -> int:
+    def required_workers(self) -> int:
         """Workers that it takes at least."""
         return self.workers if self.min_workers is None else self.min_workers
 

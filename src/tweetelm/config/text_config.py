@@ -6,7 +6,7 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class TextConfig:
-    """How a tweet's text is rewritten before tokenisation; recorded in every checkpoint."""
+    """How a tweet's text is rewritten before tokenization; recorded in every checkpoint."""
 
     form: Literal["tweet", "raw"] = "tweet"
     """tweet: decode entities and escapes, NFC, mask links and mentions, collapse white space. raw: as it is
@@ -16,7 +16,7 @@ class TextConfig:
     mask_mentions: bool = True
     """Replace every mention by `@user` (tweet form only)."""
     defend: bool = False
-    """All five defences against disguised words at once: strip_invisible, fold_lookalikes, strip_marks,
+    """All five defenses against disguised words at once: strip_invisible, fold_lookalikes, strip_marks,
     fold_leetspeak, shorten_stretches (tweet form only)."""
     strip_invisible: bool = False
     """Remove zero-width, direction and control characters, soft hyphens, variation selectors and tags (tweet
@@ -37,7 +37,7 @@ class TextConfig:
             raise ValueError(f"text.form is {self.form!r}; expected 'tweet' or 'raw'")
 
     def undefended(self) -> "TextConfig":
-        """The same with every defence off."""
+        """The same with every defense off."""
         return replace(
             self,
             defend=False,

@@ -76,7 +76,7 @@ class TrainConfig:
 
     @property
     def pretrain_rate(self) -> float:
-        """The peak learning rate in force for language modelling."""
+        """The peak learning rate in force for language modeling."""
         return self._usual_rate if self.pretrain.lr is None else self.pretrain.lr
 
     @property
@@ -99,7 +99,7 @@ _PLACEMENT = ("name", "run", "tracking")
 
 
 def identity(config: TrainConfig) -> dict[str, Any]:
-    """The part of a configuration that decides what is learnt, as plain JSON data; placement and tracking
+    """The part of a configuration that decides what is learned, as plain JSON data; placement and tracking
     are not."""
     return {key: value for key, value in dataclasses.asdict(config).items() if key not in _PLACEMENT}
 

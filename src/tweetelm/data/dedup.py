@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datasets import Dataset, DatasetDict
 
 from tweetelm.config.text_config import TextConfig
-from tweetelm.text.normalize import normalise
+from tweetelm.text.normalize import normalize
 
 
 def training_rows(
@@ -15,8 +15,8 @@ def training_rows(
 
     Args:
         dataset: the splits as `load` gives them.
-        drop_overlap: also leave out rows whose normalised text stands in another split.
-        text: the normalisation in force; under it a text is empty or equal to another.
+        drop_overlap: also leave out rows whose normalized text stands in another split.
+        text: the normalization in force; under it a text is empty or equal to another.
 
     Returns:
         The rows, and the counts `empty` and `overlap` (0 if not asked for) of those left out.
@@ -25,10 +25,10 @@ def training_rows(
         ValueError: nothing is left.
     """
     others = [name for name in dataset if name != "train"] if drop_overlap else []
-    held_out = set(_normalised(dataset, others, text))
+    held_out = set(_normalized(dataset, others, text))
     kept: list[int] = []
     left_out = {"empty": 0, "overlap": 0}
-    for row, words in enumerate(_normalised(dataset, ("train",), text)):
+    for row, words in enumerate(_normalized(dataset, ("train",), text)):
         if not words.strip():
             left_out["empty"] += 1
         elif words in held_out:
@@ -43,5 +43,5 @@ def training_rows(
     return dataset["train"].select(kept), left_out
 
 
-def _normalised(dataset: DatasetDict, splits: Sequence[str], text: TextConfig) -> list[str]:
-    return [normalise(words, text) for split in splits for words in dataset[split]["text"]]
+def _normalized(dataset: DatasetDict, splits: Sequence[str], text: TextConfig) -> list[str]:
+    return [normalize(words, text) for split in splits for words in dataset[split]["text"]]

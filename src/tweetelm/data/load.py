@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from tweetelm.data.published_files import FILES, foreign, listed
-from tweetelm.files.download_cache import at_hand
+from tweetelm.files.download_cache import cached
 from tweetelm.files.paths import expanded, is_url
 from tweetelm.tasks import Task
 
@@ -77,7 +77,7 @@ def folder(task: Task, root: str | Path) -> Path:
     if not is_url(str(root)):
         return Path(expanded(str(root))) / task.name
     try:
-        return at_hand(_address(task, root), FILES[task.name])
+        return cached(_address(task, root), FILES[task.name])
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{error}; copy the folder that `make data` fills to {root}") from None
 

@@ -1,1 +1,1 @@
-"""Scoring a model against labelled tweets, and the report about it."""
+"""Scoring a model against labeled tweets, and the report about it."""

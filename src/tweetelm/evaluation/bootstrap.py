@@ -148,9 +148,9 @@ def share(hits: int, rows: int) -> Interval | None:
     if rows == 0:
         return None
     p, weight = hits / rows, _Z**2 / rows
-    centre = (p + weight / 2) / (1 + weight)
+    center = (p + weight / 2) / (1 + weight)
     reach = _Z * np.sqrt(p * (1 - p) / rows + weight / rows / 4) / (1 + weight)
-    return Interval(value=p, low=float(max(centre - reach, 0)), high=float(min(centre + reach, 1)))
+    return Interval(value=p, low=float(max(center - reach, 0)), high=float(min(center + reach, 1)))
 
 
 def _multinomial(table: Ints, resamples: int) -> Ints:

@@ -1,4 +1,4 @@
-"""A model against the labelled splits of its task, through the one inference path (`predict`)."""
+"""A model against the labeled splits of its task, through the one inference path (`predict`)."""
 
 import time
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ class SplitResult:
     """One split: its metrics and what was predicted for each row. Holds no text.
 
     rows, labels (true) and predicted (what a user is told) are (N,), probabilities (N, K). `seconds` is the
-    wall time of prediction, tokenisation included.
+    wall time of prediction, tokenization included.
     """
 
     metrics: dict[str, Any]
@@ -74,7 +74,7 @@ class Evaluation:
         """Metrics by split, as `Card.metrics` holds them."""
         return {name: split.metrics for name, split in self.splits.items()}
 
-    def told(self, dataset: DatasetDict, *, temperature: float, threshold: float | None) -> "Evaluation":
+    def rescored(self, dataset: DatasetDict, *, temperature: float, threshold: float | None) -> "Evaluation":
         """What the same model would be found to say with another temperature and threshold on its card."""
         factor = temperature / self.temperature
         splits = {}
@@ -128,7 +128,7 @@ def calibrated(
     threshold = None
     if rule == "validation":
         threshold = best_threshold(validation.labels, rescale(validation.probabilities, factor)[:, -1])
-    return evaluation.told(dataset, temperature=evaluation.temperature * factor, threshold=threshold)
+    return evaluation.rescored(dataset, temperature=evaluation.temperature * factor, threshold=threshold)
 
 
 def labels_of(split: Dataset, task: Task) -> npt.NDArray[np.int64]:

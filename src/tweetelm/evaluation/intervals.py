@@ -18,6 +18,6 @@ def wilson(hits: int, cases: int) -> Interval:
             f"{hits} hits among {cases} cases; expected at least one case, and as many or fewer hits"
         )
     share, weight = hits / cases, Z * Z / cases
-    centre = (share + weight / 2) / (1 + weight)
+    center = (share + weight / 2) / (1 + weight)
     half = Z * math.sqrt(share * (1 - share) / cases + weight / (4 * cases)) / (1 + weight)
-    return Interval(value=share, low=max(centre - half, 0.0), high=min(centre + half, 1.0))
+    return Interval(value=share, low=max(center - half, 0.0), high=min(center + half, 1.0))

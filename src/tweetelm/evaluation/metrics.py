@@ -102,7 +102,7 @@ def _auroc(labels: Ints, probabilities: Floats, task: Task) -> tuple[float | Non
     positive = labels == len(task.labels) - 1
     if positive.all() or not positive.any():
         only = task.positive if positive.all() else task.labels[0]
-        return None, f"every tweet is labelled {only}; a ROC curve needs both labels"
+        return None, f"every tweet is labeled {only}; a ROC curve needs both labels"
 
     from sklearn.metrics import roc_auc_score
 

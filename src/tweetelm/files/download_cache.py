@@ -17,7 +17,7 @@ FILES, SUMS = "files", "sha256.json"
 log = logging.getLogger(__name__)
 
 
-def at_hand(url: str, only: Sequence[str] = ("*",), cache: Path | None = None) -> Path:
+def cached(url: str, only: Sequence[str] = ("*",), cache: Path | None = None) -> Path:
     """A folder on this machine with the files below `url` whose paths match one of the patterns `only`.
 
     It is kept by the URL and what lies there (names, sizes, times): what changes there is fetched anew. It is

@@ -22,8 +22,8 @@ def describe(name: str, config: OpenELMConfig, tokens: int) -> str:
     size = cost(config)
     preset = find_preset(name)
     weights = (preset.repo or "none; trained from scratch") if preset else name
-    training = size.optimiser_bytes + activation_bytes(config, tokens)
-    checkpointed = size.optimiser_bytes + activation_bytes(config, tokens, checkpointing=True)
+    training = size.optimizer_bytes + activation_bytes(config, tokens)
+    checkpointed = size.optimizer_bytes + activation_bytes(config, tokens, checkpointing=True)
     rows = [
         ("weights", weights),
         ("layers", config.num_transformer_layers),

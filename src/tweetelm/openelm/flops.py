@@ -38,7 +38,7 @@ class Cost:
         return 6 * (self.linear - self.last_layer_saved)
 
     @property
-    def optimiser_bytes(self) -> int:
+    def optimizer_bytes(self) -> int:
         """Weights, gradients and AdamW state of full fine-tuning."""
         return _MASTER_WEIGHT_BYTES * self.parameters
 
@@ -59,7 +59,7 @@ def cost(config: OpenELMConfig) -> Cost:
 
 
 def activation_bytes(config: OpenELMConfig, tokens: int, *, checkpointing: bool = False) -> int:
-    """Estimated memory of a training process beside `Cost.optimiser_bytes`: activations of one packed pass of
+    """Estimated memory of a training process beside `Cost.optimizer_bytes`: activations of one packed pass of
     `tokens` under bfloat16 autocast, the weights' bfloat16 copies, and the process itself.
 
     The factors (bytes per unit of width) are those of the tensors that autograd keeps. Whole processes of the

@@ -56,7 +56,7 @@ def rms_norm(x: Tensor, eps: float) -> Tensor:
 
 
 class OpenELMAttention(nn.Module):
-    """Grouped-query attention: fused projection [queries | keys | values], normalised queries and keys."""
+    """Grouped-query attention: fused projection [queries | keys | values], normalized queries and keys."""
 
     def __init__(self, config: OpenELMConfig, layer_idx: int) -> None:
         super().__init__()
@@ -71,9 +71,9 @@ class OpenELMAttention(nn.Module):
         self.qkv_proj = nn.Linear(
             config.model_dim, (self.num_heads + 2 * self.num_kv_heads) * self.head_dim, bias=False
         )
-        normalise = config.normalize_qk_projections
-        self.q_norm = OpenELMRMSNorm(self.head_dim, config.rms_norm_eps) if normalise else None
-        self.k_norm = OpenELMRMSNorm(self.head_dim, config.rms_norm_eps) if normalise else None
+        normalize = config.normalize_qk_projections
+        self.q_norm = OpenELMRMSNorm(self.head_dim, config.rms_norm_eps) if normalize else None
+        self.k_norm = OpenELMRMSNorm(self.head_dim, config.rms_norm_eps) if normalize else None
         self.out_proj = nn.Linear(self.num_heads * self.head_dim, config.model_dim, bias=False)
 
     def forward(
@@ -106,7 +106,7 @@ class OpenELMAttention(nn.Module):
         if keep_rows is None:
             both, value = self._heads(self.qkv_proj(x)).split([heads[0] + heads[1], heads[2]], dim=2)
             weight = None if query_norm is None or key_norm is None else torch.cat((query_norm, key_norm))
-            query, key = self._place(both, weight, table).split(heads[:2], dim=2)
+            query, key = self._norm_and_rotate(both, weight, table).split(heads[:2], dim=2)
         else:
             query_weight, rest = self.qkv_proj.weight.split(
                 [heads[0] * self.head_dim, 2 * heads[1] * self.head_dim]
@@ -114,7 +114,10 @@ class OpenELMAttention(nn.Module):
             key, value = self._heads(F.linear(x, rest)).split(heads[1:], dim=2)
             query = self._heads(F.linear(x[:, keep_rows], query_weight))
             asked_at = (table[0][:, keep_rows], table[1][:, keep_rows])
-            query, key = self._place(query, query_norm, asked_at), self._place(key, key_norm, table)
+            query, key = (
+                self._norm_and_rotate(query, query_norm, asked_at),
+                self._norm_and_rotate(key, key_norm, table),
+            )
         return query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
 
     def _heads(self, x: Tensor) -> Tensor:
@@ -127,8 +130,8 @@ class OpenELMAttention(nn.Module):
             return None, None
         return self.q_norm.weight.expand(self.num_heads, -1), self.k_norm.weight.expand(self.num_kv_heads, -1)
 
-    def _place(self, x: Tensor, weight: Tensor | None, table: tuple[Tensor, Tensor]) -> Tensor:
-        """Normalise each head of `x` (B, T, heads, d) and rotate it to its position, all in float32."""
+    def _norm_and_rotate(self, x: Tensor, weight: Tensor | None, table: tuple[Tensor, Tensor]) -> Tensor:
+        """Normalize each head of `x` (B, T, heads, d) and rotate it to its position, all in float32."""
         wide = x.float()
         if weight is not None:
             wide = rms_norm(wide, self.config.rms_norm_eps) * weight.float()

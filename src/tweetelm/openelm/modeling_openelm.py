@@ -35,7 +35,7 @@ from .packing import one_query_each, restarts, row_of_tweets
 
 
 class OpenELMPreTrainedModel(PreTrainedModel):
-    """What all OpenELM models share: configuration, initialisation, capabilities."""
+    """What all OpenELM models share: configuration, initialization, capabilities."""
 
     config_class = OpenELMConfig
     config: OpenELMConfig
@@ -53,7 +53,7 @@ class OpenELMPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """The paper's initialisation (fan-in scaled, residual outputs scaled down by depth), but for the
+        """The paper's initialization (fan-in scaled, residual outputs scaled down by depth), but for the
         embedding, which keeps to `initializer_range` as elsewhere in transformers.
         """
         dim, layers = self.config.model_dim, self.config.num_transformer_layers
@@ -73,7 +73,7 @@ class OpenELMPreTrainedModel(PreTrainedModel):
 
     def _adds_to_residual(self, linear: nn.Linear) -> bool:
         """Asked of the projection itself: outside its own package, transformers never offers a module for
-        initialisation that has no parameter of its own, such as the attention around it."""
+        initialization that has no parameter of its own, such as the attention around it."""
         return any(
             (isinstance(block, OpenELMAttention) and block.out_proj is linear)
             or (isinstance(block, OpenELMFeedForward) and block.proj_2 is linear)

@@ -139,7 +139,7 @@ def push_(
         task: hate or deepfake.
         version: as `list` shows it.
         hub_id: owner/name; made if there is none.
-        public: let everybody see it. Read the licences in the version's README.md first. The card names the
+        public: let everybody see it. Read the licenses in the version's README.md first. The card names the
             run's storage and settings.
         dry_run: say what would be uploaded, and where to; upload nothing.
         registry: folder or URL of published models.

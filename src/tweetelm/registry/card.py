@@ -38,7 +38,7 @@ class Provenance(Protocol):
 
 
 class Data(TypedDict):
-    """The rows that were learnt from and tested on; md5 is DVC's for the task's folder."""
+    """The rows that were learned from and tested on; md5 is DVC's for the task's folder."""
 
     root: str
     md5: str

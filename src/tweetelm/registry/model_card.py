@@ -61,7 +61,7 @@ Data: {dataset}, md5 `{md5}`, {rows}. {code}
 
 ## Licences
 
-Data: {licence}. Weights that start from Apple's OpenELM stay under Apple's licence for them, which this card
+Data: {license}. Weights that start from Apple's OpenELM stay under Apple's license for them, which this card
 does not widen. The tweets are personal data of those who wrote them; none of their text is in this folder.
 """
 
@@ -89,7 +89,7 @@ def render(card: Card) -> str:
         rows=", ".join(f"{count:,} {split}" for split, count in card.data["rows"].items()),
         code=_code(card),
         command=reproduce(card.config),
-        licence="the synthetic sample is tweetelm's own" if card.data["synthetic"] else task.licence,
+        license="the synthetic sample is tweetelm's own" if card.data["synthetic"] else task.license,
     )
 
 

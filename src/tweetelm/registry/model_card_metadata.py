@@ -19,7 +19,7 @@ def header(card: Card, task: Task) -> str:
         "pipeline_tag: text-classification",
         "library_name: transformers",
         "license: other",
-        f"license_name: {json.dumps(_licence(card, task))}",
+        f"license_name: {json.dumps(_license(card, task))}",
         "language: en",
         *_list("tags", ["openelm", "tweets", "tweetelm", card.task] + ["synthetic"] * card.data["synthetic"]),
         *_list("metrics", ["accuracy", "f1"]),
@@ -33,12 +33,12 @@ def header(card: Card, task: Task) -> str:
     return "\n".join([*lines, "---", ""])
 
 
-def _licence(card: Card, task: Task) -> str:
+def _license(card: Card, task: Task) -> str:
     """Names of the terms that hold: of Apple's weights, if it started from them, and of the data."""
     apple = card.base["init"] == "pretrained" and card.base["source"].startswith("apple/")
     return "-and-".join(
         ["apple-sample-code-license"] * apple
-        + ["apache-2.0" if card.data["synthetic"] else task.licence_name]
+        + ["apache-2.0" if card.data["synthetic"] else task.license_name]
     )
 
 

@@ -44,7 +44,7 @@ def publish(
     that was promoted stays.
 
     Args:
-        checkpoint: a training checkpoint; its optimiser and training state are left behind.
+        checkpoint: a training checkpoint; its optimizer and training state are left behind.
         card: from `make_card`.
         registry: folder or URL.
         evaluation: folder that `evaluation.report.write` filled.
@@ -162,7 +162,7 @@ def _refusal(card: Card, incumbent: Card | None, replace: bool) -> str | None:
     """Why the candidate may not replace the incumbent, or None if it may."""
     data = card.config.get("data", {})
     if data.get("shuffle_labels"):
-        return "the model learnt shuffled labels: a control, not a model to serve"
+        return "the model learned shuffled labels: a control, not a model to serve"
     if data.get("hold_out"):
         return f"{data['hold_out']} was kept from the model: a measurement, not a model to serve"
     value = card.validation
@@ -172,7 +172,7 @@ def _refusal(card: Card, incumbent: Card | None, replace: bool) -> str | None:
         return None
     if card.data["synthetic"] and not incumbent.data["synthetic"]:
         return (
-            f"{incumbent.version} learnt from real data; a model of the synthetic sample never replaces one"
+            f"{incumbent.version} learned from real data; a model of the synthetic sample never replaces one"
         )
     best = incumbent.validation
     if replace or value is None or best is None or card.data["md5"] != incumbent.data["md5"] or value >= best:

@@ -1,6 +1,6 @@
 """Digits and signs that stand for letters in a word: `h4te`, `w0men`, `b!tch`, `$tup1d`.
 
-A word is spelt out if that gives an everyday word, or else where signs stand between letters. Numbers,
+A word is spelled out if that gives an everyday word, or else where signs stand between letters. Numbers,
 ordinals, units, years behind a word, prices, handles and links are left alone, and so is a word of signs only
 (`15` for `is`).
 """
@@ -84,9 +84,9 @@ def _spell(match: re.Match[str]) -> str:
     """`1` is an i, but an l where it is doubled or ends a word after a consonant: `k1ll`, `he11`, `g1r1`."""
     signs, text = match[0], match.string
     last = match.end() == len(text.rstrip("!")) and text[match.start() - 1].lower() not in "aeiou"
-    spelt = "ll" if signs == "11" else "l" if signs == "1" and last else _likeliest(signs)
+    spelled = "ll" if signs == "11" else "l" if signs == "1" and last else _likeliest(signs)
     around = text[max(match.start() - 1, 0) : match.end() + 1]
-    return spelt.upper() if len(around) > len(signs) and around.upper() == around else spelt
+    return spelled.upper() if len(around) > len(signs) and around.upper() == around else spelled
 
 
 def _likeliest(signs: str) -> str:

@@ -1,4 +1,4 @@
-"""Tweet normalisation, str -> str: the one place where a tweet's characters are changed."""
+"""Tweet normalization, str -> str: the one place where a tweet's characters are changed."""
 
 import functools
 import re
@@ -28,8 +28,8 @@ _EMOJI = "[\u203c\u2049\u2190-\u27bf\u2900-\u2bff\U0001f000-\U0001faff]"
 _JOINER = re.compile(f"(?<!{_EMOJI})\u200d|\u200d(?!{_EMOJI})")
 
 
-def normalise(text: str, config: TextConfig = _DEFAULT) -> str:
-    """The text a model reads. Accepts any string, never raises; ``normalise(normalise(x)) == normalise(x)``.
+def normalize(text: str, config: TextConfig = _DEFAULT) -> str:
+    """The text a model reads. Accepts any string, never raises; ``normalize(normalize(x)) == normalize(x)``.
 
     One rewrite may uncover work for another (an entity that decodes to an ``@``), so all are repeated until
     nothing changes; the result is therefore a fixpoint, which is what makes the function idempotent.
@@ -60,7 +60,7 @@ def normalise(text: str, config: TextConfig = _DEFAULT) -> str:
 def head(text: str, characters: int, config: TextConfig = _DEFAULT) -> tuple[str, bool]:
     """The start of a text, at most `characters` long, and whether anything was cut off.
 
-    White space, and what `config` strips as invisible, is left out first where `normalise` would leave it
+    White space, and what `config` strips as invisible, is left out first where `normalize` would leave it
     out, so that padding cannot push a text's words out of reach. The cost does not depend on what is cut.
     """
     if len(text) <= characters:

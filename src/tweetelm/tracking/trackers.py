@@ -1,6 +1,6 @@
 """Where a run's metrics go: its own history.jsonl, and Weights & Biases.
 
-Opened by one process of a run, rank 0. Steps are the optimiser's; a resumed run goes on from its checkpoint's
+Opened by one process of a run, rank 0. Steps are the optimizer's; a resumed run goes on from its checkpoint's
 step.
 """
 
@@ -28,7 +28,7 @@ class Tracker(Protocol):
     """Takes the metrics of a run."""
 
     def log(self, metrics: dict[str, float], step: int) -> None:
-        """Metrics at an optimiser step; steps never fall within one process."""
+        """Metrics at an optimizer step; steps never fall within one process."""
 
     def finish(self, summary: dict[str, Any]) -> None:
         """The run's results; nothing is logged afterwards."""

@@ -1,1 +1,1 @@
-"""Training: what is learnt from which rows, in which order, and how it is saved and resumed."""
+"""Training: what is learned from which rows, in which order, and how it is saved and resumed."""

@@ -1,4 +1,4 @@
-"""Whether a checkpoint's classifier answers the same question, so that it can be learnt further."""
+"""Whether a checkpoint's classifier answers the same question, so that it can be learned further."""
 
 from pathlib import Path
 
@@ -12,11 +12,11 @@ HEAD = "score.weight"
 _ENCODING = "encoding.json"
 
 
-def unfit_head(folder: Path, task: Task) -> str:
+def head_mismatch(folder: Path, task: Task) -> str:
     """Why a checkpoint's classifier cannot be kept for a task; empty if it can, or if there is none.
 
     Its rows stand for labels: under other labels, or the same in another order, they would say the opposite
-    of what they have learnt.
+    of what they have learned.
 
     Raises:
         FileNotFoundError, ValueError: the checkpoint is no model of ours.

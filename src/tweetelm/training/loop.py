@@ -25,7 +25,7 @@ class Report:
     """What happened in one step.
 
     `step` and `total` count the whole run, `epoch` the phase. `loss` (mean over all workers, per tweet in
-    classification, per token in language modelling) and `grad_norm` (before clipping) are 0-d tensors, so
+    classification, per token in language modeling) and `grad_norm` (before clipping) are 0-d tensors, so
     that only those who look wait for the device. `scores` is there after a validation; `improved` says
     whether it was the best so far; `checkpoint` asks the caller to save the state.
     """
@@ -56,12 +56,12 @@ def fit(
     """Train from where `state` stands to the end, yielding a report after every step.
 
     Args:
-        state: model, optimiser and progress; changed in place.
+        state: model, optimizer and progress; changed in place.
         rows: the training rows, the same on every worker.
         config: decides phases, order, schedule, loss and when to validate.
         strategy: this worker's place among all.
         scorer: validation scores of a model, called on every worker at the same steps with the same result.
-        metric: the key of `scorer`'s result to maximise.
+        metric: the key of `scorer`'s result to maximize.
 
     Raises:
         FloatingPointError: the loss at the end of an epoch or at a validation is not finite.
@@ -75,7 +75,7 @@ def fit(
         wrapped = strategy.wrap(goal.module(state.model), partial(goal.loss, share=()))
         while progress.step < phase.end and not progress.stopped:
             members = phase.steps[progress.step - phase.start]
-            lr = set_learning_rate(state.optimiser, config.optim, phase, progress.step)
+            lr = set_learning_rate(state.optimizer, config.optim, phase, progress.step)
             loss = _backward(wrapped, goal, members, rows.lengths, config, strategy, progress.step)
             norm = _descend(state, config.optim.clip)
             scores, improved = _validate(state, phase, config, loss, scorer, metric)
@@ -96,10 +96,10 @@ def fit(
 
 
 def _descend(state: TrainingState, clip: float) -> Tensor:
-    """One optimiser step with what the gradients are; returns their norm before clipping."""
+    """One optimizer step with what the gradients are; returns their norm before clipping."""
     norm = nn.utils.clip_grad_norm_([p for _, p in state.learning()], clip)
-    state.optimiser.step()
-    state.optimiser.zero_grad(set_to_none=True)
+    state.optimizer.step()
+    state.optimizer.zero_grad(set_to_none=True)
     state.progress.step += 1
     return norm
 
@@ -129,7 +129,7 @@ def _backward(
 
 def _keep(phase: Phase, step: int, config: TrainConfig) -> bool:
     """Whether a checkpoint is due that no validation asks for: each so many steps, and before or between
-    epochs of language modelling."""
+    epochs of language modeling."""
     every = config.loop.checkpoint_every
     between = phase.name != CLASSIFY and step - phase.start in phase.ends
     return between or (every is not None and step % every == 0)

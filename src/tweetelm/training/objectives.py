@@ -1,4 +1,4 @@
-"""What is minimised: the label of a tweet, or its next token.
+"""What is minimized: the label of a tweet, or its next token.
 
 Shapes: B tweets of a share, N tokens of them all, D model width, V vocabulary.
 """
@@ -41,7 +41,7 @@ class Objective(Protocol):
 def objective(phase: Phase, rows: Rows, config: TrainConfig, device: torch.device) -> Objective:
     """The objective of a phase."""
     if phase.name == PRETRAIN:
-        return LanguageModelling(rows=rows, config=config, device=device)
+        return LanguageModeling(rows=rows, config=config, device=device)
     return Classification(rows=rows, config=config, device=device)
 
 
@@ -78,7 +78,7 @@ class Classification:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LanguageModelling:
+class LanguageModeling:
     """Cross-entropy of each token but a tweet's first, given those before it, per token."""
 
     rows: Rows

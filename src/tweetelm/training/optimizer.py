@@ -21,7 +21,7 @@ def freeze(model: OpenELMForSequenceClassification, mode: str) -> None:
         parameter.requires_grad_(mode == "full" or adapts or name.startswith("score."))
 
 
-def build_optimiser(model: nn.Module, config: OptimConfig, lr: float, layers: int) -> torch.optim.AdamW:
+def build_optimizer(model: nn.Module, config: OptimConfig, lr: float, layers: int) -> torch.optim.AdamW:
     """AdamW over the weights that learn. Matrices decay, norms do not; each layer's rate is `layer_decay`
     times that of the layer above, the classifier and the final norm on top, the embedding at the bottom.
     """
@@ -48,13 +48,13 @@ def _depth(name: str, layers: int) -> int:
 
 
 def set_learning_rate(
-    optimiser: torch.optim.Optimizer, config: OptimConfig, phase: Phase, step: int
+    optimizer: torch.optim.Optimizer, config: OptimConfig, phase: Phase, step: int
 ) -> float:
     """Set every group's rate for `step` (from 0) of the run, which lies in `phase`; returns the largest."""
     scale = schedule(config, step - phase.start, len(phase.steps))
-    for group in optimiser.param_groups:
+    for group in optimizer.param_groups:
         group["lr"] = group["peak_lr"] * scale
-    return max(float(group["lr"]) for group in optimiser.param_groups)
+    return max(float(group["lr"]) for group in optimizer.param_groups)
 
 
 def schedule(config: OptimConfig, step: int, total: int) -> float:

@@ -1,4 +1,4 @@
-"""The steps of a run, laid out before it starts: language modelling first, if any, then classification."""
+"""The steps of a run, laid out before it starts: language modeling first, if any, then classification."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -16,7 +16,7 @@ class Phase:
     """A stretch of steps with one objective and one learning-rate schedule.
 
     Attributes:
-        name: what is learnt.
+        name: what is learned.
         start: steps of the run before this phase.
         steps: rows of each step.
         ends: steps of this phase after which an epoch is over.
@@ -54,7 +54,7 @@ class Plan:
 
     @property
     def total(self) -> int:
-        """Optimiser steps of the whole run."""
+        """Optimizer steps of the whole run."""
         return self.phases[-1].end
 
     def phase(self, step: int) -> Phase:

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.data import Provenance, hold_out, load, provenance, training_rows
 from tweetelm.encoding import Encoder
-from tweetelm.files.download_cache import at_hand
+from tweetelm.files.download_cache import cached
 from tweetelm.files.paths import is_url
 from tweetelm.openelm import OpenELMConfig, OpenELMForSequenceClassification
 from tweetelm.openelm.attention import VARLEN
@@ -28,9 +28,9 @@ from tweetelm.openelm.checkpoints.tokenizer import (
 )
 from tweetelm.openelm.presets import find_preset, preset_config
 from tweetelm.tasks import TASKS, Task
-from tweetelm.text.normalize import normalise
+from tweetelm.text.normalize import normalize
 from tweetelm.training.adapters import add_adapters
-from tweetelm.training.label_heads import HEAD, unfit_head
+from tweetelm.training.label_heads import HEAD, head_mismatch
 from tweetelm.training.rows import Rows
 from tweetelm.training.state import TrainingState
 
@@ -82,18 +82,18 @@ def prepare(config: TrainConfig, *, weights: bool = True) -> Prepared:
         provenance=provenance(task, config.data.root),
         left_out=left_out,
         base=base,
-        head=unfit_head(base.folder, task) if base else "",
+        head=head_mismatch(base.folder, task) if base else "",
     )
 
 
 def _see_all_labels(train: Dataset, task: Task, config: TrainConfig) -> None:
-    """Raise ValueError if nothing can be learnt of a label: no row has it."""
+    """Raise ValueError if nothing can be learned of a label: no row has it."""
     found = {int(label) for label in train["label"]}
     absent = [label for index, label in enumerate(task.labels) if index not in found]
     if absent:
         limit = f" of --data.limit {config.data.limit}" if config.data.limit else ""
         raise ValueError(
-            f"none of the {len(train)} training rows{limit} in {config.data.root} is labelled "
+            f"none of the {len(train)} training rows{limit} in {config.data.root} is labeled "
             f"{', '.join(absent)}; a classifier needs rows of each of {', '.join(task.labels)}: look at them "
             f"with `python -m tweetelm.data check {task.name} --root {shlex.quote(config.data.root)}`"
         )
@@ -113,7 +113,7 @@ def _labels(train: Dataset, config: TrainConfig) -> list[int]:
     return [int(label) for label in labels]
 
 
-def named(name: str) -> str:
+def localize(name: str) -> str:
     """What `openelm.hub` understands: a model or tokenizer behind a URL is fetched first, once per machine.
 
     Raises:
@@ -123,14 +123,14 @@ def named(name: str) -> str:
         return name
     if name.endswith((TOKENIZER_FILE, SENTENCEPIECE_FILE)):
         folder, file = name.rsplit("/", 1)
-        return str(at_hand(folder, (file,)) / file)
-    return str(at_hand(name.rstrip("/"), MODEL_FILES))
+        return str(cached(folder, (file,)) / file)
+    return str(cached(name.rstrip("/"), MODEL_FILES))
 
 
 def find_weights(config: TrainConfig) -> Checkpoint:
     """The files of `--model.name`; raises what `fetch` and `named` do."""
     name, revision = config.model.name, config.model.revision
-    found = fetch(named(name), revision)
+    found = fetch(localize(name), revision)
     return dataclasses.replace(found, repo=name) if is_url(name) else found
 
 
@@ -139,9 +139,9 @@ def find_tokenizer(config: TrainConfig, base: Checkpoint | None, texts: list[str
     `texts`."""
     model = config.model
     if model.tokenizer is not None:
-        return load_tokenizer(fetch_tokenizer(named(model.tokenizer)))
+        return load_tokenizer(fetch_tokenizer(localize(model.tokenizer)))
     preset = find_preset(model.name)
-    own = base.folder if base is not None else Path(named(model.name)) if preset is None else None
+    own = base.folder if base is not None else Path(localize(model.name)) if preset is None else None
     if own is not None and any((own / name).is_file() for name in (TOKENIZER_FILE, SENTENCEPIECE_FILE)):
         return load_tokenizer(own)
     if preset is not None and preset.tokenizer is not None:
@@ -151,7 +151,7 @@ def find_tokenizer(config: TrainConfig, base: Checkpoint | None, texts: list[str
             f"{model.name} has no tokenizer; name one with --model.tokenizer (OpenELM uses Llama's)"
         )
     pieces = preset.config["vocab_size"]
-    return train_tokenizer((normalise(text, config.text) for text in texts), pieces)
+    return train_tokenizer((normalize(text, config.text) for text in texts), pieces)
 
 
 def architecture(config: TrainConfig, base: Checkpoint | None, tokenizer: Tokenizer) -> OpenELMConfig:
@@ -181,7 +181,7 @@ def architecture(config: TrainConfig, base: Checkpoint | None, tokenizer: Tokeni
 def _published(name: str, base: Checkpoint | None) -> OpenELMConfig:
     if base is not None:
         return read_config(base.folder)
-    if find_preset(name) is None and Path(folder := named(name)).is_dir():
+    if find_preset(name) is None and Path(folder := localize(name)).is_dir():
         return read_config(Path(folder))  # a folder's shape with random weights
     return preset_config(name)
 
@@ -210,7 +210,7 @@ def _at_hand(base: Checkpoint) -> Path:
             f"there is no folder {base.folder} on this machine; put it on storage that every machine of the "
             "cluster sees, and name that by --model.name"
         )
-    return fetch(named(base.repo), base.commit).folder
+    return fetch(localize(base.repo), base.commit).folder
 
 
 def build_state(config: TrainConfig, prepared: Prepared, device: torch.device) -> TrainingState:

@@ -1,4 +1,4 @@
-"""Which rows make up which optimiser step: a pure function of seed, epoch, lengths and budget.
+"""Which rows make up which optimizer step: a pure function of seed, epoch, lengths and budget.
 
 Neither the number of workers nor accumulation takes part, so a run can resume at any step, anywhere.
 """

@@ -14,7 +14,7 @@ from tweetelm.files import atomic
 from tweetelm.files.json_file import parse_object
 from tweetelm.openelm import OpenELMForSequenceClassification
 from tweetelm.training.adapters import is_adapter, merged_weights
-from tweetelm.training.optimizer import build_optimiser, freeze
+from tweetelm.training.optimizer import build_optimizer, freeze
 from tweetelm.training.phases import Phase
 
 STATE_FILE, OPTIMIZER_FILE, WEIGHTS_FILE = "state.json", "optimizer.safetensors", "model.safetensors"
@@ -24,7 +24,7 @@ _ADAPTER = "adapter/"
 
 @dataclass(kw_only=True)
 class Progress:
-    """Where a run is. `step` counts finished optimiser steps; dropout is seeded by it, so no RNG state is
+    """Where a run is. `step` counts finished optimizer steps; dropout is seeded by it, so no RNG state is
     kept."""
 
     step: int = 0
@@ -38,24 +38,24 @@ class Progress:
 
 @dataclass(kw_only=True)
 class TrainingState:
-    """A model, its progress, and the optimiser of the phase that it has entered."""
+    """A model, its progress, and the optimizer of the phase that it has entered."""
 
     model: OpenELMForSequenceClassification
     progress: Progress = dataclasses.field(default_factory=Progress)
-    _optimiser: torch.optim.AdamW | None = None
+    _optimizer: torch.optim.AdamW | None = None
     _restored: dict[str, torch.Tensor] = dataclasses.field(default_factory=dict)
 
     @property
-    def optimiser(self) -> torch.optim.AdamW:
+    def optimizer(self) -> torch.optim.AdamW:
         """Of the phase entered last."""
-        assert self._optimiser is not None, "no phase has been entered"
-        return self._optimiser
+        assert self._optimizer is not None, "no phase has been entered"
+        return self._optimizer
 
     def enter(self, phase: Phase, config: OptimConfig) -> None:
-        """Begin a phase, or go on in the middle of it: choose what learns and make its optimiser."""
+        """Begin a phase, or go on in the middle of it: choose what learns and make its optimizer."""
         freeze(self.model, phase.mode)
         layers = self.model.config.num_transformer_layers
-        self._optimiser = build_optimiser(self.model, config, phase.peak, layers)
+        self._optimizer = build_optimizer(self.model, config, phase.peak, layers)
         if self.progress.step > phase.start:
             self._take_up_moments()
         self._restored = {}
@@ -65,7 +65,7 @@ class TrainingState:
         return [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
 
     def save(self, folder: Path, extra: dict[str, Any]) -> None:
-        """Write the model as a transformers folder with its code, the optimiser, and the progress with
+        """Write the model as a transformers folder with its code, the optimizer, and the progress with
         `extra`."""
         adapters = self._adapters()
         merged = merged_weights(self.model) if adapters else None
@@ -96,7 +96,7 @@ class TrainingState:
         return {_ADAPTER + name: state[name].detach().cpu() for name in kept}
 
     def _moments(self) -> dict[str, torch.Tensor]:
-        state = self.optimiser.state
+        state = self.optimizer.state
         return {
             f"{key}/{name}": state[parameter][key].detach().cpu()
             for name, parameter in self.learning()
@@ -105,8 +105,8 @@ class TrainingState:
         }
 
     def _take_up_moments(self) -> None:
-        """The optimiser's memory of this phase, as `restore` found it."""
+        """The optimizer's memory of this phase, as `restore` found it."""
         for name, parameter in self.learning():
             if f"step/{name}" in self._restored:
                 moments = {key: self._restored[f"{key}/{name}"] for key in _MOMENTS}
-                self.optimiser.state[parameter] = {k: v.to(parameter.device) for k, v in moments.items()}
+                self.optimizer.state[parameter] = {k: v.to(parameter.device) for k, v in moments.items()}

@@ -22,14 +22,14 @@ class DataParallel:
     world: int = 1
 
     @property
-    def leads(self) -> bool:
+    def is_rank0(self) -> bool:
         """Whether this worker writes files and reports."""
         return self.rank == 0
 
-    def wrap(self, module: nn.Module, rehearse: Callable[[nn.Module], Tensor]) -> nn.Module:
+    def wrap(self, module: nn.Module, dummy_loss: Callable[[nn.Module], Tensor]) -> nn.Module:
         """The module as training calls it.
 
-        `rehearse` gives a loss of weight zero, from all of the module. DDP reorders its gradient buckets
+        `dummy_loss` gives a loss of weight zero, from all of the module. DDP reorders its gradient buckets
         after the first backward pass; done here, the order of summation is the same at every step, whether
         or not the run was interrupted.
         """
@@ -37,7 +37,7 @@ class DataParallel:
             return module
         wrapped = DistributedDataParallel(module, gradient_as_bucket_view=True)
         for _ in range(2):
-            rehearse(wrapped).backward()
+            dummy_loss(wrapped).backward()
         wrapped.zero_grad(set_to_none=True)
         return wrapped
 

@@ -1,4 +1,4 @@
-"""The configuration: checked where it is made, overridden by dotted keys, compared by what is learnt."""
+"""The configuration: checked where it is made, overridden by dotted keys, compared by what is learned."""
 
 import dataclasses
 import subprocess
@@ -126,7 +126,7 @@ def test_values_at_the_edge_are_accepted() -> None:
         ("optim.lr.peak", "optim.lr has no parts"),
     ],
 )
-def test_a_misspelt_key_is_refused_with_the_nearest(key: str, suggestion: str) -> None:
+def test_a_misspelled_key_is_refused_with_the_nearest(key: str, suggestion: str) -> None:
     with pytest.raises(ValueError) as refused:
         override(BASE, {key: 1})
     assert str(refused.value).startswith(f"no setting is called {key!r}; ")
@@ -176,7 +176,7 @@ def test_difference_shows_settings_that_only_one_side_has() -> None:
 
 
 @pytest.mark.parametrize("key", LEARNT)
-def test_what_is_learnt_is_identity_and_names_the_run(key: str) -> None:
+def test_what_is_learned_is_identity_and_names_the_run(key: str) -> None:
     assert identity(changed(key)) != identity(BASE)
     assert changed(key).run_name != BASE.run_name
     assert [line.split(":")[0] for line in difference(identity(BASE), identity(changed(key)))] == [key]

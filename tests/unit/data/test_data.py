@@ -211,7 +211,7 @@ def test_check_counts_duplicates_overlap_and_contradictions_by_hand(root: Path) 
     assert rows_found(root, "identical: texts under both labels", "train") == 1
     assert rows_found(root, "identical: also in train", "test") == 2
     assert rows_found(root, "identical: also in train, with the opposite label", "test") == 2
-    assert rows_found(root, "same when normalised: also in train", "test") == 2
+    assert rows_found(root, "same when normalized: also in train", "test") == 2
     assert rows_found(root, "same words: also in train", "test") == 4
     assert rows_found(root, "same words: also in train, with the opposite label", "test") == 3
     assert rows_found(root, "HTML entities", "train") == 1

@@ -133,7 +133,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def cut_off(home: Path) -> None:
-    """From now on no address leads anywhere."""
+    """From now on no address is_rank0 anywhere."""
     (home / ".gitconfig").unlink()
     git(home, "config", "--global", f"url.{home / 'nowhere'}/.insteadOf", "https://")
 

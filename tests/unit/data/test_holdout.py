@@ -30,7 +30,7 @@ def test_folds_hold_every_persona_once_and_about_as_many_rows() -> None:
     assert folds == [{"a", "d"}, {"b", "c", "trump"}]
 
 
-def test_a_held_out_generator_is_in_no_row_that_is_learnt_from(sample: DatasetDict) -> None:
+def test_a_held_out_generator_is_in_no_row_that_is_learned_from(sample: DatasetDict) -> None:
     found = hold_out(sample, "generator:rnn")
     assert "rnn" not in {*found["train"]["class_type"], *found["validation"]["class_type"]}
     assert set(found["held-out"]["class_type"]) == {"rnn"}
@@ -44,9 +44,9 @@ def test_every_account_is_held_out_in_one_fold(sample: DatasetDict) -> None:
     accounts: list[str] = []
     for fold in (1, 2, 3):
         found = hold_out(sample, f"account:{fold}/3")
-        held, learnt = set(found["held-out"]["screen_name"]), set(found["train"]["screen_name"])
+        held, learned = set(found["held-out"]["screen_name"]), set(found["train"]["screen_name"])
         assert held
-        assert not held & learnt
+        assert not held & learned
         assert not held & set(found["validation"]["screen_name"])
         accounts += held
     assert sorted(accounts) == sorted(set(sample["train"]["screen_name"]))

@@ -4,7 +4,7 @@ import pytest
 
 from tweetelm.config.text_config import TextConfig
 from tweetelm.evaluation.robustness.attacks import DISGUISES, disguise
-from tweetelm.text.normalize import normalise
+from tweetelm.text.normalize import normalize
 
 TWEET = "@bob_builder they hate women and immigrants &amp; say so https://t.co/AbCdef #shameful"
 DEFENDED = TextConfig(defend=True)
@@ -30,17 +30,17 @@ def test_words_are_changed_and_mentions_links_and_references_are_not(name: str) 
 
 
 @pytest.mark.parametrize("name", ERASABLE)
-def test_defences_undo_what_can_be_undone(name: str) -> None:
+def test_defenses_undo_what_can_be_undone(name: str) -> None:
     """Twins may change case (a capital's twin may be small) and one letter may stand for two (`l`, `I`)."""
-    plain, told = normalise(TWEET, DEFENDED).lower(), []
+    plain, told = normalize(TWEET, DEFENDED).lower(), []
     for row in range(20):
-        told.append(normalise(disguise(name, TWEET, row), DEFENDED).lower() == plain)
+        told.append(normalize(disguise(name, TWEET, row), DEFENDED).lower() == plain)
     assert sum(told) >= (16 if name in ("look-alike letters", "stretched letters") else 20)
 
 
-def test_defences_spell_most_leetspeak_out() -> None:
+def test_defenses_spell_most_leetspeak_out() -> None:
     words = ["hate", "women", "immigrants", "refugee", "stupid", "disgusting", "people", "country"]
     right = sum(
-        normalise(disguise("leetspeak", word, row), DEFENDED) == word for word in words for row in range(25)
+        normalize(disguise("leetspeak", word, row), DEFENDED) == word for word in words for row in range(25)
     )
     assert right >= 0.95 * len(words) * 25

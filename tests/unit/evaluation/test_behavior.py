@@ -5,10 +5,10 @@ import pytest
 from tests.support.keyword_classifier import KeywordClassifier
 from tweetelm.config.text_config import TextConfig
 from tweetelm.evaluation.behavior.cases import Case, Functionality, Group, about, changed
-from tweetelm.evaluation.behavior.suite import behaviour, run, suite
+from tweetelm.evaluation.behavior.suite import behavior, run, suite
 from tweetelm.evaluation.report.document import Interval
 from tweetelm.tasks import DEEPFAKE, HATE, TASKS, Task
-from tweetelm.text.normalize import normalise
+from tweetelm.text.normalize import normalize
 
 MARTIANS = Group("Martians", "a Martian", "Martians")
 
@@ -79,9 +79,9 @@ def test_spelling_variants_reach_a_model_that_undoes_them() -> None:
 
 
 def test_escapes_and_masked_addresses_never_change_a_verdict() -> None:
-    """What normalisation promises: these cases and their originals are the same text to a model."""
+    """What normalization promises: these cases and their originals are the same text to a model."""
     for functionality in suite(DEEPFAKE):
-        same = [normalise(case.text) == normalise(str(case.original)) for case in functionality.cases]
+        same = [normalize(case.text) == normalize(str(case.original)) for case in functionality.cases]
         masked = (
             "another link",
             "another name",
@@ -103,7 +103,7 @@ def test_a_verdict_that_flips_with_the_original_fails_an_invariance() -> None:
 
 
 def test_the_section_holds_rates_with_intervals_and_no_case() -> None:
-    section = behaviour(KeywordClassifier(HATE, ("vermin",)))
+    section = behavior(KeywordClassifier(HATE, ("vermin",)))
     functionalities, groups = section.tables
     rows = {row[0]: row for row in functionalities.rows}
     assert rows["hate: dehumanisation"][2:4] == ("hate", 27)
@@ -119,6 +119,6 @@ def test_the_section_holds_rates_with_intervals_and_no_case() -> None:
 
 
 def test_given_tweets_are_counted_and_not_kept() -> None:
-    section = behaviour(KeywordClassifier(DEEPFAKE), ["a secret phrase here"])
+    section = behavior(KeywordClassifier(DEEPFAKE), ["a secret phrase here"])
     assert section.text[0].startswith("1 tweets, each changed")
     assert "secret" not in repr(section)

@@ -176,4 +176,4 @@ def test_a_split_of_one_label_is_reported_without_curves(tmp_path: Path) -> None
     write_report(Evidence(evaluation=made, dataset=rows, provenance=FakeProvenance()), tmp_path)
     assert not (tmp_path / "curves.svg").exists()
     text = (tmp_path / "report.md").read_text()
-    assert "AUROC on test is undefined: every tweet is labelled not-hate" in text
+    assert "AUROC on test is undefined: every tweet is labeled not-hate" in text

@@ -39,7 +39,7 @@ def test_the_metric_is_of_what_a_user_is_told() -> None:
     assert attack(MODEL, TEXTS, LABELS).metric == (4 / 6 + 2 / 4) / 2
 
 
-def test_views_differ_in_the_defences_only() -> None:
+def test_views_differ_in_the_defenses_only() -> None:
     model = dataclasses.replace(MODEL, text=TextConfig(mask_links=False, strip_marks=True))
     assert [view.text for view in views(model)] == [
         TextConfig(mask_links=False), TextConfig(mask_links=False, defend=True)
@@ -54,7 +54,7 @@ def test_the_section_compares_each_attack_without_and_with_and_names_the_price()
     assert isinstance(zero_width[1], Interval)
     assert isinstance(zero_width[2], Interval)
     assert (zero_width[1].value, zero_width[2].value, zero_width[3]) == (1.0, 0.0, "yes")
-    without, within = (row[1] for row in price.rows)  # with defences, the harmless `h4te` is read as hate
+    without, within = (row[1] for row in price.rows)  # with defenses, the harmless `h4te` is read as hate
     assert (without, within) == ((2 * 2 / 6 + 2 * 2 / 6) / 2, (2 * 2 / 7 + 2 * 1 / 5) / 2)
     assert "(at most 0.5 wanted: no)" in section.text[1]
     assert not any(text in repr(section) for text in TEXTS)

@@ -107,7 +107,7 @@ def test_the_quick_score_of_a_large_validation_split_takes_milliseconds() -> Non
 def test_auroc_of_a_single_label_is_absent_with_the_reason(label: int, name: str) -> None:
     result = score(np.full(6, label), PROBABILITIES, HATE)
     assert result["auroc"] is None
-    assert result["auroc_missing"] == f"every tweet is labelled {name}; a ROC curve needs both labels"
+    assert result["auroc_missing"] == f"every tweet is labeled {name}; a ROC curve needs both labels"
 
 
 @pytest.mark.parametrize(

@@ -11,21 +11,21 @@ from pathlib import Path
 import pytest
 
 from ray_jobs.run_dir import claim, run_folder
-from ray_jobs.training.run_storage import Home
+from ray_jobs.training.run_storage import RunStorage
 from tweetelm.config.train_config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from tweetelm.data import SAMPLE, load, provenance
 from tweetelm.data.load import folder
 from tweetelm.files import object_storage
-from tweetelm.files.download_cache import at_hand
+from tweetelm.files.download_cache import cached
 from tweetelm.tasks import TASKS
 from tweetelm.tracking.trackers import HISTORY, History, read_history
-from tweetelm.training.prepare import find_weights, named
+from tweetelm.training.prepare import find_weights, localize
 
 HATE = TASKS["hate"]
 FETCH = """
 import sys, time
 from tweetelm.files import object_storage
-from tweetelm.files.download_cache import at_hand
+from tweetelm.files.download_cache import cached
 
 def slow(*arguments):
     print("fetching", end=" ")
@@ -33,7 +33,7 @@ def slow(*arguments):
     fetch(*arguments)
 
 fetch, object_storage.fetch = object_storage.fetch, slow
-print(at_hand(sys.argv[1]))
+print(cached(sys.argv[1]))
 """
 
 
@@ -195,14 +195,14 @@ def test_a_model_behind_a_url_is_fetched_without_what_could_run_code(remote: str
     found = find_weights(config)
     assert found.repo == f"{remote}/openelm-270m"
     assert {p.name for p in files(found.folder)} == {"config.json", "model.safetensors", "tokenizer.json"}
-    assert Path(named(f"{remote}/openelm-270m/tokenizer.json")).read_text() == "tokenizer.json"
+    assert Path(localize(f"{remote}/openelm-270m/tokenizer.json")).read_text() == "tokenizer.json"
     with pytest.raises(FileNotFoundError, match=r"s3://\S+/other is not there"):
         find_weights(TrainConfig(task="hate", model=ModelConfig(name=f"{remote}/other")))
 
 
-def write_steps(home: Home, begin: int, end: int) -> History:
-    home.recall(begin)
-    history = History(home.path / HISTORY, begin)
+def write_steps(storage: RunStorage, begin: int, end: int) -> History:
+    storage.restore(begin)
+    history = History(storage.path / HISTORY, begin)
     for step in range(begin + 1, end + 1):
         history.log({"loss": 1 / step}, step)
     return history
@@ -211,32 +211,32 @@ def write_steps(home: Home, begin: int, end: int) -> History:
 def test_the_history_of_a_run_that_goes_on_elsewhere_is_that_of_one_that_never_stopped(
     remote: str, tmp_path: Path
 ) -> None:
-    first = Home(f"{remote}/run")
+    first = RunStorage(f"{remote}/run")
     killed = write_steps(first, 0, 5)
-    first.keep()  # and the checkpoint of step 5 was never stored
+    first.sync()  # and the checkpoint of step 5 was never stored
     killed.finish({})
-    second = Home(f"{remote}/run")
+    second = RunStorage(f"{remote}/run")
     assert second.path != first.path
     write_steps(second, 4, 8).finish({"best": 1.0})
-    second.leave()
+    second.close()
     assert not second.path.exists()
-    write_steps(Home(str(tmp_path / "whole")), 0, 8).finish({"best": 1.0})
+    write_steps(RunStorage(str(tmp_path / "whole")), 0, 8).finish({"best": 1.0})
     assert object_storage.read(f"{remote}/run/{HISTORY}") == (tmp_path / "whole" / HISTORY).read_bytes()
 
 
 def test_a_history_that_cannot_be_sent_is_told_at_once_and_ends_no_run_quietly(
     remote: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    here = Home("s3://no-such-bucket/run")
+    here = RunStorage("s3://no-such-bucket/run")
     write_steps(here, 0, 3).finish({})
     with caplog.at_level(logging.WARNING):
-        here.keep()
+        here.sync()
     assert "the next checkpoint tries again" in caplog.text
     with pytest.raises(OSError, match="cannot be reached"):
-        here.leave()
+        here.close()
     assert len(read_history(here.path / HISTORY)) == 4
     here.folder = f"{remote}/run"  # and then it answers again
-    here.leave()
+    here.close()
     assert b'"step": 3' in (object_storage.read(f"{remote}/run/{HISTORY}") or b"")
 
 
@@ -244,28 +244,28 @@ def test_a_run_that_goes_on_without_its_history_says_so(
     remote: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        Home(f"{remote}/run").recall(7)
+        RunStorage(f"{remote}/run").restore(7)
     assert "the history begins after step 7" in caplog.text
 
 
 def test_files_of_other_trackers_come_along_at_the_end(remote: str) -> None:
-    here = Home(f"{remote}/run")
+    here = RunStorage(f"{remote}/run")
     write_steps(here, 0, 1).finish({})
     (here.path / "wandb" / "offline-run-1").mkdir(parents=True)
     (here.path / "wandb" / "offline-run-1" / "run.wandb").write_bytes(b"W&B")
     (here.path / "wandb" / "latest-run").symlink_to(here.path / "wandb" / "offline-run-1")
-    here.leave()
+    here.close()
     assert list(object_storage.listed(f"{remote}/run")) == [HISTORY, "wandb/offline-run-1/run.wandb"]
 
 
 def test_a_local_run_is_its_own_home(tmp_path: Path) -> None:
-    here = Home(str(tmp_path / "run"))
+    here = RunStorage(str(tmp_path / "run"))
     write_steps(here, 0, 2).finish({})
-    here.keep()
-    here.leave()
+    here.sync()
+    here.close()
     assert json.loads((tmp_path / "run" / HISTORY).read_text().splitlines()[0])["step"] == 1
 
 
 def test_a_copy_can_be_limited_to_some_files(data: str) -> None:
-    copy = at_hand(f"{data}/hate", ("mapping.txt", "val_*"))
+    copy = cached(f"{data}/hate", ("mapping.txt", "val_*"))
     assert {p.name for p in files(copy)} == {"mapping.txt", "val_labels.txt", "val_text.txt"}

@@ -97,7 +97,7 @@ def test_the_published_figures_of_the_smallest_model() -> None:
     assert size.flops_per_token / 1e9 == pytest.approx(0.461, abs=5e-4)
     assert size.last_layer_saved / size.linear == pytest.approx(0.0995, abs=1e-4)
     assert size.training_flops_per_token == 6 * (size.linear - size.last_layer_saved)
-    assert size.optimiser_bytes == 16 * 271_527_168
+    assert size.optimizer_bytes == 16 * 271_527_168
 
 
 def wide(**changes: object) -> OpenELMConfig:
@@ -149,7 +149,7 @@ def test_the_memory_of_whole_processes_is_estimated_within_a_tenth(
 ) -> None:
     """Measured: 270M, AdamW, bfloat16 autocast, 4,096 packed tokens, resident memory of one process."""
     config = preset_config("openelm-270m")
-    estimate = cost(config).optimiser_bytes + activation_bytes(config, 4096, checkpointing=checkpointing)
+    estimate = cost(config).optimizer_bytes + activation_bytes(config, 4096, checkpointing=checkpointing)
     assert estimate / 1e9 == pytest.approx(gigabytes, rel=0.1)
 
 

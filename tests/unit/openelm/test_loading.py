@@ -143,7 +143,7 @@ def test_a_truncated_file_is_named_as_damaged(folder: Path, kept: int) -> None:
         load_weights(OpenELMForCausalLM, folder)
 
 
-def test_a_git_lfs_pointer_is_recognised(folder: Path) -> None:
+def test_a_git_lfs_pointer_is_recognized(folder: Path) -> None:
     (folder / WEIGHTS).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n")
     with pytest.raises(ValueError, match="`git lfs pull`"):
         load_weights(OpenELMForCausalLM, folder)

@@ -53,7 +53,7 @@ def test_resizing_the_vocabulary_keeps_the_old_tokens(tied: bool) -> None:
     assert (model.lm_head.weight is model.get_input_embeddings().weight) is tied
 
 
-def test_initialisation_scales_with_width_and_depth() -> None:
+def test_initialization_scales_with_width_and_depth() -> None:
     torch.manual_seed(0)
     model = OpenELMForCausalLM(small_config(model_dim=256, head_dim=32, ffn_dim_divisor=64, vocab_size=512))
     layer = model.transformer.layers[0]

@@ -42,7 +42,7 @@ def test_a_path_to_nothing_is_not_taken_for_a_hub_id(name: str) -> None:
         fetch_tokenizer(name)
 
 
-def test_a_misspelt_preset_is_refused_with_the_nearest() -> None:
+def test_a_misspelled_preset_is_refused_with_the_nearest() -> None:
     with pytest.raises(ValueError, match=r"no model is called 'OpenELM-270'. Did you mean openelm-270m\?"):
         fetch("OpenELM-270")
 

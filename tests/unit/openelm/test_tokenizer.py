@@ -134,7 +134,7 @@ def test_decoding_gives_the_text_back(converted: Tokenizer) -> None:
     ("changes", "expected"),
     [
         ({"model_type": "unigram", "vocab_size": 310}, "the BPE algorithm"),
-        ({"normalization_rule_name": "nmt_nfkc"}, "no normalisation of text"),
+        ({"normalization_rule_name": "nmt_nfkc"}, "no normalization of text"),
         ({"remove_extra_whitespaces": True}, "white space as it is"),
         ({"add_dummy_prefix": False}, "a space before every text"),
         ({"bos_id": -1}, "<s> as a control piece"),

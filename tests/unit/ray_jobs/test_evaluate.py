@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ray_jobs.evaluate import Arguments, evaluate, gather
-from ray_jobs.training.run_lock import locked_folder
+from ray_jobs.locks.run_lock import locked_folder
 from tests.support.checkpoints import checkpoint
 from tests.support.fakes import card
 from tweetelm.data import SAMPLE, hold_out, load, provenance

@@ -74,7 +74,7 @@ def test_a_taken_name_is_refused_at_once(tmp_path: Path) -> None:
     assert said.stderr.endswith("imported set()\n")
 
 
-def test_a_misspelt_flag_is_refused_at_once(tmp_path: Path) -> None:
+def test_a_misspelled_flag_is_refused_at_once(tmp_path: Path) -> None:
     said = train("--optim.lrr", "1")
     assert said.returncode == 2
     assert "--optim.lrr" in said.stderr + said.stdout

@@ -26,12 +26,12 @@ from tweetelm.encoding import Encoder
 
 HELD_S = 0.1
 JSON_TYPE = "application/json"
-# White space, and with all defences what is invisible, is left out before anything is cut.
+# White space, and with all defenses what is invisible, is left out before anything is cut.
 SHORT = ("space", "lines", "zero width", "right to left", "NUL")
 
 
 class Reader(FakePredictor):
-    """Reads texts as a real model does, with every defence on; its verdicts are those of 20 characters."""
+    """Reads texts as a real model does, with every defense on; its verdicts are those of 20 characters."""
 
     def __init__(self, task: str) -> None:
         super().__init__(task)

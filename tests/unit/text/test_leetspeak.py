@@ -18,7 +18,7 @@ from tweetelm.text import leetspeak
         ("#h4te, (w0men)", "#hate, (women)"),
     ],
 )
-def test_signs_inside_a_word_are_spelt_out(text: str, plain: str) -> None:
+def test_signs_inside_a_word_are_spelled_out(text: str, plain: str) -> None:
     assert leetspeak.fold(text) == plain
 
 

@@ -1,4 +1,4 @@
-"""normalise: what it does to tweets, that it is idempotent on any string, and that its repetition ends."""
+"""normalize: what it does to tweets, that it is idempotent on any string, and that its repetition ends."""
 
 import functools
 import html
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tweetelm.config.text_config import TextConfig
 from tweetelm.text import homoglyphs, html_entities, leetspeak
 from tweetelm.text import normalize as module
-from tweetelm.text.normalize import MOST_MARKS, head, normalise
+from tweetelm.text.normalize import MOST_MARKS, head, normalize
 
 RAW = TextConfig(form="raw")
 DEFENCES = ("strip_invisible", "fold_lookalikes", "strip_marks", "fold_leetspeak", "shorten_stretches")
@@ -75,7 +75,7 @@ configs = st.builds(
     ],
 )
 def test_tweet_form_rewrites_as_documented(tweet: str, expected: str) -> None:
-    assert normalise(tweet) == expected
+    assert normalize(tweet) == expected
 
 
 @pytest.mark.parametrize(
@@ -90,59 +90,59 @@ def test_tweet_form_rewrites_as_documented(tweet: str, expected: str) -> None:
         ("sooooooo goood 1000000", "shorten_stretches", "so good 1000000"),
     ],
 )
-def test_each_defence_does_its_part_and_is_off_by_default(tweet: str, option: str, expected: str) -> None:
-    assert normalise(tweet, TextConfig(**{option: True})) == expected
-    assert normalise(tweet) != expected
+def test_each_defense_does_its_part_and_is_off_by_default(tweet: str, option: str, expected: str) -> None:
+    assert normalize(tweet, TextConfig(**{option: True})) == expected
+    assert normalize(tweet) != expected
 
 
 @given(strings)
-def test_defend_switches_every_defence_on(tweet: str) -> None:
-    assert normalise(tweet, EVERYTHING) == normalise(tweet, TextConfig(**dict.fromkeys(DEFENCES, True)))
+def test_defend_switches_every_defense_on(tweet: str) -> None:
+    assert normalize(tweet, EVERYTHING) == normalize(tweet, TextConfig(**dict.fromkeys(DEFENCES, True)))
 
 
-def test_undefended_switches_every_defence_off_and_nothing_else() -> None:
+def test_undefended_switches_every_defense_off_and_nothing_else() -> None:
     switched_on = dict.fromkeys(("defend", *DEFENCES), True)
     assert TextConfig(mask_links=False, **switched_on).undefended() == TextConfig(mask_links=False)
 
 
 def test_joined_emoji_survive_stripping_and_other_joiners_do_not() -> None:
     family, burning = "👩\u200d👩\u200d👧", "❤\ufe0f\u200d🔥"
-    stripped = normalise(f"{family} {burning} a\u200db \u200d😀\u200d", TextConfig(strip_invisible=True))
+    stripped = normalize(f"{family} {burning} a\u200db \u200d😀\u200d", TextConfig(strip_invisible=True))
     assert stripped == f"{family} ❤\u200d🔥 ab 😀"
 
 
 def test_disguises_on_top_of_each_other_come_off() -> None:
-    assert normalise("h\u200b4\u0301\u202eａаａ&#116;е", EVERYTHING) == "hate"
-    assert normalise("b&#33;t\u0336ｃｃｃh", EVERYTHING) == "bitch"
+    assert normalize("h\u200b4\u0301\u202eａаａ&#116;е", EVERYTHING) == "hate"
+    assert normalize("b&#33;t\u0336ｃｃｃh", EVERYTHING) == "bitch"
 
 
 def test_masks_can_be_switched_off() -> None:
     kept = TextConfig(mask_links=False, mask_mentions=False)
-    assert normalise("@bob  https://t.co/x", kept) == "@bob https://t.co/x"
+    assert normalize("@bob  https://t.co/x", kept) == "@bob https://t.co/x"
 
 
 @given(strings)
 def test_raw_form_changes_nothing_but_surrogates(tweet: str) -> None:
-    assert normalise(tweet, RAW) == tweet.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    assert normalize(tweet, RAW) == tweet.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def test_raw_form_keeps_entities_links_and_space() -> None:
     tweet = " &amp; @bob\nhttps://t.co/x \ud800"
-    assert normalise(tweet, RAW) == " &amp; @bob\nhttps://t.co/x \ufffd"
+    assert normalize(tweet, RAW) == " &amp; @bob\nhttps://t.co/x \ufffd"
 
 
 @settings(max_examples=1000)
 @given(strings, configs)
-def test_normalise_is_idempotent_and_never_raises(tweet: str, config: TextConfig) -> None:
-    once = normalise(tweet, config)
-    assert normalise(once, config) == once
+def test_normalize_is_idempotent_and_never_raises(tweet: str, config: TextConfig) -> None:
+    once = normalize(tweet, config)
+    assert normalize(once, config) == once
     once.encode("utf-8")
 
 
 @settings(max_examples=1000)
 @given(strings)
 def test_nothing_is_left_to_decode_to_compose_or_to_mask(tweet: str) -> None:
-    clean = normalise(tweet)
+    clean = normalize(tweet)
     assert html.unescape(clean) == clean
     assert unicodedata.is_normalized("NFC", clean)
     assert " ".join(clean.split()) == clean
@@ -151,7 +151,7 @@ def test_nothing_is_left_to_decode_to_compose_or_to_mask(tweet: str) -> None:
 
 
 def weight(text: str) -> int:
-    """The quantity of `normalise`'s proof: what every pass lowers that does more than compose."""
+    """The quantity of `normalize`'s proof: what every pass lowers that does more than compose."""
     plain = unicodedata.normalize("NFD", text)
     return sum(map(character_weight, plain)) - 4 * plain.count("@user")
 
@@ -242,14 +242,14 @@ def test_folding_lowers_the_weight() -> None:
 )
 def test_long_and_deeply_nested_text_takes_linear_time(tweet: str) -> None:
     started = time.process_time()
-    normalise(tweet, EVERYTHING)
+    normalize(tweet, EVERYTHING)
     assert time.process_time() - started < 5, "linear takes well under a second, quadratic minutes"
 
 
 def test_runs_of_marks_are_bounded_and_languages_keep_theirs() -> None:
-    assert normalise("a" + "\u0316" * 200) == "a" + "\u0316" * MOST_MARKS
+    assert normalize("a" + "\u0316" * 200) == "a" + "\u0316" * MOST_MARKS
     for word in ("tiếng Việt", "\u05e9\u05c1\u05b8\u05dc\u05d5\u05b9\u05dd", "z\u0335\u0321a\u0334\u0322"):
-        assert normalise(word) == unicodedata.normalize("NFC", word)
+        assert normalize(word) == unicodedata.normalize("NFC", word)
 
 
 @given(strings, st.integers(1, 40), configs)
@@ -257,7 +257,7 @@ def test_the_head_of_a_text_is_read_as_the_whole(tweet: str, characters: int, co
     start, cut = head(tweet, characters, config)
     assert len(start) <= characters
     if not cut:
-        assert normalise(start, config) == normalise(tweet, config)
+        assert normalize(start, config) == normalize(tweet, config)
 
 
 def test_padding_does_not_push_words_out_of_reach() -> None:
@@ -271,15 +271,15 @@ def test_padding_does_not_push_words_out_of_reach() -> None:
 def test_thousands_of_tweets_take_less_than_a_second() -> None:
     tweets = [f"RT @friend{i}: it &amp; that <U+1F389> https://t.co/{i}" for i in range(5000)]
     started = time.process_time()
-    assert {normalise(tweet) for tweet in tweets} == {"RT @user: it & that 🎉 http"}
+    assert {normalize(tweet) for tweet in tweets} == {"RT @user: it & that 🎉 http"}
     assert time.process_time() - started < 1
 
 
 def test_a_text_of_references_within_references_is_idempotent_at_the_cap() -> None:
     for depth in range(module.DECODING_PASSES - 3, module.DECODING_PASSES + 3):
         nested = "&Zero" * depth + "\u200b" + "WidthSpace;" * depth + " a & b <3"
-        once = normalise(nested, EVERYTHING)
-        assert normalise(once, EVERYTHING) == once
+        once = normalize(nested, EVERYTHING)
+        assert normalize(once, EVERYTHING) == once
         assert ("&" in once) == (depth < module.DECODING_PASSES - 1)
 
 

@@ -19,7 +19,7 @@ from tweetelm.data import load, provenance, training_rows
 from tweetelm.data.audit.check import check
 from tweetelm.data.load import folder
 from tweetelm.tasks import DEEPFAKE, HATE, SYNTHETIC_NOTICE, Task
-from tweetelm.text.normalize import normalise
+from tweetelm.text.normalize import normalize
 
 TASKS = pytest.mark.parametrize("task", [HATE, DEEPFAKE], ids=lambda task: task.name)
 
@@ -43,7 +43,7 @@ def test_a_copy_of_the_sample_is_still_known_as_synthetic(task: Task, tmp_path: 
 @TASKS
 def test_no_row_of_the_sample_stands_in_two_splits(task: Task) -> None:
     dataset = load(task, "sample")
-    texts = [normalise(text) for split in dataset.values() for text in split["text"]]
+    texts = [normalize(text) for split in dataset.values() for text in split["text"]]
     assert len(texts) == len(set(texts)) == sum(SIZES.values())
     assert training_rows(dataset, drop_overlap=True, text=TextConfig())[1] == {"empty": 0, "overlap": 0}
 
@@ -112,9 +112,9 @@ def test_the_sample_is_learnable_but_not_from_word_counts_alone(task: Task) -> N
     features = TfidfVectorizer(
         ngram_range=(1, 2), sublinear_tf=True, min_df=2, token_pattern=r"\b\w+\b|[^\w\s]"
     )
-    seen = features.fit_transform(map(normalise, dataset["train"]["text"]))
+    seen = features.fit_transform(map(normalize, dataset["train"]["text"]))
     model = LogisticRegression(C=4).fit(seen, dataset["train"]["label"][:])
-    unseen = features.transform(map(normalise, dataset["test"]["text"]))
+    unseen = features.transform(map(normalize, dataset["test"]["text"]))
     assert 0.8 < model.score(unseen, dataset["test"]["label"][:]) < 0.96
 
 

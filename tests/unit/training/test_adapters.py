@@ -22,10 +22,10 @@ def test_adapters_alone_learn_beside_the_head() -> None:
     state = fresh(config)
     before = {name: p.clone() for name, p in state.model.named_parameters()}
     run(state, data, config)
-    learnt = {name for name, p in state.model.named_parameters() if not torch.equal(p, before[name])}
-    assert {name for name in learnt if not is_adapter(name)} == {"score.weight"}
+    learned = {name for name, p in state.model.named_parameters() if not torch.equal(p, before[name])}
+    assert {name for name in learned if not is_adapter(name)} == {"score.weight"}
     projections = 4 * state.model.config.num_transformer_layers
-    assert sum(".lora_B." in name for name in learnt) == projections
+    assert sum(".lora_B." in name for name in learned) == projections
 
 
 def test_a_checkpoint_is_the_same_model_without_adapters(tmp_path: Path) -> None:

@@ -88,9 +88,9 @@ def test_it_overfits_eight_tweets() -> None:
 def test_it_learns_a_rule_and_labels_without_one_stay_at_chance() -> None:
     config = configuration(epochs=12, batch_tokens=1024, micro_tokens=1024)
     unseen = rows(200, seed=1)
-    learnt = fresh(config)
-    run(learnt, rows(400), config)
-    assert accuracy(unseen)(learnt.model)["accuracy"] > 0.9  # type: ignore[operator]
+    learned = fresh(config)
+    run(learned, rows(400), config)
+    assert accuracy(unseen)(learned.model)["accuracy"] > 0.9  # type: ignore[operator]
     shuffled = rows(400)
     np.random.default_rng(0).shuffle(shuffled.labels)
     lost = fresh(config)
@@ -128,11 +128,11 @@ def test_balanced_class_weights_have_mean_one_over_the_rows() -> None:
     assert np.mean([given[label] for label in data.labels]) == pytest.approx(1.0)
 
 
-def test_layer_decay_lowers_the_rate_towards_the_embedding() -> None:
+def test_layer_decay_lowers_the_rate_toward_the_embedding() -> None:
     config = dataclasses.replace(configuration(), optim=OptimConfig(lr=1.0, layer_decay=0.5))
     state = fresh(config)
     state.enter(plan(rows(8).lengths, config).phases[-1], config.optim)
-    rates = {round(group["peak_lr"], 6) for group in state.optimiser.param_groups}
+    rates = {round(group["peak_lr"], 6) for group in state.optimizer.param_groups}
     assert rates == {1.0, 0.5, 0.25, 0.125, 0.0625, 0.03125}
 
 

@@ -1,4 +1,4 @@
-"""Language modelling before classification: what it reads, what it learns, and that it resumes."""
+"""Language modeling before classification: what it reads, what it learns, and that it resumes."""
 
 import math
 from pathlib import Path
@@ -12,7 +12,7 @@ from tweetelm.config.train_config import TrainConfig
 from tweetelm.encoding import Encoded
 from tweetelm.openelm import OpenELMForCausalLM
 from tweetelm.openelm.packing import many_sizes, pack
-from tweetelm.training.objectives import LanguageModelling, NextToken, next_tokens
+from tweetelm.training.objectives import LanguageModeling, NextToken, next_tokens
 from tweetelm.training.phases import plan
 from tweetelm.training.rows import Rows
 
@@ -114,7 +114,7 @@ def test_head_mode_learns_every_weight_from_the_text_and_the_head_alone_from_lab
 
 def test_an_empty_share_takes_part_with_weight_zero() -> None:
     state, config = fresh(configuration()), configuration()
-    goal = LanguageModelling(rows=rows(4), config=config, device=torch.device("cpu"))
+    goal = LanguageModeling(rows=rows(4), config=config, device=torch.device("cpu"))
     module = goal.module(state.model)
     loss = goal.loss(module, ())
     loss.backward()

@@ -22,7 +22,7 @@ from tweetelm.data.load import SAMPLE, folder, load
 from tweetelm.data.provenance import Provenance, folder_md5, provenance
 from tweetelm.data.published_files import FILES, foreign, listed, unpublished
 from tweetelm.tasks import SYNTHETIC_NOTICE, Task
-from tweetelm.text.normalize import normalise
+from tweetelm.text.normalize import normalize
 
 PERCENTILES = (50, 95, 99, 100)
 Rows = list[tuple[str, int]]
@@ -31,7 +31,7 @@ _NO_WORD = re.compile(r"\W+")
 
 SAMENESS: dict[str, Callable[[str], str]] = {
     "identical": lambda text: text,
-    "same when normalised": normalise,
+    "same when normalized": normalize,
     "same words": lambda text: words(text),
 }
 
@@ -132,7 +132,7 @@ def _percentiles(lengths: Iterable[int]) -> tuple[int, ...]:
 
 def words(text: str) -> str:
     """A text's words alone: case, punctuation, links and mentions aside."""
-    return _NO_WORD.sub(" ", _MASKS.sub("", normalise(text)).casefold()).strip()
+    return _NO_WORD.sub(" ", _MASKS.sub("", normalize(text)).casefold()).strip()
 
 
 def _findings(dataset: DatasetDict) -> Iterator[tuple[str, str, int]]:

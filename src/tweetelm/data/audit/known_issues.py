@@ -1,6 +1,6 @@
 """Known oddities of the published datasets: rows by finding and split, in the pinned revisions.
 
-A finding that is not listed has no row. Other descriptions of these datasets may define normalisation or
+A finding that is not listed has no row. Other descriptions of these datasets may define normalization or
 damage in their own way and differ there; in identical texts they cannot.
 """
 
@@ -14,12 +14,12 @@ DOCUMENTED: dict[str, dict[tuple[str, str], int]] = {
         ("identical: also in train", "validation"): 3,
         ("identical: also in train", "test"): 231,
         ("identical: also in train, with the opposite label", "test"): 90,
-        ("same when normalised: extra copies", "train"): 14,
-        ("same when normalised: texts under both labels", "train"): 2,
-        ("same when normalised: extra copies", "test"): 4,
-        ("same when normalised: also in train", "validation"): 3,
-        ("same when normalised: also in train", "test"): 237,
-        ("same when normalised: also in train, with the opposite label", "test"): 94,
+        ("same when normalized: extra copies", "train"): 14,
+        ("same when normalized: texts under both labels", "train"): 2,
+        ("same when normalized: extra copies", "test"): 4,
+        ("same when normalized: also in train", "validation"): 3,
+        ("same when normalized: also in train", "test"): 237,
+        ("same when normalized: also in train, with the opposite label", "test"): 94,
         ("same words: extra copies", "train"): 31,
         ("same words: texts under both labels", "train"): 3,
         ("same words: extra copies", "validation"): 1,
@@ -42,15 +42,15 @@ DOCUMENTED: dict[str, dict[tuple[str, str], int]] = {
         ("identical: also in train, with the opposite label", "validation"): 1,
         ("identical: also in train", "test"): 1,
         ("identical: also in train, with the opposite label", "test"): 1,
-        ("same when normalised: extra copies", "train"): 261,
-        ("same when normalised: texts under both labels", "train"): 1,
-        ("same when normalised: extra copies", "validation"): 11,
-        ("same when normalised: extra copies", "test"): 13,
-        ("same when normalised: also in train", "validation"): 27,
-        ("same when normalised: also in train, with the opposite label", "validation"): 6,
-        ("same when normalised: also in train", "test"): 35,
-        ("same when normalised: also in train, with the opposite label", "test"): 7,
-        ("same when normalised: also in validation", "test"): 15,
+        ("same when normalized: extra copies", "train"): 261,
+        ("same when normalized: texts under both labels", "train"): 1,
+        ("same when normalized: extra copies", "validation"): 11,
+        ("same when normalized: extra copies", "test"): 13,
+        ("same when normalized: also in train", "validation"): 27,
+        ("same when normalized: also in train, with the opposite label", "validation"): 6,
+        ("same when normalized: also in train", "test"): 35,
+        ("same when normalized: also in train, with the opposite label", "test"): 7,
+        ("same when normalized: also in validation", "test"): 15,
         ("same words: extra copies", "train"): 576,
         ("same words: texts under both labels", "train"): 32,
         ("same words: extra copies", "validation"): 34,

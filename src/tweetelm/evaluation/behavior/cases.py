@@ -1,4 +1,4 @@
-"""What a behavioural test is made of: a claim about a model, and cases that it must get right."""
+"""What a behavioral test is made of: a claim about a model, and cases that it must get right."""
 
 import itertools
 from collections.abc import Callable, Iterable
@@ -62,7 +62,7 @@ def plain(texts: str) -> tuple[Case, ...]:
     return tuple(Case(text) for text in _lines(texts))
 
 
-def spelt(cases: Iterable[Case], spell: Callable[[str], str]) -> tuple[Case, ...]:
+def spelled(cases: Iterable[Case], spell: Callable[[str], str]) -> tuple[Case, ...]:
     """The same cases in another spelling."""
     return tuple(Case(spell(case.text), case.group) for case in cases)
 

@@ -1,9 +1,9 @@
-"""The behavioural suite of `hate`: hateful, harmless, and hateful in another spelling."""
+"""The behavioral suite of `hate`: hateful, harmless, and hateful in another spelling."""
 
 import random
 from collections.abc import Callable
 
-from tweetelm.evaluation.behavior.cases import Functionality, about, spelt
+from tweetelm.evaluation.behavior.cases import Functionality, about, spelled
 from tweetelm.evaluation.behavior.groups import GROUPS
 from tweetelm.evaluation.behavior.harmless import harmless
 from tweetelm.evaluation.behavior.hateful import hateful
@@ -18,11 +18,11 @@ _CAUGHT_IN = about(_BLUNT, GROUPS)
 
 def hate_suite() -> tuple[Functionality, ...]:
     """Every functionality, the same cases at every call."""
-    return (*hateful(), *harmless(), *_misspelt())
+    return (*hateful(), *harmless(), *_misspelled())
 
 
-def _misspelt() -> tuple[Functionality, ...]:
-    """Two blunt sentences about each group, misspelt on purpose or by mistake."""
+def _misspelled() -> tuple[Functionality, ...]:
+    """Two blunt sentences about each group, misspelled on purpose or by mistake."""
     spellings: tuple[tuple[str, Callable[[str], str]], ...] = (
         ("typos", _swap_letters),
         ("missing spaces", lambda text: text.replace(" ", "")),
@@ -39,7 +39,7 @@ def _misspelt() -> tuple[Functionality, ...]:
             name=f"spelling: {name}",
             claim="reads hate in this spelling",
             expected="hate",
-            cases=spelt(_CAUGHT_IN, spell),
+            cases=spelled(_CAUGHT_IN, spell),
         )
         for name, spell in spellings
     )

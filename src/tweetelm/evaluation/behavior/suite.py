@@ -1,4 +1,4 @@
-"""Behavioural tests: whether a model does the right thing on cases made to test one ability each.
+"""Behavioral tests: whether a model does the right thing on cases made to test one ability each.
 
 The idea is that of CheckList (Ribeiro et al., 2020) and HateCheck (Röttger et al., 2021); the cases are this
 project's own. A good score on a split of one dataset says little about them.
@@ -41,7 +41,7 @@ def run(classifier: Classifier, tweets: Sequence[str] = ()) -> list[Outcome]:
     return [Outcome(functionality=f, passed=_judge(f, labels)) for f in functionalities]
 
 
-def behaviour(classifier: Classifier, tweets: Sequence[str] = ()) -> Section:
+def behavior(classifier: Classifier, tweets: Sequence[str] = ()) -> Section:
     """A section of the report: the pass rate of every functionality, and of every group that is spoken of.
 
     Args:
@@ -54,7 +54,7 @@ def behaviour(classifier: Classifier, tweets: Sequence[str] = ()) -> Section:
     tables = [_by_functionality(outcomes)]
     if any(case.group for outcome in outcomes for case in outcome.functionality.cases):
         tables.append(_by_group(outcomes, task))
-    return Section(title="Behaviour", text=(_explain(task, tweets), total), tables=tuple(tables))
+    return Section(title="Behavior", text=(_explain(task, tweets), total), tables=tuple(tables))
 
 
 def _judge(functionality: Functionality, labels: dict[str, str]) -> tuple[bool, ...]:

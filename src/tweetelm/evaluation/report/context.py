@@ -14,7 +14,7 @@ from tweetelm.evaluation.report.predictions import Predictions
 from tweetelm.registry.card import Card, Provenance
 from tweetelm.registry.model_card_metadata import NAMES
 from tweetelm.tasks import SYNTHETIC_NOTICE, Task
-from tweetelm.text.normalize import normalise
+from tweetelm.text.normalize import normalize
 
 __all__ = ["NAMES", "Evidence", "Rival", "measured"]
 
@@ -69,7 +69,7 @@ class Evidence:
     @cached_property
     def plain(self) -> dict[str, list[str]]:
         """Texts by split with links and mentions masked; for counting, never for showing."""
-        return {name: [normalise(text) for text in split["text"]] for name, split in self.dataset.items()}
+        return {name: [normalize(text) for text in split["text"]] for name, split in self.dataset.items()}
 
     def labels(self, split: str) -> npt.NDArray[np.int64]:
         """True label ids (N,) of any split of the dataset."""

@@ -22,7 +22,7 @@ MOST = 500
 Bools = npt.NDArray[np.bool_]
 
 
-class Defensible(Classifier, Protocol):
+class SupportsTextConfig(Classifier, Protocol):
     """A classifier that can read texts in another way; `tweetelm.predictor.Predictor` can."""
 
     @property
@@ -84,21 +84,21 @@ def attack(
     return Resistance(metric=quick_score(labels, told, task)[task.metric], attacks=tuple(attacks))
 
 
-def views(classifier: Defensible) -> tuple[Defensible, Defensible]:
-    """The same weights reading texts with no defence, and with every defence."""
+def views(classifier: SupportsTextConfig) -> tuple[SupportsTextConfig, SupportsTextConfig]:
+    """The same weights reading texts with no defense, and with every defense."""
     off = classifier.text.undefended()
     return classifier.with_text(off), classifier.with_text(dataclasses.replace(off, defend=True))
 
 
 def evasion(
-    classifier: Defensible,
+    classifier: SupportsTextConfig,
     texts: Sequence[str],
     labels: npt.NDArray[np.int64],
     *,
     seed: int = 0,
     most: int = MOST,
 ) -> Section:
-    """A section of the report: the success of every attack without and with the defences, and their price.
+    """A section of the report: the success of every attack without and with the defenses, and their price.
 
     Takes two passes over the texts and, for each of seven attacks, two over at most `most` of them.
     """
@@ -111,9 +111,9 @@ def evasion(
         text=(
             f"Success of an attack: share of the {task.positive} tweets caught clean that are told "
             f"{task.labels[0]} once every word is disguised. The model was trained {trained} `text.defend`; "
-            "here it reads with it off and on. Look-alikes and signs are drawn from those that the defences "
-            "know; rewordings, misspellings and spaced-out letters have no defence.",
-            f"On clean tweets the defences cost {loss:+.2f} points of {task.metric} "
+            "here it reads with it off and on. Look-alikes and signs are drawn from those that the defenses "
+            "know; rewordings, misspellings and spaced-out letters have no defense.",
+            f"On clean tweets the defenses cost {loss:+.2f} points of {task.metric} "
             f"(at most {LARGEST_LOSS} wanted: {_verdict(loss <= LARGEST_LOSS)}).",
         ),
         tables=(_attacks(bare, defended), _price(task.metric, bare, defended)),
@@ -127,7 +127,7 @@ def _attacks(bare: Resistance, defended: Resistance) -> Table:
     return Table(
         columns=("attack", "success without", "success with", f"at most {LARGEST_SHARE:.0%} of it"),
         rows=tuple(rows),
-        caption=f"Attacked: {bare.attacks[0].cases:,} tweets caught clean, with defences "
+        caption=f"Attacked: {bare.attacks[0].cases:,} tweets caught clean, with defenses "
         f"{defended.attacks[0].cases:,}.",
     )
 
@@ -141,7 +141,7 @@ def _share(without: Attack, within: Attack) -> str:
 def _price(metric: str, bare: Resistance, defended: Resistance) -> Table:
     return Table(
         columns=("clean tweets", metric),
-        rows=(("without defences", bare.metric), ("with defences", defended.metric)),
+        rows=(("without defenses", bare.metric), ("with defenses", defended.metric)),
     )
 
 

@@ -67,8 +67,8 @@ def load_weights(
     Args:
         model_class: one of the OpenELM classes.
         folder: has config.json and safetensors.
-        new: tensors that the folder may lack and that are then initialised, such as `score.weight`.
-        replaced: those of `new` that are initialised even if the folder has them.
+        new: tensors that the folder may lack and that are then initialized, such as `score.weight`.
+        replaced: those of `new` that are initialized even if the folder has them.
         dtype: of the parameters; float32 where they are to be master weights.
         **overrides: configuration values to set, such as id2label.
 

@@ -56,14 +56,14 @@ def _as_we_use_it(tokenizer: Tokenizer, origin: str) -> Tokenizer:
 
 
 def from_sentencepiece(path: Path) -> Tokenizer:
-    """Convert a SentencePiece BPE model, Llama's for one, so that it tokenises exactly alike.
+    """Convert a SentencePiece BPE model, Llama's for one, so that it tokenizes exactly alike.
 
     Merges are ranked by the score of the piece they make. Ranking them in another way (transformers 5.23
-    does when it finds only a tokenizer.model) tokenises double spaces differently.
+    does when it finds only a tokenizer.model) tokenizes double spaces differently.
 
     Raises:
         ValueError: the file is damaged, or does what is not converted: another algorithm than BPE, text
-            normalisation of its own, pieces that win over merges.
+            normalization of its own, pieces that win over merges.
     """
     model = _read_sentencepiece(path)
     vocabulary = {piece.piece: index for index, piece in enumerate(model.pieces)}
@@ -112,7 +112,7 @@ def _read_sentencepiece(path: Path) -> Any:
     expected = {
         "pieces": bool(model.pieces),
         "the BPE algorithm": model.trainer_spec.model_type == _BPE,
-        "no normalisation of text": not normal.precompiled_charsmap,
+        "no normalization of text": not normal.precompiled_charsmap,
         "white space as it is": not normal.remove_extra_whitespaces and normal.escape_whitespaces,
         "a space before every text": normal.add_dummy_prefix
         and not model.trainer_spec.treat_whitespace_as_suffix,

@@ -28,7 +28,7 @@ pytestmark = [
 
 
 def write_evaluation(place: Path) -> None:
-    """The report of a model that has learnt nothing."""
+    """The report of a model that has learned nothing."""
     model = checkpoint(place / "model", DEEPFAKE)
     rows, source = load(DEEPFAKE, SAMPLE), provenance(DEEPFAKE, SAMPLE)
     found = calibrated(evaluate(Predictor.load(model, precision="float32"), rows), rows)

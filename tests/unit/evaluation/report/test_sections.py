@@ -53,12 +53,12 @@ def rows_of(table: Table) -> dict[Any, tuple[Any, ...]]:
 def test_tweets_that_stand_in_train_are_told_apart_by_their_twins_label() -> None:
     section = overlap(evidence())
     assert section is not None
-    identical, normalised = map(rows_of, section.tables)
+    identical, normalized = map(rows_of, section.tables)
     assert identical["all"][:3] == (6, 2 / 6, 4 / 6)
     assert identical["with a twin"][:1] == (2,)
     assert identical["twin of the same label"] == (1, 0.0, 1.0, None)  # You there
     assert identical["twin of the opposite label"] == (1, 0.0, 1.0, None)  # GO home: hate in train
-    assert normalised["with a twin"][:1] == (3,)  # the link is masked
+    assert normalized["with a twin"][:1] == (3,)  # the link is masked
     assert identical["without a twin"][0] + identical["with a twin"][0] == 6
 
 
@@ -70,9 +70,9 @@ def test_a_twin_is_opposite_if_train_calls_it_anything_else() -> None:
 
 
 def test_whether_the_model_has_seen_the_twins_is_said() -> None:
-    learnt = dataclasses.asdict(TrainConfig(task="hate", data=DataConfig(drop_overlap=False)))
+    learned = dataclasses.asdict(TrainConfig(task="hate", data=DataConfig(drop_overlap=False)))
     for config, words in (
-        (learnt, "has seen"),
+        (learned, "has seen"),
         (dataclasses.asdict(TrainConfig(task="hate")), "has not seen"),
     ):
         section = overlap(evidence(card=card(config=config)))

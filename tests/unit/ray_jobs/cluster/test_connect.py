@@ -45,7 +45,7 @@ def test_ray_accepts_the_file(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_ray_rejects_the_file_with_a_misspelt_key(name: str) -> None:
+def test_ray_rejects_the_file_with_a_misspelled_key(name: str) -> None:
     config = read(name)
     config["idle_timeout_minute"] = config.pop("idle_timeout_minutes")
     with pytest.raises(ValidationError, match="idle_timeout_minute"):

@@ -32,7 +32,7 @@ def resources(kind: str) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.slow
 def test_it_is_what_cloudformation_takes(tmp_path: Path) -> None:
-    """Amazon's own linter, with the schema of each resource; and it finds a misspelt property."""
+    """Amazon's own linter, with the schema of each resource; and it finds a misspelled property."""
     from cfnlint.api import lint
     from cfnlint.config import ManualArgs
 

@@ -26,7 +26,7 @@ def test_a_line_in_a_log_names_trial_event_and_score(capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out.splitlines() == [
         "trial 2/8  bb  starting: optim.lr 0.0012, loop.epochs 3",
         "trial 2/8  bb  epoch 1.00 of 3  validation macro_f1 0.7123",
-        "trial 1/8  aa  language modelling, step 7  loss 2.5000",
+        "trial 1/8  aa  language modeling, step 7  loss 2.5000",
         "trial 2/8  bb  pruned",
     ]
 

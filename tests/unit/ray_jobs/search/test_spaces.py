@@ -12,7 +12,7 @@ def test_every_key_and_value_of_a_space_is_allowed(name: str) -> None:
     check(SPACES[name], TrainConfig(task="hate"))
 
 
-def test_a_misspelt_key_suggests_the_right_one() -> None:
+def test_a_misspelled_key_suggests_the_right_one() -> None:
     with pytest.raises(ValueError, match=r"'optim\.lrr'; did you mean optim\.lr\?"):
         check({"optim.lrr": tune.choice([1e-3])}, TrainConfig(task="hate"))
 

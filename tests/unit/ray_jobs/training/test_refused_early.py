@@ -20,7 +20,7 @@ from tweetelm.openelm.flops import Cost
 from tweetelm.registry import Base
 from tweetelm.registry.model_card import render
 from tweetelm.tasks import DEEPFAKE, HATE
-from tweetelm.training.label_heads import HEAD, unfit_head
+from tweetelm.training.label_heads import HEAD, head_mismatch
 from tweetelm.training.prepare import build_state, prepare
 
 CPU = torch.device("cpu")
@@ -77,7 +77,7 @@ def test_training_rows_of_one_label_are_refused(tmp_path: Path, labels: str) -> 
     root = str(write_hate(tmp_path / "my data", labels, "01"))
     absent = "hate" if labels[0] == "0" else "not-hate"
     with pytest.raises(
-        ValueError, match=rf"none of the 4 training rows in .* is labelled {absent}; .*--root '"
+        ValueError, match=rf"none of the 4 training rows in .* is labeled {absent}; .*--root '"
     ):
         prepare(configuration(root))
 
@@ -150,9 +150,9 @@ def test_a_head_of_other_labels_is_not_kept(
     tmp_path: Path, file: str, changes: dict[str, Any], reason: str
 ) -> None:
     base = checkpoint(tmp_path / "base")
-    assert unfit_head(base, HATE) == ""
+    assert head_mismatch(base, HATE) == ""
     edit_json(base / file, **changes)
-    assert reason in unfit_head(base, HATE)
+    assert reason in head_mismatch(base, HATE)
 
 
 def test_a_checkpoint_of_another_task_gets_a_new_head(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_config_yaml_names_the_builder_and_its_arguments(config: dict[str, Any])
 @pytest.mark.parametrize(
     "args", [{"registri": "models"}, {"tasks": ["spam"]}, {"cpus": 0}, {"min_replicas": -1}]
 )
-def test_a_misspelt_or_senseless_argument_is_refused(args: dict[str, Any]) -> None:
+def test_a_misspelled_or_senseless_argument_is_refused(args: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(args))):
         read({"tasks": ["hate"], **args})
 
@@ -56,7 +56,7 @@ def test_with_nothing_published_the_error_names_the_place_and_the_command(tmp_pa
         read({"registry": str(tmp_path)})
 
 
-def test_a_misspelt_user_config_is_refused() -> None:
+def test_a_misspelled_user_config_is_refused() -> None:
     assert UserConfig(versions={"hate": "20261121-abcdef"}).reload is None
     with pytest.raises(ValueError, match="version"):
         UserConfig(**{"version": {}})

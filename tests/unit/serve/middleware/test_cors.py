@@ -14,7 +14,7 @@ from serve.api import create_api
 from serve.inference.engine import Limits
 from serve.middleware.auth import Keys
 from serve.middleware.gateway import Policy
-from serve.middleware.load_shedding import Front
+from serve.middleware.load_shedding import LoadShedding
 from serve.settings import Settings
 from tests.support.browser import BROWSER
 from tests.support.fake_predictor import two_models
@@ -85,8 +85,8 @@ def test_a_preflight_for_post_is_allowed_on_every_route_for_named_origins_alone(
 
 def test_what_is_refused_before_the_routes_can_be_read_by_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
     api = create_api(two_models(), policy=Policy(cors_origins=(ORIGIN,), limits=Limits(concurrent=0)))
-    monkeypatch.setattr(Front, "gate", api.state.gate)
-    for app in (api, Front(api)):
+    monkeypatch.setattr(LoadShedding, "gateway", api.state.gateway)
+    for app in (api, LoadShedding(api)):
         with TestClient(app) as client:
             refused = client.post("/v1/classify", json={"input": "a"}, headers={"Origin": ORIGIN})
         assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (429, ORIGIN)

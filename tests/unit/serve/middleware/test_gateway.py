@@ -18,7 +18,7 @@ from serve.inference.engine import Engine, Limits
 from serve.local_server import production
 from serve.middleware.auth import Keys
 from serve.middleware.gateway import Policy
-from serve.middleware.load_shedding import Front
+from serve.middleware.load_shedding import LoadShedding
 from tests.support.fake_predictor import POISON, classify, two_models
 from tests.support.http_server import serving
 from tests.unit.serve.observability.test_metrics import sample
@@ -165,7 +165,7 @@ def test_what_is_too_much_is_refused_before_anything_else_is_done_for_it(
     engine: Engine, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = create_api(engine)
-    monkeypatch.setattr(Front, "gate", api.state.gate)
+    monkeypatch.setattr(LoadShedding, "gateway", api.state.gateway)
     seen: list[str] = []
 
     async def around_ours(scope: Scope, receive: Receive, send: Send) -> None:
@@ -190,13 +190,13 @@ def test_probes_are_answered_before_anything_else_is_done_for_them(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = create_api(engine)
-    monkeypatch.setattr(Front, "gate", api.state.gate)
-    monkeypatch.setattr(Front, "api", api)
+    monkeypatch.setattr(LoadShedding, "gateway", api.state.gateway)
+    monkeypatch.setattr(LoadShedding, "api", api)
 
     async def never(scope: Scope, receive: Receive, send: Send) -> None:
         raise AssertionError(scope["path"])
 
-    with serving(Front(never)) as url:
+    with serving(LoadShedding(never)) as url:
         assert '"ok"' in _get(url, "/health")
         assert '"hate":"v1"' in _get(url, "/ready")
 
@@ -209,18 +209,18 @@ def test_of_many_probes_in_a_second_the_application_sees_one() -> None:
         seen.append(scope["path"])
         await api(scope, receive, send)
 
-    with serving(Front(rays)) as url, ThreadPoolExecutor(16) as pool:
+    with serving(LoadShedding(rays)) as url, ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda _: _get(url, "/ready"), range(200)))
         assert all('"status":"ready"' in answer for answer in answers)
         assert len(seen) <= 10, "200 requests take less than ten seconds"
         assert "tweetelm_requests_total" in _get(url, "/metrics")
 
 
-def test_the_front_counts_those_that_have_not_come_to_the_gate_yet(
+def test_load_shedding_counts_requests_before_the_gateway(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = create_api(engine, policy=Policy(limits=Limits(concurrent=2)))
-    monkeypatch.setattr(Front, "gate", api.state.gate)
+    monkeypatch.setattr(LoadShedding, "gateway", api.state.gateway)
     door, statuses = asyncio.Event(), list[int]()
 
     async def slow_way_there(scope: Scope, receive: Receive, send: Send) -> None:
@@ -234,7 +234,7 @@ def test_the_front_counts_those_that_have_not_come_to_the_gate_yet(
         if message["type"] == "http.response.start":
             statuses.append(message["status"])
 
-    front = Front(slow_way_there)
+    front = LoadShedding(slow_way_there)
     scope = {"type": "http", "method": "POST", "path": "/v1/classify", "headers": []}
 
     async def scene() -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from serve.middleware import rate_limit
-from serve.middleware.rate_limit import Rates
+from serve.middleware.rate_limit import RateLimiter
 
 
 @pytest.fixture
@@ -12,7 +12,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_a_minutes_worth_at_once_and_then_as_much_as_time_allows(clock: list[float]) -> None:
-    bucket = Rates(60)
+    bucket = RateLimiter(60)
     assert bucket.wait_s("k", 60) == 0
     assert bucket.wait_s("k", 10) == 10
     clock[0] += 10
@@ -21,7 +21,7 @@ def test_a_minutes_worth_at_once_and_then_as_much_as_time_allows(clock: list[flo
 
 
 def test_over_ten_minutes_a_key_gets_its_rate_to_the_text(clock: list[float]) -> None:
-    bucket = Rates(120)
+    bucket = RateLimiter(120)
     let_in = 0
     for _ in range(6000):
         clock[0] += 0.1
@@ -30,7 +30,7 @@ def test_over_ten_minutes_a_key_gets_its_rate_to_the_text(clock: list[float]) ->
 
 
 def test_more_than_a_minutes_worth_is_let_in_once_the_bucket_is_full(clock: list[float]) -> None:
-    bucket = Rates(10)
+    bucket = RateLimiter(10)
     assert bucket.wait_s("k", 25) == 0
     assert bucket.wait_s("k", 1) == 96  # 15 owed, and one
     clock[0] += 96
@@ -38,4 +38,4 @@ def test_more_than_a_minutes_worth_is_let_in_once_the_bucket_is_full(clock: list
 
 
 def test_no_rate_lets_everything_in() -> None:
-    assert Rates(0).wait_s("k", 10**9) == 0
+    assert RateLimiter(0).wait_s("k", 10**9) == 0

@@ -152,7 +152,7 @@ def test_words_are_asked_for_on_request_and_shown_as_the_api_answers_them(page: 
         strength = sum(abs(one["push"]) >= bound for bound in (0.1, 0.5, 1, 2))
         assert mark.get_attribute("class") == f"word {'up' if one['push'] > 0 else 'down'} level{strength}"
     first = max(answer, key=lambda one: abs(one["push"]))
-    line = f"+{first['push']:.2f} towards hate: {first['text']}"
+    line = f"+{first['push']:.2f} toward hate: {first['text']}"
     expect(card(page, "hate").locator("ol li").first).to_have_text(line)
     button.click()
     expect(card(page, "hate").locator(".marked")).to_be_hidden()

@@ -36,7 +36,7 @@ def shift(evidence: Evidence) -> Section | None:
         f"A logistic regression on TF-IDF words guesses which split a tweet is from, {FOLDS}-fold "
         "cross-validated.",
         f"Words and hashtags below stand in at least {FEWEST} tweets; mentions and links are left out. P is "
-        f"the share of tweets with the word that are labelled {evidence.task.positive}.",
+        f"the share of tweets with the word that are labeled {evidence.task.positive}.",
     )
     return Section(
         title="Shift between the splits",

@@ -27,7 +27,7 @@ def overlap(evidence: Evidence) -> Section | None:
     raw = {name: list(evidence.dataset[name]["text"]) for name in (evidence.final, "train")}
     tables = [
         _twins(evidence, raw, "identical"),
-        _twins(evidence, evidence.plain, "the same when normalised"),
+        _twins(evidence, evidence.plain, "the same when normalized"),
     ]
     twins = [row for row in tables[1].rows if isinstance(row[3], Interval)]
     caption = "Share of tweets mistaken, with and without a twin in train (normalized), with 95 % intervals."

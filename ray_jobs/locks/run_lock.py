@@ -15,8 +15,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from ray_jobs.training import lock_owner
-from ray_jobs.training.lock_owner import Owner, read_owner, this_process
+from ray_jobs.locks import lock_owner
+from ray_jobs.locks.lock_owner import Owner, read_owner, this_process
 from tweetelm.registry.store.base import Held, Store, open_store
 
 LOCK_FILE = ".run/owner.json"

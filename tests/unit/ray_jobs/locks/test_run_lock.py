@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from ray_jobs.locks import lock_owner, run_lock
+from ray_jobs.locks.lock_owner import Owner, this_process
+from ray_jobs.locks.run_lock import LOCK_FILE, BusyError, locked_folder
 from ray_jobs.run_dir import hold, run_folder
-from ray_jobs.training import lock_owner, run_lock
-from ray_jobs.training.lock_owner import Owner, this_process
-from ray_jobs.training.run_lock import LOCK_FILE, BusyError, locked_folder
 from tests.support.run_commands import BUSY, FINISHED, OTHER, ROOT, Answer, commands, configuration
 from tweetelm.files import object_storage
 
 HOLDER = """
 import sys, time
-from ray_jobs.training.run_lock import locked_folder
+from ray_jobs.locks.run_lock import locked_folder
 
 with locked_folder(sys.argv[1], "run 'mine'"):
     print("held", flush=True)
@@ -147,7 +147,7 @@ def test_an_owner_gives_signs_of_life(place: str, monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_owner_that_was_replaced_ends(place: str) -> None:
-    code = f"from ray_jobs.training import lock_owner\nlock_owner.RENEW_S = 0.1\n{HOLDER}"
+    code = f"from ray_jobs.locks import lock_owner\nlock_owner.RENEW_S = 0.1\n{HOLDER}"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])}
     line = [sys.executable, "-c", code, place]
     with subprocess.Popen(

@@ -1,0 +1,1 @@
+"""One command at a time writes to a run: the lock and its owner."""
