@@ -13,7 +13,7 @@ from tweetelm.tasks import TASKS, Task, TaskName
 
 if TYPE_CHECKING:
     from tweetelm.evaluation.attribution import Attributed
-    from tweetelm.evaluation.report.context import Evidence, Rival
+    from tweetelm.evaluation.report.context import ReportContext, Rival
     from tweetelm.evaluation.report.document import Section
     from tweetelm.predictor import Predictor
     from tweetelm.registry.card import Card
@@ -119,7 +119,7 @@ def _predictor(task: Task, folder: Path, arguments: Arguments) -> "Predictor":
     return predictor
 
 
-def gather(predictor: "Predictor", folder: Path, arguments: Arguments) -> "Evidence":
+def gather(predictor: "Predictor", folder: Path, arguments: Arguments) -> "ReportContext":
     """Predict the splits with the model of `folder`, and read what the report says beside that.
 
     Raises:
@@ -128,13 +128,13 @@ def gather(predictor: "Predictor", folder: Path, arguments: Arguments) -> "Evide
     """
     from tweetelm.data import hold_out, load, provenance
     from tweetelm.evaluation import evaluate as evaluation
-    from tweetelm.evaluation.report.context import Evidence
+    from tweetelm.evaluation.report.context import ReportContext
 
     task, card = predictor.task, _card(folder)
     rule = card.config.get("data", {}).get("hold_out") if card else None
     dataset, source = hold_out(load(task, arguments.data), rule), provenance(task, arguments.data)
     rival = _rival(arguments, task, source.md5, len(dataset["test"]))  # refuses before anything is predicted
-    return Evidence(
+    return ReportContext(
         evaluation=evaluation.evaluate(predictor, dataset, [name for name in dataset if name != "train"]),
         dataset=dataset,
         provenance=source,
@@ -186,14 +186,14 @@ def _rival(arguments: Arguments, task: Task, md5: str, rows: int) -> "Rival | No
     return Rival(version=version, predictions=read_predictions(folder / "evaluation", "test", task, rows))
 
 
-def _attributed(folder: Path, evidence: "Evidence") -> "list[Attributed]":
+def _attributed(folder: Path, evidence: "ReportContext") -> "list[Attributed]":
     from tweetelm.evaluation.attribution import attributed, load_differentiable
 
     model, encoder = load_differentiable(folder)
     return attributed(model, encoder, evidence)
 
 
-def _probes(predictor: "Predictor", found: "list[Attributed]", evidence: "Evidence") -> "list[Section]":
+def _probes(predictor: "Predictor", found: "list[Attributed]", evidence: "ReportContext") -> "list[Section]":
     """Sections that need the model itself."""
     from tweetelm.evaluation.attribution import attributions
     from tweetelm.evaluation.behavior.suite import behavior
@@ -204,7 +204,7 @@ def _probes(predictor: "Predictor", found: "list[Attributed]", evidence: "Eviden
     return [*sections, attributions(found, evidence)] if found else sections
 
 
-def _print_worst(evidence: "Evidence", found: "list[Attributed]") -> None:
+def _print_worst(evidence: "ReportContext", found: "list[Attributed]") -> None:
     """The tweets themselves, to the terminal only."""
     from tweetelm.evaluation.report.sections.errors import worst
 

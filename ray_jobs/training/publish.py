@@ -72,7 +72,7 @@ def _evaluate_and_publish(
     from transformers.utils.logging import disable_progress_bar
 
     from tweetelm.evaluation.evaluate import calibrated, evaluate  # here: the command can do without them
-    from tweetelm.evaluation.report.context import Evidence
+    from tweetelm.evaluation.report.context import ReportContext
     from tweetelm.evaluation.report.write import write
     from tweetelm.predictor import Predictor
 
@@ -94,7 +94,8 @@ def _evaluate_and_publish(
         )
         report = Path(scratch) / "evaluation"
         write(
-            Evidence(evaluation=evaluation, dataset=dataset, provenance=origins.provenance, card=card), report
+            ReportContext(evaluation=evaluation, dataset=dataset, provenance=origins.provenance, card=card),
+            report,
         )
         scores = {split: {k: m[k] for k in SCORES} for split, m in evaluation.metrics.items()}
         finished = Finished(run=config.run_name, scores=scores, notices=card.notices)

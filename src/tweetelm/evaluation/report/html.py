@@ -1,6 +1,6 @@
-"""A document as one HTML file that needs nothing else: no script, no font, no address to fetch from.
+"""Renders a document as one self-contained HTML file: no script, no font, no request.
 
-The first section is the first screen; a list of the others follows it.
+The first section is the first screen; links to the other sections follow it.
 """
 
 import re
@@ -15,11 +15,11 @@ _WIDTH = re.compile(r'<svg\b[^>]*?\swidth="([\d.]+pt)"')
 _CODE = re.compile(r"`([^`]+)`")
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
-SHORT = 16  # rows of a table that may be open
+SHORT = 16  # rows; a longer table starts folded
 
 
 def render_html(document: Document) -> str:
-    """The whole page; follows the reader's light or dark mode, and prints."""
+    """The page. It follows the light or dark mode of the browser and can be printed."""
     style = files(__package__).joinpath("style.css").read_text(encoding="utf-8")
     lines = [
         "<!doctype html>",
@@ -49,22 +49,23 @@ def _contents(document: Document) -> str:
     return f"<nav><ul>{''.join(links)}</ul></nav>" if others else ""
 
 
-def _section(section: Section, number: int) -> str:
-    """Words and figures side by side, then the tables."""
+def _section(section: Section, index: int) -> str:
+    """Text and figures side by side, then the tables."""
     words = "\n".join(f"<p>{_text(paragraph)}</p>" for paragraph in section.text)
-    parts = [f'<section id="s{number}">', f"<h2>{_text(section.title)}</h2>"]
+    parts = [f'<section id="s{index}">', f"<h2>{_text(section.title)}</h2>"]
     if section.figures:
         figures = "\n".join(map(_figure, section.figures))
         parts.append(f'<div class="pair"><div>{words}</div>\n<div class="figures">{figures}</div></div>')
     else:
         parts.append(words)
-    parts += [_folded(table, section) for table in section.tables]
+    for number, table in enumerate(section.tables):
+        is_open = number == 0 and not section.figures and len(table.rows) <= SHORT
+        parts.append(_folded(table, is_open=is_open))
     return "\n".join([*parts, "</section>"])
 
 
-def _folded(table: Table, section: Section) -> str:
-    """A table behind its caption; a short one that is all a section shows is open."""
-    is_open = not section.figures and len(table.rows) <= SHORT
+def _folded(table: Table, *, is_open: bool) -> str:
+    """A table in a fold with its caption as the summary."""
     summary = table.caption or f"Table: {', '.join(filter(None, table.columns))}"
     return (
         f"<details{' open' if is_open else ''}><summary>{_text(summary)}</summary>\n{_table(table)}</details>"
@@ -72,7 +73,7 @@ def _folded(table: Table, section: Section) -> str:
 
 
 def _table(table: Table) -> str:
-    """In a box of its own, which scrolls where the table is wider than the page."""
+    """In a box that scrolls sideways if the table is wider than the page."""
     numeric = [is_numeric([row[i] for row in table.rows]) for i in range(len(table.columns))]
     head = "".join(
         f"<th{_kind(number)}>{_text(name)}</th>" for name, number in zip(table.columns, numeric, strict=True)
@@ -100,7 +101,7 @@ def _cell(cell: Cell, number: bool) -> str:
 
 
 def _figure(figure: Figure) -> str:
-    """The drawing inline, in proportion to its own width; its caption is its text alternative."""
+    """Inline SVG, scaled from its own width; the caption is its text alternative."""
     drawing = _PROLOGUE.sub("", figure.svg, count=1)
     label = escape(figure.caption.replace("`", ""))
     width = _WIDTH.search(drawing)

@@ -1,5 +1,7 @@
-"""Figures of one number per row: a dot or a bar with its interval. The label stands above its mark, so that
-long names fit on a phone."""
+"""Figures with one number per row: a dot or a bar with its interval.
+
+The label is above its mark so that long names fit on a phone.
+"""
 
 import textwrap
 from collections.abc import Callable, Sequence
@@ -12,14 +14,14 @@ from tweetelm.evaluation.report.formatting import show
 from tweetelm.evaluation.report.plots import COLORS, INK, QUIET, draw
 
 WIDTH = 4.2  # inches
-_LINE = 0.165  # inches a line of text takes
-_LETTERS = {True: 32, False: 48}  # of a label's line, beside a number with and without its interval
+_LINE = 0.165  # inches per line of text
+_LETTERS = {True: 32, False: 48}  # characters per line of a label, by whether the number has an interval
 _SIZE = 8.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One number. `strong` sets a row apart from the others, such as this model among published ones."""
+    """One number. `strong` highlights a row, such as this model among published systems."""
 
     label: str
     value: float | Interval
@@ -38,7 +40,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """A number in two places, such as a word's share in train and in test."""
+    """A number in two splits, such as a word's share in train and in test."""
 
     label: str
     first: float
@@ -46,15 +48,15 @@ class Change:
 
 
 def errors(label: str, accuracy: Interval, *, strong: bool = False) -> Row:
-    """The share mistaken, from the share that is right."""
-    mistaken = Interval(value=1 - accuracy.value, low=1 - accuracy.high, high=1 - accuracy.low)
-    return Row(label=label, value=mistaken, strong=strong)
+    """The error rate as a row, from the accuracy."""
+    rate = Interval(value=1 - accuracy.value, low=1 - accuracy.high, high=1 - accuracy.low)
+    return Row(label=label, value=rate, strong=strong)
 
 
 def dot_figure(
     name: str, caption: str, rows: Sequence[Row], *, axis: str, reference: float | None = None
 ) -> Figure:
-    """A dot and whisker per row; strong rows also shade their interval behind all the others."""
+    """A dot and whisker per row; the interval of a strong row is shaded over the whole height."""
 
     def mark(axes: Axes, row: Row, y: float) -> None:
         color = COLORS[0] if row.strong else QUIET
@@ -69,22 +71,19 @@ def dot_figure(
 def bar_figure(
     name: str, caption: str, rows: Sequence[Row], *, axis: str, reference: float | None = None
 ) -> Figure:
-    """A bar from 0 per row, with its interval."""
+    """A bar per row, with its interval."""
 
     def mark(axes: Axes, row: Row, y: float) -> None:
         color = QUIET if row.strong else COLORS[0]
         axes.barh(y, row.center, height=0.7, color=color, alpha=0.65, lw=0)
         _whisker(axes, row, y, INK)
 
-    figure_rows = list(rows)
-    top = max([row.high for row in figure_rows] + [reference or 0.0, 1e-3])
-    return _rows_figure(name, caption, figure_rows, mark, axis, reference, limits=(0.0, 1.04 * top))
+    top = max([row.high for row in rows] + [reference or 0.0, 1e-3])
+    return _rows_figure(name, caption, rows, mark, axis, reference, limits=(0.0, 1.04 * top))
 
 
-def change_figure(
-    name: str, caption: str, changes: Sequence[Change], *, axis: str, reference: float | None = None
-) -> Figure:
-    """An open dot for the first number, a full one for the last, and a line between them."""
+def change_figure(name: str, caption: str, changes: Sequence[Change], *, axis: str) -> Figure:
+    """An open dot for the first number, a filled one for the last, and a line between them."""
     rows = [Row(label=change.label, value=change.last) for change in changes]
     by_label = {change.label: change for change in changes}
 
@@ -94,10 +93,10 @@ def change_figure(
         axes.plot(change.first, y, "o", ms=6, markerfacecolor="none", markeredgecolor=COLORS[0])
         axes.plot(change.last, y, "o", ms=6, color=COLORS[0])
 
-    def said(row: Row) -> str:
+    def number(row: Row) -> str:
         return f"{show(by_label[row.label].first)} → {show(row.value)}"
 
-    return _rows_figure(name, caption, rows, mark, axis, reference, said=said)
+    return _rows_figure(name, caption, rows, mark, axis, None, number=number)
 
 
 def _rows_figure(
@@ -109,15 +108,15 @@ def _rows_figure(
     reference: float | None,
     *,
     limits: tuple[float, float] | None = None,
-    said: Callable[[Row], str] = lambda row: show(row.value),
+    number: Callable[[Row], str] = lambda row: show(row.value),
 ) -> Figure:
-    labels = [textwrap.wrap(row.label, _LETTERS[len(said(row)) > 8]) for row in rows]
+    labels = [textwrap.wrap(row.label, _LETTERS[len(number(row)) > 8]) for row in rows]
     heights = [len(lines) + 1.25 for lines in labels]
 
     def paint(axes: Axes) -> None:
         top = 0.0
         for row, lines, height in zip(rows, labels, heights, strict=True):
-            _write(axes, row, "\n".join(lines), said(row), top)
+            _write(axes, row, "\n".join(lines), number(row), top)
             mark(axes, row, top + len(lines) + 0.45)
             top += height
         if reference is not None:
@@ -133,11 +132,11 @@ def _rows_figure(
 
 
 def _write(axes: Axes, row: Row, label: str, number: str, top: float) -> None:
-    """The label at the left and the number at the right, above the mark."""
-    place = axes.get_yaxis_transform()
+    """Label at the left and number at the right, above the mark."""
+    transform = axes.get_yaxis_transform()
     weight = "bold" if row.strong else "normal"
-    axes.text(0, top, label, transform=place, va="top", size=_SIZE, weight=weight)
-    axes.text(1, top, number, transform=place, va="top", ha="right", size=_SIZE, weight=weight)
+    axes.text(0, top, label, transform=transform, va="top", size=_SIZE, weight=weight)
+    axes.text(1, top, number, transform=transform, va="top", ha="right", size=_SIZE, weight=weight)
 
 
 def _whisker(axes: Axes, row: Row, y: float, color: str) -> None:

@@ -1,6 +1,6 @@
-"""Figures as SVG: same input, same bytes. Text takes the color of the page around it.
+"""Figures as SVG. The same input gives the same bytes. Text has the color of the page (`currentColor`).
 
-A figure has one panel, narrow enough for a phone; figures that belong together stand side by side.
+A figure has one panel, narrow enough for a phone.
 """
 
 import io
@@ -21,7 +21,8 @@ from tweetelm.evaluation.evaluate import SplitResult
 from tweetelm.evaluation.report.document import Figure
 from tweetelm.tasks import Task
 
-INK = "#010203"  # stands for `currentColor`, which matplotlib does not know
+INK = "#010203"  # placeholder for `currentColor`, which matplotlib does not support
+PAPER = "#fdfcfb"  # placeholder for the background of the page
 COLORS = ("#3b82c4", "#c2701c", "#3f8f62", "#a05fb4")  # at least 3:1 on white and on the dark page
 QUIET = "#7d838d"
 _STYLE: dict[Any, Any] = {
@@ -32,6 +33,13 @@ _STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
+_REPLACED = {INK: "currentColor", PAPER: "var(--paper)"}
+_FILE_STYLE = (
+    "<style>svg { --paper: #ffffff; color: #1c2430; background: #ffffff } "
+    "@media (prefers-color-scheme: dark) "
+    "{ svg { --paper: #14181e; color: #e4e8ee; background: #14181e } }</style>"
+)
+_SVG_TAG = re.compile(r"<svg\b[^>]*>")
 _ID = re.compile(r'<g id="[^"]*">')
 _MARKS = ("●", "▲", "■")
 _POINTS = ("o", "^", "s")
@@ -42,7 +50,7 @@ Splits = Mapping[str, SplitResult]
 def draw(
     name: str, caption: str, paint: Callable[[Axes], None], *, width: float = 3.6, height: float = 3.6
 ) -> Figure:
-    """A figure of one panel, in inches; `paint` fills its axes."""
+    """A figure with one panel; `paint` draws into its axes, `width` and `height` are in inches."""
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
         drawing = Drawing(figsize=(width, height), layout="constrained")
         drawing.patch.set_alpha(0)
@@ -53,19 +61,27 @@ def draw(
 
 
 def _svg(drawing: Drawing) -> str:
-    """Without a date, and without group ids, which would clash where figures share a page."""
+    """SVG text without a date, and without group ids, which must be unique in a page."""
     FigureCanvasSVG(drawing)
     file = io.StringIO()
-    drawing.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    return _ID.sub("<g>", file.getvalue()).replace(INK, "currentColor")
+    drawing.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    text = _ID.sub("<g>", file.getvalue())
+    for placeholder, color in _REPLACED.items():
+        text = text.replace(placeholder, color)
+    return text
+
+
+def standalone(svg: str) -> str:
+    """The SVG as a file of its own: with colors for light and dark mode, which a page would set."""
+    return _SVG_TAG.sub(lambda tag: f"{tag[0]}\n {_FILE_STYLE}", svg, count=1)
 
 
 def confusion_figures(splits: Splits, task: Task) -> tuple[Figure, ...]:
-    """Per split: tweets by true and predicted label."""
+    """One confusion matrix per split."""
     return tuple(
         draw(
             f"confusion-{name}",
-            f"Tweets of {name} by true and predicted label. Color: share of the true label.",
+            f"Confusion matrix on {name}. Percentages: share of the true label.",
             lambda axes, split=split: _paint_confusion(axes, split, task),  # type: ignore[misc]
             height=2.8,
         )
@@ -74,7 +90,7 @@ def confusion_figures(splits: Splits, task: Task) -> tuple[Figure, ...]:
 
 
 def curve_figures(splits: Splits, task: Task, thresholds: Mapping[str, float]) -> tuple[Figure, Figure]:
-    """ROC, and precision over recall, with the operating point of each of `thresholds`."""
+    """ROC and precision-recall curves with the operating point of each threshold."""
     marks = ", ".join(f"{mark} {name}" for name, mark in zip(thresholds, _MARKS, strict=False))
 
     def paint(axes: Axes, kind: Callable[..., None]) -> None:
@@ -99,7 +115,7 @@ def curve_figures(splits: Splits, task: Task, thresholds: Mapping[str, float]) -
 
 
 def reliability_figure(splits: Splits, task: Task) -> Figure:
-    """Observed share of positives against the predicted probability, per split."""
+    """Reliability diagram: observed share of positives by predicted probability, per split."""
 
     def paint(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=QUIET, linestyle=":")
@@ -112,7 +128,7 @@ def reliability_figure(splits: Splits, task: Task) -> Figure:
         axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
         axes.legend(loc="upper left")
 
-    caption = "Reliability: on the dotted line, probabilities are right. A larger dot holds more tweets."
+    caption = "Reliability. Dotted: perfectly calibrated. A larger dot stands for more tweets."
     return draw("reliability", caption, paint)
 
 
@@ -138,9 +154,9 @@ def _paint_roc(
     axes.plot(false_positives, recall, color=color, label=f"{label}, AUROC {split.metrics['auroc']:.3f}")
     axes.plot([0, 1], [0, 1], color=QUIET, linestyle=":")
     for threshold, mark in zip(thresholds, _POINTS, strict=False):
-        called = score >= threshold
-        found = (called & truth).sum() / truth.sum()
-        axes.plot((called & ~truth).sum() / (~truth).sum(), found, mark, color=color)
+        positive = score >= threshold
+        found = (positive & truth).sum() / truth.sum()
+        axes.plot((positive & ~truth).sum() / (~truth).sum(), found, mark, color=color)
     axes.set(xlabel="false positive rate", ylabel=f"recall of {task.positive}")
 
 
@@ -151,9 +167,9 @@ def _paint_precision(
     precision, recall, _ = precision_recall_curve(truth, score)
     axes.plot(recall[:-1], precision[:-1], color=color, label=label)
     for threshold, mark in zip(thresholds, _POINTS, strict=False):
-        called = score >= threshold
-        hits = (called & truth).sum()
-        axes.plot(hits / truth.sum(), hits / max(called.sum(), 1), mark, color=color)
+        positive = score >= threshold
+        true_positives = (positive & truth).sum()
+        axes.plot(true_positives / truth.sum(), true_positives / max(positive.sum(), 1), mark, color=color)
     axes.set(xlabel=f"recall of {task.positive}", ylabel="precision", ylim=(-0.03, 1.03))
 
 
