@@ -11,7 +11,7 @@ TOKEN := secrets/ray_auth_token
 KEYS := secrets/api_keys
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: help setup node demo real seeds data lint check test fmt train tune evaluate serve lab token up submit dashboard deploy down bench lock clean
+.PHONY: help setup node demo real seeds data lint docs check test coverage fmt train tune evaluate serve lab token up submit dashboard deploy down bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -61,6 +61,10 @@ lint: setup ## lint, types, import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
+docs: setup ## build the docs site into .cache/site; fails on a broken link or an undocumented public name
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "docs: .cache/site/index.html"
+
 check: lint ## lint, types, import rules, fast tests: under two minutes
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not ray and not slow and not gpu and not network"
 
@@ -70,6 +74,10 @@ test: setup ## every test that this machine can run
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not gpu and not network" --ignore tests/ray
 	@$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not alone" $(LONG) $(filter-out $(LONG),$(CLUSTERED))
 	@$(BIN)/pytest -q -m alone tests/ray
+
+coverage: setup ## run the tests that start no Ray, and show which lines of src, ray_jobs and serve they run
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not ray and not gpu and not network" --ignore tests/ray \
+		--cov --cov-report=term:skip-covered --cov-report=html:.cache/coverage $(ARGS)
 
 fmt: setup ## format and fix what can be fixed
 	@$(BIN)/ruff format --quiet .

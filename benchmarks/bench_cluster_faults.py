@@ -92,7 +92,7 @@ def notice(bench: Bench) -> None:
 
 
 def disk(bench: Bench) -> None:
-    """The storage is full when a checkpoint is due; docs/operations.md says what to do."""
+    """The storage is full when a checkpoint is due; docs/cluster/recovery.md says what to do."""
     with bench.desk.tunnel():
         job = bench.job("ray_jobs.train", "full", TRAIN)
         wait_for("full has trained", lambda: bench.steps("full") >= BEFORE, PATIENCE_S)
@@ -110,7 +110,7 @@ def disk(bench: Bench) -> None:
 
 
 def autoscaler(bench: Bench) -> None:
-    """It is dead when a host comes back; docs/operations.md says what to do."""
+    """It is dead when a host comes back; docs/cluster/recovery.md says what to do."""
     head, host = bench.hosts[0], bench.hosts[-1]
     with bench.desk.tunnel():
         done = head.run("kill -9 $(pgrep -f autoscaler/_private/[m]onitor.py)")

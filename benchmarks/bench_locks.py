@@ -19,7 +19,6 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
-from ray_jobs.run_dir import run_folder
 from tests.support.run_commands import BUSY, FINISHED, OTHER, STEPS, Answer, Commands, commands, configuration
 from tests.support.s3 import BUCKET, object_storage
 from tweetelm.files.object_storage import read
@@ -38,7 +37,7 @@ def outcome(answer: Answer) -> str:
 
 def kept(place: str, name: str) -> bool:
     """Whether the last two checkpoints of a run are there, written by one process."""
-    folder = run_folder(configuration(place, name, 1e-4))
+    folder = configuration(place, name, 1e-4).folder
     found = {read(f"{folder}/checkpoint_{step}/state.json") for step in (STEPS - 2, STEPS - 1)}
     return len(found) == 1 and None not in found
 

@@ -27,8 +27,9 @@ from tweetelm.config.train_config import (
 from tweetelm.evaluation.metrics import quick_score
 from tweetelm.predictor import classify_packed
 from tweetelm.tasks import HATE
+from tweetelm.training.build import build_state
 from tweetelm.training.loop import fit
-from tweetelm.training.prepare import build_state, prepare
+from tweetelm.training.prepare import prepare
 from tweetelm.training.strategy import DataParallel
 
 
@@ -89,7 +90,8 @@ def one_run(folder: str, name: str, resources: Resources, watch: Watch) -> str:
     bare(configuration(folder, f"bare-{name}"))
     alone = time.time() - start
     start = time.time()
-    run(configuration(folder, f"ray-{name}"), resources)
+    config = configuration(folder, f"ray-{name}")
+    run(config, resources, prepare(config))
     with_ray, opened, written = time.time() - start, watch.opened[f"ray-{name}"], watch.written[f"ray-{name}"]
     return (
         f"- run {name}: bare loop {alone:.1f} s, under Ray Train {with_ray:.1f} s: {with_ray - alone:.1f} s "

@@ -7,10 +7,14 @@ winners with several seeds, and writes the table. Needs the internet once, and h
 import dataclasses
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from ray_jobs import seeds, tune
 from ray_jobs.cli import USUAL, refuse
 from ray_jobs.cli import run as run_job
+from ray_jobs.run_dir import check_typed_name
+from ray_jobs.search.trials import SearchResult, show
+from ray_jobs.training.preflight import check_out, check_places
 from tweetelm.cli import command
 from tweetelm.config.text_config import TextConfig
 from tweetelm.config.train_config import (
@@ -21,12 +25,11 @@ from tweetelm.config.train_config import (
     TrackingConfig,
     TrainConfig,
 )
+from tweetelm.evaluation.report.document import Cell, Document, Interval, Section, Table
+from tweetelm.evaluation.report.markdown import render_markdown
 from tweetelm.files import atomic
+from tweetelm.files.paths import expanded
 from tweetelm.tasks import TASKS, TaskName
-
-if TYPE_CHECKING:
-    from ray_jobs.search.spaces import Space
-    from ray_jobs.search.trials import SearchResult
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,9 +70,6 @@ def main() -> int:
 
 def real(arguments: Arguments) -> int:
     """Everything in turn. Returns the exit status."""
-    from ray_jobs.run_dir import check_typed_name
-    from ray_jobs.training.preflight import check_out, check_places
-
     check_typed_name(arguments.name)
     check_out(str(arguments.out.expanduser().parent), "--out")
     for task in arguments.tasks:
@@ -85,9 +85,8 @@ def real(arguments: Arguments) -> int:
 def _fetch(arguments: Arguments) -> None:
     """Both datasets and all checkpoints, verified before anything is trained."""
     from tweetelm.data.download import pull
-    from tweetelm.files.paths import expanded
     from tweetelm.openelm.checkpoints.inspection import inspect
-    from tweetelm.training.prepare import localize
+    from tweetelm.training.base_model import localize
 
     if arguments.data.root == "data":
         for line in pull(Path.cwd()):
@@ -102,29 +101,22 @@ class TaskResult:
     """A task's search, and its winner under several seeds (see `seeds.spreads`)."""
 
     task: TaskName
-    search: "SearchResult"
+    search: SearchResult
     spread: dict[str, Any]
     notices: list[str]
 
 
 def _one_task(arguments: Arguments, task: TaskName) -> TaskResult:
-    from ray_jobs import seeds, tune
-    from ray_jobs.run_dir import storage_path
-    from ray_jobs.search.search import RESULT_FILE
-    from ray_jobs.search.trial_runs import trial_config
-    from ray_jobs.search.trials import load_result
-
     print(f"\n{task}: {TASKS[task].question}", flush=True)
     base = _base(arguments, task)
     options = tune.Arguments(
         config=base, space=arguments.space, trials=arguments.trials, propose=arguments.propose
     )
-    tune.tune(options, _space(arguments))
-    found = load_result(f"{storage_path(base)}/{base.name}/{RESULT_FILE}")
-    assert found is not None, "a search that ended has left its result"
-    winner = dataclasses.replace(
-        trial_config(base, found.best.sample, found.best.number), name=f"{base.name}-winner"
-    )
+    tune.tune(options, arguments.sizes)
+    from ray_jobs.search.job import find_winner  # takes seconds: it imports Ray and torch
+
+    found, winner = find_winner(base)
+    winner = dataclasses.replace(winner, name=f"{base.name}-winner")
     spread, notices = seeds.train_seeds(winner, arguments.seeds)
     return TaskResult(task=task, search=found, spread=spread, notices=notices)
 
@@ -144,20 +136,8 @@ def _base(arguments: Arguments, task: TaskName) -> TrainConfig:
     )
 
 
-def _space(arguments: Arguments) -> "Space":
-    """The space with the sizes that were asked for."""
-    from ray import tune
-
-    from ray_jobs.search.spaces import find_space
-
-    return {**find_space(arguments.space), "model.name": tune.choice(list(arguments.sizes))}
-
-
 def results_page(results: list[TaskResult]) -> str:
     """The table as Markdown: winners beside published results, and the best of each size."""
-    from tweetelm.evaluation.report.document import Document, Section
-    from tweetelm.evaluation.report.markdown import render_markdown
-
     sections = tuple(
         Section(title=result.task, text=_told(result), tables=_tables(result)) for result in results
     )
@@ -166,8 +146,6 @@ def results_page(results: list[TaskResult]) -> str:
 
 
 def _told(result: TaskResult) -> tuple[str, ...]:
-    from ray_jobs.search.trials import show
-
     settings = ", ".join(f"{key} {show(value)}" for key, value in result.search.best.sample.items())
     count = len(result.spread["test"][TASKS[result.task].metric]["values"])
     return (
@@ -177,8 +155,6 @@ def _told(result: TaskResult) -> tuple[str, ...]:
 
 
 def _tables(result: TaskResult) -> tuple[Any, ...]:
-    from tweetelm.evaluation.report.document import Cell, Interval, Table
-
     task = TASKS[result.task]
 
     def cell(split: str) -> Cell:

@@ -15,7 +15,6 @@ from tweetelm.config.train_config import TrainConfig, identity
 from tweetelm.files import names, object_storage
 from tweetelm.files.json_file import Kind, check_fields, parse_object
 from tweetelm.files.names import printable
-from tweetelm.files.paths import located
 from tweetelm.registry.store.base import open_store
 
 RUN_FILE, FINISHED_FILE = "run.json", "finished.json"
@@ -35,25 +34,25 @@ class Finished:
     reason: str = ""
 
 
-def storage_path(config: TrainConfig) -> str:
-    """Where runs are kept."""
-    return located(config.run.storage)
-
-
-def run_folder(config: TrainConfig) -> str:
-    """The folder or URL of this run."""
-    return f"{storage_path(config)}/{config.run_name}"
-
-
 def check_typed_name(name: str | None) -> None:
     """See that a name can be a run's and has room for what trials and seeds append; ValueError if not."""
     if name is not None:
         names.check_name(name, "--name")
 
 
-def already_finished(config: TrainConfig) -> Finished | None:
-    """The result of a run that was carried to its end before."""
-    place = f"{run_folder(config)}/{FINISHED_FILE}"
+def finished_before(config: TrainConfig) -> Finished | None:
+    """The result of a run that has ended, or None.
+
+    Raises:
+        ValueError: the name belongs to a run with another configuration, or a file of the run is damaged.
+        OSError: the storage cannot be reached.
+    """
+    return read_finished(config) if check_name(config) else None
+
+
+def read_finished(config: TrainConfig) -> Finished | None:
+    """The result of a run that has ended, or None; the name is not checked."""
+    place = f"{config.folder}/{FINISHED_FILE}"
     found = object_storage.read(place)
     return None if found is None else _parse_finished(found, place)
 
@@ -78,13 +77,13 @@ def _parse_finished(data: bytes, place: str) -> Finished:
 
 
 @contextlib.contextmanager
-def hold(config: TrainConfig, *, under: str = "", **more: Any) -> Iterator[None]:
-    """Be the only command that works on a run, its name checked; `more` belongs to its identity too.
+def hold(config: TrainConfig, *, under: str = "", **more: Any) -> Iterator[Finished | None]:
+    """Lock a run for this command and check its name; yields the result of a run that has ended, or None.
 
     Args:
         config: of the run.
-        under: the search that the run is a trial of, whose lock is held already.
-        **more: see `check_name`.
+        under: name of the search that the run is a trial of, whose lock this command holds already.
+        **more: further parts of the run's identity.
 
     Raises:
         ValueError: another command works on it, or the name belongs to a run with another configuration.
@@ -93,7 +92,7 @@ def hold(config: TrainConfig, *, under: str = "", **more: Any) -> Iterator[None]
     mine = _plain(config, more)
     with contextlib.ExitStack() as stack:
         try:
-            lock = locked_folder(run_folder(config), f"run {config.run_name!r}", under=under, identity=mine)
+            lock = locked_folder(config.folder, f"run {config.run_name!r}", under=under, identity=mine)
             stack.enter_context(lock)
         except BusyError as busy:
             check_name(config, **more)
@@ -101,9 +100,8 @@ def hold(config: TrainConfig, *, under: str = "", **more: Any) -> Iterator[None]
                 _refuse_other(config, busy.owner.identity, mine)
             raise
         except OSError as error:
-            raise _not_written(run_folder(config), error) from error
-        check_name(config, **more)
-        yield
+            raise _not_written(config.folder, error) from error
+        yield read_finished(config) if check_name(config, **more) else None
 
 
 def check_name(config: TrainConfig, **more: Any) -> bool:
@@ -116,7 +114,7 @@ def check_name(config: TrainConfig, **more: Any) -> bool:
         ValueError: the name belongs to a run with another configuration, or its run.json is damaged.
         OSError: the storage cannot be reached.
     """
-    place = f"{run_folder(config)}/{RUN_FILE}"
+    place = f"{config.folder}/{RUN_FILE}"
     found = object_storage.read(place)
     if found is None:
         return False
@@ -137,7 +135,7 @@ def _refuse_other(config: TrainConfig, stored: dict[str, Any], mine: dict[str, A
         raise ValueError(
             f"a run called {config.run_name!r} exists with another configuration:\n  "
             + "\n  ".join(printable(change) for change in changes)
-            + f"\nGive this one another --name, or delete {shlex.quote(run_folder(config))}"
+            + f"\nGive this one another --name, or delete {shlex.quote(config.folder)}"
         )
 
 
@@ -159,10 +157,10 @@ def claim(config: TrainConfig, **more: Any) -> None:
     data = (json.dumps(document, indent=2) + "\n").encode()
     while not check_name(config, **more):
         try:
-            if open_store(run_folder(config)).swap(RUN_FILE, None, data):
+            if open_store(config.folder).swap(RUN_FILE, None, data):
                 return
         except OSError as error:
-            raise _not_written(f"{run_folder(config)}/{RUN_FILE}", error) from error
+            raise _not_written(f"{config.folder}/{RUN_FILE}", error) from error
 
 
 def _not_written(place: str, error: OSError) -> OSError:

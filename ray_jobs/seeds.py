@@ -10,19 +10,17 @@ import io
 import json
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import tyro
 
 from ray_jobs.cli import USUAL, refuse
 from ray_jobs.cli import run as run_job
+from ray_jobs.run_dir import check_typed_name, claim, hold, read_finished
+from ray_jobs.training.preflight import check_out
 from tweetelm.cli import command
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.files import object_storage
-
-if TYPE_CHECKING:
-    from ray_jobs.cluster.connect import Resources
 
 _COLUMNS = {"macro_f1": "macro-F1", "accuracy": "accuracy", "auroc": "AUROC"}
 
@@ -51,16 +49,13 @@ def main() -> int:
 
 def seeds(arguments: Arguments) -> int:
     """Run every seed that has not been run, and say what came out. Returns the exit status."""
-    from ray_jobs.run_dir import check_typed_name, run_folder, storage_path
-    from ray_jobs.training.preflight import check_out
-
     check_typed_name(arguments.config.name)
     if arguments.out is not None:
         check_out(arguments.out, "--out")
     spread, notices = train_seeds(arguments.config, arguments.seeds)
     print(table(spread, notices))
-    runs = [run_folder(with_seed(arguments.config, seed)) for seed in range(arguments.seeds)]
-    out = arguments.out or f"{storage_path(arguments.config)}/{seeds_name(arguments.config)}"
+    runs = [with_seed(arguments.config, seed).folder for seed in range(arguments.seeds)]
+    out = arguments.out or f"{arguments.config.run.storage_folder}/{seeds_name(arguments.config)}"
     write(out, runs, spread, notices)
     print(f"seeds.json and every row's probabilities are in {out}")
     return 0
@@ -75,8 +70,6 @@ def train_seeds(config: TrainConfig, count: int) -> tuple[dict[str, Any], list[s
     Raises:
         ValueError: fewer than two seeds, or a seed's name belongs to another run.
     """
-    from ray_jobs.cluster.connect import connect  # first: it sets what Ray reads when it is imported
-    from ray_jobs.run_dir import already_finished, claim, hold
 
     if count < 2:
         raise ValueError(f"--seeds is {count}; a spread needs at least 2")
@@ -85,27 +78,13 @@ def train_seeds(config: TrainConfig, count: int) -> tuple[dict[str, Any], list[s
         for one in runs:
             locks.enter_context(hold(one))  # refuses another configuration under this name
             claim(one)
-        missing = [one for one in runs if already_finished(one) is None]
+        missing = [one for one in runs if read_finished(one) is None]
         if missing:
-            _train(missing, connect())
-    results = [finished for one in runs if (finished := already_finished(one))]
+            from ray_jobs.training.job import train_all  # takes seconds: it imports Ray and torch
+
+            train_all(missing)
+    results = [finished for one in runs if (finished := read_finished(one))]
     return spreads([finished.scores for finished in results]), results[0].notices
-
-
-def _train(runs: list[TrainConfig], resources: "Resources") -> None:
-    """Train as many at once as fit, then evaluate each where the accelerator is."""
-    from ray_jobs.training.launcher import run
-    from ray_jobs.training.publish import evaluate_and_publish
-    from ray_jobs.training.resources import max_concurrent, share_cpus
-
-    together = min(max_concurrent(runs[0], resources), len(runs))
-    print(f"{len(runs)} seeds to train, {together} at a time", flush=True)
-    runs = [share_cpus(one, together, resources) for one in runs]
-    with ThreadPoolExecutor(together) as pool:
-        outcomes = list(pool.map(lambda one: run(one, resources), runs))
-    for one, outcome in zip(runs, outcomes, strict=True):
-        evaluate_and_publish(one, outcome, resources, None)
-        print(f"{one.run_name} is trained and evaluated", flush=True)
 
 
 def seeds_name(config: TrainConfig) -> str:

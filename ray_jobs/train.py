@@ -4,13 +4,15 @@ The same command again resumes an interrupted run, or says that it is done.
 """
 
 import dataclasses
-from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from ray_jobs.cli import USUAL, refuse, typed
+from ray_jobs.cli import USUAL, refuse
 from ray_jobs.cli import run as run_job
+from ray_jobs.run_dir import check_typed_name, finished_before, hold
+from ray_jobs.training.preflight import check_places
+from ray_jobs.training.summary import summary
 from tweetelm.cli import command
 from tweetelm.config.train_config import TrainConfig
 
@@ -31,67 +33,30 @@ def main() -> int:
     """Command line."""
     with refuse():
         arguments = command.parse(Arguments, module="ray_jobs.train", usual=USUAL)
-        return train(arguments.config, plan_only=arguments.plan)
+        check_typed_name(arguments.config.name)
+        return show_plan(arguments.config) if arguments.plan else train(arguments.config)
 
 
-def train(config: TrainConfig, *, plan_only: bool = False) -> int:
-    """Train, evaluate, publish and say what came out. Returns the exit status."""
-    from ray_jobs.run_dir import check_typed_name, hold
+def show_plan(config: TrainConfig) -> int:
+    """Print what the run would take. Returns the exit status."""
+    from ray_jobs.training.job import plan  # takes seconds: it imports Ray and torch
 
-    check_typed_name(config.name)
-    if plan_only:
-        print(_plan(config))
-        return 0
-    if _told_before(config):
-        return 0
-    with hold(config):
-        return 0 if _told_before(config) else _train(config)  # another command may just have ended
+    print(plan(config))
+    return 0
 
 
-def _told_before(config: TrainConfig) -> bool:
-    """Whether the run was carried to its end before; if so, its result is printed again."""
-    from ray_jobs.run_dir import already_finished, check_name
-    from ray_jobs.training.summary import summary
+def train(config: TrainConfig) -> int:
+    """Train, evaluate, publish and print the result. Returns the exit status."""
+    finished = finished_before(config)
+    if finished is None:
+        with hold(config) as finished:  # another command may have ended the run just now
+            if finished is None:
+                check_places(config)
+                from ray_jobs.training.job import train_and_publish  # takes seconds: it imports Ray and torch
 
-    if not check_name(config) or not (done := already_finished(config)):
-        return False
+                print(summary(config, train_and_publish(config)))
+                return 0
     print(f"{config.run_name} is finished already: nothing to train")
-    print(summary(config, done))
-    return True
-
-
-def _plan(config: TrainConfig) -> str:
-    from ray_jobs.cluster.connect import survey
-    from ray_jobs.training.estimate import describe_plan
-    from tweetelm.training.prepare import prepare
-
-    return describe_plan(config, prepare(config, weights=False), survey())
-
-
-def _train(config: TrainConfig) -> int:
-    # Here, for it takes seconds: what is refused or finished answers at once.
-    from ray_jobs.training.preflight import check_places, check_space
-
-    check_places(config)
-    from ray_jobs.cluster.connect import connect
-    from ray_jobs.run_dir import run_folder
-    from ray_jobs.training.launcher import run
-    from ray_jobs.training.publish import evaluate_and_publish
-    from ray_jobs.training.resources import scaling
-    from ray_jobs.training.summary import summary
-    from tweetelm.openelm.flops import cost
-    from tweetelm.openelm.presets import PRESETS, preset_config
-    from tweetelm.registry import git_state
-    from tweetelm.training.prepare import prepare
-
-    if config.model.name in PRESETS:
-        check_space(config, cost(preset_config(config.model.name)))  # before anything is fetched
-    prepared = prepare(config)
-    resources = connect()
-    scaling(config, resources)
-    print(f"run {config.run_name}: checkpoints and history in {typed(run_folder(config))}", flush=True)
-    outcome = run(config, resources, prepared=prepared)
-    finished = evaluate_and_publish(config, outcome, resources, git_state(Path.cwd()))
     print(summary(config, finished))
     return 0
 

@@ -1,1 +1,2 @@
-"""The HTTP service: `api` is a FastAPI application over an `Engine`, `app` runs it on Ray Serve."""
+"""The HTTP service: `api` builds a FastAPI application over an `Engine`, and `app` deploys it on Ray
+Serve."""

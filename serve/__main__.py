@@ -1,4 +1,4 @@
-"""`python -m serve`: the published models over HTTP on this machine."""
+"""`python -m serve`: serves the published models over HTTP on this machine."""
 
 import os
 import signal
@@ -24,33 +24,33 @@ READY_WITHIN_S = 120.0
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Serve the published models on this machine. API keys come from TWEETELM_API_KEYS (KEY,KEY) or from
-    TWEETELM_API_KEYS_FILE (one a line); without them only this machine may ask."""
+    """Serve the published models over HTTP on this machine. API keys are read from TWEETELM_API_KEYS
+    (KEY,KEY) or TWEETELM_API_KEYS_FILE (one per line). Without keys, only this machine can connect."""
 
     registry: str = "models"
-    """Folder or URL of published models."""
+    """Folder or URL of the model registry."""
     tasks: tuple[TaskName, ...] = ()
-    """Tasks to serve; by default every task that has a published version."""
+    """Tasks to serve. Default: every task with a published version."""
     host: str = local_server.HOST
-    """Address to bind; beyond 127.0.0.1 only with API keys."""
+    """Address to bind. Addresses other than 127.0.0.1 require API keys."""
     port: int | None = None
-    """Port of the service; by default 8000, or the next free one."""
+    """Port to bind. Default: 8000, or the next free port."""
     ask: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """A text to classify once the service is up; may be given several times."""
+    """Text to classify once the service is ready. Repeat the flag for several texts."""
     haproxy: bool = False
-    """Put HAProxy in front of the replicas, as in production: a fifth of the cost of Ray Serve's own proxy
-    for each request."""
+    """Run HAProxy in front of the replicas, as in production. Its overhead per request is a fifth of that of
+    Ray Serve's own proxy."""
     stay: bool = True
-    """Serve until Ctrl-C or SIGTERM; with --no-stay, end once the texts of --ask are answered."""
+    """Serve until Ctrl-C or SIGTERM. With --no-stay, exit once the --ask texts are classified."""
 
 
 def settings_of(options: Options) -> Settings:
-    """Replicas have working folders of their own, so the registry's path is made absolute."""
+    """Return the service settings with an absolute registry path: replicas have another working folder."""
     return read({"registry": located(options.registry), "tasks": options.tasks})
 
 
 def show(url: str, options: Options) -> None:
-    """The verdicts asked for, and how to ask for more."""
+    """Print the predictions for the --ask texts, the notices, the page's URL and a curl command."""
     client.wait_until_ready(url, within_s=READY_WITHIN_S)
     key = Keys.first(os.environ)
     models = client.get(f"{url}/info", key=key)["models"]
@@ -62,11 +62,16 @@ def show(url: str, options: Options) -> None:
 
 
 def serve_until_stopped(options: Options, cluster: str | None) -> None:
+    """Serve on a local Ray, or on the Ray at the address `cluster`, until a signal arrives.
+
+    Raises:
+        ValueError: the port is taken, or the host is reachable from other machines and there are no API keys.
+    """
     port = local_server.free_port(options.port, host=options.host)
     ensure_guarded(options.host, Keys.of(os.environ))
     settings = settings_of(options)
     if options.port is None and port != local_server.PORT:
-        print(f"Port {local_server.PORT} is taken; serving at {port}.")
+        print(f"Port {local_server.PORT} is taken; serving on port {port}.")
     with local_server.running(settings, options.host, port, cluster=cluster):
         show(f"http://{_reachable(options.host)}:{port}", options)
         if options.stay:
@@ -74,18 +79,19 @@ def serve_until_stopped(options: Options, cluster: str | None) -> None:
 
 
 def _reachable(host: str) -> str:
-    """An address at which this machine finds what is bound to `host`."""
+    """Return an address through which this machine can connect to `host`."""
     return {"0.0.0.0": local_server.HOST, "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
 
 
 def stay() -> None:
-    """Until Ctrl-C or SIGTERM."""
+    """Block until Ctrl-C or SIGTERM."""
     local_server.end_on_signals()
     print("Serving until Ctrl-C.", flush=True)
     signal.pause()
 
 
 def main() -> int:
+    """Run the command; returns the exit status."""
     options = command.parse(Options, module="serve")
     with tempfile.TemporaryDirectory(prefix="tweetelm-serve-") as folder:
         os.environ.update(local_server.environment(os.environ, Path(folder), haproxy=options.haproxy))
@@ -95,7 +101,7 @@ def main() -> int:
             serve_until_stopped(options, os.environ.get("RAY_ADDRESS"))
         except KeyboardInterrupt:
             print("Stopped.")
-        except SystemExit as ended:  # raised by Ray's handler of SIGTERM, which is there while Ray starts
+        except SystemExit as ended:  # raised by Ray's SIGTERM handler, which is installed while Ray starts
             if ended.code != signal.SIGTERM:
                 raise
             print("Stopped.")

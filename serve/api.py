@@ -1,4 +1,4 @@
-"""The FastAPI application over an engine. It knows nothing of Ray: `uvicorn` can serve it too."""
+"""The FastAPI application over an engine. It does not import Ray, so `uvicorn` can serve it as well."""
 
 from collections import Counter
 from typing import Any
@@ -16,16 +16,18 @@ from serve.routes import classify, file, huggingface, moderations, operations, p
 from serve.routes.schemas import ErrorResponse
 
 _STATUSES = (400, 401, 404, 408, 413, 415, 429, 500, 503, 504)
-_OURS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorResponse} for status in _STATUSES}
-_OTHERS: dict[int | str, dict[str, Any]] = {status: {"model": dict[str, str]} for status in (*_STATUSES, 422)}
+_NATIVE_ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorResponse} for status in _STATUSES}
+_FOREIGN_ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": dict[str, str]} for status in (*_STATUSES, 422)
+}
 
 
 def create_api(engine: Engine, *, policy: Policy | None = None) -> FastAPI:
-    """Every route over `engine`.
+    """Build the application with every route over `engine`.
 
     Args:
-        engine: holds the models and runs them.
-        policy: who may ask, and for how much.
+        engine: Holds the models and runs the forward passes.
+        policy: API keys, limits and CORS origins; by default no keys and the default limits.
     """
     policy = policy or Policy()
     api = FastAPI(
@@ -35,12 +37,12 @@ def create_api(engine: Engine, *, policy: Policy | None = None) -> FastAPI:
     state.engine, state.policy, state.gateway = engine, policy, Gateway(engine, policy)
     state.description = b""
     state.rates, state.files = RateLimiter(policy.limits.texts_per_minute), Counter[str]()
-    for ours in (classify, file, words, moderations):
-        api.include_router(ours.router, responses=_OURS)
-    for theirs in (huggingface, tei):
-        api.include_router(theirs.router, responses=_OTHERS)
-    for other in (operations, page):
-        api.include_router(other.router)
+    for native in (classify, file, words, moderations):
+        api.include_router(native.router, responses=_NATIVE_ERRORS)
+    for foreign in (huggingface, tei):
+        api.include_router(foreign.router, responses=_FOREIGN_ERRORS)
+    for untyped in (operations, page):
+        api.include_router(untyped.router)
     api.add_exception_handler(HTTPException, errors.on_http_error)
     api.add_exception_handler(RequestValidationError, errors.on_invalid_request)
     api.add_middleware(state.gateway.wrap)

@@ -1,4 +1,5 @@
-"""The service on Ray Serve: `serve deploy serve/config.yaml` and `python -m serve` both run `build(args)`."""
+"""The Ray Serve application: `serve deploy serve/config.yaml` and `python -m serve` both call
+`build(args)`."""
 
 import asyncio
 import contextlib
@@ -25,16 +26,17 @@ from serve.observability.ray_metrics import RaySink
 from serve.observability.request_log import log_beside_ray_serve
 from serve.settings import Settings, UserConfig, read
 
-if TYPE_CHECKING:  # the process that only deploys imports no torch
+if TYPE_CHECKING:  # the deploying process does not import torch
     from serve.inference.model_loader import Loaded
 
 logger = logging.getLogger("ray.serve")
 NAME = "tweetelm"
-GC_THRESHOLD = 20_000  # Python's 700 has a busy replica look for garbage a tenth of its time
+GC_THRESHOLD = 20_000  # with Python's default of 700, a busy replica spends 10% of its time in GC
 
 
 class TweetClassifier:
-    """A replica: engine and routes in one; a call between them would cost more than the routes do."""
+    """One replica: engine and routes in one process, since a call between two would cost more than the
+    routes."""
 
     def __init__(self, settings: Settings) -> None:
         from tweetelm.encoding import pass_tokens
@@ -69,28 +71,32 @@ class TweetClassifier:
         return api
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
-        """Loads the models in a thread, then swaps all of them at once.
+        """Load the models in a thread, then swap all of them at once.
 
-        The first load may raise, and the replica does not start. Later an error only shows in the log, the
-        metrics and /info: Ray Serve takes down every replica whose `reconfigure` raises.
+        Ray Serve stops every replica whose `reconfigure` raises. So only the first load raises; later errors
+        are reported in the log, the metrics and /info, and the previous models stay loaded.
+
+        Raises:
+            Exception: the first load failed, and so did the fallback versions.
         """
         try:
             wanted = UserConfig(**user_config)
             await self._swap(wanted)
             self._wanted = wanted
-        except Exception as error:  # noqa: BLE001 — whatever is wrong with it, the last good one goes on
+        except Exception as error:  # noqa: BLE001 — any failed load keeps the last good models
             if not self._loaded:
-                await self._start_with_another(error)
+                await self._start_with_fallback(error)
             self._refuse(error)
         if self._watcher is None and self.settings.watch_s:
             self._watcher = asyncio.create_task(self._watch(self.settings.watch_s))
 
-    async def _start_with_another(self, error: Exception) -> None:
-        """A replica that replaces a dead one must start although what is wanted cannot be loaded: with what
-        the registry serves now, or served before.
+    async def _start_with_fallback(self, error: Exception) -> None:
+        """Load the current versions, else the previous ones, when the requested versions cannot be loaded.
+
+        A replica that replaces a dead one must start, so that the service keeps its capacity.
 
         Raises:
-            Exception: `error`, if none of that can be loaded either.
+            Exception: `error`, if the fallback versions cannot be loaded either.
         """
         from serve.inference.model_loader import last_good
 
@@ -100,7 +106,7 @@ class TweetClassifier:
         raise error
 
     async def _swap(self, wanted: UserConfig) -> None:
-        """Loads what is wanted; what is in flight ends with the models that it began with."""
+        """Load the requested models; requests in flight finish with the models they started with."""
         before = self._versions()
         self._loaded = await asyncio.to_thread(self._load, wanted)
         self.engine.models = {task: loaded.predictor for task, loaded in self._loaded.items()}
@@ -114,20 +120,22 @@ class TweetClassifier:
         return {(task, model.version) for task, model in self.engine.models.items()}
 
     def _refuse(self, error: Exception) -> None:
-        logger.exception("the models asked for could not be loaded; the last good ones go on", exc_info=error)
-        self.engine.reload_error = f"{type(error).__name__} while loading the models asked for; see the log"
+        logger.exception(
+            "loading the requested models failed; still serving the last good ones", exc_info=error
+        )
+        self.engine.reload_error = f"{type(error).__name__} while loading the requested models; see the log"
         self.engine.meters.set("tweetelm_reload_failed", 1)
 
     async def _watch(self, every_s: float) -> None:
-        """Follows the registry: what is promoted or rolled back there is served here, unless it cannot be
-        loaded."""
+        """Poll the registry and load each promoted or rolled-back version; keep the models if loading
+        fails."""
         from serve.inference.model_loader import published
 
         refused: dict[str, str | None] = {}
         while True:
             await asyncio.sleep(every_s)
             tasks = [task for task in self.settings.tasks if task not in self._wanted.versions]
-            with contextlib.suppress(OSError, ValueError):  # the registry is out of reach for now
+            with contextlib.suppress(OSError, ValueError):  # the registry is unreachable for now
                 now = await asyncio.to_thread(published, tasks, url=self.settings.registry)
                 serving = {task: self._loaded[task].predictor.version for task in tasks}
                 if now == refused or (now == serving and not refused):
@@ -135,7 +143,7 @@ class TweetClassifier:
                 try:
                     await self._swap(self._wanted)
                     refused = {}
-                except Exception as error:  # noqa: BLE001 — whatever is wrong with it, the last good one goes on
+                except Exception as error:  # noqa: BLE001 — any failed load keeps the last good models
                     refused = now
                     self._refuse(error)
 
@@ -156,16 +164,23 @@ class TweetClassifier:
         )
 
     def check_health(self) -> None:
-        """Ray Serve replaces a replica whose forward pass never ends; a busy one is not ill."""
+        """Tell Ray Serve whether to replace this replica. A busy replica is healthy.
+
+        Raises:
+            RuntimeError: a forward pass hangs, or no model is loaded.
+        """
         if self.engine.batcher.is_stuck:
             raise RuntimeError(f"a forward pass has been running for more than {STUCK_AFTER_S:g} s")
         if not self._loaded:
-            raise RuntimeError("no model is loaded: the deployment needs a user_config, {} at least")
+            raise RuntimeError("no model is loaded; the deployment needs a user_config, at least {}")
 
 
 def deployment(settings: Settings, replica: type[TweetClassifier] = TweetClassifier) -> Deployment:
-    """How replicas are run, watched and scaled. A full replica refuses requests itself, in each route's own
-    words; Ray Serve's bounds are wider, for what gets past that."""
+    """Configure how replicas run, report their health and scale.
+
+    A full replica rejects requests itself, in the error format of each route. Ray Serve's own limits are
+    twice as high and apply only to requests that get past that check.
+    """
     return serve.deployment(
         name=TweetClassifier.__name__,
         autoscaling_config=_autoscaling(settings),
@@ -179,7 +194,7 @@ def deployment(settings: Settings, replica: type[TweetClassifier] = TweetClassif
         max_surge_percent=100,
         ray_actor_options={"num_cpus": settings.cpus, "num_gpus": settings.gpus},
         user_config={},
-        # The API writes a line for each request itself.
+        # The API writes its own access log.
         logging_config=LoggingConfig(encoding="JSON", enable_access_log=False),
     )(serve.ingress()(replica))
 
@@ -197,7 +212,7 @@ def _autoscaling(settings: Settings) -> AutoscalingConfig:
 
 
 def _reported_every_s() -> float:
-    """How often Ray's replicas report what they do; what is looked back on must not be shorter."""
+    """Return the push interval of Ray's autoscaling metrics; the look-back period must be longer."""
     names = ("REPLICA", "HANDLE")
     return max(
         float(os.environ.get(f"RAY_SERVE_{n}_AUTOSCALING_METRIC_PUSH_INTERVAL_S", "10")) for n in names
@@ -205,17 +220,20 @@ def _reported_every_s() -> float:
 
 
 def build(args: dict[str, Any]) -> Application:
-    """The application that `args`, the values of a `Settings`, describe.
+    """Build the application from `args`, the fields of `Settings`.
 
     Raises:
-        ValueError: a value does not fit, or other machines can reach a service without API keys.
+        ValueError: a value is invalid, or other machines can reach the service and there are no API keys.
+        FileNotFoundError: no task has a published version.
     """
     settings = guarded(read(args), _host(), Keys.of(os.environ))
     return deployment(settings).bind(settings)
 
 
 def guarded(settings: Settings, host: str, keys: Keys) -> Settings:
-    """The settings, which tell every replica whether callers need a key: it may be on a node that has none.
+    """Return the settings with `keys_needed` set where this process has API keys.
+
+    A replica on a node without keys then refuses to start instead of accepting every client.
 
     Raises:
         ValueError: other machines can reach `host`, and there are no API keys.
@@ -225,7 +243,7 @@ def guarded(settings: Settings, host: str, keys: Keys) -> Settings:
 
 
 def _host() -> str:
-    """Where Ray Serve listens; this machine alone as long as it does not."""
+    """Return the host on which Ray Serve listens, or 127.0.0.1 before it starts."""
     from ray.serve.context import _get_global_client
 
     client = _get_global_client(raise_if_no_controller_running=False)

@@ -1,4 +1,4 @@
-"""A caller's side of the service, over real HTTP and with nothing but the standard library."""
+"""An HTTP client for the service, using only the standard library."""
 
 import json
 import shlex
@@ -9,16 +9,26 @@ from typing import Any
 
 
 class RefusedError(Exception):
-    """The service answered with an error; the message is the service's."""
+    """The service answered with an HTTP error; the message is the one in the response."""
 
 
 def get(url: str, *, key: str = "", timeout_s: float = 30.0) -> dict[str, Any]:
-    """The JSON at `url`."""
+    """Return the JSON object at `url`.
+
+    Raises:
+        RefusedError: the service answered with an HTTP error.
+        OSError: the service cannot be reached within `timeout_s` seconds.
+    """
     return _json(urllib.request.Request(url, headers=_authorization(key)), timeout_s)
 
 
 def post(url: str, body: dict[str, Any], *, key: str = "", timeout_s: float = 60.0) -> dict[str, Any]:
-    """The JSON that answers `body`."""
+    """Send `body` as JSON and return the JSON object of the response.
+
+    Raises:
+        RefusedError: the service answered with an HTTP error.
+        OSError: the service cannot be reached within `timeout_s` seconds.
+    """
     data, headers = json.dumps(body).encode(), {"Content-Type": "application/json"} | _authorization(key)
     return _json(urllib.request.Request(url, data=data, headers=headers), timeout_s)
 
@@ -29,7 +39,7 @@ def _authorization(key: str) -> dict[str, str]:
 
 def _json(request: urllib.request.Request, timeout_s: float) -> dict[str, Any]:
     try:
-        # A proxy of the environment is for the internet, not for a service on this machine.
+        # Ignore HTTP_PROXY: the service may run on this machine.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=timeout_s) as response:
             answer: dict[str, Any] = json.load(response)
@@ -47,10 +57,10 @@ def _message(body: bytes, status: int) -> str:
 
 
 def wait_until_ready(url: str, *, within_s: float) -> dict[str, Any]:
-    """The answer of /ready, once it is good.
+    """Poll /ready until it answers with status 200, and return its JSON.
 
     Raises:
-        TimeoutError: it was not within `within_s` seconds.
+        TimeoutError: the service is not ready after `within_s` seconds.
     """
     deadline = time.monotonic() + within_s
     while True:
@@ -63,7 +73,8 @@ def wait_until_ready(url: str, *, within_s: float) -> dict[str, Any]:
 
 
 def verdicts(url: str, models: dict[str, Any], text: str, *, key: str = "") -> list[str]:
-    """A line per model, with its label, the probability of that label, and the version that answered."""
+    """Classify `text`; returns it and a line per model: name, label, probability and version, or the
+    error."""
     lines = [f"“{text}”"]
     for name, about in models.items():
         try:
@@ -77,12 +88,12 @@ def verdicts(url: str, models: dict[str, Any], text: str, *, key: str = "") -> l
 
 
 def notices(models: dict[str, Any]) -> list[str]:
-    """What must be said wherever a result of these models is shown."""
+    """Return the notices that must accompany any result of these models, one line each."""
     return [f"Note: {name}: {notice}" for name, about in models.items() for notice in about["notices"]]
 
 
 def curl(url: str, model: str, *, keyed: bool = False) -> str:
-    """The command that asks the same of the service in a shell; a key comes from a variable there."""
+    """Return a curl command for `model`; with `keyed`, it reads the API key from $TWEETELM_API_KEY."""
     body = json.dumps({"model": model, "input": "what a lovely morning"})
     key = ' -H "Authorization: Bearer $TWEETELM_API_KEY"' if keyed else ""
     return f"curl -s {url}/v1/classify{key} -H 'Content-Type: application/json' -d {shlex.quote(body)}"

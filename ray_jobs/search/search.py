@@ -12,14 +12,14 @@ from ray.tune.integration.ray_train import TuneReportCallback
 
 from ray_jobs.cluster.connect import Resources
 from ray_jobs.fault_tolerance.signals import ExitAfterTrials, stop_trials_on_signal
-from ray_jobs.run_dir import hold, storage_path
+from ray_jobs.run_dir import hold
 from ray_jobs.search.asha import PRUNED_FILE, Pruner, pruned_trials
 from ray_jobs.search.progress import Watch
 from ray_jobs.search.spaces import Space, as_grid, grid_size, most_epochs, plain
 from ray_jobs.search.throughput import measure_speeds
 from ray_jobs.search.trial_runs import read_trials, search_name, trial_config
 from ray_jobs.search.trials import Prefer, Propose, SearchResult, Trial, choose
-from ray_jobs.training.launcher import Outcome, best_checkpoint, outcome, score_name, see_it_fits, train
+from ray_jobs.training.launcher import Outcome, best_checkpoint, check_prepared, outcome, score_name, train
 from ray_jobs.training.resources import max_concurrent, share_cpus
 from tweetelm.config.overrides import override
 from tweetelm.config.train_config import TrainConfig, preparation_key
@@ -66,7 +66,7 @@ class Search:
     @property
     def folder(self) -> str:
         """Where Tune and the result are."""
-        return f"{storage_path(self.base)}/{self.name}"
+        return f"{self.base.run.storage_folder}/{self.name}"
 
     @property
     def trials(self) -> int:
@@ -113,26 +113,24 @@ def search(plan: Search, resources: Resources) -> tuple[SearchResult, TrainConfi
 
 def _prepare_once(plan: Search) -> Store:
     """Rows and tokenizer for each size of the space, where trials can fetch them."""
-    from tweetelm.training.prepare import prepare
-
     sizes = getattr(plan.space.get("model.name"), "categories", [plan.base.model.name])
-    configs = [override(plan.base, {"model.name": size}) for size in sizes]
     stored: Store = {}
-    for config in configs:
-        prepared = prepare(config)
-        see_it_fits(config, prepared)
+    for config in (override(plan.base, {"model.name": size}) for size in sizes):
+        prepared = _prepare(config)
+        check_prepared(config, prepared)
         stored[preparation_key(config)] = ray.put(prepared)
     return stored
 
 
 def _look_up(prepared: Store, config: TrainConfig) -> "ray.ObjectRef[Prepared]":
-    """What was prepared for such a trial, or prepared now if the space varies the data or the text too."""
-    stored = prepared.get(preparation_key(config))
-    if stored is None:
-        from tweetelm.training.prepare import prepare
+    """What was prepared for such a trial; prepared now if the space varies the data or the text too."""
+    return prepared.get(preparation_key(config)) or ray.put(_prepare(config))
 
-        stored = ray.put(prepare(config))
-    return stored
+
+def _prepare(config: TrainConfig) -> "Prepared":
+    from tweetelm.training.prepare import prepare  # torch, which most trial processes do not need
+
+    return prepare(config)
 
 
 def _tuner(plan: Search, resources: Resources, prepared: Store) -> tune.Tuner:
@@ -157,7 +155,7 @@ def _tuner(plan: Search, resources: Resources, prepared: Store) -> tune.Tuner:
         tune_config=_tune_config(plan),
         run_config=tune.RunConfig(
             name=plan.name,
-            storage_path=storage_path(base),
+            storage_path=base.run.storage_folder,
             failure_config=tune.FailureConfig(max_failures=1),
             callbacks=[
                 Watch(count=plan.trials, metric=TASKS[base.task].metric, epochs=base.loop.epochs),

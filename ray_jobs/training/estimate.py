@@ -4,17 +4,15 @@ import time
 from dataclasses import dataclass
 
 import torch
-from tokenizers import Tokenizer
 
 from ray_jobs.cluster.connect import Resources
 from ray_jobs.training.resources import cpus_per_worker, elastic, on_gpu
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.encoding import pass_tokens
-from tweetelm.openelm import OpenELMConfig
-from tweetelm.openelm.flops import activation_bytes, cost
+from tweetelm.openelm.flops import Cost, activation_bytes
 from tweetelm.precision import choose
-from tweetelm.training.phases import PRETRAIN, learns_everything, plan
-from tweetelm.training.prepare import Prepared, architecture
+from tweetelm.training.phases import PRETRAIN, plan
+from tweetelm.training.prepare import Prepared
 
 GIB = 2**30
 USE = {"cpu": 0.45, "cuda": 0.08}  # share of a matrix product's speed that training was seen to reach
@@ -46,19 +44,18 @@ def estimate(
     config: TrainConfig, prepared: Prepared, device: torch.device, flop_per_second: float
 ) -> Estimate:
     """Count a run's work on such a device, at a speed that all its workers reach together."""
-    shape = architecture(config, prepared.base, Tokenizer.from_str(prepared.tokenizer))
-    size, layout = cost(shape), plan(prepared.train.lengths, config)
+    size, layout = prepared.cost, plan(prepared.train.lengths, config)
     per_epoch = sum(prepared.train.lengths)
     flop = 0.0
     for phase in layout.phases:
-        each = _modeling_flop(shape) if phase.name == PRETRAIN else _classifying_flop(shape, phase.mode)
+        each = _modeling_flop(size) if phase.name == PRETRAIN else _classifying_flop(size, phase.mode)
         flop += each * per_epoch * len(phase.ends)
-    everything = learns_everything(config)
+    everything = config.trains_all_weights
     memory = float(size.optimizer_bytes if everything else 4 * size.parameters)
     if everything or config.optim.mode == "lora":
         checkpointing = config.model.activation_checkpointing
         most = pass_tokens(device, config.loop.micro_tokens)
-        memory += activation_bytes(shape, most, checkpointing=checkpointing)
+        memory += activation_bytes(prepared.architecture, most, checkpointing=checkpointing)
     return Estimate(
         parameters=size.parameters,
         steps=layout.total,
@@ -69,15 +66,13 @@ def estimate(
     )
 
 
-def _modeling_flop(shape: OpenELMConfig) -> float:
-    """Per token: the decoder forth and back, and the vocabulary's logits twice forth and once back."""
-    size = cost(shape)
+def _modeling_flop(size: Cost) -> float:
+    """Per token: decoder forward and backward, vocabulary logits twice forward and once backward."""
     return 6.0 * size.linear + 8.0 * size.embedding
 
 
-def _classifying_flop(shape: OpenELMConfig, mode: str) -> float:
-    """Per token. Frozen weights need no gradients of their own, which are a third of the work."""
-    size = cost(shape)
+def _classifying_flop(size: Cost, mode: str) -> float:
+    """Per token. Frozen weights need no weight gradients, which are a third of the work."""
     if mode == "head":
         return float(size.flops_per_token)
     return size.training_flops_per_token * (2 / 3 if mode == "lora" else 1.0)

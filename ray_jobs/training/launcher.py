@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 import ray.train
 from ray.train.v2.api.config import LoggingConfig
 
+from ray_jobs.cli import typed
 from ray_jobs.cluster.connect import Resources
 from ray_jobs.fault_tolerance.placement_groups import ExitWithDriver
 from ray_jobs.fault_tolerance.signals import StopOnRequest
 from ray_jobs.fault_tolerance.torch_backend import NodeIpTorchConfig
 from ray_jobs.fault_tolerance.trainer import Trainer
-from ray_jobs.run_dir import claim, run_folder, storage_path
+from ray_jobs.run_dir import claim
 from ray_jobs.training.checkpoints import leave_out_damaged
 from ray_jobs.training.preflight import check_space
-from ray_jobs.training.resources import cpus_per_worker, max_start_attempts, scaling, waiting_message
+from ray_jobs.training.resources import reserve
 from ray_jobs.training.worker_config import SCORE, WorkerConfig, start_worker
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.tasks import TASKS
@@ -48,32 +49,25 @@ def score_name(config: TrainConfig) -> str:
     return f"validation_{TASKS[config.task].metric}"
 
 
-def run(config: TrainConfig, resources: Resources, prepared: "Prepared | None" = None) -> Outcome:
+def run(config: TrainConfig, resources: Resources, prepared: "Prepared") -> Outcome:
     """Train, or resume what was interrupted, and find the best checkpoint.
 
-    `prepared` saves preparing again.
-
     Raises:
-        ValueError: the name belongs to a run with another configuration, or the cluster is too small.
+        ValueError: the name belongs to a run with another configuration, or this machine is too small.
         OSError: the storage cannot be written or is too full.
     """
-    from tweetelm.training.prepare import prepare
-
-    prepared = prepared or prepare(config)
-    see_it_fits(config, prepared)
+    check_prepared(config, prepared)
     train(config, resources, ray.put(prepared))
     return outcome(config, prepared)
 
 
-def see_it_fits(config: TrainConfig, prepared: "Prepared") -> None:
-    """Check disk space, and report a classifier head that is not reused.
+def check_prepared(config: TrainConfig, prepared: "Prepared") -> None:
+    """Check disk space, and print why the classifier of the base model is not reused, if so.
 
     Raises:
-        OSError: there is no room.
+        OSError: the disk is too full.
     """
-    from tweetelm.openelm.flops import cost
-
-    check_space(config, cost(prepared.shape(config)))
+    check_space(config, prepared.cost)
     if prepared.head:
         print(f"{config.model.name}: the classifier begins anew: {prepared.head}", flush=True)
 
@@ -86,26 +80,39 @@ def train(
     callbacks: Sequence[Any] = (),
     quiet: bool = False,
 ) -> None:
-    """Run Ray Train to the end. `quiet`: somebody else tells of the progress. Raises what `run` does, and
-    OSError also where a disk fills up on the way."""
+    """Run Ray Train to the end. A `quiet` run prints nothing: a search prints its progress.
+
+    Raises:
+        ValueError: see `run`.
+        OSError: see `run`; also if a disk fills up during the run.
+    """
     logging.getLogger("ray.train").setLevel(logging.WARNING)
+    reservation = reserve(config, resources)
     claim(config)
-    for line in leave_out_damaged(run_folder(config)):
-        print(f"{config.run_name}: {line}", flush=True)
-    waiting = waiting_message(config, resources)
-    if waiting and not quiet:
-        print(waiting, flush=True)
+    if not quiet:
+        print(f"run {config.run_name}: checkpoints and history in {typed(config.folder)}", flush=True)
+    for line in [*leave_out_damaged(config.folder), *([] if quiet else [reservation.waiting])]:
+        if line:
+            print(f"{config.run_name}: {line}", flush=True)
     watchers: list[Any] = [ExitWithDriver(), StopOnRequest(), *callbacks]
+    worker = WorkerConfig(
+        config=config,
+        prepared=prepared,
+        folder=config.folder,
+        api_key_present=has_api_key(os.environ),
+        live=os.isatty(1),
+        quiet=quiet,
+    )
     trainer = Trainer(
         start_worker,
-        train_loop_config={"setup": _setup(config, prepared, quiet)},
-        scaling_config=scaling(config, resources),
+        train_loop_config={"setup": worker},
+        scaling_config=reservation.scaling,
         run_config=ray.train.RunConfig(  # type: ignore[call-arg]  # typed as V1, is V2
             name=config.run_name,
-            storage_path=storage_path(config),
+            storage_path=config.run.storage_folder,
             failure_config=ray.train.FailureConfig(  # type: ignore[call-arg]
                 max_failures=config.run.retries,
-                controller_failure_limit=max_start_attempts(config),
+                controller_failure_limit=reservation.start_attempts,
                 preemption_grace_s=_LATE_CHECKPOINT_S,
             ),
             checkpoint_config=ray.train.CheckpointConfig(
@@ -113,11 +120,11 @@ def train(
             ),
             callbacks=watchers,
             logging_config=LoggingConfig(log_level="ERROR"),
-            worker_runtime_env={"env_vars": {"OMP_NUM_THREADS": str(cpus_per_worker(config, resources))}},
+            worker_runtime_env={"env_vars": {"OMP_NUM_THREADS": str(reservation.cpus)}},
         ),
         torch_config=NodeIpTorchConfig(timeout_s=_COLLECTIVE_TIMEOUT_S),
     )
-    _fit(trainer, run_folder(config))
+    _fit(trainer, config.folder)
 
 
 def _fit(trainer: Trainer, folder: str) -> None:
@@ -137,7 +144,7 @@ def _fit(trainer: Trainer, folder: str) -> None:
 def outcome(config: TrainConfig, prepared: "Prepared") -> Outcome:
     """What a run that has ended came to."""
     checkpoint, metrics = best_checkpoint(config)
-    return Outcome(folder=run_folder(config), checkpoint=checkpoint, metrics=metrics, prepared=prepared)
+    return Outcome(folder=config.folder, checkpoint=checkpoint, metrics=metrics, prepared=prepared)
 
 
 def best_checkpoint(config: TrainConfig) -> tuple[str, dict[str, Any]]:
@@ -146,7 +153,7 @@ def best_checkpoint(config: TrainConfig) -> tuple[str, dict[str, Any]]:
     found = scored_checkpoints(config)
     if not found:
         raise ValueError(
-            f"no checkpoint in {run_folder(config)} has a validation score; delete that folder and type the "
+            f"no checkpoint in {config.folder} has a validation score; delete that folder and type the "
             "command again, which trains anew"
         )
     return max(found, key=lambda pair: float(pair[1][score]))
@@ -155,20 +162,9 @@ def best_checkpoint(config: TrainConfig) -> tuple[str, dict[str, Any]]:
 def scored_checkpoints(config: TrainConfig) -> list[tuple[str, dict[str, Any]]]:
     """The checkpoints that a run has kept and validation has scored; none if it has never reported."""
     try:
-        result = ray.train.Result.from_path(run_folder(config))
+        result = ray.train.Result.from_path(config.folder)
     except RuntimeError:
         return []
-    folder = run_folder(config)  # of object storage, Ray's paths lack the scheme
+    folder = config.folder  # of object storage, Ray's paths lack the scheme
     pairs = [(f"{folder}/{Path(c.path).name}", metrics) for c, metrics in result.best_checkpoints or []]
     return [(path, metrics) for path, metrics in pairs if score_name(config) in metrics]
-
-
-def _setup(config: TrainConfig, prepared: "ray.ObjectRef[Prepared]", quiet: bool) -> WorkerConfig:
-    return WorkerConfig(
-        config=config,
-        prepared=prepared,
-        folder=run_folder(config),
-        api_key_present=has_api_key(os.environ),
-        live=os.isatty(1),
-        quiet=quiet,
-    )

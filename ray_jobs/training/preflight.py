@@ -4,12 +4,10 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ray_jobs.run_dir import run_folder
 from tweetelm.config.train_config import TrainConfig
-from tweetelm.files.paths import is_url, located
+from tweetelm.files.paths import is_url
 from tweetelm.registry.store.base import open_store
 from tweetelm.registry.versions import check_registry
-from tweetelm.training.phases import learns_everything
 
 if TYPE_CHECKING:
     from tweetelm.openelm.flops import Cost
@@ -23,7 +21,7 @@ def check_places(config: TrainConfig) -> None:
     """
     if config.run.publish:
         try:
-            check_registry(config.task, located(config.run.registry))
+            check_registry(config.task, config.run.registry_folder)
         except OSError as error:
             raise OSError(
                 f"cannot publish to {config.run.registry} ({error}); choose another folder or URL with "
@@ -45,11 +43,11 @@ def check_space(config: TrainConfig, size: "Cost") -> None:
     Raises:
         OSError: it has not.
     """
-    learning = size.parameters if learns_everything(config) else 0
+    learning = size.parameters if config.trains_all_weights else 0
     checkpoints = 4 * (4 * size.parameters + 8 * learning)  # best two, last, and one being written
-    needs = [(run_folder(config), checkpoints, "checkpoints of this run need", "--run.storage")]
+    needs = [(config.folder, checkpoints, "checkpoints of this run need", "--run.storage")]
     if config.run.publish:
-        registry = located(config.run.registry)
+        registry = config.run.registry_folder
         needs.append((registry, 4 * size.parameters, "a published model needs", "--run.registry"))
     needed: dict[int, int] = {}
     for place, amount, what, flag in needs:

@@ -2,135 +2,50 @@
 
 import hashlib
 import json
-import os
-import tempfile
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import ray
-from datasets import DatasetDict
 
 from ray_jobs.cluster.connect import Resources
-from ray_jobs.run_dir import FINISHED_FILE, SCORES, Finished, run_folder
+from ray_jobs.run_dir import FINISHED_FILE, Finished
 from ray_jobs.training.launcher import Outcome
-from ray_jobs.training.remote_call import local_copy, task_options
-from ray_jobs.training.run_storage import RunStorage
+from ray_jobs.training.remote_call import task_options
 from tweetelm.config.train_config import TrainConfig
-from tweetelm.data import Provenance, hold_out, load
+from tweetelm.data import hold_out, load
 from tweetelm.files import object_storage
-from tweetelm.files.paths import located
 from tweetelm.openelm.checkpoints.weight_files import weights_sha256
-from tweetelm.precision import use_fast_float32
-from tweetelm.registry import make_card, publish
-from tweetelm.registry.card import Base, Card, Git
+from tweetelm.registry.card import Base, Git
 from tweetelm.tasks import TASKS
-from tweetelm.tracking.trackers import has_api_key, open_wandb
 
 if TYPE_CHECKING:
     from tweetelm.training.prepare import Prepared
-
-EVALUATION = "evaluation"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Origins:
-    """Where a model comes from, as its card tells."""
-
-    provenance: Provenance
-    base: Base
-    git: Git | None
 
 
 def evaluate_and_publish(
     config: TrainConfig, outcome: Outcome, resources: Resources, git: Git | None
 ) -> Finished:
-    """Do both where the accelerator is, as a Ray task, and note the result in the run's folder."""
-    options, cpus = task_options(config, resources)
-    task = ray.remote(**options)(_evaluate_and_publish)
-    dataset = hold_out(load(TASKS[config.task], config.data.root), config.data.hold_out)
-    start = outcome.prepared
-    base = _base(config, start)
-    origins = Origins(provenance=start.provenance, base=base, git=git)
-    registry = located(config.run.registry)
-    finished: Finished = ray.get(task.remote(config, outcome.checkpoint, dataset, origins, registry, cpus))
+    """Evaluate the best checkpoint where the accelerator is, publish it, and write finished.json."""
+    options, threads = task_options(config, resources)
+    arguments = {
+        "checkpoint": outcome.checkpoint,
+        "dataset": hold_out(load(TASKS[config.task], config.data.root), config.data.hold_out),
+        "provenance": outcome.prepared.provenance,
+        "base": _base(config, outcome.prepared),
+        "git": git,
+        "registry": config.run.registry_folder,
+        "threads": threads,
+    }
+    finished: Finished = ray.get(ray.remote(**options)(_evaluate_remotely).remote(config, arguments))
     document = json.dumps(asdict(finished), indent=2) + "\n"
-    object_storage.write(f"{run_folder(config)}/{FINISHED_FILE}", document.encode())
+    object_storage.write(f"{config.folder}/{FINISHED_FILE}", document.encode())
     return finished
 
 
-def _evaluate_and_publish(
-    config: TrainConfig,
-    checkpoint: str,
-    dataset: DatasetDict,
-    origins: Origins,
-    registry: str,
-    threads: int,
-) -> Finished:
-    """Data and base weights were read where the command runs: this may be another machine."""
-    import torch
-    from transformers.utils.logging import disable_progress_bar
+def _evaluate_remotely(config: TrainConfig, arguments: dict[str, Any]) -> Finished:
+    from ray_jobs.training.evaluation_task import evaluate_checkpoint  # takes seconds: plots, metrics
 
-    from tweetelm.evaluation.evaluate import calibrated, evaluate  # here: the command can do without them
-    from tweetelm.evaluation.report.context import ReportContext
-    from tweetelm.evaluation.report.write import write
-    from tweetelm.predictor import Predictor
-
-    disable_progress_bar()
-    torch.set_num_threads(threads)
-    with tempfile.TemporaryDirectory() as scratch, local_copy(checkpoint) as folder:
-        predictor = Predictor.load(folder, precision="float32")
-        use_fast_float32(predictor.model)
-        splits = [name for name in dataset if name != "train"]
-        evaluation = calibrated(evaluate(predictor, dataset, splits), dataset, config.run.threshold)
-        card = make_card(
-            config,
-            provenance=origins.provenance,
-            base=origins.base,
-            metrics=evaluation.metrics,
-            git=origins.git,
-            threshold=evaluation.threshold,
-            temperature=evaluation.temperature,
-        )
-        report = Path(scratch) / "evaluation"
-        write(
-            ReportContext(evaluation=evaluation, dataset=dataset, provenance=origins.provenance, card=card),
-            report,
-        )
-        scores = {split: {k: m[k] for k in SCORES} for split, m in evaluation.metrics.items()}
-        finished = Finished(run=config.run_name, scores=scores, notices=card.notices)
-        _keep(report, f"{run_folder(config)}/{EVALUATION}")
-        if config.run.publish:
-            published = publish(
-                folder, card, registry=registry, evaluation=report, replace=config.run.replace
-            )
-            finished = Finished(**{**asdict(finished), **asdict(published)})
-        _track(config, finished, card, folder)
-        return finished
-
-
-def _keep(report: Path, where: str) -> None:
-    """The report in the run's folder too: a run that is not published has results all the same."""
-    object_storage.remove(where)
-    object_storage.send(report, where)
-
-
-def _track(config: TrainConfig, finished: Finished, card: Card, checkpoint: Path) -> None:
-    """Test scores, the published version and the data's hash, in the run's place in Weights & Biases."""
-    storage = RunStorage(run_folder(config))
-    has_key = has_api_key(os.environ)
-    tracker = open_wandb(
-        config, storage.path, api_key_present=has_key, environ=os.environ, place=run_folder(config)
-    )
-    if tracker is None:
-        return
-    if finished.version:
-        version = Path(finished.path or "")
-        files = version if version.is_dir() else checkpoint
-        tracker.publish(files, finished.version, config.task, asdict(card), finished.promoted)
-    values = {f"{split}_{key}": v for split, scores in finished.scores.items() for key, v in scores.items()}
-    tracker.finish(values)
-    storage.close()
+    return evaluate_checkpoint(config, **arguments)
 
 
 def _base(config: TrainConfig, start: "Prepared") -> Base:

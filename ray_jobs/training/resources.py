@@ -1,6 +1,7 @@
 """What runs take of a machine or a cluster: workers, GPUs, CPUs, and how many fit at once."""
 
 import dataclasses
+from dataclasses import dataclass
 from typing import Any
 
 import ray.train
@@ -24,20 +25,43 @@ def cpus_per_worker(config: TrainConfig, resources: Resources) -> int:
     return max(1, resources.cpus // config.run.workers)
 
 
-def scaling(config: TrainConfig, resources: Resources) -> ray.train.ScalingConfig:
-    """How many workers with what.
+@dataclass(frozen=True, kw_only=True)
+class Reservation:
+    """What Ray Train is asked for.
+
+    Attributes:
+        scaling: number of workers, and CPUs and GPUs of each.
+        cpus: CPUs, and threads, of each worker.
+        start_attempts: how often starting the workers may fail. Workers of an elastic run may fail to start
+            because a machine left at that moment.
+        waiting: what the run waits for on a cluster that is too small now; empty if nothing.
+    """
+
+    scaling: ray.train.ScalingConfig
+    cpus: int
+    start_attempts: int
+    waiting: str
+
+
+def reserve(config: TrainConfig, resources: Resources) -> Reservation:
+    """Resources of a run.
 
     Raises:
-        ValueError: this machine cannot hold them. (A cluster may grow, so there nothing is refused.)
+        ValueError: this machine is too small. (A cluster may grow, so there nothing is refused.)
     """
     max_concurrent(config, resources)
-    run, gpu = config.run, on_gpu(config, resources)
+    run, gpu, cpus = config.run, on_gpu(config, resources), cpus_per_worker(config, resources)
     number: Any = (run.required_workers, run.workers) if elastic(config) else run.workers
-    return ray.train.ScalingConfig(  # type: ignore[call-arg]  # typed as V1, is V2
-        num_workers=number,
-        use_gpu=gpu,
-        resources_per_worker={"CPU": cpus_per_worker(config, resources)} | ({"GPU": 1} if gpu else {}),
-        elastic_resize_monitor_interval_s=RESIZE_EVERY_S,
+    return Reservation(
+        scaling=ray.train.ScalingConfig(  # type: ignore[call-arg]  # typed as V1, is V2
+            num_workers=number,
+            use_gpu=gpu,
+            resources_per_worker={"CPU": cpus} | ({"GPU": 1} if gpu else {}),
+            elastic_resize_monitor_interval_s=RESIZE_EVERY_S,
+        ),
+        cpus=cpus,
+        start_attempts=TRIES if elastic(config) else 3,
+        waiting=_waiting_message(config, resources),
     )
 
 
@@ -46,12 +70,7 @@ def elastic(config: TrainConfig) -> bool:
     return config.run.required_workers < config.run.workers
 
 
-def max_start_attempts(config: TrainConfig) -> int:
-    """How often workers may fail to start. An elastic run's may because a machine went just then."""
-    return TRIES if elastic(config) else 3
-
-
-def waiting_message(config: TrainConfig, resources: Resources) -> str:
+def _waiting_message(config: TrainConfig, resources: Resources) -> str:
     """What a run on a cluster waits for before it starts, or nothing."""
     kind, have, each = _needs(config, resources)
     if resources.local or have >= config.run.required_workers * each:

@@ -4,7 +4,7 @@ import shlex
 from dataclasses import dataclass
 
 from ray_jobs.cli import typed
-from ray_jobs.run_dir import FINISHED_FILE, Finished, run_folder
+from ray_jobs.run_dir import FINISHED_FILE, Finished
 from tweetelm.config.sections import DataConfig
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.files.paths import located
@@ -22,7 +22,7 @@ def summary(config: TrainConfig, finished: Finished) -> str:
 
 
 def _kept(config: TrainConfig) -> list[str]:
-    lines = [f"not published; the best checkpoint is in {typed(run_folder(config))}"]
+    lines = [f"not published; the best checkpoint is in {typed(config.folder)}"]
     return [*lines, _publish_again(config, "it")] if config.run.publish else lines
 
 
@@ -30,7 +30,7 @@ def _published(config: TrainConfig, finished: Finished) -> list[str]:
     version = _Version.of(config, finished)
     place = typed(f"{version.registry}/{version.task}/versions/{version.name}")
     lines = [f"published    {place} ({version.state(finished)})"]
-    asked = located(config.run.registry)
+    asked = config.run.registry_folder
     if config.run.publish and version.registry != asked:
         lines.append(f"             not in {typed(asked)}: this run was published before")
         lines.append(_publish_again(config, f"it in {typed(asked)} too"))
@@ -38,7 +38,7 @@ def _published(config: TrainConfig, finished: Finished) -> list[str]:
 
 
 def _publish_again(config: TrainConfig, what: str) -> str:
-    file = f"{run_folder(config)}/{FINISHED_FILE}"
+    file = f"{config.folder}/{FINISHED_FILE}"
     return f"             to publish {what}, delete {shlex.quote(typed(file))} and type the command again"
 
 

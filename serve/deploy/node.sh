@@ -1,5 +1,5 @@
-# What every shell on a machine of the cluster knows; cluster.local.yaml has ~/.bashrc read it, so that whoever logs
-# in can type `ray status`, and whatever Ray starts finds the code, the token and the keys.
+# Environment of every shell on a cluster node; cluster.local.yaml makes ~/.bashrc source it. It makes `ray status` work
+# after login, and gives the processes that Ray starts the code, the token and the API keys.
 export PATH="$HOME/tweetelm/.venv/bin:$PATH"
 export PYTHONPATH="$HOME/tweetelm:$HOME/tweetelm/src"
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$HOME/tweetelm/auth_token"

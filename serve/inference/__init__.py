@@ -1,1 +1,1 @@
-"""How the models are run and watched."""
+"""Dynamic batching, model loading and readiness of a replica."""

@@ -1,14 +1,17 @@
-"""How much work waits in a replica, and how long that takes."""
+"""The queue length of a replica in tokens, and the estimated wait in seconds."""
 
 
 class Backlog:
-    """Tokens that wait or are being read, and the speed at which they have been read lately.
+    """Counts the tokens queued or in a batch, and estimates throughput from recent batches.
 
-    The speed is taken from batches that are at least a quarter full. A single tweet takes nearly as long as a
-    dozen, and would make what waits look long; when there is much to read, batches are full.
+    Only batches that are at least a quarter full are measured. A pass over a single tweet takes nearly as
+    long as one over a dozen, so small batches would overestimate the wait; under load, batches are full.
+
+    Attributes:
+        tokens: Tokens queued or in the running batch.
     """
 
-    _KEPT = 0.8  # of what was measured before, with each new batch
+    _DECAY = 0.8  # weight of earlier measurements with each new batch
 
     def __init__(self, batch_tokens: int) -> None:
         self.tokens = 0
@@ -18,11 +21,11 @@ class Backlog:
 
     @property
     def wait_s(self) -> float:
-        """Seconds until all that waits is read; 0 before anything was measured."""
+        """Estimated seconds until the queue is empty; 0 before the first measurement."""
         return self.tokens * self._seconds / self._read if self._read else 0.0
 
     def measured(self, tokens: int, seconds: float) -> None:
-        """A batch of `tokens` took `seconds`."""
+        """Record that a batch of `tokens` took `seconds`."""
         if tokens >= self._fewest:
-            self._read = self._read * self._KEPT + tokens
-            self._seconds = self._seconds * self._KEPT + seconds
+            self._read = self._read * self._DECAY + tokens
+            self._seconds = self._seconds * self._DECAY + seconds

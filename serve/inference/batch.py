@@ -1,5 +1,5 @@
-"""Texts of many requests, for one model or several, as one batch: its size, and its classification, in which
-a text that makes the model raise fails alone."""
+"""A batch of texts from many requests, for one or several models. A text that makes the model raise fails
+alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,12 +9,13 @@ if TYPE_CHECKING:
     from tweetelm.encoding import Encoded
     from tweetelm.predictor import Prediction, Predictor
 
-Outcome: TypeAlias = "Prediction | Exception"  # what becomes of one text
+Outcome: TypeAlias = "Prediction | Exception"  # the result for one text
 
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """One encoded text and the model that encoded it: after a swap the old model finishes what it began."""
+    """One encoded text and the model that encoded it: after a swap, queued texts still run on the old
+    model."""
 
     model: "Predictor"
     encoded: "Encoded"
@@ -25,29 +26,31 @@ class Item:
 
 
 def token_count(items: Sequence[Item]) -> int:
-    """The size of a batch. Nothing is padded, so it is the sum."""
+    """Return the size of a batch in tokens: the sum of its texts, since rows are not padded."""
     return sum(item.tokens for item in items)
 
 
 def classify_each(items: Sequence[Item]) -> list[Outcome]:
-    """One prediction, or the exception that its text alone raises, per item and in order."""
-    places: dict[int, list[int]] = {}
-    for place, item in enumerate(items):
-        places.setdefault(id(item.model), []).append(place)
+    """Classify a batch; returns, per item and in order, its prediction or the exception that it raises
+    alone."""
+    by_model: dict[int, list[int]] = {}
+    for index, item in enumerate(items):
+        by_model.setdefault(id(item.model), []).append(index)
     outcomes: dict[int, Outcome] = {}
-    for group in places.values():
-        encoded = [items[place].encoded for place in group]
+    for group in by_model.values():
+        encoded = [items[index].encoded for index in group]
         outcomes |= zip(group, _isolated(items[group[0]].model, encoded), strict=True)
-    return [outcomes[place] for place in range(len(items))]
+    return [outcomes[index] for index in range(len(items))]
 
 
 def _isolated(model: "Predictor", encoded: "Sequence[Encoded]") -> list[Outcome]:
-    """Halves a failing batch until the texts that fail stand alone; this also helps when memory ran out."""
+    """Bisect a failing batch until each failing text is alone; smaller batches also recover from
+    out-of-memory."""
     try:
         found = model.classify(encoded)
         if len(found) != len(encoded):
             raise RuntimeError(f"the model gave {len(found)} predictions for {len(encoded)} texts")
-    except Exception as error:  # noqa: BLE001 — it belongs to a text, and is raised where that text's request waits
+    except Exception as error:  # noqa: BLE001 — returned as the outcome of its text
         if len(encoded) == 1:
             return [error]
         half = len(encoded) // 2

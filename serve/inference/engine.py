@@ -1,4 +1,4 @@
-"""What the routes ask: the models, and what one request may ask of them."""
+"""The loaded models and their batcher, and the limits of a request."""
 
 import asyncio
 import contextlib
@@ -13,65 +13,64 @@ from serve.inference.batcher import Batcher
 from serve.inference.readiness import Readiness
 from serve.observability.metrics import Meters
 
-if TYPE_CHECKING:  # only types: the routes import no torch
+if TYPE_CHECKING:  # types only: the routes do not import torch
     from tweetelm.predictor import Predictor
 
 BATCH_TOKENS = 2048
 SWITCH_S = 0.001
 MOST_INPUTS = 1024
-"""What `Limits.inputs` may be at most: validation of a body stops there."""
-SHORT = 4000  # characters that are encoded at once, some milliseconds at worst: a thread would take longer
+"""Upper bound of `Limits.inputs`; validation of a body stops after this many texts."""
+SHORT = 4000  # characters encoded on the event loop: milliseconds at worst, less than a thread switch
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What one request may ask for, and what one replica takes on."""
+    """Limits of one request and of one replica."""
 
     inputs: int = 32
-    """Texts in one request."""
+    """Maximum texts in one request."""
     body_bytes: int = 2_000_000
-    """Bytes of a body; 62,500 for each of 32 texts."""
+    """Maximum bytes of a body: 62,500 for each of 32 texts."""
     body_s: float = 10.0
-    """Seconds within which a request's body must be there; of a file, its first bytes."""
+    """Seconds within which a request's body must arrive; for a file, its first bytes."""
     deadline_s: float = 20.0
-    """Seconds until a request is answered with 504."""
+    """Seconds after which a request is answered with 504."""
     concurrent: int = 256
-    """POST requests in one replica; more are refused with 429."""
+    """Concurrent POST requests in one replica; more are rejected with 429."""
     concurrent_gets: int = 64
-    """GET requests in one replica other than /health and /ready; more are refused with 429."""
+    """Concurrent GET requests in one replica, except /health and /ready; more are rejected with 429."""
     wait_s: float = 10.0
-    """Seconds of work, by estimate, that may wait in one replica; more is refused with 429."""
+    """Maximum estimated queueing time of one replica in seconds; beyond it, requests are rejected with
+    429."""
     files: int = 4
-    """Files that one replica takes at a time."""
+    """Concurrent files in one replica."""
     files_per_key: int = 2
-    """Files that one replica takes at a time of one key."""
+    """Concurrent files of one API key in one replica."""
     file_bytes: int = 1_000_000_000
-    """Bytes of a file, which lies on the replica's disk meanwhile."""
+    """Maximum bytes of a file, which is stored on the replica's disk while it is processed."""
     file_bytes_per_s: int = 1_000
-    """A file that arrives more slowly, after `body_s` seconds, is refused with 408."""
+    """Minimum upload rate of a file after `body_s` seconds; slower uploads are rejected with 408."""
     file_errors: int = 1_000
-    """Rows of a file that may fail while they are more than half of its rows so far; then it ends."""
+    """A file is aborted once more than this many rows, and more than half of its rows so far, have failed."""
     send_s: float = 60.0
-    """Seconds that a caller may take to accept a part of a file's answer; then the answer ends."""
+    """Seconds within which a client must accept each part of a file's response; then the response ends."""
     line_bytes: int = 65_536
-    """Bytes of one row of a file."""
+    """Maximum bytes of one row of a file."""
     texts_per_minute: int = 0
-    """Texts that the models read for a key in one replica in a minute; 0: any number. All replicas together
-    allow at most this many times their number."""
+    """Maximum texts per minute, API key and replica; 0: unlimited. N replicas allow up to N times as many."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.inputs <= MOST_INPUTS:
-            raise ValueError(f"limits.inputs is {self.inputs}; expected 1 to {MOST_INPUTS}")
+            raise ValueError(f"limits.inputs is {self.inputs}; expected a number from 1 to {MOST_INPUTS}")
 
 
 class Engine:
-    """The models, and their batches. `serve.app` holds one in each replica on Ray Serve; it needs no Ray
-    itself.
+    """Encodes texts and classifies them in batches. Each Ray Serve replica has one; it does not need Ray.
 
     Attributes:
-        models: by task name; the first one answers requests that name no model. Empty until the first load;
-        to swap them, assign: what has begun ends with the model that it began with.
-        reload_error: why the models asked for last are not the ones served; None if they are.
+        models: Predictors by task name; the first one answers requests that name no model. Empty until the
+            first load. Assign a new mapping to swap models: running requests finish with the old ones.
+        reload_error: Why the last requested models are not the ones served; None if they are.
     """
 
     def __init__(
@@ -85,30 +84,36 @@ class Engine:
         self.reload_error: str | None = None
         self.meters = meters or Meters()
         self.readiness = Readiness(self)
-        self.batcher = Batcher(batch_tokens, self._tell, self._tell_waiting)
+        self.batcher = Batcher(batch_tokens, self._record_batch, self._record_backlog)
         self._encoding = ThreadPoolExecutor(1, thread_name_prefix="encode")
         self._long, self._usual_switch_s = 0, sys.getswitchinterval()
 
     @property
     def wait_s(self) -> float:
-        """Seconds, by estimate, that a text which comes now waits for those before it."""
+        """Estimated queueing time of a new text in seconds."""
         return self.batcher.backlog.wait_s
 
     async def classify(self, model: "Predictor", texts: Sequence[str]) -> list[Outcome]:
-        """One prediction, or the exception that the text alone raises, per text and in order. All are by
-        `model`, even if `models` changes meanwhile."""
+        """Classify `texts` with `model`, even if `models` changes meanwhile.
+
+        Returns:
+            Per text and in order, its prediction, or the exception that the text alone raises.
+        """
         if sum(map(len, texts)) <= SHORT:
             encoded = model.encode(texts)
         else:
             with self._short_turns():
                 loop = asyncio.get_running_loop()
                 encoded = await loop.run_in_executor(self._encoding, model.encode, texts)
-        return await self.batcher.classify([Item(model, one) for one in encoded])
+        return await self.batcher.classify([Item(model, text) for text in encoded])
 
     @contextlib.contextmanager
     def _short_turns(self) -> Iterator[None]:
-        """While long texts are encoded, threads change every millisecond: Python's 5 ms, at each step of
-        another request, add up to a second. Not otherwise: under overload the event loop needs them."""
+        """Set Python's thread switch interval to 1 ms while long texts are encoded.
+
+        With the default of 5 ms, the delays at each step of a concurrent request add up to a second. The
+        default stays in effect otherwise: under overload the event loop needs the longer interval.
+        """
         self._long += 1
         sys.setswitchinterval(SWITCH_S)
         try:
@@ -118,11 +123,11 @@ class Engine:
             if not self._long:
                 sys.setswitchinterval(self._usual_switch_s)
 
-    def _tell(self, items: Sequence[Item], outcomes: Sequence[Outcome], seconds: float) -> None:
+    def _record_batch(self, items: Sequence[Item], outcomes: Sequence[Outcome], seconds: float) -> None:
         self.readiness.record(items, outcomes)
         self.meters.observe("tweetelm_batch_tokens", token_count(items))
         self.meters.observe("tweetelm_batch_texts", len(items))
         self.meters.observe("tweetelm_batch_seconds", seconds)
 
-    def _tell_waiting(self, tokens: int) -> None:
+    def _record_backlog(self, tokens: int) -> None:
         self.meters.set("tweetelm_waiting_tokens", tokens)

@@ -1,4 +1,4 @@
-"""From the registry to models that have shown that they work."""
+"""Loads models from the registry, checks their probabilities, and warms them up."""
 
 import logging
 import math
@@ -21,13 +21,13 @@ PROBES = (
     "the moon is a kind of window and the window is a kind of song",
     "a longer tweet, word after word, " * 8,
 )
-FARTHEST_BF16 = 0.02  # from float32, in probability: room for rounding, not for another verdict
+MAX_BF16_DIFFERENCE = 0.02  # maximum difference in probability to float32: larger than rounding errors
 logger = logging.getLogger("ray.serve")
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model and the folder it came from."""
+    """A model and the version folder that it was loaded from."""
 
     path: Path
     predictor: Predictor
@@ -42,23 +42,23 @@ def load(
     precision: Precision,
     loaded: Mapping[str, Loaded],
 ) -> dict[str, Loaded]:
-    """One model per task: the version asked for, else the published one.
+    """Load one model per task: the requested version, else the current one.
 
     Args:
         tasks: The tasks to serve, in order.
         url: Folder or URL of the registry.
-        versions: By task, in place of the published one.
+        versions: Versions by task, instead of the current ones.
         device: As for `Predictor.load`.
         precision: As for `Predictor.load`.
-        loaded: What is loaded already, and is kept where it comes from the same folder.
+        loaded: Models loaded earlier; those from the same folder are reused.
 
     Raises:
         FileNotFoundError: a task has no such version.
-        ValueError: `versions` names a task that is not served, or a model gives no probabilities.
+        ValueError: `versions` names a task that is not served, or a model's probabilities do not sum to 1.
     """
     tasks = list(tasks)
     if unknown := versions.keys() - set(tasks):
-        raise ValueError(f"versions names {', '.join(sorted(unknown))}; served are {', '.join(tasks)}")
+        raise ValueError(f"versions names {', '.join(sorted(unknown))}; expected only {', '.join(tasks)}")
     found: dict[str, Loaded] = {}
     for task in tasks:
         path = registry.resolve(task, registry=url, version=versions.get(task))
@@ -68,12 +68,13 @@ def load(
 
 
 def published(tasks: Iterable[str], *, url: str) -> dict[str, str | None]:
-    """The current version of each task."""
+    """Return the current version of each task; None if it has none."""
     return {task: registry.current_version(task, registry=url) for task in tasks}
 
 
 def last_good(tasks: Iterable[str], *, url: str) -> list[dict[str, str]]:
-    """Versions by task that may stand in for what cannot be loaded: the current ones, then those before."""
+    """Return the fallbacks if the requested versions cannot be loaded: the current ones, then the
+    previous."""
     before = {task: registry.previous_version(task, registry=url) for task in tasks}
     return [{}, {task: version for task, version in before.items() if version}]
 
@@ -87,26 +88,28 @@ def _load(task: str, path: Path, device: str, precision: Precision) -> Loaded:
         )
     found = _probe(path, predictor)
     if predictor.precision == "bf16" and precision == "auto":
-        predictor = _as_exact_as_needed(path, device, predictor, found)
+        predictor = _float32_if_inexact(path, device, predictor, found)
     _warm_up(predictor)
     return Loaded(path, predictor)
 
 
-def _as_exact_as_needed(path: Path, device: str, predictor: Predictor, found: list[float]) -> Predictor:
-    """`predictor`, which computes in bfloat16, if it agrees with float32; else one in float32."""
+def _float32_if_inexact(path: Path, device: str, predictor: Predictor, found: list[float]) -> Predictor:
+    """Return the bfloat16 `predictor` if its probabilities agree with float32, else a float32 predictor."""
     exact = Predictor.load(path, device=device, precision="float32")
-    distance = max(abs(a - b) for a, b in zip(found, _probe(path, exact), strict=True))
-    if distance <= FARTHEST_BF16:
+    difference = max(abs(a - b) for a, b in zip(found, _probe(path, exact), strict=True))
+    if difference <= MAX_BF16_DIFFERENCE:
         return predictor
-    logger.warning("%s: bfloat16 is %.3f away from float32, which is served", path, distance)
+    logger.warning(
+        "%s: bfloat16 probabilities differ from float32 by %.3f; serving float32", path, difference
+    )
     return exact
 
 
 def _probe(path: Path, predictor: Predictor) -> list[float]:
-    """Probabilities of the positive label for some fixed texts.
+    """Return the probabilities of the positive label for the texts of `PROBES`.
 
     Raises:
-        ValueError: they are none.
+        ValueError: the probabilities of a text do not sum to 1.
     """
     found = predictor.predict(PROBES)
     for prediction in found:
@@ -117,8 +120,8 @@ def _probe(path: Path, predictor: Predictor) -> list[float]:
 
 
 def _warm_up(predictor: Predictor) -> None:
-    """Runs a lone text of every length that makes another size of row: on a CPU a large model's first pass of
-    each takes two to four times as long as the next one, for its kernels are made then."""
+    """Run one text of every row size. On a CPU, a large model's first pass of each size takes two to four
+    times as long as later ones, because kernels are compiled then."""
     longest = predictor.max_tokens
     for tokens in sorted({min(few_sizes(number), longest) for number in range(1, longest + 1)}):
         predictor.classify([Encoded((0,) * tokens, truncated=False)])

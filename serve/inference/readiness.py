@@ -1,4 +1,4 @@
-"""Whether each model answers, judged by its last batch: a check costs nothing while there is work."""
+"""Readiness of each model, taken from its last batch: under load, a check needs no forward pass."""
 
 import asyncio
 import time
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
 
 PROBE = "a tweet of fixed words asks whether the model answers"
 KEPT_S = 1.0
-"""Seconds for which the last batch of an idle model counts."""
+"""Seconds for which the last batch of an idle model is accepted as proof."""
 ANSWER_WITHIN_S = 0.8
-"""The longest wait for a probe, in seconds: a kubelet gives up after one."""
+"""Maximum wait for a probe in seconds: a kubelet times out after 1 s."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What a model's last batch showed, and when."""
+    """Whether a model's last batch succeeded, and its time on the monotonic clock in seconds."""
 
     works: bool
     at: float
 
 
 class Readiness:
-    """Watches the batches of an engine.
+    """Tracks the batches of an engine.
 
-    A busy model is judged by its last batch. An idle one, or one whose last batch failed, is probed with a
+    The last batch decides for a busy model. An idle model, or one whose last batch failed, is probed with a
     fixed text; concurrent callers share one probe.
     """
 
@@ -40,7 +40,7 @@ class Readiness:
         self._probes: dict[int, asyncio.Task[list[Outcome]]] = {}
 
     def record(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> None:
-        """Take note of a batch. A model works if it answered one of its texts."""
+        """Record a batch. A model works if it classified at least one of its texts."""
         works: dict[int, bool] = {}
         for item, outcome in zip(items, outcomes, strict=True):
             key = id(item.model)
@@ -50,10 +50,10 @@ class Readiness:
         self._seen = {key: seen for key, seen in self._seen.items() if key in served}
 
     async def works(self, model: "Predictor") -> bool:
-        """Whether the model answers, within a second whatever it does."""
+        """Return whether the model answers; takes at most `ANSWER_WITHIN_S` seconds."""
         if self._engine.batcher.is_stuck:
             return False
-        seen = self._seen.get(id(model), Seen(True, 0.0))  # what is served has shown it before
+        seen = self._seen.get(id(model), Seen(True, 0.0))  # it was probed when it was loaded
         busy = self._engine.batcher.backlog.tokens > 0
         if seen.works and (busy or time.monotonic() - seen.at < KEPT_S):
             return True
@@ -61,7 +61,7 @@ class Readiness:
         return self._seen.get(id(model), seen).works
 
     def _probe(self, model: "Predictor") -> "asyncio.Task[list[Outcome]]":
-        """The probe of this model that is under way, or a new one."""
+        """Return the running probe of this model, or start one."""
         key = id(model)
         probe = self._probes.get(key)
         if probe is None or probe.done():

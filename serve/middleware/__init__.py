@@ -1,1 +1,1 @@
-"""What stands around the routes, in layers of ASGI."""
+"""ASGI middleware: authentication, limits, errors and the access log."""

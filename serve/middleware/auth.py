@@ -1,4 +1,4 @@
-"""API keys: who may ask. Several at once, compared in constant time, changed without a restart."""
+"""API keys: several at once, compared in constant time, and reloaded without a restart."""
 
 import hashlib
 import hmac
@@ -12,29 +12,28 @@ from pathlib import Path
 VARIABLE = "TWEETELM_API_KEYS"
 FILE_VARIABLE = "TWEETELM_API_KEYS_FILE"
 SHORTEST = 16
-LOOK_AGAIN_S = 1.0
-# Shorter than any key, so that no part of a key can be taken for a name.
+REFRESH_S = 1.0
+# Shorter than any key, so that a part of a key cannot be read as a name.
 _NAME = re.compile(rf"[A-Za-z][A-Za-z0-9._-]{{0,{SHORTEST - 2}}}")
 _KEY = re.compile(r"[!-9;-~]+")  # printable ASCII without a colon
 logger = logging.getLogger("tweetelm.serve")
 
 
 class Keys:
-    """The keys of the environment: `TWEETELM_API_KEYS=KEY,KEY`, or a file of one a line, which is read again
-    when it changes. `name:KEY` gives a key a name in the log and in its rate limit.
+    """API keys from `TWEETELM_API_KEYS=KEY,KEY` or from a file with one key per line.
 
-    Without either variable every caller is let in. A file that disappears or cannot be read any more lets
-    nobody in with its keys until it is good again.
+    `name:KEY` gives a key a name for the log and the rate limit. The file is reloaded when it changes. While
+    it is missing or invalid, its keys are rejected. Without either variable, every client is accepted.
 
     Attributes:
-        needed: whether callers need a key.
-        fault: why the file's keys are refused; "" while they are not.
+        needed: Whether clients must send a key.
+        fault: Why the file's keys are rejected; "" while the file is valid.
     """
 
     def __init__(self, listed: str | None = None, file: Path | None = None) -> None:
         self._file = file
         self._seen: tuple[int, int] | None = None
-        self._looked = -LOOK_AGAIN_S
+        self._looked = -REFRESH_S
         self._fixed = _parse(listed.replace(",", "\n"), f"${VARIABLE}") if listed else {}
         self._digests = dict(self._fixed)
         self.needed = bool(listed) or file is not None
@@ -45,21 +44,22 @@ class Keys:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Keys":
-        """The keys that these variables name.
+        """Read the keys that the environment variables give.
 
         Raises:
-            FileNotFoundError: the file is not there.
-            ValueError: a key is too short, there is none, or a variable is set to nothing.
+            FileNotFoundError: the file does not exist.
+            ValueError: a key is invalid or too short, there is none, or a variable is set to the empty
+                string.
         """
         for variable in (VARIABLE, FILE_VARIABLE):
-            if environment.get(variable) == "":  # a secret that did not arrive must not open the door
-                raise ValueError(f"${variable} is empty; set it, or unset it to let everybody in")
+            if environment.get(variable) == "":  # a missing secret must not disable authentication
+                raise ValueError(f"${variable} is empty; set it to a key, or unset it to accept every client")
         file = environment.get(FILE_VARIABLE)
         return cls(environment.get(VARIABLE), Path(file).expanduser() if file else None)
 
     @staticmethod
     def first(environment: Mapping[str, str]) -> str:
-        """A key that works, for asking one's own service; "" where none is needed."""
+        """Return a valid key for requests to this service; "" if it needs none."""
         file = environment.get(FILE_VARIABLE)
         listed = environment.get(VARIABLE, "").replace(",", "\n")
         return next(
@@ -67,19 +67,19 @@ class Keys:
         )
 
     def name_of(self, authorization: str) -> str | None:
-        """The name of the key in a header `Authorization: Bearer KEY`; None if it is not one of ours."""
+        """Return the name of the key in a header `Authorization: Bearer KEY`; None if the key is invalid."""
         self.refresh()
         scheme, _, key = authorization.partition(" ")
         digest = _digest(key.strip() if scheme.lower() == "bearer" else "")
         found = None
-        for known, name in self._digests.items():  # to the end, however early it matches
+        for known, name in self._digests.items():  # no early exit: constant time
             if hmac.compare_digest(known, digest):
                 found = name
         return found
 
     def refresh(self) -> None:
-        """Look at the file again if the last look is more than a second old."""
-        if self._file is None or time.monotonic() - self._looked < LOOK_AGAIN_S:
+        """Reload the file if it changed, at most once a second."""
+        if self._file is None or time.monotonic() - self._looked < REFRESH_S:
             return
         self._looked = time.monotonic()
         try:
@@ -89,7 +89,7 @@ class Keys:
             self._digests, self._seen = dict(self._fixed), None
             fault = f"{type(error).__name__}: {error}"
         if fault != self.fault:
-            logger.error("API keys: %s", fault or f"{self._file} can be read again")
+            logger.error("API keys: %s", fault or f"{self._file} is valid again")
         self.fault = fault
 
     def _read(self, file: Path) -> None:
@@ -100,45 +100,49 @@ class Keys:
 
 
 def _parse(text: str, source: str) -> dict[bytes, str]:
-    """Digests of the keys, with the names under which they are logged.
+    """Return the SHA-256 digests of the keys, with the names under which they are logged.
 
     Raises:
-        ValueError: an entry is no key and no `name:KEY`, a key is too short, or there is none.
+        ValueError: an entry is neither a key nor `name:KEY`, a key is too short, or there is none.
     """
     found: dict[bytes, str] = {}
-    for place, (name, key) in enumerate(_entries(text), 1):
-        _check(name, key, f"entry {place} of {source}")
+    for number, (name, key) in enumerate(_entries(text), 1):
+        _check(name, key, f"entry {number} of {source}")
         digest = _digest(key)
         found[digest] = name or hashlib.sha256(digest).hexdigest()[:8]
     if not found:
         raise ValueError(
-            f"{source} holds no key; write at least one, or unset the variable to let everybody in"
+            f"{source} has no key; add at least one, or unset the variable to accept every client"
         )
     return found
 
 
 def _check(name: str | None, key: str, source: str) -> None:
-    """See that an entry is `KEY` or `name:KEY`; its text is in no message."""
-    good = 'python -c "import secrets; print(secrets.token_urlsafe(32))" makes a good one'
+    """Check that an entry is `KEY` or `name:KEY`; error messages do not contain its text.
+
+    Raises:
+        ValueError: it is not, or the key is too short.
+    """
+    make_one = 'make one with python -c "import secrets; print(secrets.token_urlsafe(32))"'
     if name is not None and not _NAME.fullmatch(name):
         raise ValueError(
-            f"{source} has a colon that no name of a key stands before: a name is a letter and at most "
-            f"{SHORTEST - 2} letters, digits, dots, dashes and underscores, and a key has no colon. Write "
-            f"KEY or name:KEY; {good}"
+            f"{source} has an invalid name before its colon; expected KEY or name:KEY, where a name is a "
+            f"letter and at most {SHORTEST - 2} letters, digits, dots, dashes and underscores, and KEY has "
+            f"no colon; {make_one}"
         )
     if len(key) < SHORTEST:
         raise ValueError(
-            f"{source} is a key of {len(key)} characters; at least {SHORTEST} are expected: {good}"
+            f"{source} is a key of {len(key)} characters; expected at least {SHORTEST}; {make_one}"
         )
     if not _KEY.fullmatch(key):
         raise ValueError(
-            f"{source} is a key with a character that is no printable ASCII or is a colon; expected KEY or "
-            f"name:KEY: {good}"
+            f"{source} is a key with a colon or a character that is not printable ASCII; expected KEY or "
+            f"name:KEY; {make_one}"
         )
 
 
 def _entries(text: str) -> Iterator[tuple[str | None, str]]:
-    """Name, if there is one, and key of each line that is neither empty nor a remark."""
+    """Yield the optional name and the key of each line that is neither empty nor a comment."""
     for line in map(str.strip, text.splitlines()):
         name, colon, key = line.partition(":")
         if line and not line.startswith("#"):

@@ -1,5 +1,4 @@
-"""Every answer that is not a success: one table, worded as each protocol words it, and never a word of the
-caller's input."""
+"""Error responses: one table of codes, in the format of each protocol. Messages never quote the request."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,20 +43,20 @@ _FROM_STATUS = {400: "invalid_json", 404: "not_found", 405: "method_not_allowed"
 _MESSAGES = {
     "invalid_json": "the body is not valid JSON in UTF-8",
     "invalid_api_key": "send a valid API key in the header Authorization: Bearer KEY",
-    "not_found": "there is nothing at this path; GET /docs lists what there is",
-    "method_not_allowed": "this path does not take this method; the Allow header names those it takes",
-    "body_too_slow": "the body did not arrive in time; GET /info names the limit",
-    "body_too_large": "the body is too large; GET /info names the limit",
-    "unsupported_encoding": "the body must not be compressed; leave out the header Content-Encoding",
-    "overloaded": "too many requests are waiting; try again after the seconds that Retry-After names",
-    "internal": "the server failed on this request; its log has the reason under this answer's X-Request-Id",
+    "not_found": "this path does not exist; GET /docs lists the routes",
+    "method_not_allowed": "this path does not support this method; the Allow header lists the supported ones",
+    "body_too_slow": "the body did not arrive in time; GET /info shows the limit",
+    "body_too_large": "the body is too large; GET /info shows the limit",
+    "unsupported_encoding": "compressed bodies are not supported; remove the header Content-Encoding",
+    "overloaded": "the service is overloaded; retry after the number of seconds in Retry-After",
+    "internal": "internal error; find the reason in the server log under the X-Request-Id of this response",
 }
-# Pydantic's own sentences for these types say what was expected and nothing of what came.
+# Pydantic's messages for these types contain the expected type and not the input.
 _SAFE = frozenset({"string_type", "list_type", "int_type", "bool_type", "literal_error", "missing"})
 
 
 class ApiError(HTTPException):
-    """An error of the table. `message` is for the caller and must hold nothing that came from the caller."""
+    """An error with a code of `STATUS`. `message` is sent to the client and must not quote the request."""
 
     def __init__(
         self, code: str, message: str, param: str | None = None, *, retry_after_s: int | None = None
@@ -69,7 +68,7 @@ class ApiError(HTTPException):
 
 
 class Wording:
-    """How OpenAI, vLLM and we ourselves word an error, and with which status."""
+    """The error body and status of OpenAI and vLLM, which the native routes share."""
 
     statuses: Mapping[str, int] = {}
 
@@ -84,6 +83,8 @@ _UNPROCESSABLE = dict.fromkeys(
 
 
 class HuggingFaceWording(Wording):
+    """The error format of Hugging Face's inference API."""
+
     statuses = _UNPROCESSABLE
 
     def body(self, code: str, message: str, status: int, param: str | None) -> dict[str, Any]:
@@ -91,7 +92,7 @@ class HuggingFaceWording(Wording):
 
 
 class TeiWording(Wording):
-    """text-embeddings-inference, by its code, from which its own description differs."""
+    """The error format of text-embeddings-inference as implemented; its OpenAPI description differs."""
 
     statuses = _UNPROCESSABLE
     _types: Mapping[str, str] = {
@@ -111,7 +112,7 @@ _OPENAI, _HUGGING_FACE, _TEI = Wording(), HuggingFaceWording(), TeiWording()
 
 
 def wording_of(path: str) -> Wording:
-    """How errors at this path are worded."""
+    """Return the error format of a path."""
     if path == "/predict":
         return _TEI
     return _HUGGING_FACE if path == "/" or path.startswith("/models/") else _OPENAI
@@ -119,7 +120,8 @@ def wording_of(path: str) -> Wording:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """An error before it is worded. `status` is for those of the framework that have none in the table."""
+    """An error independent of a protocol's format. `status` overrides the table, for errors of the
+    framework."""
 
     code: str
     message: str | None = None
@@ -128,17 +130,17 @@ class Failure:
     headers: Mapping[str, str] | None = None
 
     def answer(self, scope: Scope) -> JSONResponse:
-        """In the words of the route that was asked; the request's record gets the code."""
+        """Return the response in the format of the requested path, and record the code for the log."""
         record_of(scope).code = self.code
         wording = wording_of(scope["path"])
         status = self.status or wording.statuses.get(self.code) or STATUS[self.code]
-        message = self.message or _MESSAGES.get(self.code, "the request cannot be answered")
+        message = self.message or _MESSAGES.get(self.code, "the request failed")
         headers = self.headers or _HEADERS.get(self.code)
         return JSONResponse(wording.body(self.code, message, status, self.param), status, headers=headers)
 
 
 def failure_of(error: HTTPException) -> Failure:
-    """Ours as they are; the framework's own by their status, with our words."""
+    """Convert an exception: an `ApiError` keeps its code, the framework's errors get one by their status."""
     if isinstance(error, ApiError):
         return Failure(code=error.code, message=error.detail, param=error.param, headers=error.headers)
     code = _FROM_STATUS.get(error.status_code, "internal" if error.status_code >= 500 else "invalid_type")
@@ -147,18 +149,19 @@ def failure_of(error: HTTPException) -> Failure:
 
 
 async def on_http_error(request: Request, error: Exception) -> JSONResponse:
+    """Answer an `HTTPException` in the error format of the route."""
     assert isinstance(error, HTTPException)
     return failure_of(error).answer(request.scope)
 
 
 async def on_invalid_request(request: Request, error: Exception) -> JSONResponse:
-    """What pydantic found, by the place in the body and the expected type."""
+    """Answer a failed validation with the field and the expected type."""
     assert isinstance(error, RequestValidationError)
     return _invalid(error.errors(), _fields(request)).answer(request.scope)
 
 
 def _fields(request: Request) -> list[str]:
-    """The fields that the body of this route may have."""
+    """Return the names of the fields that this route's body accepts."""
     body = getattr(request.scope.get("route"), "body_field", None)
     return list(getattr(body.field_info.annotation, "model_fields", ())) if body else []
 
@@ -170,16 +173,16 @@ def _invalid(found: Sequence[Mapping[str, Any]], fields: Sequence[str]) -> Failu
     deepest = [item for item in found if len(item["loc"]) == depth]
     param = _param(deepest[0]["loc"])
     if any(item["type"] == "too_long" for item in found):
-        message = f"{param} has too many items; GET /info names how many texts are answered at a time"
+        message = f"{param} has too many items; GET /info shows the maximum number of texts"
         return Failure(code="too_many_inputs", message=message, param=param)
     if deepest[0]["type"] == "extra_forbidden":
-        message = f"the body has a field that this route does not know; it takes {', '.join(fields)}"
+        message = f"the body has an unknown field; expected only {', '.join(fields)}"
         return Failure(code="invalid_type", message=message)
     return Failure(code="invalid_type", message=f"{param or 'the body'}: {_expected(deepest)}", param=param)
 
 
 def _param(loc: Sequence[Any]) -> str | None:
-    """`input[2]` from ("body", "input", "list[str]", 2): the branch of a union is not part of the address."""
+    """Return `input[2]` for ("body", "input", "list[str]", 2): the branch of a union is left out."""
     if len(loc) < 2 or not isinstance(loc[1], str):
         return None
     return loc[1] + "".join(f"[{part}]" for part in loc[2:] if isinstance(part, int))

@@ -1,5 +1,5 @@
-"""The outermost layer of the API: names each request, asks for its key, refuses what is too much, bounds its
-body, answers when all else has failed, and says what became of it."""
+"""The outermost middleware: request id, API key, overload, body limits, internal errors, access log,
+metrics."""
 
 import asyncio
 import logging
@@ -23,8 +23,10 @@ from serve.middleware.request_context import RequestRecord, attach, record_of
 logger = logging.getLogger("tweetelm.serve")
 FILE_PATH = "/v1/classify/file"
 _OPEN = frozenset({"/", "/page.css", "/page.js", "/health", "/ready", "/openapi.json", "/v1/openapi"})
-_PROBES = frozenset({"/health", "/ready", "/metrics"})  # asked every few seconds; logged only if they fail
-ALWAYS = frozenset({"/health", "/ready"})  # cost nothing, and must be answered when much else is asked
+_PROBES = frozenset(
+    {"/health", "/ready", "/metrics"}
+)  # requested every few seconds; logged only if they fail
+ALWAYS = frozenset({"/health", "/ready"})  # cheap, and answered under overload too
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -32,18 +34,20 @@ _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
-_TOLD = ["Retry-After", "X-Model", "X-Model-Version", "X-Request-Id", "X-Threshold", "X-Truncated"]
-_CLIENT_LEFT = 499
+_EXPOSED_HEADERS = ["Retry-After", "X-Model", "X-Model-Version", "X-Request-Id", "X-Threshold", "X-Truncated"]
+_CLIENT_CLOSED = 499
 
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """Who may ask, for how much, and what is told of it.
+    """API keys, limits, CORS and logging of the API.
 
     Attributes:
-        answer_request_id: write X-Request-Id; not behind Ray Serve, which writes it itself.
-        log_texts: write the texts themselves into the log.
-        cors_origins: pages of other origins that may ask; none by default.
+        limits: Limits of one request and one replica.
+        keys: Accepted API keys.
+        answer_request_id: Set the header X-Request-Id; False behind Ray Serve, which sets it.
+        log_texts: Write the texts into the access log.
+        cors_origins: Origins whose pages may send requests; by default none.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -54,7 +58,7 @@ class Policy:
 
 
 class Gateway:
-    """What stands before the routes; `around` makes the ASGI middleware of it."""
+    """Checks each request before the routes, and logs it afterwards; `wrap` returns the ASGI middleware."""
 
     def __init__(self, engine: Engine, policy: Policy) -> None:
         self.engine = engine
@@ -62,19 +66,19 @@ class Gateway:
         self.meters = engine.meters
         self._in_flight = {"POST": 0, "GET": 0}
         self._keys_unreadable = False
-        self._refuse = self._across(self._answer_overloaded)
+        self._reject_overloaded = self._with_cors(self._answer_overloaded)
 
     def wrap(self, app: ASGIApp) -> ASGIApp:
-        """`app` behind this gate."""
+        """Return `app` behind this gateway."""
 
         async def passed(scope: Scope, receive: Receive, send: Send) -> None:
             await self._pass(app, scope, receive, send)
 
-        across = self._across(passed)
+        handler = self._with_cors(passed)
 
         async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
             await (
-                self._handle(across, scope, receive, send)
+                self._handle(handler, scope, receive, send)
                 if scope["type"] == "http"
                 else app(scope, receive, send)
             )
@@ -82,22 +86,26 @@ class Gateway:
         return guarded
 
     def is_overloaded(self, requests: int) -> bool:
-        """Whether one of so many POST requests has to be refused."""
+        """Return whether the last of `requests` concurrent POST requests must be rejected."""
         limits = self.policy.limits
         return requests > limits.concurrent or self.engine.wait_s > limits.wait_s
 
     async def reject(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse a request for which there is no room."""
-        await self._handle(self._refuse, scope, receive, send)
+        """Answer a request with 429, and log it."""
+        await self._handle(self._reject_overloaded, scope, receive, send)
 
-    def _across(self, app: ASGIApp) -> ASGIApp:
-        """`app`, also for pages of the other origins that may ask; its refusals too."""
+    def _with_cors(self, app: ASGIApp) -> ASGIApp:
+        """Return `app` with CORS headers for the allowed origins, on error responses too."""
         origins = self.policy.cors_origins
         if not origins:
             return app
         methods = ["GET", "HEAD", "POST"]
         return CORSMiddleware(
-            app, allow_origins=origins, allow_methods=methods, allow_headers=["*"], expose_headers=_TOLD
+            app,
+            allow_origins=origins,
+            allow_methods=methods,
+            allow_headers=["*"],
+            expose_headers=_EXPOSED_HEADERS,
         )
 
     async def _answer_overloaded(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -122,7 +130,7 @@ class Gateway:
             await app(inner, receive, send_named)
         finally:
             route = getattr(inner.get("route"), "path", "other")
-            self._tell(scope["method"], route, record, time.perf_counter() - began)
+            self._record(scope["method"], route, record, time.perf_counter() - began)
 
     async def _pass(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         record, kind = record_of(scope), _kind(scope)
@@ -155,14 +163,14 @@ class Gateway:
             await app(scope, body, send_in_time if is_file else send)
 
     def _refusal(self, scope: Scope, record: RequestRecord) -> Failure | None:
-        """What can be refused before the body is read, so that refusing costs little when there is too
-        much."""
+        """Return the error that is known before the body is read, so that rejecting is cheap under
+        overload."""
         headers, limits, kind = Headers(scope=scope), self.policy.limits, _kind(scope)
         if kind == "GET" and self._in_flight[kind] > limits.concurrent_gets:
             return self._overloaded()
         if self.policy.keys.needed:
             name = self.policy.keys.name_of(headers.get("authorization", ""))
-            self._tell_of_keys()
+            self._report_keys()
             if name is None and not _is_open(scope):
                 return Failure(code="invalid_api_key")
             record.key = name or ""
@@ -172,8 +180,8 @@ class Gateway:
             return self._overloaded()
         if headers.get("content-encoding", "identity") != "identity":
             return Failure(code="unsupported_encoding")
-        most = limits.file_bytes if scope["path"] == FILE_PATH else limits.body_bytes
-        return Failure(code="body_too_large") if _announced(headers) > most else None
+        max_bytes = limits.file_bytes if scope["path"] == FILE_PATH else limits.body_bytes
+        return Failure(code="body_too_large") if _content_length(headers) > max_bytes else None
 
     def _overloaded(self) -> Failure:
         return Failure(code="overloaded", headers={"Retry-After": str(max(1, math.ceil(self.engine.wait_s)))})
@@ -187,7 +195,7 @@ class Gateway:
         if self.policy.answer_request_id:
             headers["X-Request-Id"] = record.request_id
 
-    def _tell_of_keys(self) -> None:
+    def _report_keys(self) -> None:
         unreadable = bool(self.policy.keys.fault)
         if unreadable != self._keys_unreadable:
             self._keys_unreadable = unreadable
@@ -199,8 +207,8 @@ class Gateway:
         if kind == "POST":
             self.meters.set("tweetelm_in_flight", self._in_flight[kind])
 
-    def _tell(self, method: str, route: str, record: RequestRecord, seconds: float) -> None:
-        status = record.status or _CLIENT_LEFT
+    def _record(self, method: str, route: str, record: RequestRecord, seconds: float) -> None:
+        status = record.status or _CLIENT_CLOSED
         self.meters.add("tweetelm_requests_total", 1, route, str(status))
         self.meters.observe("tweetelm_request_seconds", seconds, route)
         if route in _PROBES and status < 400:
@@ -211,33 +219,33 @@ class Gateway:
 
 
 def _kind(scope: Scope) -> str:
-    """Which count a request belongs to: POST, GET, or none for probes and what has no body to answer."""
+    """Return the counter of a request, its method; "" for probes, which are not limited."""
     if scope["method"] == "GET" and scope["path"] in ALWAYS:
         return ""
     return str(scope["method"])
 
 
 def _is_open(scope: Scope) -> bool:
-    """Whether a path needs no key: the page, its files, the description, and what a load balancer asks."""
+    """Return whether a path needs no key: the page and its files, the OpenAPI description, and probes."""
     path = scope["path"]
     return scope["method"] in ("GET", "HEAD") and (path in _OPEN or path.startswith("/docs"))
 
 
 def _request_id(scope: Scope, *, ours: bool) -> str:
-    """The caller's own if it is fit for a header and a log line, else a new one; behind a server that names
-    requests, its name."""
+    """Return the client's X-Request-Id if it is safe for a header and a log line, else a new one. With `ours`
+    false, the server has set the id, and it is used as it is."""
     given = Headers(scope=scope).get("x-request-id", "")
     if _REQUEST_ID.fullmatch(given) or (given and not ours):
         return given[:128]
     return uuid.uuid4().hex
 
 
-def _announced(headers: Headers) -> int:
+def _content_length(headers: Headers) -> int:
     length = headers.get("content-length", "")
     return int(length) if length.isdecimal() and len(length) < 20 else 0
 
 
 def log_failure(what: str, error: Exception) -> None:
-    """Type and place, not the message: it may quote the tweet."""
-    place = "".join(traceback.format_tb(error.__traceback__))
-    logger.error("%s failed with %s\n%s", what, type(error).__name__, place)
+    """Log an exception's type and traceback without its message, which may quote the tweet."""
+    trace = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("%s failed with %s\n%s", what, type(error).__name__, trace)

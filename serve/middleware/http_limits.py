@@ -1,4 +1,4 @@
-"""The HTTP server's limits on what comes before a body, which uvicorn has none for."""
+"""Limits on the size and time of a request's headers, which uvicorn does not have."""
 
 from asyncio import Transport
 from asyncio.events import TimerHandle
@@ -7,13 +7,13 @@ import uvicorn.config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 HEAD_BYTES = 65_536
-"""Bytes of a request's line and headers; more are refused with 431."""
+"""Maximum bytes of the request line and headers; longer ones are rejected with 431."""
 HEAD_S = 10.0
-"""Seconds within which they must be there, from the connection on or from the first of them; then 408."""
+"""Seconds within which the headers must arrive after the connection opens or their first byte; then 408."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, with a limit on the size and the time of a request's head."""
+    """uvicorn's HTTP protocol with limits on the size and arrival time of the request line and headers."""
 
     _head_bytes = 0
     _has_head = False
@@ -62,5 +62,5 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def install() -> None:
-    """Have every uvicorn of this process that is started from now on use it."""
+    """Make every uvicorn server that this process starts from now on use `BoundedProtocol`."""
     uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{BoundedProtocol.__name__}"

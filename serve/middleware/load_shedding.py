@@ -1,8 +1,8 @@
-"""Refuses what is too much, and answers probes, before Ray Serve does anything for a request.
+"""Rejects requests under overload, and answers probes, before Ray Serve processes the request.
 
-Behind HAProxy a replica is its own HTTP server, and what Ray does there for a request costs more than a
-refusal or the answer to a probe. `production.env` names `middlewares` in
-RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH, and Ray puts them around its own.
+Behind HAProxy a replica is its own HTTP server, and Ray's work per request costs more than a rejection or a
+probe. `production.env` sets RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH to `middlewares`, and Ray runs them
+before its own.
 """
 
 from starlette.middleware import Middleware
@@ -16,9 +16,14 @@ from serve.middleware.probe_cache import CachedProbe
 class LoadShedding:
     """ASGI middleware in every process that runs an HTTP server of Ray Serve.
 
-    It answers GET /health and /ready from what was answered in the last second. In a replica it also asks the
-    gate whether a request is too much; Ray's own proxies have no gate. It counts for itself whom it has let
-    in: the gate does not know those that Ray Serve is still busy with.
+    It answers GET /health and /ready from a cache of one second. In a replica it also asks the gateway
+    whether the replica is overloaded; Ray's proxies have no gateway. It counts the accepted requests itself,
+    because the gateway does not see those that Ray Serve is still processing.
+
+    Attributes:
+        gateway: The replica's gateway; None in a proxy.
+        api: The replica's application; None in a proxy.
+        in_flight: POST requests that were accepted and are not finished.
     """
 
     gateway: Gateway | None = None
@@ -40,9 +45,9 @@ class LoadShedding:
         elif LoadShedding.gateway.is_overloaded(LoadShedding.in_flight + 1):
             await LoadShedding.gateway.reject(scope, receive, send)
         else:
-            await self._let_in(scope, receive, send)
+            await self._accept(scope, receive, send)
 
-    async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _accept(self, scope: Scope, receive: Receive, send: Send) -> None:
         LoadShedding.in_flight += 1
         try:
             await self.app(scope, receive, send)
@@ -51,6 +56,6 @@ class LoadShedding:
 
 
 def middlewares() -> list[Middleware]:
-    """For Ray Serve, which calls this in each of its processes before it starts an HTTP server there."""
+    """Return the middleware for Ray Serve, which calls this before it starts an HTTP server in a process."""
     http_limits.install()
     return [Middleware(LoadShedding)]

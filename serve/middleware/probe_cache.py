@@ -1,4 +1,4 @@
-"""Answers to probes, kept for a second: however many callers ask, the application is asked once."""
+"""Caches responses to probes for one second, so that the application handles at most one per second."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ KEPT_S = 1.0
 
 
 class CachedProbe:
-    """The answer to one path and method. Concurrent callers wait for the same request to the application."""
+    """The cached response to one path and method. Concurrent requests share one call of the application."""
 
     def __init__(self) -> None:
         self._messages: list[Message] = []
@@ -17,7 +17,7 @@ class CachedProbe:
         self._asking: asyncio.Task[None] | None = None
 
     async def answer(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the kept answer, or ask `app` for one first if it is older than a second."""
+        """Send the cached response; if it is older than a second, call `app` first."""
         if time.monotonic() >= self._until:
             if self._asking is None or self._asking.done():
                 self._asking = asyncio.create_task(self._ask(app, scope, receive))
@@ -36,7 +36,7 @@ class CachedProbe:
 
 
 def _shared(message: Message) -> Message:
-    """Without what belongs to one request alone."""
+    """Return the message without the header X-Request-Id, which differs per request."""
     if message["type"] != "http.response.start":
         return message
     headers = [pair for pair in message["headers"] if bytes(pair[0]).lower() != b"x-request-id"]

@@ -1,15 +1,13 @@
-"""How many texts a key may send: a token bucket for each, in this process alone."""
+"""Rate limit per API key: a token bucket of texts, local to this process."""
 
 import math
 import time
 
 
 class RateLimiter:
-    """`per_minute` texts a minute for each key, and as many at once after a minute of rest; 0 allows any
-    number.
+    """Allows `per_minute` texts per minute and key, with a burst of the same size; 0 disables the limit.
 
-    Each replica counts for itself. N replicas allow a key at most N times as much, and a load balancer that
-    spreads evenly makes it so.
+    Each replica counts separately, so N replicas allow a key up to N times as many texts.
     """
 
     def __init__(self, per_minute: int) -> None:
@@ -17,8 +15,13 @@ class RateLimiter:
         self._left: dict[str, tuple[float, float]] = {}
 
     def wait_s(self, key: str, texts: int) -> int:
-        """Takes `texts` from the key's bucket and gives 0, or takes none and gives the seconds until it has
-        them. More than the bucket holds wait until it is full."""
+        """Take `texts` tokens from the key's bucket.
+
+        A request larger than the bucket is allowed once the bucket is full.
+
+        Returns:
+            0 if the tokens were taken, else the seconds until they are available.
+        """
         if not self.per_minute:
             return 0
         now = time.monotonic()

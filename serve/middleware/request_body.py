@@ -1,4 +1,4 @@
-"""A request's body: bounded in size and time, with a watch for the client's disconnect."""
+"""Limits a request body in size and time, and cancels the request when the client disconnects."""
 
 import asyncio
 import contextlib
@@ -13,13 +13,13 @@ from serve.middleware.errors import ApiError
 
 
 class RequestBody:
-    """An ASGI `receive` that refuses a body which is too large or too slow.
+    """An ASGI `receive` that rejects a body which is too large or too slow.
 
-    A file may be large, and has `limits.body_s` seconds and as many more as its bytes take at
-    `limits.file_bytes_per_s`; any other body has `limits.body_s` seconds.
+    A body must arrive within `limits.body_s` seconds. A file gets additional time: its bytes so far divided
+    by `limits.file_bytes_per_s`.
 
     Attributes:
-        left: whether the client has disconnected.
+        left: Whether the client has disconnected.
     """
 
     def __init__(self, receive: Receive, limits: Limits, *, is_file: bool) -> None:
@@ -32,12 +32,12 @@ class RequestBody:
         return self._gone.is_set()
 
     async def __call__(self) -> Message:
-        """The next message.
+        """Return the next ASGI message.
 
         Raises:
-            ApiError: the body is too slow.
-            HTTPException: it is too large (413).
-            CancelledError: the caller left before the body was whole.
+            ApiError: the body is too slow (408).
+            HTTPException: the body is too large (413).
+            CancelledError: the client disconnected before the body was complete.
         """
         if self._whole.is_set():
             await self._gone.wait()
@@ -67,16 +67,16 @@ class RequestBody:
     def _too_slow(self) -> str:
         if self._is_file:
             return (
-                f"the file arrived at less than {self._limits.file_bytes_per_s} bytes a second, after "
-                f"{self._limits.body_s:g} s; send it faster, or in parts"
+                f"after {self._limits.body_s:g} s the file arrived at less than "
+                f"{self._limits.file_bytes_per_s} bytes per second; send it faster, or in several files"
             )
         return f"the body did not arrive within {self._limits.body_s:g} s"
 
     @contextlib.asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
-        """Cancel the block once the client disconnects, and continue after it.
+        """Cancel the block when the client disconnects, and continue after the block.
 
-        While the body arrives, its reader sees the disconnect; afterwards this does.
+        While the body arrives, its reader detects the disconnect; afterwards this task does.
         """
         work = asyncio.current_task()
         assert work is not None

@@ -1,4 +1,4 @@
-"""What is known of one request by the time it ends: for the log, the metrics and nothing else."""
+"""Per-request facts for the access log and the metrics."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,8 +10,16 @@ _KEY = "tweetelm.record"
 
 @dataclass
 class RequestRecord:
-    """`status` is 0 until the answer has begun; `texts` counts them; `kept` holds them, and only where the
-    log was asked to."""
+    """What the access log contains about one request.
+
+    Attributes:
+        status: HTTP status; 0 until the response has started.
+        key: Name of the API key.
+        texts: Number of texts.
+        code: Error code.
+        labels: Number of texts per predicted label.
+        kept: The texts, only with `Policy.log_texts`.
+    """
 
     request_id: str
     status: int = 0
@@ -26,7 +34,7 @@ class RequestRecord:
     kept: list[str] = field(default_factory=list)
 
     def about(self) -> dict[str, Any]:
-        """Fields for a log line."""
+        """Return the fields of a log line; empty ones are left out."""
         known = {
             "key": self.key,
             "model": self.model,
@@ -42,9 +50,11 @@ class RequestRecord:
 
 
 def attach(scope: Scope, record: RequestRecord) -> None:
+    """Store the record in the ASGI scope of its request."""
     scope[_KEY] = record
 
 
 def record_of(scope: Scope) -> RequestRecord:
+    """Return the record that `attach` stored."""
     record: RequestRecord = scope[_KEY]
     return record

@@ -1,1 +1,1 @@
-"""Metrics, request log and traces."""
+"""Metrics, access log and tracing."""

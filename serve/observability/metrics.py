@@ -1,4 +1,4 @@
-"""What Prometheus is told: one declaration, kept here and, on Ray Serve, with Ray's own metrics as well."""
+"""Prometheus metrics, declared once; on Ray Serve they are also exported through Ray's metrics."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +13,8 @@ _TOKENS = (16, 64, 256, 512, 1024, 2048, 4096, 8192)
 
 @dataclass(frozen=True)
 class Metric:
+    """The declaration of one metric."""
+
     kind: Literal["counter", "gauge", "histogram"]
     about: str
     labels: tuple[str, ...] = ()
@@ -20,24 +22,24 @@ class Metric:
 
 
 METRICS: Mapping[str, Metric] = {
-    "tweetelm_requests_total": Metric("counter", "Answers, by route and status.", ("route", "status")),
-    "tweetelm_request_seconds": Metric("histogram", "From head to end.", ("route",), _SECONDS),
-    "tweetelm_in_flight": Metric("gauge", "POST requests being answered."),
-    "tweetelm_texts_total": Metric("counter", "Texts, by verdict.", ("model", "version", "label")),
-    "tweetelm_tokens_total": Metric("counter", "Tokens read.", ("model",)),
-    "tweetelm_truncated_total": Metric("counter", "Texts that were cut.", ("model",)),
-    "tweetelm_batch_texts": Metric("histogram", "Texts in one batch.", (), _TEXTS),
-    "tweetelm_batch_tokens": Metric("histogram", "Tokens in one batch.", (), _TOKENS),
-    "tweetelm_batch_seconds": Metric("histogram", "Time of one batch.", (), _SECONDS),
-    "tweetelm_waiting_tokens": Metric("gauge", "Tokens that wait for a batch or are in one."),
-    "tweetelm_keys_unreadable": Metric("gauge", "1 while the file of API keys cannot be read."),
-    "tweetelm_serving": Metric("gauge", "1 for what is served.", ("model", "version")),
-    "tweetelm_reload_failed": Metric("gauge", "1 while the models asked for last could not be loaded."),
+    "tweetelm_requests_total": Metric("counter", "Responses by route and status.", ("route", "status")),
+    "tweetelm_request_seconds": Metric("histogram", "Seconds per request.", ("route",), _SECONDS),
+    "tweetelm_in_flight": Metric("gauge", "POST requests in flight."),
+    "tweetelm_texts_total": Metric("counter", "Texts by predicted label.", ("model", "version", "label")),
+    "tweetelm_tokens_total": Metric("counter", "Tokens classified.", ("model",)),
+    "tweetelm_truncated_total": Metric("counter", "Truncated texts.", ("model",)),
+    "tweetelm_batch_texts": Metric("histogram", "Texts per batch.", (), _TEXTS),
+    "tweetelm_batch_tokens": Metric("histogram", "Tokens per batch.", (), _TOKENS),
+    "tweetelm_batch_seconds": Metric("histogram", "Seconds per batch.", (), _SECONDS),
+    "tweetelm_waiting_tokens": Metric("gauge", "Tokens queued or in a batch."),
+    "tweetelm_keys_unreadable": Metric("gauge", "1 while the API key file is invalid."),
+    "tweetelm_serving": Metric("gauge", "1 for each served version.", ("model", "version")),
+    "tweetelm_reload_failed": Metric("gauge", "1 if loading the last requested models failed."),
 }  # fmt: skip
 
 
 class Sink(Protocol):
-    """Keeps numbers. `name` is a key of METRICS, `labels` are its label values in order."""
+    """Stores metric values. `name` is a key of METRICS; `labels` are its label values in order."""
 
     def add(self, name: str, value: float, labels: tuple[str, ...]) -> None: ...
 
@@ -47,7 +49,7 @@ class Sink(Protocol):
 
 
 class PrometheusSink:
-    """In this process, for `GET /metrics`."""
+    """Stores metrics in this process, for `GET /metrics`."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -81,7 +83,7 @@ class PrometheusSink:
 
 
 class Meters:
-    """The one place that numbers are given to."""
+    """Records metrics in all sinks."""
 
     def __init__(self, *further: Sink) -> None:
         self._own = PrometheusSink()
@@ -100,5 +102,5 @@ class Meters:
             sink.observe(name, value, labels)
 
     def text(self) -> bytes:
-        """In Prometheus' text format: this process's numbers alone."""
+        """Return the metrics of this process in Prometheus' text format."""
         return self._own.text()

@@ -1,4 +1,4 @@
-"""Our metrics as Ray's own: each node tells Prometheus those of all replicas on it, as `ray_tweetelm_…`."""
+"""Exports the metrics through Ray: each node exposes those of its replicas as `ray_tweetelm_…`."""
 
 from ray.util.metrics import Counter, Gauge, Histogram
 
@@ -6,7 +6,7 @@ from serve.observability.metrics import METRICS
 
 
 class RaySink:
-    """A `serve.observability.metrics.Sink`. Made inside a replica; its name is added to every number."""
+    """A `serve.observability.metrics.Sink` inside a replica; adds the replica's name as a tag."""
 
     def __init__(self, replica: str) -> None:
         self._own = {"replica": replica}

@@ -1,4 +1,4 @@
-"""Traces to an OpenTelemetry collector, where one is configured: Ray Serve makes the spans."""
+"""Exports Ray Serve's spans to an OpenTelemetry collector, if one is configured."""
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import SpanProcessor
@@ -6,8 +6,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 
 def exporter() -> list[SpanProcessor]:
-    """The processor that `RAY_SERVE_TRACING_EXPORTER_IMPORT_PATH=serve.observability.tracing:exporter` names.
+    """Return the span processors; set
+    RAY_SERVE_TRACING_EXPORTER_IMPORT_PATH=serve.observability.tracing:exporter.
 
-    Endpoint and headers come from OpenTelemetry's own variables: `OTEL_EXPORTER_OTLP_ENDPOINT` and the rest.
+    Endpoint and headers are read from OpenTelemetry's variables, such as `OTEL_EXPORTER_OTLP_ENDPOINT`.
     """
     return [BatchSpanProcessor(OTLPSpanExporter())]

@@ -1,1 +1,1 @@
-"""One module per protocol; each holds an APIRouter that `serve.api` includes."""
+"""The HTTP routes: one module per protocol, each with an APIRouter that `serve.api` includes."""

@@ -1,4 +1,5 @@
-"""JSON whose size in values is known before any of them is made: a value costs up to 50 times its bytes."""
+"""Limits the number of JSON values before parsing: a parsed value needs up to 50 times the memory of its
+text."""
 
 import json
 import re
@@ -7,23 +8,23 @@ from typing import Any
 from serve.inference.engine import MOST_INPUTS
 
 MOST_PIECES = 8 * MOST_INPUTS
-"""Strings, brackets and commas of a text: as many as the longest list of the wordiest protocol has."""
-# A string that never ends is one piece too: the search must not begin again inside it.
+"""Maximum strings, brackets and commas; enough for the longest list in the most verbose protocol."""
+# An unterminated string counts as one piece, so that the search does not restart inside it (quadratic time).
 _PIECE = re.compile(rb'"(?:[^"\\]++|\\.|\\\Z)*+(?:"|\Z)|[\[{,]', re.DOTALL)
 
 
 class TooManyValuesError(ValueError):
-    """No request needs so many."""
+    """The JSON text has more values than any valid request."""
 
 
 def loads(text: bytes) -> Any:
-    """The value of a JSON text in UTF-8.
+    """Parse a JSON text in UTF-8.
 
     Raises:
-        TooManyValuesError: it has more pieces than `MOST_PIECES`.
-        ValueError: it is no JSON.
-        RecursionError: it is too deep.
+        TooManyValuesError: it has more than `MOST_PIECES` strings, brackets and commas.
+        ValueError: it is not valid JSON.
+        RecursionError: it is nested too deeply.
     """
-    if any(place >= MOST_PIECES for place, _ in enumerate(_PIECE.finditer(text))):
+    if any(index >= MOST_PIECES for index, _ in enumerate(_PIECE.finditer(text))):
         raise TooManyValuesError(f"more than {MOST_PIECES} strings, lists and fields")
     return json.loads(text)

@@ -1,4 +1,4 @@
-"""Our native route, in the shape of vLLM and SGLang: `POST /v1/classify`, also at `/classify`."""
+"""The native route in the format of vLLM and SGLang: `POST /v1/classify`, also at `/classify`."""
 
 import time
 import uuid
@@ -30,7 +30,7 @@ router = json_router("classify")
 @router.post("/v1/classify")
 @router.post("/classify", include_in_schema=False)
 async def classify(body: ClassifyRequest, ask: Asking) -> ClassifyResponse:
-    """Classify one tweet or several. One bad text of several fails alone: its item has an `error`."""
+    """Classify one or several tweets. An invalid text fails alone: its item has an `error`."""
     name, model = ask.model(body.model)
     checked = _checked(ask, body.input)
     texts = [text for text in checked if isinstance(text, str)]
@@ -48,16 +48,16 @@ async def classify(body: ClassifyRequest, ask: Asking) -> ClassifyResponse:
 
 
 def _checked(ask: RequestContext, given: str | Sequence[str]) -> list[Checked]:
-    """Each text, or what is wrong with it.
+    """Return, per text, the text or the error that it causes.
 
     Raises:
-        ApiError: of the first one, if all are bad.
+        ApiError: all texts are invalid; the error of the first one.
     """
     checked = [
-        _check(text, "input" if isinstance(given, str) else f"input[{place}]")
-        for place, text in enumerate(ask.listed(given))
+        _check(text, "input" if isinstance(given, str) else f"input[{index}]")
+        for index, text in enumerate(ask.listed(given))
     ]
-    if isinstance(checked[0], ApiError) and all(isinstance(one, ApiError) for one in checked):
+    if isinstance(checked[0], ApiError) and all(isinstance(item, ApiError) for item in checked):
         raise checked[0]
     return checked
 
@@ -71,7 +71,7 @@ def _check(text: str, param: str) -> Checked:
 
 
 def _raise_if_none_answered(outcomes: Sequence[Outcome]) -> None:
-    if isinstance(outcomes[0], Exception) and all(isinstance(one, Exception) for one in outcomes):
+    if isinstance(outcomes[0], Exception) and all(isinstance(outcome, Exception) for outcome in outcomes):
         raise outcomes[0]
 
 
@@ -80,8 +80,8 @@ def _data(
 ) -> list[Classification | Unclassified]:
     rest = iter(outcomes)
     return [
-        _item(model, index, one if isinstance(one, ApiError) else next(rest))
-        for index, one in enumerate(checked)
+        _item(model, index, item if isinstance(item, ApiError) else next(rest))
+        for index, item in enumerate(checked)
     ]
 
 

@@ -1,5 +1,5 @@
-"""What every protocol's route does with its texts: check them, find the model, run it within the deadline,
-and write down what came out."""
+"""Steps shared by all routes: check texts, look up the model, classify within the deadline, record the
+result."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from tweetelm.predictor import Prediction, Predictor
 
 LOGGED = 1000
-"""Characters of a text that the log keeps, where it keeps texts."""
+"""Maximum characters of a text in the access log, if texts are logged."""
 
 
 class RequestContext:
-    """One request's way to the models."""
+    """One request's access to the models, its limits and its log record."""
 
     def __init__(self, request: Request) -> None:
         state = request.app.state
@@ -38,81 +38,79 @@ class RequestContext:
         return self.policy.limits
 
     def listed(self, given: str | Sequence[str], param: str = "input") -> list[str]:
-        """`given` as a list, not empty and not too long.
+        """Return `given` as a list of texts.
 
         Args:
-            given: what the request holds.
-            param: its name there, for errors.
+            given: One text or several, from the request.
+            param: Name of the field, for errors.
 
         Raises:
-            ApiError: there is no text, or too many.
+            ApiError: the list is empty or has more than `limits.inputs` texts.
         """
         texts = [given] if isinstance(given, str) else list(given)
         if not texts:
             raise ApiError("empty_input", f"{param} is an empty list; send at least one text", param)
         if len(texts) > self.limits.inputs:
-            message = f"{param} has {len(texts)} texts; at most {self.limits.inputs} are answered at a time"
+            message = f"{param} has {len(texts)} texts; expected at most {self.limits.inputs}"
             raise ApiError("too_many_inputs", message, param)
         return texts
 
     def texts(self, given: str | Sequence[str], param: str = "input") -> list[str]:
-        """The same, each of them a text; for protocols in which one bad text fails the whole request.
+        """Return `given` as a list of valid texts, for protocols in which one invalid text fails the request.
 
         Raises:
-            ApiError: as `listed`, or a text is empty or not of whole characters.
+            ApiError: as in `listed`, or a text is empty or has half of a surrogate pair.
         """
         texts = self.listed(given, param)
-        for place, text in enumerate(texts):
-            check(text, param if isinstance(given, str) else f"{param}[{place}]")
+        for index, text in enumerate(texts):
+            check(text, param if isinstance(given, str) else f"{param}[{index}]")
         return texts
 
     def reserve(self, reads: int) -> None:
-        """Count what the models are going to read against the key's rate.
+        """Count `reads` texts against the key's rate limit.
 
         Raises:
-            ApiError: the key has had too many texts read lately.
+            ApiError: the rate limit is exceeded (429).
         """
         if wait_s := self.wait_s(reads):
-            message = (
-                f"the models read {self.limits.texts_per_minute} texts a minute of this key in one replica"
-            )
+            message = f"rate limit exceeded: {self.limits.texts_per_minute} texts per minute, key and replica"
             raise ApiError("rate_limit_exceeded", message, retry_after_s=wait_s)
 
     def wait_s(self, reads: int) -> int:
-        """Counts so many texts against the key's rate, or gives the seconds until it allows them."""
+        """Count `reads` texts against the key's rate limit and return 0, or return the seconds to wait."""
         wait_s = self._rates.wait_s(self.record.key, reads)
         self._reserved += 0 if wait_s else reads
         return wait_s
 
     def model(self, name: str | None, param: str = "model") -> "tuple[str, Predictor]":
-        """The model called `name`, or the first one.
+        """Return the name and the model called `name`; without a name, the first model.
 
         Raises:
-            ApiError: there is none.
+            ApiError: the model does not exist (404), or none is loaded yet (503).
         """
         models = self.engine.models
         if not models:
             raise ApiError("unhealthy", "no model is loaded yet")
         name = next(iter(models)) if name is None else name
         if name not in models:
-            raise ApiError("model_not_found", f"no such model here; there is {' and '.join(models)}", param)
+            raise ApiError("model_not_found", f"unknown model; expected {' or '.join(models)}", param)
         return name, models[name]
 
     async def classify(self, name: str, model: "Predictor", texts: Sequence[str]) -> "list[Prediction]":
-        """The predictions.
+        """Return a prediction per text, in order.
 
         Raises:
-            ApiError: they are not there within the deadline.
-            Exception: the first of the texts that failed.
+            ApiError: the deadline is exceeded (504).
+            Exception: the exception of the first text that failed.
         """
         return _all(await self.outcomes(name, model, texts))
 
     async def again(self, model: "Predictor", texts: Sequence[str]) -> "list[Prediction]":
-        """Predictions that serve to explain another one: they count as no texts of the caller's."""
+        """Return predictions that explain another one; the metrics and the log do not count their texts."""
         return _all(await self._within(model, texts))
 
     async def outcomes(self, name: str, model: "Predictor", texts: Sequence[str]) -> list[Outcome]:
-        """A prediction or an exception for each text, written down for the log and the metrics."""
+        """Return a prediction or an exception per text, and record them for the log and the metrics."""
         self._begin(name, model, texts)
         outcomes = await self._within(model, texts)
         done = [outcome for outcome in outcomes if not isinstance(outcome, Exception)]
@@ -120,14 +118,14 @@ class RequestContext:
         return outcomes
 
     async def _within(self, model: "Predictor", texts: Sequence[str]) -> list[Outcome]:
-        """The engine's answer, or 504 when it is not there within the deadline."""
+        """Classify within the deadline; raises a 504 after it."""
         self._reserved -= len(texts)
-        assert self._reserved >= 0, "texts go to a model that were not counted against the key's rate"
+        assert self._reserved >= 0, "texts were not counted against the rate limit; call reserve() first"
         try:
             async with asyncio.timeout(self.limits.deadline_s):
                 return await self.engine.classify(model, texts)
         except TimeoutError:
-            message = f"no answer within {self.limits.deadline_s:g} s; try again"
+            message = f"no result within {self.limits.deadline_s:g} s; try again"
             raise ApiError("deadline_exceeded", message) from None
 
     def _begin(self, name: str, model: "Predictor", texts: Sequence[str]) -> None:
@@ -137,10 +135,10 @@ class RequestContext:
             self.record.kept.extend(text[:LOGGED] for text in texts)
 
     def _end(self, name: str, model: "Predictor", done: "Sequence[Prediction]") -> None:
-        tokens, truncated = sum(one.tokens for one in done), sum(one.truncated for one in done)
+        tokens, truncated = sum(found.tokens for found in done), sum(found.truncated for found in done)
         labels: dict[str, int] = {}
-        for one in done:
-            labels[one.label] = labels.get(one.label, 0) + 1
+        for found in done:
+            labels[found.label] = labels.get(found.label, 0) + 1
         self.record.tokens += tokens
         self.record.truncated += truncated
         for label, count in labels.items():
@@ -152,7 +150,7 @@ class RequestContext:
 
 
 async def _ask(request: Request) -> RequestContext:
-    """Asynchronous, for FastAPI would call a class in another thread, which takes longer than all of it."""
+    """Asynchronous: FastAPI would construct a class in a thread, which is slower."""
     return RequestContext(request)
 
 
@@ -169,15 +167,15 @@ def _all(outcomes: Sequence[Outcome]) -> "list[Prediction]":
 
 
 def check(text: str, param: str) -> None:
-    """See that a text is one.
+    """Check that a text is not empty and is valid Unicode.
 
     Raises:
-        ApiError: it is empty, or not of whole characters.
+        ApiError: the text is empty, or has half of a surrogate pair.
     """
     if not text or text.isspace():
-        raise ApiError("empty_input", f"{param} is empty; send some text", param)
+        raise ApiError("empty_input", f"{param} is empty; send a text", param)
     try:
         text.encode()
     except UnicodeEncodeError:
-        message = f"{param} holds half of a surrogate pair; send whole characters"
+        message = f"{param} has half of a surrogate pair; send valid Unicode"
         raise ApiError("invalid_type", message, param) from None

@@ -1,7 +1,7 @@
-"""`POST /v1/classify/file`: a file of tweets, answered row by row.
+"""`POST /v1/classify/file`: classifies a file of tweets row by row.
 
-The file is put aside on disk first, for many clients read no answer before they have sent everything. Then
-rows are read, classified and answered a batch at a time: memory does not grow with the file.
+The file is spooled to disk first, because many clients read the response only after they have sent the body.
+Rows are then read, classified and sent in batches, so memory does not grow with the file.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from serve.routes.file_rows import CSV, JSONL, KINDS, TEXT, Row, read_rows
 if TYPE_CHECKING:
     from tweetelm.predictor import Predictor
 
-ROWS = 64  # about one forward pass, so that others' requests get their turn in between
+ROWS = 64  # about one forward pass, so that other requests run in between
 IN_MEMORY = 1_000_000  # bytes; a larger file goes to disk
 CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
 _STRING = {"schema": {"type": "string"}}
@@ -35,11 +35,17 @@ _BODY = {"content": dict.fromkeys((TEXT, CSV, JSONL), _STRING), "required": True
 router = APIRouter(tags=["classify"])
 
 
-async def put_aside(request: Request, ask: Asking) -> AsyncIterator[BinaryIO]:
-    """The request's body as a file, for as long as the answer takes; only so many at a time."""
+async def spooled(request: Request, ask: Asking) -> AsyncIterator[BinaryIO]:
+    """Spool the request's body to a file that lasts as long as the response.
+
+    Raises:
+        ApiError: too many files are being processed (429).
+    """
     files, key = request.app.state.files, ask.record.key
     if files[key] >= ask.limits.files_per_key or files.total() >= ask.limits.files:
-        raise ApiError("overloaded", f"{files[key]} of your files are being read; try again", retry_after_s=5)
+        raise ApiError(
+            "overloaded", f"too many files, {files[key]} of them yours; try again", retry_after_s=5
+        )
     files[key] += 1
     try:
         with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as file:
@@ -62,15 +68,17 @@ async def put_aside(request: Request, ask: Asking) -> AsyncIterator[BinaryIO]:
 async def classify_file(
     request: Request,
     ask: Asking,
-    file: Annotated[BinaryIO, Depends(put_aside)],
+    file: Annotated[BinaryIO, Depends(spooled)],
     model: Annotated[str | None, Query(description="A name from GET /v1/models.")] = None,
-    column: Annotated[str, Query(description="Where the text stands in CSV and in JSON objects.")] = "text",
+    column: Annotated[
+        str, Query(description="Name of the text column in CSV, or of the text field in JSON objects.")
+    ] = "text",
 ) -> StreamingResponse:
-    """Classify a file: one tweet a line (text/plain), CSV, or JSON lines, by its Content-Type.
+    """Classify a file: one tweet per line (text/plain), CSV, or JSON lines, chosen by its Content-Type.
 
-    Answers with JSON lines, or with CSV to `Accept: text/csv`. A row that cannot be classified has an error
-    in its place. The last of the JSON lines says `"done": true`; without it, the answer is not whole. A file
-    most of whose rows fail ends early, with the error `too_many_errors`.
+    The response is JSON lines, or CSV with `Accept: text/csv`. A row that cannot be classified has an error.
+    The last JSON line has `"done": true`; without it, the response is incomplete. If most rows fail,
+    processing stops early with the error `too_many_errors`.
     """
     name, predictor = ask.model(model)
     try:
@@ -88,18 +96,18 @@ async def classify_file(
 def _kind(request: Request) -> str:
     given, *options = (part.strip().lower() for part in request.headers.get("content-type", "").split(";"))
     if given not in KINDS:
-        raise ApiError("invalid_type", f"send the header Content-Type: one of {', '.join(KINDS)}")
-    if any(one.startswith("charset=") and one[8:].strip('"') not in CHARSETS for one in options):
-        raise ApiError("invalid_type", "the header Content-Type names another charset; send UTF-8")
+        raise ApiError("invalid_type", f"unknown Content-Type; expected one of {', '.join(KINDS)}")
+    if any(option.startswith("charset=") and option[8:].strip('"') not in CHARSETS for option in options):
+        raise ApiError("invalid_type", "the charset in Content-Type is not supported; expected UTF-8")
     return KINDS[given]
 
 
 async def _answers(
     ask: RequestContext, name: str, model: "Predictor", rows: Iterator[Row]
 ) -> AsyncIterator[list[dict[str, Any]]]:
-    """What is answered for each batch of rows. A key that is too fast is slowed down, not refused.
+    """Yield the results of each batch of rows. A key above its rate limit is delayed, not rejected.
 
-    Rows are read in a thread: however they are written, others' requests get their turn.
+    Rows are read in a thread, so that slow parsing does not block the event loop.
     """
     while batch := await asyncio.to_thread(_read, rows):
         while wait_s := ask.wait_s(len(batch)):
@@ -140,7 +148,7 @@ def _answer(row: Row, model: "Predictor", outcome: "Outcome | None") -> dict[str
 
 @dataclass
 class Count:
-    """Rows that were answered, and how many of them with an error."""
+    """Counts the processed rows and those with an error."""
 
     most_errors: int
     rows: int = 0
@@ -152,7 +160,7 @@ class Count:
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether to read on is a waste: many rows have failed, and more than have not."""
+        """Whether to stop: more than `most_errors` rows, and more than half of all rows, have failed."""
         return self.failed > self.most_errors and 2 * self.failed > self.rows
 
 
@@ -166,7 +174,7 @@ async def _json_lines(
             break
     end = {"done": True, "rows": count.rows, "failed": count.failed, "model": name, "version": version}
     if count.is_hopeless:
-        message = f"{count.failed} of {count.rows} rows failed; the others were not read"
+        message = f"{count.failed} of {count.rows} rows failed; stopped before the remaining rows"
         end |= {"done": False, "error": {"code": "too_many_errors", "message": message}}
     yield json.dumps(end) + "\n"
 

@@ -1,4 +1,4 @@
-"""Rows of a file of tweets, one after the other: no more than one of them is in memory."""
+"""Reads a file of tweets row by row, with at most one row in memory."""
 
 import csv
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
@@ -20,7 +20,7 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Row:
-    """`text` of the row with this number, counted from 0, or what is wrong with it: a code and a message."""
+    """One row: its number, counted from 0, and its text, or the code and message of its error."""
 
     number: int
     text: str | None
@@ -29,26 +29,26 @@ class Row:
 
 
 def read_rows(file: BinaryIO, kind: str, *, column: str, line_bytes: int) -> Iterator[Row]:
-    """The file's rows.
+    """Read the rows of a file.
 
     Args:
-        file: bytes in UTF-8; others spoil the row they stand in alone.
-        kind: one of KINDS.
-        column: where the text stands in a CSV's row or in a JSON object.
-        line_bytes: longer lines are rows without text.
+        file: Bytes in UTF-8; invalid bytes fail only their own row.
+        kind: Format: a value of `KINDS`.
+        column: Name of the text column of CSV, or of the text field of a JSON object.
+        line_bytes: Maximum bytes of a line; longer lines become rows with an error.
 
     Raises:
-        ValueError: the file is UTF-16, or a CSV has no such column.
+        ValueError: the file is UTF-16, or the CSV has no such column.
     """
-    _skip_mark(file)
+    _skip_bom(file)
     lines = _lines(file, line_bytes)
     if kind == CSV:
         return _csv_rows(lines, column)
     return _line_rows(lines, _json_text(column) if kind == JSONL else _plain_text)
 
 
-def _skip_mark(file: BinaryIO) -> None:
-    """Go past the mark with which some programs begin a file in UTF-8."""
+def _skip_bom(file: BinaryIO) -> None:
+    """Skip the byte order mark of UTF-8; raises ValueError for that of UTF-16."""
     start = file.read(len(BOM_UTF8))
     if start[:2] in (BOM_UTF16_LE, BOM_UTF16_BE):
         raise ValueError("the file is in UTF-16; save it as UTF-8 and send it again")
@@ -60,8 +60,8 @@ Parse = Callable[[str], str | None]
 
 
 def _lines(file: BinaryIO, limit: int) -> Iterator[str | None]:
-    """Lines without their ends; None for one that is too long. Bytes that are no UTF-8 become surrogates,
-    which every route refuses in a text."""
+    """Yield lines without line endings; None for one that is too long. Bytes that are not UTF-8 become
+    surrogates, which all routes reject."""
     while line := file.readline(limit + 2):
         text = line.rstrip(b"\r\n")
         yield text.decode("utf-8", "surrogateescape") if len(text) <= limit else None
@@ -74,7 +74,9 @@ def _line_rows(lines: Iterable[str | None], parse: Parse) -> Iterator[Row]:
         if line is None:
             yield Row(number, None, "input_too_long", "the line is too long")
         elif (text := parse(line)) is None:
-            yield Row(number, None, "invalid_json", "the line is neither a JSON text nor an object with one")
+            yield Row(
+                number, None, "invalid_json", "the line is neither a JSON string nor an object with a text"
+            )
         else:
             yield Row(number, text)
 
@@ -96,29 +98,31 @@ def _json_text(column: str) -> Parse:
 
 
 def _csv_rows(lines: Iterator[str | None], column: str) -> Iterator[Row]:
-    # A quoted field may run over several lines, whose ends csv wants to see.
+    # A quoted field may span several lines; csv needs their line endings.
     reader = csv.reader(f"{'' if line is None else line}\n" for line in lines)
     try:
         names = [name.strip() for name in next(reader, [])]
     except csv.Error:
         names = []
     if column not in names:
-        raise ValueError("the first line of a CSV names its columns, and none is called as ?column= says")
+        raise ValueError(
+            "no column has the name given by ?column=; the first line of a CSV must list the column names"
+        )
     return _fields(reader, names.index(column))
 
 
-def _fields(reader: "Iterator[list[str]]", place: int) -> Iterator[Row]:
+def _fields(reader: "Iterator[list[str]]", column: int) -> Iterator[Row]:
     number = 0
     while True:
         try:
             fields = next(reader)
         except StopIteration:
             return
-        except csv.Error:  # an opening quote that nothing closes
-            yield Row(number, None, "invalid_type", "the row cannot be read as CSV: a field never ends")
+        except csv.Error:  # an opening quote without a closing one
+            yield Row(number, None, "invalid_type", "the row is not valid CSV: a quoted field is not closed")
         else:
-            if len(fields) > place:
-                yield Row(number, fields[place])
+            if len(fields) > column:
+                yield Row(number, fields[column])
             else:
                 yield Row(number, None, "invalid_type", "the row has too few fields")
         number += 1

@@ -1,4 +1,4 @@
-"""`POST /` and `POST /models/{task}`, in the shape of Hugging Face's inference: always a list for each
+"""`POST /` and `POST /models/{task}` in the format of Hugging Face's inference API: a list of labels per
 input."""
 
 from typing import Literal
@@ -16,17 +16,17 @@ router = json_router("hugging face")
 
 class Parameters(Strict):
     function_to_apply: Literal["softmax"] | None = Field(
-        None, description="Probabilities are calibrated: only softmax is served."
+        None, description="Only softmax: probabilities are calibrated."
     )
-    return_all_scores: Literal[True] | None = Field(None, description="As all labels are, without top_k.")
-    truncation: Literal[True] | None = Field(None, description="Long tweets are cut.")
-    top_k: int | None = Field(
-        None, ge=1, description="So many labels, the most probable ones; by default all."
+    return_all_scores: Literal[True] | None = Field(
+        None, description="Only true: all labels are returned unless top_k is set."
     )
+    truncation: Literal[True] | None = Field(None, description="Only true: long tweets are truncated.")
+    top_k: int | None = Field(None, ge=1, description="Number of labels, most probable first. Default: all.")
 
 
 class Options(BaseModel):
-    """Of the old inference API; nothing here depends on them."""
+    """Options of the old inference API; they are accepted and ignored."""
 
     use_cache: bool | None = None
     wait_for_model: bool | None = None
@@ -40,13 +40,13 @@ class InferenceRequest(Strict):
 
 @router.post("/")
 async def first(body: InferenceRequest, ask: Asking, response: Response) -> list[list[Score]]:
-    """Classify by the first model."""
+    """Classify with the first model."""
     return await _infer(body, ask, response, None)
 
 
 @router.post("/models/{task}")
 async def named(task: str, body: InferenceRequest, ask: Asking, response: Response) -> list[list[Score]]:
-    """Classify by the model of that name."""
+    """Classify with the named model."""
     return await _infer(body, ask, response, task)
 
 

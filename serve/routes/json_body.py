@@ -1,4 +1,4 @@
-"""Routes that read their body as bounded JSON."""
+"""Routes that parse their body with `bounded_json`."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -29,5 +29,5 @@ class _JsonRoute(APIRoute):
 
 
 def json_router(tag: str) -> APIRouter:
-    """A router of such routes, under a heading of the description."""
+    """Return a router whose routes parse bounded JSON, with an OpenAPI tag."""
     return APIRouter(tags=[tag], route_class=_JsonRoute)

@@ -1,7 +1,7 @@
-"""`POST /v1/moderations`, in OpenAI's shape: the official clients work unchanged.
+"""`POST /v1/moderations` in OpenAI's format: the official clients work unchanged.
 
-All 13 categories are answered. `hate` is what is assessed; the others say false, 0.0 and, by an empty
-`category_applied_input_types`, that nobody looked.
+The response has all 13 categories. Only `hate` is assessed. The others are false and 0.0, and their
+`category_applied_input_types` is empty, which means that they were not assessed.
 """
 
 import re
@@ -43,7 +43,7 @@ router = json_router("moderations")
 
 
 class Part(BaseModel):
-    """A part of one input. Only text is read; an image is refused."""
+    """A part of one input. Only text is supported; images are rejected."""
 
     type: str
     text: str | None = None
@@ -56,7 +56,7 @@ class ModerationRequest(Strict):
     input: str | Texts | Parts = Field(description="One text, a list of texts, or the parts of one text.")
     model: str | None = Field(
         None,
-        description=f"{HATE}, or OpenAI's names for its own; {ALL} adds {MACHINE}, which never flags a text.",
+        description=f"{HATE} or an OpenAI model name; {ALL} adds {MACHINE}, which never sets flagged.",
     )
 
 
@@ -65,10 +65,10 @@ class Moderation(BaseModel):
     categories: dict[str, bool]
     category_scores: dict[str, float] = Field(description="Calibrated probabilities.")
     category_applied_input_types: dict[str, list[Literal["text"]]] = Field(
-        description='["text"] where the text was assessed, [] where nobody looked.'
+        description='["text"] for assessed categories, [] for the others.'
     )
     threshold: float | None = Field(
-        description="The category hate holds from this probability on; null: most probable."
+        description="hate is true at or above this probability; null: the most probable label."
     )
     truncated: bool
     version: str
@@ -82,9 +82,9 @@ class ModerationResponse(BaseModel):
 
 @router.post("/v1/moderations")
 async def moderations(body: ModerationRequest, ask: Asking) -> ModerationResponse:
-    """Is it hate speech? In the shape of OpenAI's moderations."""
+    """Detect hate speech, in the format of OpenAI's moderations."""
     if body.model not in (None, HATE, "hate", ALL) and not _OPENAI.fullmatch(body.model or ""):
-        raise ApiError("model_not_found", f"no such model here; there is {HATE} and {ALL}", "model")
+        raise ApiError("model_not_found", f"unknown model; expected {HATE} or {ALL}", "model")
     _, hate = ask.model("hate")
     texts = ask.texts(_texts(body.input))
     ask.reserve(len(texts) * (2 if body.model == ALL else 1))
@@ -101,15 +101,15 @@ def _texts(given: str | list[str] | list[Part]) -> str | list[str]:
     if isinstance(given, str) or not given:
         return given if isinstance(given, str) else []
     parts: list[str | Part] = [*given]
-    texts = [_text(part, place) for place, part in enumerate(parts)]
+    texts = [_text(part, index) for index, part in enumerate(parts)]
     return ["\n".join(texts)] if isinstance(parts[0], Part) else texts
 
 
-def _text(part: str | Part, place: int) -> str:
+def _text(part: str | Part, index: int) -> str:
     if isinstance(part, str):
         return part
     if part.type != "text" or part.text is None:
-        raise ApiError("unsupported_input_type", "only parts of the type text are read", f"input[{place}]")
+        raise ApiError("unsupported_input_type", "only parts of type text are supported", f"input[{index}]")
     return part.text
 
 

@@ -1,4 +1,4 @@
-"""For whoever runs the service: is it alive, can it answer, what does it serve."""
+"""Operational routes: health, readiness, metrics, models and the OpenAPI description."""
 
 import asyncio
 import dataclasses
@@ -23,14 +23,14 @@ router = APIRouter(tags=["operations"])
 
 @router.get("/health")
 async def health() -> dict[str, str]:
-    """The process is up. `/ready` says whether it can classify."""
+    """Answer while the process runs. `/ready` tells whether it can classify."""
     return {"status": "ok"}
 
 
 @router.get("/ready", responses={503: {"model": ErrorResponse}})
 async def ready(ask: Asking) -> dict[str, Any]:
-    """Whether every model answers, within a second: by its last batch while it is busy, else by a fixed text;
-    503 if one does not."""
+    """Check within a second that every model answers; 503 if one does not. A busy model is judged by its last
+    batch, an idle one by a fixed text."""
     models = ask.engine.models
     if not models:
         raise ApiError("unhealthy", "no model is loaded yet")
@@ -42,14 +42,13 @@ async def ready(ask: Asking) -> dict[str, Any]:
 
 @router.get("/metrics", response_class=Response)
 async def metrics(ask: Asking) -> Response:
-    """The numbers of the replica that answers, for Prometheus; Ray's own metrics have those of all
-    replicas."""
+    """Metrics of this replica for Prometheus; Ray's metrics endpoint has those of all replicas."""
     return Response(ask.meters.text(), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/info")
 async def info(ask: Asking) -> dict[str, Any]:
-    """The served models, where they come from, what they are not for, and the limits of a request."""
+    """The served models with their origin and limitations, and the limits of a request."""
     return {
         "name": "tweetelm",
         "version": tweetelm.__version__,
@@ -64,20 +63,20 @@ async def info(ask: Asking) -> dict[str, Any]:
 
 @router.get("/v1/models")
 async def models(ask: Asking) -> dict[str, Any]:
-    """The names that a request may use; the first one answers requests that name none."""
+    """The model names; the first one answers requests without a model."""
     return {"object": "list", "data": [_listed(name, model) for name, model in ask.engine.models.items()]}
 
 
 @router.get("/v1/models/{model}", responses={404: {"model": ErrorResponse}})
 async def one_model(model: str, ask: Asking) -> dict[str, Any]:
-    """One of them."""
+    """One model."""
     return _listed(*ask.model(model))
 
 
 @router.get("/openapi.json", include_in_schema=False)
 @router.get("/v1/openapi", include_in_schema=False)
 async def description(request: Request) -> Response:
-    """The routes, as OpenAPI; made once, in a thread, for whoever asks needs no key."""
+    """The OpenAPI description. It is generated once, in a thread, because this route needs no key."""
     state = request.app.state
     if not state.description:
         state.description = await asyncio.to_thread(_describe, request.app)
@@ -85,8 +84,7 @@ async def description(request: Request) -> Response:
 
 
 def _describe(api: FastAPI) -> bytes:
-    """FastAPI's own 422 is taken out: what it stands for is answered with 400 here, or with 422 in another
-    shape."""
+    """Generate OpenAPI without FastAPI's 422: validation errors are 400 here, or 422 in another format."""
     description = api.openapi()
     description["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     description["security"] = [{"key": []}, {}]
@@ -104,7 +102,7 @@ def _listed(name: str, model: "Predictor") -> dict[str, Any]:
 
 
 def _created(model: "Predictor") -> int:
-    """Unix time in seconds of a version's making; 0 for a checkpoint that was never published."""
+    """Return the creation time of a version in Unix seconds; 0 for an unpublished checkpoint."""
     made = (model.card or {}).get("created")
     return int(datetime.fromisoformat(made).timestamp()) if made else 0
 

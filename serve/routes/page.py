@@ -1,4 +1,4 @@
-"""The page at `/` and the description at `/docs`: files from this server alone."""
+"""The page at `/` and Swagger UI at `/docs`; all files come from this server."""
 
 import functools
 from importlib.resources import files
@@ -19,7 +19,7 @@ router = APIRouter(include_in_schema=False)
 
 @functools.cache
 def _read(file: Path) -> bytes:
-    """Once: answers to many callers at a time share it."""
+    """Read a file once; concurrent responses share its bytes."""
     return file.read_bytes()
 
 
@@ -44,7 +44,7 @@ async def script() -> Response:
 
 @router.get("/docs")
 async def docs() -> Response:
-    """Swagger UI, from the package that brings it. It writes styles into its elements itself."""
+    """Swagger UI from its package. It sets inline styles, so its CSP allows them."""
     response = _file("docs.html", "text/html")
     response.headers["Content-Security-Policy"] = HEADERS["Content-Security-Policy"].replace(
         "style-src 'self'", "style-src 'self' 'unsafe-inline'"

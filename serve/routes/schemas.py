@@ -1,4 +1,4 @@
-"""The bodies of `/v1/classify`, in vLLM's shape with our additions, and of errors."""
+"""Request and response bodies of `/v1/classify`, in vLLM's format with additional fields, and of errors."""
 
 from typing import Annotated, Any, Literal
 
@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from serve.inference.engine import MOST_INPUTS
 
 Texts = Annotated[list[str], Field(max_length=MOST_INPUTS, fail_fast=True)]
-"""A list of texts, whose check ends at the first that is none."""
+"""A list of texts; validation stops at the first item that is not a string."""
 
 
 IGNORED = frozenset(
@@ -28,12 +28,12 @@ IGNORED = frozenset(
         "timeout",
     )
 )
-"""Fields of other clients that change no answer: another protocol's name for the texts, and what is about
-accounting, caching and the way of an answer."""
+"""Fields of other clients that do not change the result: other names for the texts, and fields for
+accounting, caching and delivery."""
 
 
 class Strict(BaseModel):
-    """A request: a field that is not known is refused, for it might be meant to change the answer."""
+    """A request body. Unknown fields are rejected, because they might be meant to change the result."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -48,39 +48,45 @@ class Strict(BaseModel):
 
 
 class ClassifyRequest(Strict):
-    """vLLM's and SGLang's request. Of their fields those that change no answer are ignored, and those that
-    would change it are refused unless they ask for what is done anyway."""
+    """The request of vLLM and SGLang. Fields that do not change the result are ignored; fields that would
+    change it are rejected unless they have the only supported value."""
 
     model: str | None = Field(
-        None, description="A name from GET /v1/models; if left out, the first one listed there."
+        None, description="A name from GET /v1/models. Default: the first one listed there."
     )
     input: str | Texts = Field(description="One tweet, or a list of tweets.")
     use_activation: Literal[True] | None = Field(
-        None, description="vLLM's switch for raw logits: only true is served."
+        None, description="vLLM's switch for raw logits: only true is supported."
     )
-    activation: Literal[True] | None = Field(None, description="The same, as older versions call it.")
-    softmax: Literal[True] | None = Field(None, description="The same.")
-    add_special_tokens: Literal[True] | None = Field(None, description="Only true is served.")
+    activation: Literal[True] | None = Field(
+        None, description="The name of use_activation in older versions."
+    )
+    softmax: Literal[True] | None = Field(None, description="As use_activation.")
+    add_special_tokens: Literal[True] | None = Field(None, description="Only true is supported.")
     truncate_prompt_tokens: Literal[-1] | None = Field(
-        None, description="-1: as many as the model reads, which is what is done."
+        None, description="Only -1: truncate to the model's maximum length."
     )
-    truncation_side: Literal["right"] | None = Field(None, description="Ends are cut.")
+    truncation_side: Literal["right"] | None = Field(
+        None, description="Only right: the end of a text is cut off."
+    )
 
 
 class Classification(BaseModel):
-    index: int = Field(description="The place of the text in the request.")
+    index: int = Field(description="Index of the text in the request.")
     label: str = Field(
-        description="The verdict: by the threshold if there is one, else the most probable label."
+        description="Predicted label: by the threshold if there is one, else the most probable."
     )
     probs: list[float] = Field(
         description="Calibrated probabilities, in the order of the labels in GET /v1/models."
     )
     num_classes: int
     threshold: float | None = Field(
-        description="The last label is given from this probability on; null: most probable."
+        description="Predicts the last label at or above this probability; null: most probable."
     )
-    truncated: bool = Field(description="Whether the text was longer than the model reads, and was cut.")
-    version: str = Field(description="The published version that answered.")
+    truncated: bool = Field(
+        description="Whether the text exceeded the model's maximum length and was truncated."
+    )
+    version: str = Field(description="Published version of the model.")
 
 
 class ItemError(BaseModel):
@@ -89,9 +95,9 @@ class ItemError(BaseModel):
 
 
 class Unclassified(BaseModel):
-    """One text of several that has no verdict."""
+    """A text without a prediction, among several."""
 
-    index: int = Field(description="The place of the text in the request.")
+    index: int = Field(description="Index of the text in the request.")
     label: None = None
     probs: list[float] = Field(default=[], description="Empty.")
     num_classes: Literal[0] = 0

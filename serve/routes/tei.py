@@ -1,6 +1,7 @@
-"""`POST /predict`, in the shape of text-embeddings-inference.
+"""`POST /predict` in the format of text-embeddings-inference.
 
-One difference: there, a flat list of two texts is a pair. Our models read single texts, so it is a batch.
+One difference: TEI reads a flat list of two texts as a pair. These models take single texts, so it is a
+batch.
 """
 
 import time
@@ -28,18 +29,20 @@ class PredictRequest(Strict):
     inputs: str | Texts | Annotated[list[Texts], Field(max_length=MOST_INPUTS, fail_fast=True)] = Field(
         description='A tweet, a list of tweets, or a list of lists of one tweet: [["a"], ["b"]].'
     )
-    truncate: bool | None = Field(None, description="false: refuse a tweet that is too long, and cut none.")
-    truncation_direction: Annotated[Literal["Right"] | None, BeforeValidator(_capitalized)] = Field(
-        None, description="Ends are cut; the case of the letters does not matter."
+    truncate: bool | None = Field(
+        None, description="false: reject tweets that are too long instead of truncating them."
     )
-    raw_scores: Literal[False] | None = Field(None, description="Only probabilities are served.")
+    truncation_direction: Annotated[Literal["Right"] | None, BeforeValidator(_capitalized)] = Field(
+        None, description="Only Right, in any case: the end of a text is cut off."
+    )
+    raw_scores: Literal[False] | None = Field(None, description="Only false: probabilities are returned.")
 
 
 @router.post("/predict")
 async def predict(
     body: PredictRequest, ask: Asking, response: Response, model: str | None = None
 ) -> list[Score] | list[list[Score]]:
-    """Classify, by the first model or by the one that `?model=` names."""
+    """Classify with the model of `?model=`, by default the first one."""
     began = time.perf_counter()
     name, predictor = ask.model(model)
     texts = ask.texts(_texts(body.inputs), "inputs")
@@ -58,13 +61,13 @@ async def predict(
 def _texts(given: str | list[str] | list[list[str]]) -> str | list[str]:
     if isinstance(given, str):
         return given
-    return [one if isinstance(one, str) else _single(one, place) for place, one in enumerate(given)]
+    return [item if isinstance(item, str) else _single(item, index) for index, item in enumerate(given)]
 
 
-def _single(inner: Sequence[str], place: int) -> str:
+def _single(inner: Sequence[str], index: int) -> str:
     if len(inner) != 1:
         message = (
-            f"inputs[{place}] holds {len(inner)} texts; a single one is expected: pairs are not classified"
+            f"inputs[{index}] has {len(inner)} texts; expected one, because text pairs are not supported"
         )
-        raise ApiError("invalid_type", message, f"inputs[{place}]")
+        raise ApiError("invalid_type", message, f"inputs[{index}]")
     return inner[0]

@@ -1,14 +1,14 @@
-// Everything that came from outside is shown as text, never as markup.
+// All data from the service and the user is inserted as text, never as markup.
 
 const byId = (id) => document.getElementById(id);
 let key = ""; // in memory only
 let afterKey = () => {};
 let models = null;
-let most = 1; // texts in one request
-let latest = 0; // of several submissions in flight, only the last one may show its verdicts
-let judged = ""; // the text that the verdicts are of
+let most = 1; // maximum texts per request
+let latest = 0; // number of the last submission; results of earlier ones are dropped
+let judged = ""; // the text of the predictions on screen
 
-/* What the service says */
+/* Requests and errors */
 
 const refused = (status, message, sent) => Object.assign(new Error(message), { status, sent });
 
@@ -26,10 +26,10 @@ async function ask(path, body) {
 }
 
 function reasonOf(response, answer) {
-  const said = answer?.error?.message ?? `the service answered with status ${response.status}`;
+  const reason = answer?.error?.message ?? `the service answered with status ${response.status}`;
   const wait = response.headers.get("Retry-After") ?? "";
   const later = /^\d+$/.test(wait) ? ` Try again in ${wait} ${wait === "1" ? "second" : "seconds"}.` : "";
-  return `That did not work: ${said}.${later}`;
+  return `That did not work: ${reason}.${later}`;
 }
 
 function say(text, kind = "") {
@@ -37,7 +37,7 @@ function say(text, kind = "") {
   byId("status").className = kind;
 }
 
-// Runs an action; where the service wants a key, asks for it and then runs the action again.
+// Run an action; on a 401, ask for the API key and run the action again.
 async function attempt(action) {
   try {
     if (!models) await load();
@@ -49,10 +49,10 @@ async function attempt(action) {
   }
 }
 
-/* The key */
+/* API key */
 
 function askForKey(action, sent) {
-  if (key && sent !== key) return attempt(action); // another key was given while the call was under way
+  if (key && sent !== key) return attempt(action); // the key changed while the request was in flight
   afterKey = action;
   if (byId("key-form").hidden) {
     byId("key-reason").textContent = sent ? "This key was not accepted." : "This service asks for an API key.";
@@ -106,7 +106,7 @@ function show(card, name, probability) {
   if (probability !== null) fill(card, { [name]: percent(probability) });
 }
 
-// What a model asks and, before there is a verdict, the threshold and version that it will have.
+// A card with the model's question; without a prediction, it shows the current threshold and version.
 function cardOf(name, about, found) {
   const card = byId("card").content.cloneNode(true).firstElementChild;
   const [{ question, labels, notices }, { threshold, version }] = [about, found ?? about];
@@ -130,9 +130,9 @@ function verdictOf(name, about, text, found) {
   return card;
 }
 
-/* Which words */
+/* Word attribution */
 
-// 0 to 4, by one scale for all tweets, so that a weak word looks weak.
+// 0 to 4, on the same scale for all tweets, so that cards are comparable.
 const levelOf = (push) => [0.1, 0.5, 1, 2].filter((bound) => Math.abs(push) >= bound).length;
 const signOf = (push) => (push < 0 ? "−" : "+");
 
@@ -141,7 +141,7 @@ async function toggleWords(card, name, text) {
   if (panel.hidden) {
     say("Leaving out one word after another…");
     showWords(card, await ask("v1/words", { model: name, input: text }), text);
-    if (card.isConnected) say(`The words stand below the verdict of ${name}.`, "unseen");
+    if (card.isConnected) say(`The words are shown below the verdict of ${name}.`, "unseen");
   }
   panel.hidden = !panel.hidden;
   part(card, "words").ariaExpanded = String(!panel.hidden);
@@ -150,7 +150,7 @@ async function toggleWords(card, name, text) {
 function showWords(card, { words, measured, words_total: total, truncated }, text) {
   const remarks = [];
   if (measured < total) remarks.push(`Only the first ${measured} of ${total} words were measured.`);
-  if (truncated) remarks.push("Only the text's beginning was read; each word left out lets the model read further.");
+  if (truncated) remarks.push("The text was truncated; leaving out a word lets the model read further.");
   fill(card, { remark: remarks.join(" ") });
   part(card, "remark").hidden = !remarks.length;
   part(card, "marked").replaceChildren(...marked(text, words));
@@ -160,7 +160,7 @@ function showWords(card, { words, measured, words_total: total, truncated }, tex
 }
 
 function marked(text, words) {
-  const characters = Array.from(text); // places count code points; JavaScript's own count UTF-16 units
+  const characters = Array.from(text); // the API counts code points; JavaScript strings count UTF-16 units
   const shown = [];
   let at = 0;
   for (const { text: word, start, end, push } of words) {
@@ -176,17 +176,17 @@ function marked(text, words) {
 function pushOf(card, word, push) {
   const size = element("data", "", `${signOf(push)}${Math.abs(push).toFixed(2)}`);
   size.value = push;
-  const direction = `${push < 0 ? " away from" : " towards"} ${part(card, "positive").textContent}: `;
+  const direction = `${push < 0 ? " away from" : " toward"} ${part(card, "positive").textContent}: `;
   return element("li", "", size, direction, element("q", "", word));
 }
 
-/* The same from a shell */
+/* curl command */
 
 async function copy(shown, name, text) {
   const quote = (word) => `'${word.replaceAll("'", "'\\''")}'`;
   const url = new URL("v1/classify", document.baseURI).href;
   const lines = [`curl -s ${quote(url)}`, "-H 'Content-Type: application/json'"];
-  if (key) lines.push('-H "Authorization: Bearer $TWEETELM_API_KEY"'); // a key itself is not for a shell's history
+  if (key) lines.push('-H "Authorization: Bearer $TWEETELM_API_KEY"'); // keep the key out of the shell history
   lines.push(`-d ${quote(JSON.stringify({ model: name, input: text }))}`);
   shown.textContent = lines.join(" \\\n  ");
   shown.hidden = false;
@@ -207,13 +207,13 @@ async function load() {
 
 const linesOf = (text) => text.split("\n").map((line) => line.trim()).filter(Boolean);
 
-// A few lines may well be one tweet; of more, whoever pasted them knows.
+// Up to three lines are treated as one tweet; for more, the user chooses.
 function classify() {
   const text = byId("tweet").value.trim();
   if (!text) return say("Paste or type a tweet first.", "bad");
   const count = linesOf(text).length;
   byId("lines").hidden = count < 2;
-  byId("lines-told").textContent = `These ${count} lines are`;
+  byId("lines-count").textContent = `These ${count} lines are`;
   if (count <= 3) return classifyOne(text);
   say(`Are these ${count} lines one tweet, or one tweet each? Choose below the text.`);
   byId("as-each").focus();
@@ -261,8 +261,8 @@ async function classifyOne(text) {
   byId("verdicts").replaceChildren(...cards);
   const failed = outcomes.find(({ status }) => status === "rejected");
   if (failed) throw failed.reason;
-  const told = cards.map((card) => `${part(card, "question").textContent} ${part(card, "label").textContent}.`);
-  say(`Done. ${told.join(" ")}`, "unseen");
+  const results = cards.map((card) => `${part(card, "question").textContent} ${part(card, "label").textContent}.`);
+  say(`Done. ${results.join(" ")}`, "unseen");
   cards[0]?.scrollIntoView({ block: "nearest" });
 }
 
@@ -281,7 +281,7 @@ function listen() {
   byId("as-each").addEventListener("click", () => attempt(() => classifyEach(linesOf(byId("tweet").value))));
   byId("tweet").addEventListener("input", () => {
     byId("lines").hidden = true;
-    if (judged && byId("tweet").value.trim() !== judged) say("The verdicts are of the text before you changed it.");
+    if (judged && byId("tweet").value.trim() !== judged) say("The verdicts belong to the text before you changed it.");
   });
   for (const example of document.querySelectorAll(".examples button")) {
     example.addEventListener("click", () => {

@@ -87,7 +87,7 @@ def serve(desk: Desk, hosts: Sequence[Host]) -> None:
 
 
 def recover(desk: Desk, hosts: Sequence[Host]) -> None:
-    """The head loses power and comes back with its disk: docs/operations.md, "the head dies"."""
+    """The head loses power and comes back with its disk: docs/cluster/recovery.md."""
     hosts[0].power_off()
     say(f"without the head {sum(map(desk.answers, hosts[1:]))} of {len(hosts) - 1} hosts answer")
     hosts[0].power_on()
@@ -99,7 +99,7 @@ def recover(desk: Desk, hosts: Sequence[Host]) -> None:
 
 
 def change_token(desk: Desk, hosts: Sequence[Host]) -> None:
-    """docs/operations.md, "the token must be changed"; the one before opens nothing then."""
+    """docs/cluster/recovery.md, "The token must be changed"; the old one opens nothing then."""
     desk.down()
     before, desk.token = desk.token, secrets.token_hex(32)
     desk.keep("ray_auth_token", desk.token)

@@ -13,6 +13,7 @@ import ray
 import torch
 
 from ray_jobs.cluster.connect import Resources
+from ray_jobs.training.resources import reserve
 from tests.support.metadata import metadata
 from tests.support.places import ROOT
 from tests.support.ray_head import Cluster, wait_for
@@ -62,7 +63,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def watched(driver: Cluster) -> Iterator[None]:
     """Ray Train looks for notices, and quickly. A worker has one thread: all nodes are the same machine."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ray_jobs.training.launcher.cpus_per_worker", lambda *_: 1)
+        patch.setattr(
+            "ray_jobs.training.launcher.reserve", lambda *a: dataclasses.replace(reserve(*a), cpus=1)
+        )
         patch.setenv("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "1")
         patch.setenv("RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S", "0.2")
         yield

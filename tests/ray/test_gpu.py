@@ -11,7 +11,6 @@ import psutil
 import pytest
 import torch
 
-from ray_jobs.run_dir import run_folder
 from tests.ray.test_train import configuration, final, same_bits, seen
 from tests.support.ray_head import wait_for
 from tests.support.ray_service import ROOT, TEXTS, private_ray, publish, serving
@@ -56,7 +55,7 @@ def test_a_run_that_is_killed_on_a_gpu_ends_with_the_same_bits(tmp_path: Path) -
     whole, cut = (configuration(tmp_path, name, workers=1) for name in ("whole", "cut"))
     with private_ray() as env:
         subprocess.run(command(whole), cwd=ROOT, env=env, check=True, timeout=300)
-        steps = read_history(Path(run_folder(whole)) / "history.jsonl")
+        steps = read_history(Path(whole.folder) / "history.jsonl")
         last = max(line.get("step", 0) for line in steps)
         at = random.randrange(2, last - 3)
         with subprocess.Popen(command(cut), cwd=ROOT, env=env, start_new_session=True) as process:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from ray_jobs.run_dir import run_folder
 from ray_jobs.training.checkpoints import SNAPSHOT
 from ray_jobs.training.launcher import run
 from tests.ray.test_train import (
@@ -23,6 +22,7 @@ from tests.ray.test_train import (
     surroundings,
 )
 from tests.support.ray_head import Cluster
+from tweetelm.training.prepare import prepare
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -52,7 +52,7 @@ def test_of_two_commands_in_the_same_second_one_trains(cluster: Cluster, folder:
     assert "published " in by_status[0]
     assert "is in use by" in by_status[2]
     assert "Traceback" not in by_status[2]
-    assert not (Path(run_folder(config)) / ".run").exists(), "the lock is free again"
+    assert not (Path(config.folder) / ".run").exists(), "the lock is free again"
 
 
 def test_a_run_with_damaged_files_ends_as_if_they_were_whole(
@@ -61,13 +61,13 @@ def test_a_run_with_damaged_files_ends_as_if_they_were_whole(
     config = configuration(folder, "twice")
     expected, steps = final(config), progress(config)
     last = Path(last_checkpoint(config).path).name
-    shutil.copytree(run_folder(config), tmp_path / "runs" / "twice")
+    shutil.copytree(config.folder, tmp_path / "runs" / "twice")
     damaged = configuration(tmp_path, "twice")
-    where = Path(run_folder(damaged))
+    where = Path(damaged.folder)
     (where / SNAPSHOT).write_bytes((where / SNAPSHOT).read_bytes()[:100])
     (where / last / "model.safetensors").unlink()
     capsys.readouterr()
-    outcome = run(damaged, HERE)
+    outcome = run(damaged, HERE, prepare(damaged))
     told = capsys.readouterr().out
     assert f"checkpoint {where}/{last} is damaged (it lacks model.safetensors): left out" in told
     assert "going on from" in told
@@ -91,7 +91,7 @@ def test_a_finished_run_says_where_it_was_published(cluster: Cluster, folder: Pa
     )
     assert done.returncode == 0, done.stderr
     assert time.monotonic() - began < 30
-    finished = json.loads((Path(run_folder(config)) / "finished.json").read_text())
+    finished = json.loads((Path(config.folder) / "finished.json").read_text())
     assert f"published    models/hate/versions/{finished['version']} (now served)" in done.stdout
     assert "not in an other: this run was published before" in done.stdout
     assert not (folder / "an other").exists()

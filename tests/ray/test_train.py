@@ -20,10 +20,10 @@ from safetensors.torch import load_file
 
 from ray_jobs.cluster.connect import Resources
 from ray_jobs.fault_tolerance.placement_groups import release_leaked
-from ray_jobs.run_dir import claim, run_folder
+from ray_jobs.run_dir import claim
 from ray_jobs.training.launcher import Outcome, run
 from ray_jobs.training.preflight import check_space
-from ray_jobs.training.resources import scaling
+from ray_jobs.training.resources import reserve
 from tests.support.places import ROOT
 from tests.support.ray_head import Cluster, train_workers, wait_for
 from tweetelm.config.train_config import (
@@ -43,6 +43,7 @@ from tweetelm.predictor import Predictor
 from tweetelm.registry import resolve
 from tweetelm.tasks import TASKS
 from tweetelm.tracking.trackers import HISTORY
+from tweetelm.training.prepare import prepare
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 HERE = Resources(cpus=2, gpus=0, local=True)
@@ -64,7 +65,7 @@ def configuration(folder: Path, name: str, *, workers: int = 2, **loop: Any) -> 
 
 
 def last_checkpoint(config: TrainConfig) -> ray.train.Checkpoint:
-    checkpoint = ray.train.Result.from_path(run_folder(config)).checkpoint
+    checkpoint = ray.train.Result.from_path(config.folder).checkpoint
     assert checkpoint is not None
     return checkpoint
 
@@ -84,8 +85,8 @@ def progress(config: TrainConfig) -> dict[str, Any]:
 
 def seen(config: TrainConfig, step: int) -> bool:
     """Whether a checkpoint of this step or a later one is in storage."""
-    found = (name for name in object_storage.listed(run_folder(config)) if name.endswith("/state.json"))
-    states = (object_storage.read(f"{run_folder(config)}/{name}") for name in found)
+    found = (name for name in object_storage.listed(config.folder) if name.endswith("/state.json"))
+    states = (object_storage.read(f"{config.folder}/{name}") for name in found)
     try:
         return any(json.loads(state)["progress"]["step"] >= step for state in states if state)
     except json.JSONDecodeError:  # Ray is writing it
@@ -100,7 +101,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(driver: Cluster, folder: Path) -> tuple[TrainConfig, Outcome]:
     config = configuration(folder, "undisturbed")
-    return config, run(config, HERE)
+    return config, run(config, HERE, prepare(config))
 
 
 def same_bits(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
@@ -112,13 +113,13 @@ def alone(driver: Cluster, folder: Path) -> tuple[TrainConfig, str]:
     """One worker with accumulation, and what it said of a disk that was full when it began."""
     config = configuration(folder, "alone", workers=1, micro_tokens=128)
     config = dataclasses.replace(config, run=dataclasses.replace(config.run, retries=0))
-    full = Path(run_folder(config)) / "history.jsonl"
+    full = Path(config.folder) / "history.jsonl"
     full.parent.mkdir(parents=True)
     full.symlink_to("/dev/full")
     with pytest.raises(OSError) as caught:
-        run(config, HERE)
+        run(config, HERE, prepare(config))
     full.unlink()
-    run(config, HERE)
+    run(config, HERE, prepare(config))
     return config, str(caught.value)
 
 
@@ -146,7 +147,7 @@ def test_workers_killed_at_random_steps_leave_the_same_bits(
     killed = configuration(folder, "workers-killed")
     steps = sorted(random.sample(range(2, progress(config)["step"] - 3), 3))
     done: list[Outcome] = []
-    thread = threading.Thread(target=lambda: done.append(run(killed, HERE)))
+    thread = threading.Thread(target=lambda: done.append(run(killed, HERE, prepare(killed))))
     thread.start()
     victims = []
     for step in steps:
@@ -179,7 +180,7 @@ def surroundings(cluster: Cluster, access: dict[str, str]) -> dict[str, str]:
 
 
 def history(config: TrainConfig) -> list[dict[str, Any]]:
-    written = object_storage.read(f"{run_folder(config)}/{HISTORY}")
+    written = object_storage.read(f"{config.folder}/{HISTORY}")
     assert written
     return [json.loads(line) for line in written.splitlines()]
 
@@ -268,10 +269,10 @@ def test_the_best_checkpoint_by_validation_is_the_outcome(
 ) -> None:
     config, outcome = undisturbed
     assert outcome.metrics["validation_macro_f1"] == max(validations(history(config)).values())
-    kept = [p for p in Path(run_folder(config)).glob("checkpoint_*") if (p / "state.json").is_file()]
+    kept = [p for p in Path(config.folder).glob("checkpoint_*") if (p / "state.json").is_file()]
     assert len(kept) <= STEPS_TO_SEE
-    assert not list(Path(run_folder(config)).rglob("*.pkl"))
-    assert not list(Path(run_folder(config)).rglob("*.pt"))
+    assert not list(Path(config.folder).rglob("*.pkl"))
+    assert not list(Path(config.folder).rglob("*.pt"))
 
 
 def test_storage_that_cannot_be_written_is_refused_and_nothing_is_lost(tmp_path: Path) -> None:
@@ -292,7 +293,7 @@ def test_a_disk_without_room_is_refused_before_anything_starts(tmp_path: Path) -
 def test_more_workers_than_cpus_are_refused_with_the_arithmetic(tmp_path: Path) -> None:
     config = configuration(tmp_path, "x", workers=3)
     with pytest.raises(ValueError, match="3 workers x 1 CPU = 3 CPUs, but this machine has 2"):
-        scaling(config, HERE)
-    assert scaling(
+        reserve(config, HERE)
+    assert reserve(
         dataclasses.replace(config, run=dataclasses.replace(config.run, workers=2)), HERE
-    ).num_workers
+    ).scaling.num_workers

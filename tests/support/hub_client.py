@@ -103,7 +103,8 @@ def prepare(model: str, elsewhere: bool = False) -> dict[str, Any]:
     import torch
 
     from tweetelm.config.train_config import DataConfig, ModelConfig, TrainConfig
-    from tweetelm.training.prepare import build_state, prepare
+    from tweetelm.training.build import build_state
+    from tweetelm.training.prepare import prepare
 
     settings = ModelConfig(name=model, max_tokens=32)
     config = TrainConfig(task="hate", data=DataConfig(root="sample", limit=8), model=settings)

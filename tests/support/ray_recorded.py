@@ -16,7 +16,6 @@ import torch
 from safetensors.torch import load_file
 
 from ray_jobs.cluster.connect import Resources
-from ray_jobs.run_dir import run_folder
 from ray_jobs.training.launcher import train
 from tests.support.ray_head import Cluster, train_workers
 from tweetelm.config.train_config import TrainConfig
@@ -60,12 +59,12 @@ class Running:
 
     @property
     def record(self) -> Path:
-        return Path(f"{run_folder(self.config)}.jsonl")
+        return Path(f"{self.config.folder}.jsonl")
 
     def trains(self) -> bool:
         """Whether it has taken a step."""
         assert not self._error, self._error
-        history = Path(run_folder(self.config)) / HISTORY
+        history = Path(self.config.folder) / HISTORY
         return history.exists() and bool(read_history(history))
 
     def reports(self) -> list[tuple[int, int]]:
@@ -79,7 +78,7 @@ class Running:
         self._thread.join(300)
         assert not self._thread.is_alive()
         assert not self._error
-        checkpoint = ray.train.Result.from_path(run_folder(self.config)).checkpoint
+        checkpoint = ray.train.Result.from_path(self.config.folder).checkpoint
         assert checkpoint is not None
         folder = Path(checkpoint.path)
         return {**load_file(folder / "model.safetensors"), **load_file(folder / "optimizer.safetensors")}

@@ -5,6 +5,7 @@ from typing import Literal
 
 from tweetelm.config.checks import check_choices, expand_places, require
 from tweetelm.config.holdout_rule import check_rule
+from tweetelm.files.paths import located
 
 SCRATCH = ("scratch-1m", "scratch-4m")  # the presets without published weights
 
@@ -213,6 +214,16 @@ class RunConfig:
     probability on that gives the highest macro-F1 on validation."""
     replace: bool = False
     """Publish even if the model now served has a better validation metric."""
+
+    @property
+    def storage_folder(self) -> str:
+        """Absolute path or URL of `storage`."""
+        return located(self.storage)
+
+    @property
+    def registry_folder(self) -> str:
+        """Absolute path or URL of `registry`."""
+        return located(self.registry)
 
     @property
     def required_workers(self) -> int:

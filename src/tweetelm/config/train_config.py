@@ -86,6 +86,11 @@ class TrainConfig:
         return _LORA if self.optim.mode == "lora" else _FROM_PRETRAINED
 
     @property
+    def trains_all_weights(self) -> bool:
+        """Whether every weight is trained in some phase; this decides how much memory a run takes."""
+        return self.optim.mode == "full" or (self.optim.mode == "head" and self.pretrain.epochs > 0)
+
+    @property
     def run_name(self) -> str:
         """The given name, or one made from the task, the model and a hash of the identity."""
         if self.name:
@@ -93,6 +98,11 @@ class TrainConfig:
         model = safe_name(self.model.name.rstrip("/").rsplit("/", 1)[-1].lower())
         digest = hashlib.sha256(json.dumps(identity(self), sort_keys=True).encode()).hexdigest()
         return f"{self.task}-{model}-{digest[:8]}"
+
+    @property
+    def folder(self) -> str:
+        """Absolute path or URL of the run: `run_name` in `run.storage`."""
+        return f"{self.run.storage_folder}/{self.run_name}"
 
 
 _PLACEMENT = ("name", "run", "tracking")
@@ -105,7 +115,7 @@ def identity(config: TrainConfig) -> dict[str, Any]:
 
 
 def preparation_key(config: TrainConfig) -> str:
-    """Equal for configurations that `training.setup.prepare` makes the same of."""
+    """Equal for configurations that `tweetelm.training.prepare` makes the same of."""
     names = ("name", "init", "revision", "tokenizer", "max_tokens")
     model = {name: getattr(config.model, name) for name in names}
     parts = [config.task, dataclasses.asdict(config.data), dataclasses.asdict(config.text), model]

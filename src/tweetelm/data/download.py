@@ -10,7 +10,8 @@ from pathlib import Path
 import yaml
 
 from tweetelm.data.provenance import folder_md5
-from tweetelm.data.published_files import ALL, file_md5, foreign, listed
+from tweetelm.data.published_files import ALL, foreign, listed
+from tweetelm.files.hashing import md5
 
 _OBJECT = re.compile(r"[0-9a-f]{30}(\.dir)?")
 _NO_DVC = "No module named dvc"
@@ -113,8 +114,8 @@ def _seed(root: Path, cache: Path) -> str:
     copied = 0
     for path in objects:
         name = path.parent.name + path.name
-        if file_md5(path) != name.removesuffix(".dir"):
-            raise ValueError(f"{path} is damaged: its md5 is {file_md5(path)}; expected the one in its name")
+        if md5(path) != name.removesuffix(".dir"):
+            raise ValueError(f"{path} is damaged: its md5 is {md5(path)}; expected the one in its name")
         place = target / path.relative_to(cache)
         if not place.exists():
             place.parent.mkdir(parents=True, exist_ok=True)

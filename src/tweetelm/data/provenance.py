@@ -1,13 +1,13 @@
 """Which bytes a dataset was: the hash that DVC gives a folder with nothing but the files that are read."""
 
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tweetelm.data.load import SAMPLE, folder, load
-from tweetelm.data.published_files import FILES, file_md5
+from tweetelm.data.published_files import FILES
+from tweetelm.files.hashing import md5
 from tweetelm.tasks import Task
 
 
@@ -41,7 +41,5 @@ def folder_md5(where: Path, files: Iterable[str]) -> str:
         files: paths of those that count; what is not there is not listed, nor is anything else.
     """
     found = [(name, where / name) for name in sorted(files) if (where / name).is_file()]
-    listing = [{"md5": file_md5(path), "relpath": name} for name, path in found]
-    return (
-        hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
-    )
+    listing = [{"md5": md5(path), "relpath": name} for name, path in found]
+    return md5(json.dumps(listing, sort_keys=True).encode()) + ".dir"

@@ -1,8 +1,8 @@
 """Which files a dataset is made of, in which bytes they were published, and what else lies beside them."""
 
-import hashlib
 from pathlib import Path
 
+from tweetelm.files.hashing import md5
 from tweetelm.files.names import printable
 from tweetelm.tasks import TaskName
 
@@ -46,12 +46,6 @@ def unpublished(task: TaskName, where: Path) -> list[str]:
         path = where / name
         if not path.is_file():
             lines.append(f"{path} is not there")
-        elif (md5 := file_md5(path)) != expected:
-            lines.append(f"{path} is not the published file: md5 {md5}, published {expected}")
+        elif (found := md5(path)) != expected:
+            lines.append(f"{path} is not the published file: md5 {found}, published {expected}")
     return lines
-
-
-def file_md5(path: Path) -> str:
-    """The md5 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -1,12 +1,16 @@
-"""The one way to write a file that is read again: whole or not at all, by any number of writers at once."""
+"""Atomic writes of files and folders: whole or not at all, with any number of writers at once."""
 
 import contextlib
+import errno
 import os
 import re
 import secrets
+import shutil
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+STALE_S = 24 * 3600.0  # age of a staging folder whose process is considered dead
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
 
 
@@ -51,6 +55,42 @@ def write_through(target: Path, data: bytes | Iterable[bytes]) -> None:
         file.writelines([data] if isinstance(data, bytes) else data)
         file.flush()
         os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def staging_dir(target: Path) -> Iterator[Path]:
+    """A hidden folder beside `target`, to fill and then `commit`. Whatever remains of it is removed."""
+    partial = hidden(target)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def commit(partial: Path, target: Path) -> bool:
+    """Rename a complete staging folder to `target`; False if `target` exists already, which then stays."""
+    for folder, _, _ in os.walk(partial):
+        sync(Path(folder))
+    try:
+        partial.rename(target)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            return False
+        raise
+    sync(target.parent)
+    return True
+
+
+def clean_stale(folder: Path) -> None:
+    """Remove staging folders that are older than a day: their processes died."""
+    for path in folder.glob(".*.*"):
+        try:
+            old = is_temporary(path) and path.is_dir() and time.time() - path.stat().st_mtime > STALE_S
+        except FileNotFoundError:
+            continue
+        if old:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def hidden(target: Path) -> Path:

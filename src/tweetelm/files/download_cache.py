@@ -1,6 +1,5 @@
 """Files behind a URL, fetched once per machine."""
 
-import hashlib
 import json
 import logging
 import shutil
@@ -10,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from tweetelm.files import atomic, object_storage
+from tweetelm.files.atomic import clean_stale, commit, staging_dir
+from tweetelm.files.file_lock import DOWNLOAD_WAIT_S, LOCK, locked
+from tweetelm.files.hashing import sha256
 from tweetelm.files.json_file import parse_object
-from tweetelm.files.staging import DOWNLOAD_WAIT, LOCK, locked, settle, sweep, unfinished
 
 FILES, SUMS = "files", "sha256.json"
 log = logging.getLogger(__name__)
@@ -42,21 +43,21 @@ def cached(url: str, only: Sequence[str] = ("*",), cache: Path | None = None) ->
     home = (cache or Path.home() / ".cache" / "tweetelm") / "fetched"
     target = home / _key(url, there)
     home.mkdir(parents=True, exist_ok=True)
-    with locked(home / f"{LOCK}-{target.name}", wait=DOWNLOAD_WAIT):
+    with locked(home / f"{LOCK}-{target.name}", wait=DOWNLOAD_WAIT_S):
         if not _whole(target):
             shutil.rmtree(target, ignore_errors=True)
-            sweep(home)
+            clean_stale(home)
             _fetch(url, there, target)
     return target / FILES
 
 
 def _key(url: str, there: Mapping[str, Any]) -> str:
     listing = [url, [(name, info.size, info.mtime_ns) for name, info in there.items()]]
-    return hashlib.sha256(json.dumps(listing).encode()).hexdigest()[:24]
+    return sha256(json.dumps(listing).encode())[:24]
 
 
 def _fetch(url: str, there: Mapping[str, Any], target: Path) -> None:
-    with unfinished(target) as partial:
+    with staging_dir(target) as partial:
         object_storage.fetch(url, partial / FILES, list(there))
         for name, info in there.items():
             size = (partial / FILES / name).stat().st_size
@@ -65,9 +66,9 @@ def _fetch(url: str, there: Mapping[str, Any], target: Path) -> None:
                     f"{url}/{name} has {size} bytes, was listed with {info.size}: it changed while it was "
                     "fetched; type the command again"
                 )
-        sums = {name: _sha256(partial / FILES / name) for name in there}
+        sums = {name: sha256(partial / FILES / name) for name in there}
         atomic.write_text(partial / SUMS, json.dumps(sums))
-        settle(partial, target)
+        commit(partial, target)
 
 
 def _whole(target: Path) -> bool:
@@ -80,9 +81,4 @@ def _whole(target: Path) -> bool:
         log.warning("%s", error)
         return False
     files = {name: target / FILES / name for name in expected}
-    return all(path.is_file() and _sha256(path) == expected[name] for name, path in files.items())
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return all(path.is_file() and sha256(path) == expected[name] for name, path in files.items())

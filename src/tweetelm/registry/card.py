@@ -121,6 +121,11 @@ class Card:
         return content_of(dataclasses.asdict(self))
 
     def to_json(self) -> str:
+        """The text of `card.json`.
+
+        Raises:
+            ValueError: a number is NaN or infinite.
+        """
         return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod

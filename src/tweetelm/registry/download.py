@@ -3,7 +3,8 @@
 import shutil
 from pathlib import Path
 
-from tweetelm.files.staging import DOWNLOAD_WAIT, LOCK, locked, settle, sweep, unfinished
+from tweetelm.files.atomic import clean_stale, commit, staging_dir
+from tweetelm.files.file_lock import DOWNLOAD_WAIT_S, LOCK, locked
 from tweetelm.registry.card import Card
 from tweetelm.registry.integrity import ensure_whole
 from tweetelm.registry.store.base import CARD, Store
@@ -18,7 +19,7 @@ def download(store: Store, folder: str, card: Card, target: Path) -> Path:
         ValueError: a file is not what the card says, in the store itself.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    with locked(target.parent / f"{LOCK}-{target.name}", wait=DOWNLOAD_WAIT):
+    with locked(target.parent / f"{LOCK}-{target.name}", wait=DOWNLOAD_WAIT_S):
         if target.exists():
             try:
                 ensure_whole(target, card)
@@ -26,7 +27,7 @@ def download(store: Store, folder: str, card: Card, target: Path) -> Path:
                 shutil.rmtree(target)
             else:
                 return target
-        sweep(target.parent)
+        clean_stale(target.parent)
         _copy(store, folder, card, target)
     return target
 
@@ -48,7 +49,7 @@ def export(store: Store, folder: str, card: Card, target: Path) -> None:
 
 def _copy(store: Store, folder: str, card: Card, target: Path) -> bool:
     """Whether this copy, which is checked before it appears, got the name."""
-    with unfinished(target) as partial:
+    with staging_dir(target) as partial:
         for file in (*card.files, CARD):
             (partial / file).parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -56,4 +57,4 @@ def _copy(store: Store, folder: str, card: Card, target: Path) -> bool:
             except FileNotFoundError as error:
                 raise ValueError(f"{store.address(f'{folder}/{file}')} is missing: it is damaged") from error
         ensure_whole(partial, card)
-        return settle(partial, target)
+        return commit(partial, target)

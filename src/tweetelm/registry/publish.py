@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tweetelm.files.hashing import sha256
 from tweetelm.registry import current
 from tweetelm.registry.card import README, Card
 from tweetelm.registry.config_temperature import calibrated_config
 from tweetelm.registry.current import Pointer
 from tweetelm.registry.integrity import faults
 from tweetelm.registry.model_card import render
-from tweetelm.registry.store.base import CARD, Store, open_store, sha256
+from tweetelm.registry.store.base import CARD, Store, open_store
 from tweetelm.registry.versions import find_card, readable_cards, version_names
 
 CONFIG = "config.json"

@@ -88,8 +88,3 @@ def _epochs(lengths: list[int], config: TrainConfig, epochs: range) -> tuple[lis
         steps += epoch_steps(lengths, batch_tokens=loop.batch_tokens, seed=loop.seed, epoch=epoch)
         ends.append(len(steps))
     return steps, ends
-
-
-def learns_everything(config: TrainConfig) -> bool:
-    """Whether every weight learns in some phase, which is what memory is needed for."""
-    return config.optim.mode == "full" or (config.optim.mode == "head" and config.pretrain.epochs > 0)

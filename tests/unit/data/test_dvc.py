@@ -14,7 +14,8 @@ import yaml
 from tests.support.places import ROOT
 from tweetelm.data.__main__ import main
 from tweetelm.data.download import pull
-from tweetelm.data.provenance import file_md5, folder_md5
+from tweetelm.data.provenance import folder_md5
+from tweetelm.files import hashing
 
 SOURCES = {
     "hate": ("https://github.com/cardiffnlp/tweeteval", "datasets/hate"),
@@ -258,7 +259,7 @@ def test_a_damaged_object_in_the_clones_own_cache_is_noticed_after_the_pull(proj
 
 def tamper(cache: Path, file: Path) -> None:
     """Change a file's object in a cache and leave it read-only, which is what makes DVC trust it."""
-    md5 = file_md5(file)
+    md5 = hashing.md5(file)
     stored = cache / "files/md5" / md5[:2] / md5[2:]
     mode = stored.stat().st_mode
     stored.chmod(0o644)

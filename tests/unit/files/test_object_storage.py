@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ray_jobs.run_dir import claim, run_folder
+from ray_jobs.run_dir import claim
 from ray_jobs.training.run_storage import RunStorage
 from tweetelm.config.train_config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from tweetelm.data import SAMPLE, load, provenance
@@ -19,7 +19,7 @@ from tweetelm.files import object_storage
 from tweetelm.files.download_cache import cached
 from tweetelm.tasks import TASKS
 from tweetelm.tracking.trackers import HISTORY, History, read_history
-from tweetelm.training.prepare import find_weights, localize
+from tweetelm.training.base_model import find_weights, localize
 
 HATE = TASKS["hate"]
 FETCH = """
@@ -113,7 +113,7 @@ def test_a_scheme_that_ray_could_not_write_either_is_refused(url: str) -> None:
 
 def test_a_run_behind_a_url_keeps_its_name_for_itself(remote: str) -> None:
     config = TrainConfig(task="hate", name="x", run=RunConfig(storage=f"{remote}/"))
-    assert run_folder(config) == f"{remote}/x"
+    assert config.folder == f"{remote}/x"
     claim(config)
     claim(config)
     with pytest.raises(ValueError, match=r"data\.root: data -> sample"):

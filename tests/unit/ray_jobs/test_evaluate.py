@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from ray_jobs.evaluate import Arguments, evaluate, gather
+from ray_jobs.evaluate import Arguments, evaluate
 from ray_jobs.locks.run_lock import locked_folder
 from tests.support.checkpoints import checkpoint
 from tests.support.fakes import card
 from tweetelm.data import SAMPLE, hold_out, load, provenance
 from tweetelm.evaluation.evaluate import calibrated
 from tweetelm.evaluation.evaluate import evaluate as score
+from tweetelm.evaluation.model_report import gather
 from tweetelm.evaluation.report.predictions import write_records
 from tweetelm.predictor import Predictor
 from tweetelm.registry import publish, resolve
@@ -94,12 +95,12 @@ def test_a_version_of_other_data_or_another_task_is_not_compared(
     bot = published(place, registry, DEEPFAKE)
     folder = resolve("hate", registry=registry, version=versions[0])
     for version, error, message in (
-        (other, ValueError, f"md5 {'f' * 32}.dir, sample has md5"),
+        (other, ValueError, f"md5 {'f' * 32}.dir, but sample has md5"),
         (bot, FileNotFoundError, f"hate has no version '{bot}'"),
     ):
-        arguments = Arguments(task="hate", against=version, registry=registry, data=SAMPLE)
+        predictor = Predictor.load(folder, precision="float32")
         with pytest.raises(error, match=message):
-            gather(Predictor.load(folder, precision="float32"), folder, arguments)
+            gather(predictor, folder, data=SAMPLE, registry=registry, against=version)
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ray_jobs.run_dir import FINISHED_FILE, Finished, already_finished, check_name, claim, run_folder
+from ray_jobs.run_dir import FINISHED_FILE, Finished, check_name, claim, read_finished
 from tests.support.places import ROOT
 from tweetelm.config.train_config import OptimConfig, RunConfig, TrainConfig
 from tweetelm.files import object_storage
@@ -24,9 +24,7 @@ def finish(config: TrainConfig) -> Finished:
     scores = {"test": {"macro_f1": 0.5, "accuracy": 0.5, "auroc": 0.5}}
     done = Finished(run="mine", scores=scores, notices=[])
     claim(config)
-    object_storage.write(
-        f"{run_folder(config)}/{FINISHED_FILE}", json.dumps(dataclasses.asdict(done)).encode()
-    )
+    object_storage.write(f"{config.folder}/{FINISHED_FILE}", json.dumps(dataclasses.asdict(done)).encode())
     return done
 
 
@@ -44,7 +42,7 @@ def train(*flags: str) -> subprocess.CompletedProcess[str]:
 def test_a_name_is_free_then_taken_by_the_same_run_and_refused_to_another(tmp_path: Path) -> None:
     config = named(tmp_path)
     assert not check_name(config)
-    assert not object_storage.listed(run_folder(config)), "looking takes nothing"
+    assert not object_storage.listed(config.folder), "looking takes nothing"
     claim(config)
     assert check_name(config)
     with pytest.raises(
@@ -57,9 +55,9 @@ def test_a_name_is_free_then_taken_by_the_same_run_and_refused_to_another(tmp_pa
 
 def test_a_run_that_has_ended_says_so_at_once(tmp_path: Path) -> None:
     config = named(tmp_path)
-    assert already_finished(config) is None
+    assert read_finished(config) is None
     done = finish(config)
-    assert already_finished(config) == done
+    assert read_finished(config) == done
     said = train("--name", "mine", "--run.storage", config.run.storage)
     assert (said.returncode, said.stderr) == (0, "imported set()\n")
     assert "mine is finished already: nothing to train" in said.stdout

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.registry_damage import remove
-from tweetelm.files import staging
-from tweetelm.registry.store.base import Store, open_store, sha256
+from tweetelm.files import file_lock
+from tweetelm.files.hashing import sha256
+from tweetelm.registry.store.base import Store, open_store
 from tweetelm.registry.store.filesystem import FolderStore
 
 VERSION = "hate/versions/20261121-abc123"
@@ -166,12 +167,12 @@ def test_a_lock_that_is_held_too_long_is_named_and_ends_with_its_holder(
         holder.stdout.readline()
         with (
             pytest.raises(TimeoutError, match=r"\.lock is held by another process"),
-            staging.locked(lock, 0.05),
+            file_lock.locked(lock, 0.05),
         ):
             pass
         holder.kill()
         holder.wait()
-        with staging.locked(lock, 0.05):
+        with file_lock.locked(lock, 0.05):
             pass
 
 

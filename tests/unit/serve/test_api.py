@@ -30,7 +30,7 @@ def client(engine: Engine) -> Iterator[TestClient]:
         yield client
 
 
-def test_a_string_gets_one_classification_in_the_shape_of_vllm(client: TestClient) -> None:
+def test_string_gets_one_result_in_vllm_format(client: TestClient) -> None:
     answer = classify(client, model="hate", input="no!!")
     assert answer.pop("id").startswith("classify-")
     assert answer.pop("created") > 1_700_000_000
@@ -57,33 +57,33 @@ def test_a_string_gets_one_classification_in_the_shape_of_vllm(client: TestClien
     }
 
 
-def test_a_list_keeps_its_order_and_says_which_text_was_cut(client: TestClient) -> None:
+def test_list_keeps_order_and_marks_truncation(client: TestClient) -> None:
     data = classify(client, model="deepfake", input=["abcd", "a!!!", "a" * 21])["data"]
-    assert [(one["index"], one["label"], one["truncated"]) for one in data] == [
+    assert [(item["index"], item["label"], item["truncated"]) for item in data] == [
         (0, "human", False),
         (1, "bot", False),
         (2, "human", True),
     ]
     assert data[1]["probs"] == [0.25, 0.75]
-    assert {one["version"] for one in data} == {"v7"}
+    assert {item["version"] for item in data} == {"v7"}
 
 
-def test_no_model_named_means_the_first_one_and_the_answer_names_it(client: TestClient) -> None:
+def test_default_model_is_the_first(client: TestClient) -> None:
     assert classify(client, input="a")["model"] == "hate"
     assert client.get("/v1/models").json()["data"][0]["id"] == "hate"
 
 
-def test_the_short_path_answers_the_same(client: TestClient) -> None:
+def test_classify_alias_returns_the_same(client: TestClient) -> None:
     assert (
         client.post("/classify", json={"input": "a!"}).json()["data"] == classify(client, input="a!")["data"]
     )
 
 
-def test_keys_of_other_clients_are_ignored(client: TestClient) -> None:
+def test_fields_of_other_clients_are_ignored(client: TestClient) -> None:
     assert classify(client, input="a", user="u", priority=0, use_activation=True)["data"]
 
 
-def test_every_answer_has_a_request_id_and_a_strange_one_is_replaced(client: TestClient) -> None:
+def test_invalid_request_id_is_replaced(client: TestClient) -> None:
     ids = [client.get("/health").headers["x-request-id"] for _ in range(2)]
     assert ids[0] != ids[1]
     assert client.get("/health", headers={"X-Request-Id": "mine-1"}).headers["x-request-id"] == "mine-1"
@@ -91,21 +91,19 @@ def test_every_answer_has_a_request_id_and_a_strange_one_is_replaced(client: Tes
         assert client.get("/health", headers={"X-Request-Id": strange}).headers["x-request-id"] != strange
 
 
-def test_behind_a_server_that_names_requests_the_api_writes_no_second_header(engine: Engine) -> None:
+def test_request_id_header_is_not_duplicated(engine: Engine) -> None:
     with TestClient(create_api(engine, policy=Policy(answer_request_id=False))) as client:
         assert "x-request-id" not in client.get("/health").headers
 
 
-def test_ready_runs_every_model(client: TestClient, engine: Engine) -> None:
+def test_ready_probes_every_model(client: TestClient, engine: Engine) -> None:
     assert client.get("/health").json() == {"status": "ok"}
     assert client.get("/ready").json() == {"status": "ready", "models": {"hate": "v1", "deepfake": "v7"}}
     fakes: list[Any] = list(engine.models.values())
     assert [fake.batches for fake in fakes] == [[1], [1]]
 
 
-def test_info_says_what_is_served_where_it_comes_from_and_what_it_is_not_for(
-    client: TestClient, engine: Engine
-) -> None:
+def test_info_describes_models_and_limits(client: TestClient, engine: Engine) -> None:
     info = client.get("/info").json()
     hate, deepfake = info["models"]["hate"], info["models"]["deepfake"]
     assert (hate["version"], hate["threshold"], hate["weights"], hate["notices"]) == (
@@ -126,14 +124,14 @@ def test_info_says_what_is_served_where_it_comes_from_and_what_it_is_not_for(
     assert client.get("/info").json()["reload_error"] == "FileNotFoundError while loading"
 
 
-def test_a_model_without_a_card_claims_nothing(engine: Engine) -> None:
+def test_info_without_card_has_null_fields(engine: Engine) -> None:
     engine.models = {"hate": FakePredictor("hate", version="")}  # type: ignore[dict-item]
     with TestClient(create_api(engine)) as client:
         about = client.get("/info").json()["models"]["hate"]
     assert (about["weights"], about["data_md5"], about["notices"]) == (None, None, [])
 
 
-def test_the_page_and_its_files_come_with_a_policy_that_allows_only_themselves(client: TestClient) -> None:
+def test_page_csp_allows_only_own_files(client: TestClient) -> None:
     for path, media_type in (("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript")):
         response = client.get(path)
         assert response.status_code == 200
@@ -144,18 +142,18 @@ def test_the_page_and_its_files_come_with_a_policy_that_allows_only_themselves(c
         assert response.headers["x-content-type-options"] == "nosniff"
 
 
-def test_the_page_loads_nothing_from_elsewhere_and_writes_no_markup() -> None:
+def test_page_has_no_external_files_or_inner_html() -> None:
     folder = ROOT / "serve" / "ui"
     html, css, script = ((folder / name).read_text() for name in ("index.html", "page.css", "page.js"))
     for text in (html, css, script):
-        assert "//" not in text.replace("// ", "")  # no address of another server
+        assert "//" not in text.replace("// ", "")  # no URL of another server
     for written in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
         assert written not in script
-    assert "style=" not in html  # the policy forbids it
+    assert "style=" not in html  # the CSP forbids inline styles
     assert 'for="tweet"' in html
 
 
-def test_the_description_tells_the_errors_that_there_are(client: TestClient) -> None:
+def test_openapi_lists_the_errors(client: TestClient) -> None:
     responses = client.get("/openapi.json").json()["paths"]["/v1/classify"]["post"]["responses"]
     assert responses.keys() == {
         *("200", "400", "401", "404", "408", "413", "415", "429", "500", "503", "504")
@@ -163,15 +161,16 @@ def test_the_description_tells_the_errors_that_there_are(client: TestClient) -> 
 
 
 def choices(schema: Any) -> Iterator[list[Any]]:
-    """The values of every enumeration in a description."""
+    """Yield the values of every enumeration in an OpenAPI schema."""
     if isinstance(schema, dict):
         yield from [schema["enum"]] if "enum" in schema else []
     for part in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
         yield from choices(part)
 
 
-def test_client_generators_can_name_every_choice(client: TestClient) -> None:
-    """They make a constant of each, in capitals: two that differ by case alone end openapi-python-client."""
+def test_enum_values_differ_by_more_than_case(client: TestClient) -> None:
+    """Generators make an upper-case constant per value: openapi-python-client fails if two differ only in
+    case."""
     description = client.get("/openapi.json").json()
     assert client.get("/v1/openapi").json() == description
     for values in choices(description):
@@ -182,7 +181,7 @@ def test_client_generators_can_name_every_choice(client: TestClient) -> None:
         assert client.post("/predict", json=body).status_code == 200
 
 
-def test_the_api_needs_neither_ray_nor_torch() -> None:
+def test_api_imports_neither_ray_nor_torch() -> None:
     program = "import sys, serve.api; print({'ray', 'torch'} & sys.modules.keys())"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, env=ENV, capture_output=True, text=True, check=True

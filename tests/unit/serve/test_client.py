@@ -17,7 +17,7 @@ def url() -> Iterator[str]:
         yield url
 
 
-def test_ready_is_waited_for_and_a_text_gets_a_line_per_model(url: str) -> None:
+def test_client_prints_a_line_per_model(url: str) -> None:
     assert client.wait_until_ready(url, within_s=60)["status"] == "ready"
     models = client.get(f"{url}/info")["models"]
     assert client.verdicts(url, models, "a!!!") == ["“a!!!”", "  hate      hate      0.750  v1"]
@@ -25,19 +25,19 @@ def test_ready_is_waited_for_and_a_text_gets_a_line_per_model(url: str) -> None:
     assert client.notices(models) == ["Note: hate: synthetic sample: says nothing about tweets"]
 
 
-def test_a_refusal_is_shown_in_the_words_of_the_service(url: str) -> None:
+def test_client_error_has_the_service_message(url: str) -> None:
     models = client.get(f"{url}/info")["models"]
     assert "empty" in client.verdicts(url, models, " ")[1]
-    with pytest.raises(client.RefusedError, match="nothing at this path"):
+    with pytest.raises(client.RefusedError, match="this path does not exist"):
         client.get(f"{url}/nowhere")
 
 
-def test_waiting_for_nobody_ends_with_the_address_and_the_time() -> None:
+def test_wait_timeout_names_url_and_time() -> None:
     with pytest.raises(TimeoutError, match=r"127\.0\.0\.1:9/ready is not ready after 0 s"):
         client.wait_until_ready("http://127.0.0.1:9", within_s=0)
 
 
-def test_the_command_shown_survives_a_shell(url: str) -> None:
+def test_curl_command_is_quoted_for_the_shell(url: str) -> None:
     words = shlex.split(client.curl(url, "hate"))
     assert words[:2] == ["curl", "-s"]
     assert client.post(words[2], {"model": "hate", "input": "a"})["model"] == "hate"

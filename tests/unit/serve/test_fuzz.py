@@ -1,4 +1,4 @@
-"""What nobody thought of: bodies from the description and against it, texts of every kind of character."""
+"""Fuzzing: valid and invalid bodies generated from OpenAPI, and texts of arbitrary Unicode characters."""
 
 import json
 import math
@@ -25,21 +25,21 @@ from tweetelm.config.text_config import TextConfig
 from tweetelm.predictor import Predictor
 
 pytestmark = pytest.mark.slow
-# The whole of it is TWEETELM_FUZZ=10: ten thousand cases and a hundred thousand texts.
+# TWEETELM_FUZZ=10 runs all: 10,000 cases and 100,000 texts.
 FACTOR = int(os.environ.get("TWEETELM_FUZZ", "1"))
-TEXTS = 100  # in one request
+TEXTS = 100  # per request
 LONGEST_S = 0.05
 
 
 @schemathesis.serializer("application/x-ndjson")
 def as_lines(context: schemathesis.SerializationContext, value: Any) -> bytes:
-    """A line of JSON, or nothing of the kind."""
+    """Serialize a value as its string, which may not be a line of JSON."""
     return str(value).encode("utf-8", "surrogatepass")
 
 
 app = create_api(two_models(), policy=Policy(limits=Limits(inputs=2 * TEXTS)))
 schema = schemathesis.openapi.from_asgi("/openapi.json", app)
-BODIES = 7  # operations that read one; the others are asked once or a few times
+BODIES = 7  # operations with a body; the others get one or a few cases
 
 
 @schema.parametrize()
@@ -49,21 +49,21 @@ BODIES = 7  # operations that read one; the others are asked once or a few times
     deadline=None,
     derandomize=True,
 )
-def test_whatever_the_description_allows_or_forbids_is_answered_as_described(case: schemathesis.Case) -> None:
+def test_responses_conform_to_openapi(case: schemathesis.Case) -> None:
     response = case.call()
     case.validate_response(
         response, checks=[not_a_server_error, response_schema_conformance, content_type_conformance]
     )
 
 
-def test_as_many_operations_read_a_body_as_share_the_cases() -> None:
+def test_fuzz_cases_cover_every_body_route() -> None:
     paths = TestClient(app).get("/openapi.json").json()["paths"]
-    assert sum("requestBody" in one for path in paths.values() for one in path.values()) == BODIES
+    assert sum("requestBody" in item for path in paths.values() for item in path.values()) == BODIES
 
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    """A real tokenizer and a real, small model."""
+    """Serve a small model with the OpenELM tokenizer."""
     predictor = Predictor.load(
         checkpoint(tmp_path_factory.mktemp("model") / "hate", max_tokens=256), device="cpu"
     )
@@ -80,7 +80,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
         max_size=TEXTS,
     )
 )
-def test_any_text_of_any_characters_is_classified_or_refused(client: TestClient, texts: list[str]) -> None:
+def test_any_unicode_is_classified_or_rejected(client: TestClient, texts: list[str]) -> None:
     body = json.dumps({"input": [text for text in texts if text] or ["a"]})
     response = client.post("/v1/classify", content=body, headers={"Content-Type": "application/json"})
     assert response.status_code in (200, 400), response.text
@@ -88,7 +88,7 @@ def test_any_text_of_any_characters_is_classified_or_refused(client: TestClient,
     answered = client.post("/predict", json={"inputs": whole or ["a"]})
     assert answered.status_code == 200
     for scores in answered.json():
-        assert sum(one["score"] for one in scores) == pytest.approx(1, abs=1e-5)
+        assert sum(item["score"] for item in scores) == pytest.approx(1, abs=1e-5)
 
 
 MARKS = "\u0301\u0316\u0344\u0f73\u05b8\u0e38\u1dc4\u20dd\u1e9b\u0323\uac00\u1100\u1161\u11a8"
@@ -114,13 +114,13 @@ PIECES = [*MARKS, *INVISIBLE, *LETTERS, *WORDS, *REFERENCES, *EMOJI]
 
 
 def runs(chance: random.Random) -> str:
-    """A few pieces, each repeated up to ten thousand times; longer ones are rarer."""
+    """Return a few pieces, each repeated up to 10,000 times; long runs are rarer."""
     parts = range(chance.randint(1, 6))
     return "".join(chance.choice(PIECES) * int(10 ** chance.uniform(0, 4)) for _ in parts)[:40_000]
 
 
 def encode_s(predictor: Predictor, text: str) -> float:
-    """Processor seconds before the model; the least of three where it seems slow."""
+    """Return the CPU seconds of encoding; the minimum of three runs if the first is slow."""
     best = math.inf
     for _ in range(3):
         began = time.process_time()
@@ -131,11 +131,11 @@ def encode_s(predictor: Predictor, text: str) -> float:
     return best
 
 
-def test_runs_of_any_characters_cost_little_before_the_model(client: TestClient) -> None:
+def test_encoding_time_is_bounded_for_repeats(client: TestClient) -> None:
     chance, slowest = random.Random(0), (0.0, "")
     app: Any = client.app
     (model,) = app.state.engine.models.values()
-    model.encode(["\u0301"])  # makes what every later text uses
+    model.encode(["\u0301"])  # fills the caches that later texts use
     readers = [model.with_text(TextConfig(defend=defend)) for defend in (False, True)]
     for number in range(1000 * FACTOR**2):
         text = runs(chance)

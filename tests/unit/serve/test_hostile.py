@@ -1,4 +1,4 @@
-"""No request holds a replica: whatever a body holds, others are answered meanwhile."""
+"""Hostile bodies: the event loop stays free, so other requests are answered in the meantime."""
 
 import asyncio
 import json
@@ -26,12 +26,12 @@ from tweetelm.encoding import Encoder
 
 HELD_S = 0.1
 JSON_TYPE = "application/json"
-# White space, and with all defenses what is invisible, is left out before anything is cut.
+# White space, and with all defenses also invisible characters, is removed before truncation.
 SHORT = ("space", "lines", "zero width", "right to left", "NUL")
 
 
 class Reader(FakePredictor):
-    """Reads texts as a real model does, with every defense on; its verdicts are those of 20 characters."""
+    """Encodes texts like a real model, with all defenses on, and classifies their first 20 tokens."""
 
     def __init__(self, task: str) -> None:
         super().__init__(task)
@@ -39,10 +39,10 @@ class Reader(FakePredictor):
 
     def encode(self, texts: Any) -> Any:
         read = self.encoder.encode(texts)
-        return [type(one)(one.ids[:20], one.truncated) for one in read]
+        return [type(item)(item.ids[:20], item.truncated) for item in read]
 
     def classify(self, encoded: Any) -> Any:
-        return [self._one("a" * len(one.ids), one.truncated) for one in encoded]
+        return [self._one("a" * len(item.ids), item.truncated) for item in encoded]
 
 
 @pytest.fixture(scope="module")
@@ -60,63 +60,67 @@ def url(watchdog: Watchdog) -> Iterator[str]:
 def post_unheld(
     watchdog: Watchdog, url: str, path: str, body: bytes, kind: str = JSON_TYPE
 ) -> httpx.Response:
-    """The answer, if the event loop was free while it was made. What holds it does so every time; another
-    program's turn does not come three times in a row."""
+    """Send a request, up to three times, and return the response if the event loop was free meanwhile.
+
+    A slow handler blocks the loop every time; another process does not delay it three times in a row.
+    """
     for _ in range(3):
         watchdog.worst_s = 0.0
         answer = post(url, path, body, kind)
         if watchdog.worst_s < HELD_S:
             return answer
-    raise AssertionError(f"the event loop was held for {watchdog.worst_s:.2f} s")
+    raise AssertionError(f"the event loop was blocked for {watchdog.worst_s:.2f} s")
 
 
 def post(url: str, path: str, body: bytes, kind: str = JSON_TYPE) -> httpx.Response:
     return httpx.post(f"{url}{path}", content=body, headers={"Content-Type": kind}, timeout=60)
 
 
-# Every kind, by turns at one route or another; with the slow ones at three. The benchmark sends all to all.
+# Each kind goes to one route in turn, slow kinds to three. The benchmark sends all kinds to all routes.
 PATHS = list(ROUTES)
 TURNS = [[(kind, PATHS[(at + turn) % 6]) for at, kind in enumerate(JSON)] for turn in (0, 2, 4)]
 OTHERS = [pytest.param(*pair, marks=pytest.mark.slow) for turn in TURNS[1:] for pair in turn]
 
 
 @pytest.mark.parametrize(("kind", "path"), [*TURNS[0], *OTHERS])
-def test_json_of_any_shape_is_refused_at_once(watchdog: Watchdog, url: str, kind: str, path: str) -> None:
+def test_hostile_json_is_rejected_at_once(watchdog: Watchdog, url: str, kind: str, path: str) -> None:
     assert post_unheld(watchdog, url, path, json_body(kind, LIMIT, ROUTES[path])).status_code < 500
 
 
 @pytest.mark.parametrize("texts", [1, pytest.param(32, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", TEXTS)
-def test_a_text_of_any_kind_is_answered_and_cut(watchdog: Watchdog, url: str, kind: str, texts: int) -> None:
+def test_hostile_text_is_classified_and_truncated(
+    watchdog: Watchdog, url: str, kind: str, texts: int
+) -> None:
     answer = post_unheld(watchdog, url, "/v1/classify", text_body(kind, LIMIT, "input", texts=texts))
     assert answer.status_code == 200
-    assert all(one["truncated"] == (kind not in SHORT) for one in answer.json()["data"])
+    assert all(item["truncated"] == (kind not in SHORT) for item in answer.json()["data"])
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_a_file_of_any_kind_lets_others_in(watchdog: Watchdog, url: str, kind: str) -> None:
+def test_hostile_file_does_not_block_others(watchdog: Watchdog, url: str, kind: str) -> None:
     answer = post_unheld(watchdog, url, FILE_ROUTE, file_body(kind, 3_000_000), FILES[kind][0])
     assert answer.status_code == 200
     assert len(answer.content) < 1_000_000
 
 
 @pytest.mark.parametrize("path", ROUTES)
-def test_too_many_texts_are_refused_before_they_are_looked_at(url: str, path: str) -> None:
+def test_too_many_texts_are_rejected_unparsed(url: str, path: str) -> None:
     for count in (33, 2 * MOST_INPUTS, 20 * MOST_INPUTS):
         texts = ["a"] * count
         answer = httpx.post(f"{url}{path}", json={"input": texts, "inputs": texts})
         assert answer.status_code in (400, 422)
-        assert path == "/v1/words" or "at a time" in answer.text or "has more than" in answer.text
+        assert path == "/v1/words" or "expected at most" in answer.text or "has more than" in answer.text
 
 
-def test_the_longest_list_of_every_protocol_is_read() -> None:
+def test_longest_allowed_list_is_parsed() -> None:
     parts = [{"type": "text", "text": "a"}] * MOST_INPUTS
     assert len(loads(json.dumps({"input": parts}).encode())["input"]) == MOST_INPUTS
     with pytest.raises(ValueError, match=str(MOST_PIECES)):
         loads(json.dumps({"input": parts * 2}).encode())
 
 
-def test_ready_costs_nothing_while_the_model_works() -> None:
+def test_ready_needs_no_pass_while_busy() -> None:
     engine = two_models()
     fake: Any = engine.models["hate"]
     with serving(create_api(engine)) as url, httpx.Client(base_url=url) as client:
@@ -128,30 +132,30 @@ def test_ready_costs_nothing_while_the_model_works() -> None:
             time.sleep(0.01)
         began = time.monotonic()
         assert all(client.get("/ready").status_code == 200 for _ in range(100))
-        assert time.monotonic() - began < 5, "each waited for the model"
+        assert time.monotonic() - began < 5, "each request waited for the model"
         fake.hold.set()
         busy.join()
     assert fake.batches == [1, 8]
 
 
-def test_many_who_ask_an_idle_model_share_one_probe() -> None:
+def test_concurrent_ready_checks_share_one_probe() -> None:
     engine = two_models()
 
-    async def scene() -> list[bool]:
+    async def run() -> list[bool]:
         found = [engine.readiness.works(engine.models["hate"]) for _ in range(600)]
         return list(await asyncio.gather(*found))
 
-    assert all(asyncio.run(scene()))
+    assert all(asyncio.run(run()))
     fake: Any = engine.models["hate"]
     assert fake.batches == [1]
 
 
-def test_a_model_that_stopped_answering_is_not_ready_within_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hung_model_is_not_ready_within_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("serve.inference.batcher.STUCK_AFTER_S", 0.05)
     engine = two_models()
     fake: Any = engine.models["hate"]
 
-    async def scene() -> None:
+    async def run() -> None:
         assert await engine.readiness.works(fake)
         fake.hold = threading.Event()
         stuck = asyncio.create_task(engine.classify(fake, ["a"]))
@@ -162,10 +166,10 @@ def test_a_model_that_stopped_answering_is_not_ready_within_a_second(monkeypatch
         await stuck
         assert await engine.readiness.works(fake)
 
-    asyncio.run(scene())
+    asyncio.run(run())
 
 
-def test_gauges_return_to_zero_when_all_is_answered() -> None:
+def test_gauges_return_to_zero_when_idle() -> None:
     engine = two_models()
     with TestClient(create_api(engine)) as client:
         client.post("/v1/classify", json={"input": ["some text", "and more"]})
@@ -179,7 +183,7 @@ def _left(client: httpx.Client) -> float:
     return sample(metrics, "tweetelm_requests_total", route="/v1/classify", status="499")
 
 
-def test_a_caller_who_leaves_cancels_what_has_not_begun() -> None:
+def test_disconnect_cancels_queued_texts() -> None:
     engine = two_models()
     fake: Any = engine.models["hate"]
     fake.hold = threading.Event()
@@ -199,7 +203,7 @@ def test_a_caller_who_leaves_cancels_what_has_not_begun() -> None:
     assert sample(metrics, "tweetelm_in_flight") == 0
 
 
-def test_a_slow_upload_ends_and_leaves_others_their_places() -> None:
+def test_slow_upload_times_out_and_frees_its_slot() -> None:
     limits = Limits(body_s=0.3, file_bytes_per_s=100_000)
     with serving(create_api(two_models(), policy=Policy(limits=limits))) as url:
 
@@ -214,7 +218,7 @@ def test_a_slow_upload_ends_and_leaves_others_their_places() -> None:
         assert httpx.post(f"{url}/v1/classify/file", content=b"a\n", headers=headers).status_code == 200
 
 
-def test_every_get_answers_head_with_its_headers_and_no_body() -> None:
+def test_every_get_route_answers_head() -> None:
     with TestClient(create_api(two_models())) as client:
         for path in (
             "/",

@@ -87,7 +87,7 @@ def test_the_runtime_lock_lacks_nothing_that_it_needs() -> None:
                 assert canonicalize_name(needed.name) in runtime, f"{package} needs {needed.name}"
 
 
-def test_ci_checks_lint_and_types_before_the_tests(tmp_path: Path) -> None:
+def test_ci_runs_lint_then_docs_then_tests(tmp_path: Path) -> None:
     (tmp_path / "make").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/verbs\n[ "$1" != "$FAILS" ]\n')
     (tmp_path / "make").chmod(0o755)
 
@@ -98,7 +98,8 @@ def test_ci_checks_lint_and_types_before_the_tests(tmp_path: Path) -> None:
         assert (done.returncode == 0) == (fails == "")
         return (tmp_path / "verbs").read_text().split("\n")[:-1]
 
-    assert verbs("") == ["lint", "test"]
+    assert verbs("") == ["lint", "docs", "test"]
     assert verbs("lint") == ["lint"]
+    assert verbs("docs") == ["lint", "docs"]
     rules = (ROOT / "Makefile").read_text().split("\nlint:")[1].split("\n\n")[0]
     assert all(tool in rules for tool in ("ruff check", "ruff format --check", "mypy", "lint-imports"))

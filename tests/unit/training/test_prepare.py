@@ -15,8 +15,10 @@ from tweetelm.data import load
 from tweetelm.openelm.checkpoints.hub import Checkpoint
 from tweetelm.openelm.checkpoints.tokenizer import save_tokenizer, train_tokenizer
 from tweetelm.tasks import DEEPFAKE, HATE
+from tweetelm.training.base_model import find_architecture, find_tokenizer
+from tweetelm.training.build import build_state
 from tweetelm.training.phases import plan
-from tweetelm.training.prepare import Prepared, architecture, build_state, find_tokenizer, prepare
+from tweetelm.training.prepare import Prepared, prepare
 
 CPU = torch.device("cpu")
 
@@ -168,5 +170,5 @@ def test_tweets_longer_than_the_context_are_refused(base: Path) -> None:
     edit_json(base / "config.json", max_context_length=47)
     config = configuration(**{"model.name": str(base)})
     with pytest.raises(ValueError, match=r"max_tokens is 48, but .* reads at most 47 tokens; lower"):
-        architecture(config, Checkpoint(folder=base), small_tokenizer())
+        find_architecture(config, Checkpoint(folder=base), small_tokenizer().get_vocab_size())
     assert small_config().max_context_length >= 48

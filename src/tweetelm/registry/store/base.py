@@ -4,15 +4,13 @@ A folder appears whole or not at all, and never changes. The one kind of file th
 only by who has seen what it replaces.
 """
 
-import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 CARD = "card.json"
-CHUNK = 1 << 20
 Content = Mapping[str, Path | bytes]
 _SCHEME = re.compile(r"[a-z][a-z0-9]*://", re.IGNORECASE)
 
@@ -93,34 +91,3 @@ def open_store(url: str | Path) -> Store:
     from tweetelm.registry.store.object_storage import ObjectStore
 
     return ObjectStore(text)
-
-
-def sha256(source: Path | bytes) -> str:
-    """Hex digest of bytes or of a file's contents."""
-    digest = hashlib.sha256()
-    for chunk in chunks(source):
-        digest.update(chunk)
-    return digest.hexdigest()
-
-
-def chunks(source: Path | bytes, size: int = CHUNK) -> Iterator[bytes]:
-    """The bytes of a source, some at a time."""
-    if isinstance(source, bytes):
-        yield source
-        return
-    with source.open("rb") as file:
-        while chunk := file.read(size):
-            yield chunk
-
-
-def checked(source: Path | bytes, expected: str, size: int = CHUNK) -> Iterator[bytes]:
-    """The same; ValueError after the last one if all of them do not have the sha256 expected."""
-    digest = hashlib.sha256()
-    for chunk in chunks(source, size):
-        digest.update(chunk)
-        yield chunk
-    if digest.hexdigest() != expected:
-        raise ValueError(
-            f"{source if isinstance(source, Path) else 'a file'} changed while it was published: sha256 is "
-            f"{digest.hexdigest()}, it was {expected}; publish again when nothing writes to it"
-        )

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tweetelm.files import atomic
+from tweetelm.files.atomic import clean_stale, commit, staging_dir
+from tweetelm.files.file_lock import LOCK, locked
+from tweetelm.files.hashing import checked, chunks, sha256
 from tweetelm.files.paths import expanded
-from tweetelm.files.staging import LOCK, locked, settle, sweep, unfinished
-from tweetelm.registry.store.base import CARD, Content, Held, checked, chunks, sha256
+from tweetelm.registry.store.base import CARD, Content, Held
 
 
 class FolderStore:
@@ -59,7 +61,7 @@ class FolderStore:
         folder = self.place(name)
         made = [each for each in (folder, *folder.parents) if not each.exists()]
         folder.mkdir(parents=True, exist_ok=True)
-        with unfinished(folder / "probe") as partial:
+        with staging_dir(folder / "probe") as partial:
             atomic.write_through(partial / "file", b"")
         for each in made:
             with contextlib.suppress(OSError):  # somebody else has put something there meanwhile
@@ -86,11 +88,11 @@ class FolderStore:
         target = self.place(name)
         if target.exists():
             return False
-        sweep(target.parent)
-        with unfinished(target) as partial:
+        clean_stale(target.parent)
+        with staging_dir(target) as partial:
             for file, source in content.items():
                 (partial / file).parent.mkdir(parents=True, exist_ok=True)
                 atomic.write_through(
                     partial / file, chunks(source) if file == CARD else checked(source, digests[file])
                 )
-            return settle(partial, target)
+            return commit(partial, target)

@@ -13,8 +13,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tweetelm.files.hashing import checked
 from tweetelm.files.object_storage import ACCESS
-from tweetelm.registry.store.base import CARD, Content, Held, checked
+from tweetelm.registry.store.base import CARD, Content, Held
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as Objects

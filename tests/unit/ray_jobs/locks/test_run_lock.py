@@ -15,7 +15,7 @@ import pytest
 from ray_jobs.locks import lock_owner, run_lock
 from ray_jobs.locks.lock_owner import Owner, this_process
 from ray_jobs.locks.run_lock import LOCK_FILE, BusyError, locked_folder
-from ray_jobs.run_dir import hold, run_folder
+from ray_jobs.run_dir import hold
 from tests.support.run_commands import BUSY, FINISHED, OTHER, ROOT, Answer, commands, configuration
 from tweetelm.files import object_storage
 
@@ -193,7 +193,7 @@ def test_a_refused_command_claims_no_name(tmp_path: Path) -> None:
         other = configuration(str(tmp_path), "mine", 1e-3)
         with pytest.raises(ValueError, match=OTHER), hold(other):
             pass
-    assert not Path(run_folder(config)).exists()
+    assert not Path(config.folder).exists()
 
 
 def outcomes(answers: list[Answer]) -> dict[str, int]:

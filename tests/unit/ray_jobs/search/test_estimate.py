@@ -10,7 +10,7 @@ from ray_jobs.cluster.connect import Resources
 from ray_jobs.search.estimate import Price, describe_search
 from ray_jobs.search.search import Search, share
 from ray_jobs.search.spaces import as_grid, check, find_space, grid_size, most_epochs, samples
-from ray_jobs.training.resources import max_concurrent, scaling, waiting_message
+from ray_jobs.training.resources import max_concurrent, reserve
 from tweetelm.config.train_config import DataConfig, ModelConfig, RunConfig, TrainConfig
 
 LAPTOP = Resources(cpus=2, gpus=0, local=True)
@@ -55,28 +55,28 @@ def test_what_cannot_fit_is_refused_with_the_arithmetic() -> None:
 
 def test_cpus_of_each_worker_count_in_what_cannot_fit() -> None:
     with pytest.raises(ValueError, match=r"2 workers x 2 CPU = 4 CPUs, but this machine has 2"):
-        scaling(base(workers=2, cpus=2), LAPTOP)
+        reserve(base(workers=2, cpus=2), LAPTOP)
 
 
 def test_a_run_on_a_cluster_says_what_it_waits_for() -> None:
     cluster = Resources(cpus=8, gpus=2, local=False)
-    assert waiting_message(base(workers=4), cluster).startswith("waiting for 4 GPUs; the cluster has 2 now")
-    assert waiting_message(base(workers=2), cluster) == ""
+    assert reserve(base(workers=4), cluster).waiting.startswith("waiting for 4 GPUs; the cluster has 2 now")
+    assert reserve(base(workers=2), cluster).waiting == ""
 
 
 def test_an_elastic_run_needs_its_fewest_workers_only() -> None:
     few = base(workers=4, min_workers=2)
-    assert scaling(few, LAPTOP).num_workers == (2, 4)
+    assert reserve(few, LAPTOP).scaling.num_workers == (2, 4)
     with pytest.raises(ValueError, match=r"at least 3 workers x 1 CPU = 3 CPUs, but this machine has 2"):
-        scaling(base(workers=4, min_workers=3), LAPTOP)
-    assert scaling(base(workers=2, min_workers=2), LAPTOP).num_workers == 2
+        reserve(base(workers=4, min_workers=3), LAPTOP)
+    assert reserve(base(workers=2, min_workers=2), LAPTOP).scaling.num_workers == 2
     assert max_concurrent(few, EIGHT_GPUS) == 2, "trials at once have all of their workers"
 
 
 def test_an_elastic_run_waits_for_its_fewest_workers_only() -> None:
     cluster = Resources(cpus=8, gpus=2, local=False)
-    assert waiting_message(base(workers=4, min_workers=2), cluster) == ""
-    waiting = waiting_message(base(workers=8, min_workers=3), cluster)
+    assert reserve(base(workers=4, min_workers=2), cluster).waiting == ""
+    waiting = reserve(base(workers=8, min_workers=3), cluster).waiting
     assert waiting.startswith("waiting for 3 GPUs; the cluster has 2 now")
     assert waiting.endswith("--run.min-workers 2")
 

@@ -20,8 +20,9 @@ from tweetelm.openelm.flops import Cost
 from tweetelm.registry import Base
 from tweetelm.registry.model_card import render
 from tweetelm.tasks import DEEPFAKE, HATE
+from tweetelm.training.build import build_state
 from tweetelm.training.label_heads import HEAD, head_mismatch
-from tweetelm.training.prepare import build_state, prepare
+from tweetelm.training.prepare import prepare
 
 CPU = torch.device("cpu")
 TWO = ["a good day", "a bad day"]

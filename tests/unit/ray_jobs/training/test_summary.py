@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ray_jobs.run_dir import FINISHED_FILE, Finished, already_finished, claim, run_folder
+from ray_jobs.run_dir import FINISHED_FILE, Finished, claim, read_finished
 from ray_jobs.train import train
 from ray_jobs.training.summary import summary
 from tests.support.fakes import card
@@ -33,9 +33,7 @@ def finish(config: TrainConfig, published: Published | None) -> Finished:
     if published:
         done = Finished(**{**dataclasses.asdict(done), **dataclasses.asdict(published)})
     claim(config)
-    object_storage.write(
-        f"{run_folder(config)}/{FINISHED_FILE}", json.dumps(dataclasses.asdict(done)).encode()
-    )
+    object_storage.write(f"{config.folder}/{FINISHED_FILE}", json.dumps(dataclasses.asdict(done)).encode())
     return done
 
 
@@ -77,7 +75,7 @@ def test_a_run_typed_again_says_where_it_was_published(
     told = capsys.readouterr().out
     assert f"published    {there}/hate/versions/{done.version} (now served)" in told
     assert f"not in {elsewhere}: this run was published before" in told
-    assert f"delete {run_folder(configuration(tmp_path, there))}/finished.json" in told
+    assert f"delete {configuration(tmp_path, there).folder}/finished.json" in told
     assert not Path(elsewhere).exists()
     assert all(line[-1] != elsewhere for line in commands(told))
 
@@ -119,18 +117,18 @@ def test_a_run_that_was_not_published_says_how_to(tmp_path: Path) -> None:
 def test_a_damaged_finished_file_is_named(tmp_path: Path, damaged: bytes) -> None:
     config = configuration(tmp_path, "models")
     finish(config, None)
-    object_storage.write(f"{run_folder(config)}/{FINISHED_FILE}", damaged)
+    object_storage.write(f"{config.folder}/{FINISHED_FILE}", damaged)
     with pytest.raises(
         ValueError, match=r"mine/finished\.json is damaged \(.*delete it and type the command"
     ):
-        already_finished(config)
+        read_finished(config)
 
 
 @pytest.mark.parametrize("damaged", [b"", b"{", b"[]", b"\xff", b"{}", b'{"identity": 3}', b"null"])
 def test_a_damaged_run_file_is_named(tmp_path: Path, damaged: bytes) -> None:
     config = configuration(tmp_path, "models")
     claim(config)
-    object_storage.write(f"{run_folder(config)}/run.json", damaged)
+    object_storage.write(f"{config.folder}/run.json", damaged)
     with pytest.raises(
         ValueError, match=r"mine/run\.json is damaged \(.*delete it and type the command"
     ) as told:

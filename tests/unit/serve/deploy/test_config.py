@@ -24,15 +24,15 @@ def test_ray_serve_accepts_config_yaml(config: dict[str, Any]) -> None:
     assert [app.route_prefix for app in deployed.applications] == ["/"]
 
 
-def test_the_service_binds_loopback_unless_somebody_writes_otherwise(config: dict[str, Any]) -> None:
-    assert config["http_options"]["host"] == "127.0.0.1"  # Ray's own default here is every interface
+def test_service_binds_loopback_by_default(config: dict[str, Any]) -> None:
+    assert config["http_options"]["host"] == "127.0.0.1"  # Ray's default binds every interface
 
 
-def test_a_request_is_given_up_by_us_before_ray_serve_does(config: dict[str, Any]) -> None:
+def test_api_deadline_is_shorter_than_ray_serves(config: dict[str, Any]) -> None:
     assert Settings().limits.deadline_s < config["http_options"]["request_timeout_s"]
 
 
-def test_config_yaml_names_the_builder_and_its_arguments(config: dict[str, Any]) -> None:
+def test_config_yaml_has_valid_import_path_and_args(config: dict[str, Any]) -> None:
     (app,) = config["applications"]
     module, name = app["import_path"].split(":")
     assert callable(getattr(importlib.import_module(module), name))
@@ -42,7 +42,7 @@ def test_config_yaml_names_the_builder_and_its_arguments(config: dict[str, Any])
 @pytest.mark.parametrize(
     "args", [{"registri": "models"}, {"tasks": ["spam"]}, {"cpus": 0}, {"min_replicas": -1}]
 )
-def test_a_misspelled_or_senseless_argument_is_refused(args: dict[str, Any]) -> None:
+def test_invalid_argument_is_rejected(args: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(args))):
         read({"tasks": ["hate"], **args})
 
@@ -51,12 +51,12 @@ def test_limits_can_be_set_in_the_file() -> None:
     assert read({"tasks": ["hate"], "limits": {"inputs": 8}}).limits.inputs == 8
 
 
-def test_with_nothing_published_the_error_names_the_place_and_the_command(tmp_path: Path) -> None:
+def test_empty_registry_error_names_url_and_command(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=f"{tmp_path}.*python -m ray_jobs.train"):
         read({"registry": str(tmp_path)})
 
 
-def test_a_misspelled_user_config_is_refused() -> None:
+def test_misspelled_user_config_is_rejected() -> None:
     assert UserConfig(versions={"hate": "20261121-abcdef"}).reload is None
     with pytest.raises(ValueError, match="version"):
         UserConfig(**{"version": {}})

@@ -3,7 +3,7 @@ import pytest
 from serve.inference.backlog import Backlog
 
 
-def test_what_waits_is_told_in_seconds_of_the_speed_of_full_batches() -> None:
+def test_wait_is_estimated_from_full_batches() -> None:
     backlog = Backlog(2000)
     backlog.tokens = 6000
     assert backlog.wait_s == 0
@@ -11,7 +11,7 @@ def test_what_waits_is_told_in_seconds_of_the_speed_of_full_batches() -> None:
     assert backlog.wait_s == pytest.approx(1.5)
 
 
-def test_a_lone_tweet_that_takes_as_long_as_a_batch_says_nothing_of_speed() -> None:
+def test_small_batches_do_not_change_the_estimate() -> None:
     backlog = Backlog(2000)
     backlog.measured(2000, 0.5)
     backlog.tokens = 4000
@@ -20,7 +20,7 @@ def test_a_lone_tweet_that_takes_as_long_as_a_batch_says_nothing_of_speed() -> N
     assert backlog.wait_s == pytest.approx(1.0)
 
 
-def test_a_machine_that_slows_down_is_noticed_within_some_batches() -> None:
+def test_estimate_adapts_to_a_slower_machine() -> None:
     backlog = Backlog(2000)
     for _ in range(50):
         backlog.measured(2000, 0.5)

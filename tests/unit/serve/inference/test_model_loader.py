@@ -1,4 +1,4 @@
-"""From a registry to models that have shown that they work."""
+"""Loading, probing and warming up models from a registry."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -33,12 +33,12 @@ def load(url: str, **versions: str) -> dict[str, model_loader.Loaded]:
 
 @pytest.fixture
 def bf16(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small models count as large, and every processor as one that multiplies bfloat16."""
+    """Treat small models as large, and every processor as one with bfloat16 instructions."""
     monkeypatch.setattr(precision, "LARGE", 0)
     monkeypatch.setattr(precision, "has_bf16", lambda device: True)
 
 
-def test_a_large_model_is_served_in_bf16_where_it_agrees_with_float32(
+def test_large_model_is_served_in_bf16_if_it_agrees(
     url: str, tmp_path: Path, bf16: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     publish(url, checkpoint(tmp_path / "checkpoint", head=1.0))
@@ -46,18 +46,16 @@ def test_a_large_model_is_served_in_bf16_where_it_agrees_with_float32(
     assert not caplog.records
 
 
-def test_a_model_that_bf16_changes_is_served_in_float32_and_the_log_says_so(
+def test_bf16_mismatch_falls_back_to_float32(
     url: str, tmp_path: Path, bf16: None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model_loader, "FARTHEST_BF16", 1e-6)  # rounding is enough
+    monkeypatch.setattr(model_loader, "MAX_BF16_DIFFERENCE", 1e-6)  # rounding errors exceed it
     publish(url, checkpoint(tmp_path / "checkpoint", head=15.0))
     assert load(url)["hate"].predictor.precision == "float32"
-    assert "float32, which is served" in caplog.text
+    assert "serving float32" in caplog.text
 
 
-def test_a_lone_text_of_any_length_finds_its_kernels_made(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_warm_up_covers_every_row_size(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows: set[int] = set()
     monkeypatch.setattr(Predictor, "logits", spied(Predictor.logits, rows))
     publish(url, checkpoint(tmp_path / "checkpoint", max_tokens=150))
@@ -66,16 +64,16 @@ def test_a_lone_text_of_any_length_finds_its_kernels_made(
 
 
 def spied(logits: Callable[..., Tensor], rows: set[int]) -> Callable[..., Tensor]:
-    """`Predictor.logits` that keeps the sizes of its rows."""
+    """Wrap `Predictor.logits` to record the row sizes in `rows`."""
 
     def kept(predictor: Predictor, encoded: Sequence[Encoded]) -> Tensor:
-        rows.add(few_sizes(sum(len(one.ids) for one in encoded)))
+        rows.add(few_sizes(sum(len(text.ids) for text in encoded)))
         return logits(predictor, encoded)
 
     return kept
 
 
-def test_what_is_loaded_already_is_kept_and_a_new_version_is_not(url: str, tmp_path: Path) -> None:
+def test_reload_loads_only_changed_versions(url: str, tmp_path: Path) -> None:
     first = publish(url, checkpoint(tmp_path / "first", seed=1), 0.1)
     loaded = load(url)
     again = model_loader.load(["hate"], url=url, versions={}, device="cpu", precision="auto", loaded=loaded)
@@ -87,16 +85,16 @@ def test_what_is_loaded_already_is_kept_and_a_new_version_is_not(url: str, tmp_p
     assert swapped["hate"].predictor.version == second
 
 
-def test_a_version_of_another_task_is_refused(url: str, tmp_path: Path) -> None:
+def test_version_of_another_task_is_rejected(url: str, tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "checkpoint", DEEPFAKE)
     version = publish(url, checkpoint(tmp_path / "hate"))
-    place = Path(url) / "hate" / "versions" / version
+    folder_of_version = Path(url) / "hate" / "versions" / version
     with pytest.raises(ValueError, match=r"deepfake.*expected hate"):
         model_loader._load("hate", folder, "cpu", "auto")
-    assert json.loads((place / "card.json").read_text())["task"] == "hate"
+    assert json.loads((folder_of_version / "card.json").read_text())["task"] == "hate"
 
 
-def test_weights_that_are_no_numbers_fail_the_self_test(url: str, tmp_path: Path) -> None:
+def test_non_finite_weights_fail_the_probe(url: str, tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "checkpoint")
     weights = load_file(folder / "model.safetensors")
     weights["score.weight"] = weights["score.weight"] * float("nan")
@@ -106,9 +104,9 @@ def test_weights_that_are_no_numbers_fail_the_self_test(url: str, tmp_path: Path
         load(url)
 
 
-def test_a_missing_version_and_a_task_that_is_not_served_are_named(url: str, tmp_path: Path) -> None:
+def test_missing_version_and_unknown_task_are_errors(url: str, tmp_path: Path) -> None:
     publish(url, checkpoint(tmp_path / "checkpoint"))
     with pytest.raises(FileNotFoundError, match="20200101-000000"):
         load(url, hate="20200101-000000")
-    with pytest.raises(ValueError, match="deepfake; served are hate"):
+    with pytest.raises(ValueError, match="deepfake; expected only hate"):
         load(url, deepfake="20200101-000000")

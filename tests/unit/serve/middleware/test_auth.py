@@ -29,7 +29,7 @@ def client() -> Iterator[TestClient]:
         yield client
 
 
-def test_every_route_that_classifies_or_describes_needs_a_key(client: TestClient) -> None:
+def test_classification_and_info_routes_need_a_key(client: TestClient) -> None:
     for path in (
         "/v1/classify",
         "/classify",
@@ -45,7 +45,7 @@ def test_every_route_that_classifies_or_describes_needs_a_key(client: TestClient
         assert client.get(path).status_code == 401, path
 
 
-def test_the_page_the_description_and_the_probes_need_none(client: TestClient) -> None:
+def test_page_docs_and_probes_need_no_key(client: TestClient) -> None:
     for path in (
         "/",
         "/page.js",
@@ -59,7 +59,7 @@ def test_the_page_the_description_and_the_probes_need_none(client: TestClient) -
         assert client.get(path).status_code == 200, path
 
 
-def test_each_key_lets_in_and_nothing_else_does(client: TestClient) -> None:
+def test_only_valid_keys_are_accepted(client: TestClient) -> None:
     for key in (ONE, TWO):
         assert client.post("/v1/classify", json={"input": "a"}, headers=bearer(key)).status_code == 200
     for wrong in ("", ONE[:-1], ONE + "x", f"{ONE},partner:{TWO}", "partner"):
@@ -68,7 +68,7 @@ def test_each_key_lets_in_and_nothing_else_does(client: TestClient) -> None:
     assert client.get(f"/info?key={ONE}").status_code == 401
 
 
-def test_every_key_is_compared_whichever_matches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
     compared = []
     real = module.hmac.compare_digest
 
@@ -83,10 +83,10 @@ def test_every_key_is_compared_whichever_matches(monkeypatch: pytest.MonkeyPatch
     assert len(compared) == 6
 
 
-def test_keys_in_a_file_change_without_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOOK_AGAIN_S", 0.0)
+def test_key_file_is_reloaded_without_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REFRESH_S", 0.0)
     file = tmp_path / "keys"
-    file.write_text(f"# ours\n\nold:{ONE}\n")
+    file.write_text(f"# comment\n\nold:{ONE}\n")
     keys = Keys.of({"TWEETELM_API_KEYS_FILE": str(file)})
     assert (keys.name_of(f"Bearer {ONE}"), keys.name_of(f"Bearer {TWO}")) == ("old", None)
     file.write_text(f"new:{TWO}\n")
@@ -95,10 +95,10 @@ def test_keys_in_a_file_change_without_a_restart(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("damage", ["emptied", "deleted", "spoilt", "unreadable"])
-def test_a_damaged_file_of_keys_lets_nobody_in(
+def test_invalid_key_file_rejects_its_keys(
     damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(module, "LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr(module, "REFRESH_S", 0.0)
     file = tmp_path / "keys"
     file.write_text(f"old:{ONE}\n")
     keys = Keys.of({"TWEETELM_API_KEYS_FILE": str(file), "TWEETELM_API_KEYS": f"fixed:{TWO}"})
@@ -109,7 +109,7 @@ def test_a_damaged_file_of_keys_lets_nobody_in(
             file.mkdir() if damage == "unreadable" else file.write_text(
                 "" if damage == "emptied" else "short\n"
             )
-        assert client.get("/health").status_code == 200  # a probe is enough to find out
+        assert client.get("/health").status_code == 200  # a probe triggers the reload
         assert client.get("/info", headers=bearer(ONE)).status_code == 401
         assert client.get("/info", headers=bearer(TWO)).json()["keys_unreadable"] is True
         metrics = client.get("/metrics", headers=bearer(TWO)).text
@@ -135,17 +135,17 @@ def test_a_damaged_file_of_keys_lets_nobody_in(
         f"alice:{ONE}é",
     ],
 )
-def test_a_key_with_a_colon_or_a_space_is_refused_and_not_quoted(entry: str) -> None:
+def test_malformed_key_is_rejected_without_quoting_it(entry: str) -> None:
     with pytest.raises(ValueError, match="KEY or name:KEY") as refusal:
         Keys(entry)
     assert ONE not in str(refusal.value)
     assert TWO not in str(refusal.value)
 
 
-def test_short_and_missing_keys_are_refused_at_the_start(tmp_path: Path) -> None:
+def test_short_and_missing_keys_are_rejected_at_start(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least 16"):
         Keys("short")
-    with pytest.raises(ValueError, match="holds no key"):
+    with pytest.raises(ValueError, match="has no key"):
         Keys(",")
     with pytest.raises(FileNotFoundError):
         Keys.of({"TWEETELM_API_KEYS_FILE": str(tmp_path / "nowhere")})
@@ -156,32 +156,32 @@ def test_short_and_missing_keys_are_refused_at_the_start(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "example.org"])
-def test_an_address_beyond_loopback_needs_keys(host: str) -> None:
+def test_host_beyond_loopback_needs_keys(host: str) -> None:
     with pytest.raises(ValueError, match="TWEETELM_API_KEYS"):
         ensure_guarded(host, Keys())
     ensure_guarded(host, Keys(ONE))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.8.8.8"])
-def test_loopback_needs_none(host: str) -> None:
+def test_loopback_needs_no_keys(host: str) -> None:
     ensure_guarded(host, Keys())
 
 
-def test_a_replica_without_keys_refuses_to_start_where_keys_are_needed() -> None:
+def test_replica_without_needed_keys_does_not_start() -> None:
     with pytest.raises(ValueError, match=r"this node has none.*before `ray start`"):
         ensure_keyed(True, Keys())
     ensure_keyed(True, Keys(ONE))
     ensure_keyed(False, Keys())
 
 
-def test_that_keys_are_needed_travels_with_the_settings() -> None:
+def test_settings_carry_keys_needed_to_replicas() -> None:
     from serve.app import guarded
 
     settings = Settings(tasks=("hate",))
     assert guarded(settings, "127.0.0.1", Keys(ONE)).keys_needed
     assert not guarded(settings, "127.0.0.1", Keys()).keys_needed
     assert guarded(Settings(tasks=("hate",), keys_needed=True), "127.0.0.1", Keys()).keys_needed
-    with pytest.raises(ValueError, match="can be reached from other machines"):
+    with pytest.raises(ValueError, match="other machines can reach host"):
         guarded(settings, "0.0.0.0", Keys())
 
 
@@ -195,7 +195,7 @@ def test_that_keys_are_needed_travels_with_the_settings() -> None:
         ("/models/hate", {"inputs": "a"}, 1),
     ],
 )
-def test_what_the_models_read_is_what_the_rate_counts(path: str, body: Any, reads: int) -> None:
+def test_rate_limit_counts_classified_texts(path: str, body: Any, reads: int) -> None:
     api = create_api(two_models(), policy=Policy(limits=Limits(texts_per_minute=600)))
     with TestClient(api) as client:
         assert client.post(path, json=body).status_code == 200
@@ -203,7 +203,7 @@ def test_what_the_models_read_is_what_the_rate_counts(path: str, body: Any, read
     assert round(600 - left) == reads
 
 
-def test_a_key_has_a_rate_of_its_own_and_is_told_when_to_come_back() -> None:
+def test_rate_limit_is_per_key_with_retry_after() -> None:
     policy = Policy(keys=Keys(f"{ONE},{TWO}"), limits=Limits(texts_per_minute=60))
     with TestClient(create_api(two_models(), policy=policy)) as client:
         many = {"input": ["a"] * 30}
@@ -213,4 +213,4 @@ def test_a_key_has_a_rate_of_its_own_and_is_told_when_to_come_back() -> None:
         assert (refused.status_code, refused.json()["error"]["code"]) == (429, "rate_limit_exceeded")
         assert 25 <= int(refused.headers["retry-after"]) <= 30
         assert client.post("/predict", json={"inputs": "a"}, headers=bearer(TWO)).status_code == 200
-        assert "one replica" in refused.json()["error"]["message"]
+        assert "key and replica" in refused.json()["error"]["message"]

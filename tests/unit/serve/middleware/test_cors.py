@@ -1,4 +1,4 @@
-"""Pages of other origins, in Chromium: those that are named may ask, the others may not."""
+"""CORS in Chromium: pages of allowed origins can send requests; other pages cannot."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -32,7 +32,7 @@ ASK = """async ([url, key, body]) => {
 
 @pytest.fixture(scope="module")
 def elsewhere() -> Iterator[str]:
-    """A page of another origin: another port is one."""
+    """Serve a page from another origin: another port of this machine."""
     page = HTMLResponse("<!doctype html><title>elsewhere</title>")
     with serving(Starlette(routes=[Route("/", lambda request: page)])) as url:
         yield url
@@ -52,25 +52,27 @@ def ask(page: Page, url: str, *, key: str = KEY, path: str = "/v1/classify") -> 
 
 @pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome is installed")
-def test_a_browser_can_classify_from_a_named_origin(page: Page, elsewhere: str) -> None:
+def test_browser_can_classify_from_allowed_origin(page: Page, elsewhere: str) -> None:
     policy = Policy(cors_origins=(elsewhere,), keys=Keys(KEY), limits=Limits(texts_per_minute=2))
     with serving(create_api(two_models(), policy=policy)) as url:
         status, answer, name = ask(page, url)
         assert (status, answer["data"][0]["label"], bool(name)) == (200, "hate", True)
         assert ask(page, url, path="/predict")[0] == 200
-        assert ask(page, url, key="a-wrong-key-of-some-length")[0] == 401, "a refusal can be read too"
+        assert ask(page, url, key="a-wrong-key-of-some-length")[0] == 401, (
+            "the page can read error responses too"
+        )
         assert [ask(page, url)[0] for _ in range(2)][-1] == 429
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome is installed")
-def test_a_browser_cannot_classify_from_another_origin(page: Page) -> None:
+def test_browser_cannot_classify_from_other_origin(page: Page) -> None:
     for origins in ((), (ORIGIN,)):
         with serving(create_api(two_models(), policy=Policy(cors_origins=origins))) as url:
             assert ask(page, url) is None
 
 
-def test_a_preflight_for_post_is_allowed_on_every_route_for_named_origins_alone() -> None:
+def test_preflight_passes_for_allowed_origins_only() -> None:
     asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
     with TestClient(
         create_api(two_models(), policy=Policy(cors_origins=(ORIGIN,), keys=Keys(KEY)))
@@ -83,7 +85,7 @@ def test_a_preflight_for_post_is_allowed_on_every_route_for_named_origins_alone(
             assert client.options(path, headers=asked | {"Origin": "https://example.com"}).status_code == 400
 
 
-def test_what_is_refused_before_the_routes_can_be_read_by_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_early_rejections_have_cors_headers(monkeypatch: pytest.MonkeyPatch) -> None:
     api = create_api(two_models(), policy=Policy(cors_origins=(ORIGIN,), limits=Limits(concurrent=0)))
     monkeypatch.setattr(LoadShedding, "gateway", api.state.gateway)
     for app in (api, LoadShedding(api)):
@@ -93,6 +95,6 @@ def test_what_is_refused_before_the_routes_can_be_read_by_a_page(monkeypatch: py
 
 
 @pytest.mark.parametrize("origin", ["example.org", "https://example.org/", "https://example.org/page", ""])
-def test_what_is_no_origin_is_refused_with_an_example(origin: str) -> None:
-    with pytest.raises(ValueError, match="is no origin; expected a scheme and a host"):
+def test_invalid_origin_error_shows_an_example(origin: str) -> None:
+    with pytest.raises(ValueError, match="is not an origin; expected a scheme and a host"):
         Settings(cors_origins=(origin,))

@@ -12,7 +12,7 @@ from serve.middleware.errors import STATUS
 from serve.middleware.gateway import Policy
 from tests.support.fake_predictor import POISON, FakePredictor, classify, two_models
 
-SECRET = "xyzzy"  # stands in what is sent, and must not come back
+SECRET = "xyzzy"  # part of requests; must not appear in responses
 
 
 @pytest.fixture
@@ -29,7 +29,8 @@ def client(engine: Engine) -> Iterator[TestClient]:
 
 
 def refused(response: Any, code: str, param: str | None = None) -> dict[str, Any]:
-    """The error of an answer that must be this one, in the one shape, and silent about what was sent."""
+    """Check that a response has this error code, the error format and no text of the request; returns the
+    error."""
     assert response.status_code == STATUS[code]
     assert response.json().keys() == {"error"}
     error: dict[str, Any] = response.json()["error"]
@@ -54,13 +55,13 @@ def refused(response: Any, code: str, param: str | None = None) -> dict[str, Any
     ],
     ids=["empty", "open", "bare word", "not UTF-8", "UTF-8 of a surrogate", "nested", "huge number"],
 )
-def test_a_body_that_cannot_be_read_is_a_400(client: TestClient, body: bytes) -> None:
+def test_unparsable_body_is_a_400(client: TestClient, body: bytes) -> None:
     response = client.post("/v1/classify", content=body, headers={"Content-Type": "application/json"})
     assert response.status_code == 400
     refused(response, response.json()["error"]["code"], response.json()["error"]["param"])
 
 
-def test_broken_json_and_bytes_that_are_no_utf8_are_invalid_json(client: TestClient) -> None:
+def test_broken_json_and_bad_utf8_are_invalid_json(client: TestClient) -> None:
     for body in (b'{"input": xyzzy}', b'{"input": "xyzzy\xff"}'):
         refused(
             client.post("/v1/classify", content=body, headers={"Content-Type": "application/json"}),
@@ -88,11 +89,11 @@ def test_broken_json_and_bytes_that_are_no_utf8_are_invalid_json(client: TestCli
         (SECRET, None),
     ],
 )
-def test_a_wrong_type_is_named_by_its_place_alone(client: TestClient, body: Any, param: str | None) -> None:
+def test_type_error_names_the_field_only(client: TestClient, body: Any, param: str | None) -> None:
     refused(client.post("/v1/classify", json=body), "invalid_type", param)
 
 
-def test_a_body_that_is_not_sent_as_json_is_told_how_to_be(client: TestClient) -> None:
+def test_wrong_content_type_error_names_the_header(client: TestClient) -> None:
     response = client.post(
         "/v1/classify", content=b'{"input": "xyzzy"}', headers={"Content-Type": "text/plain"}
     )
@@ -102,7 +103,7 @@ def test_a_body_that_is_not_sent_as_json_is_told_how_to_be(client: TestClient) -
 @pytest.mark.parametrize(
     ("given", "param"), [(r'"xyzzy \ud800"', "input"), (r'["\udfff xyzzy"]', "input[0]")]
 )
-def test_half_a_surrogate_pair_is_a_400_and_not_a_crash(client: TestClient, given: str, param: str) -> None:
+def test_half_a_surrogate_pair_is_a_400(client: TestClient, given: str, param: str) -> None:
     body = f'{{"input": {given}}}'
     response = client.post("/v1/classify", content=body, headers={"Content-Type": "application/json"})
     assert "surrogate" in refused(response, "invalid_type", param)["message"]
@@ -112,7 +113,7 @@ def test_half_a_surrogate_pair_is_a_400_and_not_a_crash(client: TestClient, give
     ("given", "param"),
     [("", "input"), (" \n", "input"), ([], "input"), (["", " "], "input[0]"), ([""], "input[0]")],
 )
-def test_nothing_to_classify_is_empty_input(client: TestClient, given: Any, param: str) -> None:
+def test_empty_text_is_empty_input(client: TestClient, given: Any, param: str) -> None:
     refused(client.post("/v1/classify", json={"input": given}), "empty_input", param)
 
 
@@ -128,11 +129,11 @@ def test_nothing_to_classify_is_empty_input(client: TestClient, given: Any, para
         ("/v1/words", {"input": "a", "top_k": 3}),
     ],
 )
-def test_a_field_that_would_change_the_answer_is_refused(client: TestClient, path: str, body: Any) -> None:
+def test_unsupported_field_is_rejected(client: TestClient, path: str, body: Any) -> None:
     assert client.post(path, json=body).status_code in (400, 422)
 
 
-def test_one_bad_text_of_several_fails_alone(client: TestClient) -> None:
+def test_invalid_text_fails_alone(client: TestClient) -> None:
     answer = classify(client, input=["a!", " ", f"{SECRET} {POISON}", "b"])
     first, empty, failed, last = answer["data"]
     assert (first["label"], last["label"]) == ("hate", "not-hate")
@@ -141,16 +142,16 @@ def test_one_bad_text_of_several_fails_alone(client: TestClient) -> None:
         "label": None,
         "probs": [],
         "num_classes": 0,
-        "error": {"code": "empty_input", "message": "input[1] is empty; send some text"},
+        "error": {"code": "empty_input", "message": "input[1] is empty; send a text"},
     }
     assert failed["error"] == {"code": "internal", "message": "the model failed on this text"}
     assert answer["usage"]["prompt_tokens"] == 3
-    for path in ("/predict", "/models/hate", "/v1/moderations"):  # no place for it there: all or nothing
+    for path in ("/predict", "/models/hate", "/v1/moderations"):  # these formats have no error per text
         response = client.post(path, json={"input": ["a", ""], "inputs": ["a", ""]})
         assert (response.status_code, "[1]" in response.text) == (400, True)
 
 
-def test_more_texts_than_the_limit_are_refused_with_both_numbers(client: TestClient) -> None:
+def test_too_many_texts_error_shows_both_numbers(client: TestClient) -> None:
     assert len(classify(client, input=["a"] * 4)["data"]) == 4
     message = refused(client.post("/v1/classify", json={"input": [SECRET] * 5}), "too_many_inputs", "input")[
         "message"
@@ -159,7 +160,7 @@ def test_more_texts_than_the_limit_are_refused_with_both_numbers(client: TestCli
     assert "4" in message
 
 
-def test_the_limit_is_32_texts_and_two_million_bytes_by_default(engine: Engine) -> None:
+def test_default_limits_are_32_texts_and_2_mb(engine: Engine) -> None:
     with TestClient(create_api(engine)) as client:
         assert len(classify(client, input=["a"] * 32)["data"]) == 32
         refused(client.post("/v1/classify", json={"input": ["a"] * 33}), "too_many_inputs", "input")
@@ -170,7 +171,7 @@ def test_the_limit_is_32_texts_and_two_million_bytes_by_default(engine: Engine) 
         refused(client.post("/v1/classify", content=fits + b" ", headers=headers), "body_too_large")
 
 
-def test_a_large_body_is_refused_whether_it_says_its_length_or_comes_in_chunks(client: TestClient) -> None:
+def test_large_body_is_rejected_chunked_or_not(client: TestClient) -> None:
     body = b'{"input": "' + b"xyzzy" * 300 + b'"}'
     headers = {"Content-Type": "application/json"}
     refused(client.post("/v1/classify", content=body, headers=headers), "body_too_large")
@@ -178,21 +179,21 @@ def test_a_large_body_is_refused_whether_it_says_its_length_or_comes_in_chunks(c
     refused(client.post("/v1/classify", content=chunks, headers=headers), "body_too_large")
 
 
-def test_an_unknown_model_is_a_404_that_lists_those_there_are(client: TestClient) -> None:
+def test_unknown_model_is_a_404_listing_models(client: TestClient) -> None:
     error = refused(
         client.post("/v1/classify", json={"input": "a", "model": SECRET}), "model_not_found", "model"
     )
-    assert "hate and deepfake" in error["message"]
+    assert "hate or deepfake" in error["message"]
 
 
-def test_a_wrong_method_and_a_wrong_path_have_the_same_shape(client: TestClient) -> None:
+def test_405_and_404_use_the_error_format(client: TestClient) -> None:
     response = client.get("/v1/classify")
     refused(response, "method_not_allowed")
     assert response.headers["allow"] == "POST"
     refused(client.get(f"/{SECRET}"), "not_found")
 
 
-def test_a_failing_model_is_a_500_without_its_words_in_answer_or_log(
+def test_model_failure_is_a_500_without_its_message(
     client: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR):
@@ -206,7 +207,7 @@ def test_a_failing_model_is_a_500_without_its_words_in_answer_or_log(
     assert classify(client, input="still there")["data"]
 
 
-def test_past_the_deadline_is_a_504(engine: Engine) -> None:
+def test_exceeded_deadline_is_a_504(engine: Engine) -> None:
     predictor: Any = engine.models["hate"]
     predictor.hold = threading.Event()
     with TestClient(create_api(engine, policy=Policy(limits=Limits(deadline_s=0.05)))) as client:
@@ -216,7 +217,7 @@ def test_past_the_deadline_is_a_504(engine: Engine) -> None:
     assert response.headers["retry-after"]
 
 
-def test_a_model_that_fails_is_not_ready_and_neither_is_none(client: TestClient, engine: Engine) -> None:
+def test_failing_or_missing_model_is_not_ready(client: TestClient, engine: Engine) -> None:
     class Broken(FakePredictor):
         def classify(self, encoded: Any) -> Any:
             raise RuntimeError(SECRET)

@@ -41,9 +41,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
     return [vars(record) for record in caplog.records if record.name == "tweetelm.serve"]
 
 
-def test_a_request_is_one_log_line_with_the_answers_id_and_no_text(
-    client: TestClient, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_request_is_one_log_line_without_text(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         response = client.post("/v1/classify", json={"input": [f"{SECRET}!", "a" * 30], "model": "hate"})
     (line,) = logged(caplog)
@@ -65,7 +63,7 @@ def test_a_request_is_one_log_line_with_the_answers_id_and_no_text(
     assert SECRET not in str(line)
 
 
-def test_the_log_holds_texts_if_it_is_asked_to(caplog: pytest.LogCaptureFixture) -> None:
+def test_log_texts_writes_texts_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
     with (
         TestClient(create_api(two_models(), policy=Policy(log_texts=True))) as client,
         caplog.at_level(logging.INFO),
@@ -74,7 +72,7 @@ def test_the_log_holds_texts_if_it_is_asked_to(caplog: pytest.LogCaptureFixture)
     assert logged(caplog)[0]["input"] == [SECRET]
 
 
-def test_a_refused_request_is_logged_with_its_code_and_the_keys_name_but_never_the_key(
+def test_rejection_is_logged_without_the_key(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     key = "a-key-of-some-length"
@@ -103,7 +101,7 @@ def test_probes_are_logged_only_if_they_fail(
     assert logged(caplog)[-1]["code"] == "unhealthy"
 
 
-def test_every_answer_has_headers_that_close_doors(client: TestClient) -> None:
+def test_responses_have_security_headers(client: TestClient) -> None:
     for response in (
         client.get("/health"),
         client.get("/nothing"),
@@ -115,7 +113,7 @@ def test_every_answer_has_headers_that_close_doors(client: TestClient) -> None:
         assert "access-control-allow-origin" not in response.headers
 
 
-def test_other_origins_may_ask_only_if_named() -> None:
+def test_cors_allows_only_named_origins() -> None:
     asked = {"Origin": "https://example.org", "Access-Control-Request-Method": "POST"}
     with TestClient(create_api(two_models())) as client:
         assert "access-control-allow-origin" not in client.options("/v1/classify", headers=asked).headers
@@ -130,7 +128,7 @@ def test_other_origins_may_ask_only_if_named() -> None:
 @pytest.mark.parametrize(
     ("path", "shape"), [("/v1/classify", dict), ("/predict", str), ("/models/hate", str)]
 )
-def test_a_replica_with_too_much_before_it_refuses_in_each_routes_words(
+def test_overload_uses_each_routes_error_format(
     client: TestClient, engine: Engine, path: str, shape: type
 ) -> None:
     engine.batcher.backlog.measured(2048, 1.0)
@@ -143,37 +141,37 @@ def test_a_replica_with_too_much_before_it_refuses_in_each_routes_words(
     assert client.post(path, json={"input": "a", "inputs": "a"}).status_code == 200
 
 
-def test_more_requests_at_once_than_allowed_are_refused_and_the_others_answered(engine: Engine) -> None:
+def test_requests_above_the_limit_are_rejected(engine: Engine) -> None:
     fake: Any = engine.models["hate"]
     fake.hold = threading.Event()
     with serving(create_api(engine, policy=Policy(limits=Limits(concurrent=2)))) as url:
         statuses: list[int] = []
-        held = [threading.Thread(target=lambda: statuses.append(_post(url))) for _ in range(2)]
-        for thread in held:
+        threads = [threading.Thread(target=lambda: statuses.append(_post(url))) for _ in range(2)]
+        for thread in threads:
             thread.start()
         deadline = time.monotonic() + 20
         while _in_flight(url) < 2 and time.monotonic() < deadline:
             time.sleep(0.01)
         assert _post(url) == 429
         fake.hold.set()
-        for thread in held:
+        for thread in threads:
             thread.join()
     assert statuses == [200, 200]
 
 
-def test_what_is_too_much_is_refused_before_anything_else_is_done_for_it(
+def test_overload_is_rejected_before_other_middleware(
     engine: Engine, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = create_api(engine)
     monkeypatch.setattr(LoadShedding, "gateway", api.state.gateway)
     seen: list[str] = []
 
-    async def around_ours(scope: Scope, receive: Receive, send: Send) -> None:
+    async def ray_middleware(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append(scope["path"])
         await api(scope, receive, send)
 
     (front,) = pydoc.locate(production()["RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"].replace(":", "."))()
-    with serving(front.cls(around_ours)) as url, caplog.at_level(logging.INFO):
+    with serving(front.cls(ray_middleware)) as url, caplog.at_level(logging.INFO):
         assert _post(url) == 200
         engine.batcher.backlog.measured(2048, 1.0)
         engine.batcher.backlog.tokens = 25_600
@@ -186,9 +184,7 @@ def test_what_is_too_much_is_refused_before_anything_else_is_done_for_it(
     assert f"x-request-id: {line['request_id']}" in answer.lower()
 
 
-def test_probes_are_answered_before_anything_else_is_done_for_them(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_probes_are_answered_before_other_middleware(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     api = create_api(engine)
     monkeypatch.setattr(LoadShedding, "gateway", api.state.gateway)
     monkeypatch.setattr(LoadShedding, "api", api)
@@ -201,15 +197,15 @@ def test_probes_are_answered_before_anything_else_is_done_for_them(
         assert '"hate":"v1"' in _get(url, "/ready")
 
 
-def test_of_many_probes_in_a_second_the_application_sees_one() -> None:
+def test_probes_are_cached_for_a_second() -> None:
     seen: list[str] = []
     api = create_api(two_models())
 
-    async def rays(scope: Scope, receive: Receive, send: Send) -> None:
+    async def ray_application(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append(scope["path"])
         await api(scope, receive, send)
 
-    with serving(LoadShedding(rays)) as url, ThreadPoolExecutor(16) as pool:
+    with serving(LoadShedding(ray_application)) as url, ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda _: _get(url, "/ready"), range(200)))
         assert all('"status":"ready"' in answer for answer in answers)
         assert len(seen) <= 10, "200 requests take less than ten seconds"
@@ -223,7 +219,7 @@ def test_load_shedding_counts_requests_before_the_gateway(
     monkeypatch.setattr(LoadShedding, "gateway", api.state.gateway)
     door, statuses = asyncio.Event(), list[int]()
 
-    async def slow_way_there(scope: Scope, receive: Receive, send: Send) -> None:
+    async def slow_application(scope: Scope, receive: Receive, send: Send) -> None:
         await door.wait()
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
@@ -234,10 +230,10 @@ def test_load_shedding_counts_requests_before_the_gateway(
         if message["type"] == "http.response.start":
             statuses.append(message["status"])
 
-    front = LoadShedding(slow_way_there)
+    front = LoadShedding(slow_application)
     scope = {"type": "http", "method": "POST", "path": "/v1/classify", "headers": []}
 
-    async def scene() -> None:
+    async def run() -> None:
         async with asyncio.TaskGroup() as group:
             for _ in range(3):
                 group.create_task(front(dict(scope), receive, send))
@@ -250,7 +246,7 @@ def test_load_shedding_counts_requests_before_the_gateway(
         await front(dict(scope), receive, send)
         assert statuses[-1] == 200
 
-    asyncio.run(scene())
+    asyncio.run(run())
 
 
 def _post(url: str) -> int:
@@ -280,14 +276,14 @@ def _answer(url: str, body: bytes, length: int | None = None) -> tuple[int, str]
     return int(answer.split()[1]), answer
 
 
-def test_a_client_that_never_ends_its_body_is_sent_away() -> None:
+def test_unfinished_body_times_out() -> None:
     with serving(create_api(two_models(), policy=Policy(limits=Limits(body_s=0.2)))) as url:
         status, answer = _answer(url, b'{"input"', length=100)
     assert status == 408
     assert '"body_too_slow"' in answer
 
 
-def test_a_client_that_leaves_early_is_counted_and_costs_no_place(engine: Engine) -> None:
+def test_disconnect_is_logged_and_frees_its_slot(engine: Engine) -> None:
     with serving(create_api(engine)) as url:
         with _connection(url) as connection:
             connection.sendall(b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
@@ -303,22 +299,20 @@ def test_a_client_that_leaves_early_is_counted_and_costs_no_place(engine: Engine
     [b"[" * 1_000_000, b'{"input":' * 200_000, b'{"input": "' + b"\\u0000" * 300_000 + b'"}'],
     ids=["brackets", "objects", "NULs"],
 )
-def test_deep_and_strange_json_is_answered_at_once_and_not_with_a_5xx(
-    client: TestClient, body: bytes
-) -> None:
+def test_deep_or_odd_json_is_a_fast_4xx(client: TestClient, body: bytes) -> None:
     began = time.monotonic()
     response = client.post("/v1/classify", content=body, headers={"Content-Type": "application/json"})
     assert response.status_code in (200, 400)
     assert time.monotonic() - began < 10
 
 
-def test_a_compressed_body_is_refused_before_it_is_read(client: TestClient) -> None:
+def test_compressed_body_is_rejected_before_reading(client: TestClient) -> None:
     response = client.post("/v1/classify", content=b"x", headers={"Content-Encoding": "gzip"})
     assert (response.status_code, response.json()["error"]["code"]) == (415, "unsupported_encoding")
 
 
 @pytest.mark.slow
-def test_of_a_thousand_requests_one_of_which_is_poisoned_exactly_one_fails(client: TestClient) -> None:
+def test_one_poisoned_request_in_1000_fails_alone(client: TestClient) -> None:
     statuses = [
         client.post("/v1/classify", json={"input": POISON if number == 500 else "a"}).status_code
         for number in range(1000)
@@ -328,7 +322,7 @@ def test_of_a_thousand_requests_one_of_which_is_poisoned_exactly_one_fails(clien
     assert client.get("/ready").status_code == 200
 
 
-def test_the_description_is_drawn_by_files_of_this_server(client: TestClient) -> None:
+def test_swagger_ui_uses_local_files_only(client: TestClient) -> None:
     page = client.get("/docs").text
     assert "//" not in page.replace("<!doctype html>", "")
     for path in ("/docs/docs.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/openapi.json"):

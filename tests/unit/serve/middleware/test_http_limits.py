@@ -1,4 +1,4 @@
-"""What comes before a body has limits: sizes, and times in which nothing else is held."""
+"""Limits on the size and arrival time of the request line and headers, and HAProxy's configuration."""
 
 import contextlib
 import socket
@@ -39,18 +39,18 @@ def rest(connection: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize("start", [b"X-Long: ", b"GET /", b"X: 1\r\n" * 2000])
-def test_headers_without_end_are_refused(url: str, start: bytes) -> None:
+def test_endless_headers_are_rejected(url: str, start: bytes) -> None:
     sent = 0
     with connect(url) as connection:
         connection.sendall(start if start.startswith(b"GET") else b"GET /health HTTP/1.1\r\n" + start)
         with contextlib.suppress(OSError):
             while sent < 120_000_000:
                 sent += connection.send(b"a" * 65_536)
-        assert sent < 20_000_000, "the server goes on taking them"
+        assert sent < 20_000_000, "the server keeps accepting headers"
 
 
 @pytest.mark.parametrize("start", [b"", b"GET /health HT", b"GET /health HTTP/1.1\r\nHost: x\r\nX-Slow: "])
-def test_slow_headers_end_their_connection(url: str, start: bytes) -> None:
+def test_slow_headers_time_out(url: str, start: bytes) -> None:
     began = time.monotonic()
     with connect(url) as connection:
         connection.sendall(start)
@@ -58,7 +58,7 @@ def test_slow_headers_end_their_connection(url: str, start: bytes) -> None:
     assert time.monotonic() - began < 15
 
 
-def test_a_trickle_of_headers_ends_too(url: str) -> None:
+def test_trickled_headers_time_out(url: str) -> None:
     with connect(url) as connection:
         connection.sendall(b"GET /health HTTP/1.1\r\nX-Slow: ")
         with pytest.raises(OSError, match=r"."):  # noqa: PT012 — a trickle is a loop
@@ -67,12 +67,12 @@ def test_a_trickle_of_headers_ends_too(url: str) -> None:
                 time.sleep(0.01)
 
 
-def test_ordinary_requests_keep_their_connection(url: str) -> None:
+def test_normal_requests_keep_their_connection(url: str) -> None:
     with connect(url) as connection:
         for _ in range(2):
             connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
             assert connection.recv(65536).startswith(b"HTTP/1.1 200")
-            time.sleep(0.4)  # longer than headers may take: an idle connection has none
+            time.sleep(0.4)  # longer than the header timeout: an idle connection has none
 
 
 RAYS = """global
@@ -92,13 +92,13 @@ listen stats
 """
 
 
-def test_haproxy_is_closed_to_the_network_and_to_other_users(tmp_path: Path) -> None:
+def test_haproxy_admin_is_local_and_private(tmp_path: Path) -> None:
     config, binary = tmp_path / "haproxy.cfg", tmp_path / "real"
     config.write_text(RAYS)
     binary.write_text('#!/bin/sh\necho "$@"\n')
     binary.chmod(0o755)
     command = [str(HAPROXY), "-db", "-f", str(config), "-sf", "7"]
-    for _ in range(2):  # Ray may start it again with the same file
+    for _ in range(2):  # Ray may restart HAProxy with the same file
         done = subprocess.run(
             command,
             env={"TWEETELM_HAPROXY": str(binary), "PATH": "/bin:/usr/bin"},
@@ -115,7 +115,7 @@ def test_haproxy_is_closed_to_the_network_and_to_other_users(tmp_path: Path) -> 
     assert written.count("timeout http-request 10s") == 1
 
 
-def test_a_configuration_that_is_not_as_expected_starts_nothing(tmp_path: Path) -> None:
+def test_unexpected_haproxy_config_is_an_error(tmp_path: Path) -> None:
     config = tmp_path / "haproxy.cfg"
     config.write_text(RAYS.replace("frontend prometheus", "frontend metrics"))
     done = subprocess.run(

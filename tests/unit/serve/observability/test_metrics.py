@@ -15,7 +15,7 @@ def client() -> Iterator[TestClient]:
 
 
 def sample(text: str, name: str, **labels: str) -> float:
-    """A number of Prometheus' text format; 0 where there is none."""
+    """Return a sample of Prometheus' text format; 0 if it is missing."""
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if sample.name == name and labels.items() <= sample.labels.items():
@@ -23,7 +23,7 @@ def sample(text: str, name: str, **labels: str) -> float:
     return 0.0
 
 
-def test_metrics_count_answers_texts_verdicts_tokens_and_what_was_cut(client: TestClient) -> None:
+def test_metrics_count_requests_texts_and_tokens(client: TestClient) -> None:
     classify(client, input=["a!", "b", "c" * 30])
     client.post("/v1/classify", json={"input": ""})
     response = client.get("/metrics")
@@ -39,7 +39,7 @@ def test_metrics_count_answers_texts_verdicts_tokens_and_what_was_cut(client: Te
     assert sample(text, "tweetelm_truncated_total", model="hate") == 1
 
 
-def test_an_unknown_path_makes_no_series_of_its_own(client: TestClient) -> None:
+def test_unknown_paths_share_one_series(client: TestClient) -> None:
     for number in range(5):
         client.get(f"/unknown-{number}")
     text = client.get("/metrics").text

@@ -11,7 +11,7 @@ from serve.observability.request_log import EVERY_S, BufferedFile, JsonLines
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[tuple[logging.Logger, BufferedFile, Path]]:
-    """A logger of its own, its handler, and its file of at most 1,000 bytes."""
+    """Return a new logger, its handler, and its file of at most 1,000 bytes."""
     path = tmp_path / "requests.log"
     handler = BufferedFile(path, maxBytes=1000, backupCount=2, encoding="utf-8")
     handler.setFormatter(JsonLines({"replica": "r1"}))
@@ -25,7 +25,7 @@ def lines(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_a_line_has_what_the_record_has_and_what_is_known_of_its_writer(
+def test_log_line_has_record_and_constant_fields(
     log: tuple[logging.Logger, BufferedFile, Path],
 ) -> None:
     logger, _, path = log
@@ -48,12 +48,12 @@ def test_a_line_has_what_the_record_has_and_what_is_known_of_its_writer(
     }
 
 
-def test_lines_gather_while_an_event_loop_runs_and_are_written_together(
+def test_log_lines_are_buffered_on_an_event_loop(
     log: tuple[logging.Logger, BufferedFile, Path],
 ) -> None:
     logger, _, path = log
 
-    async def talk() -> list[int]:
+    async def write_lines() -> list[int]:
         logger.info("one")
         logger.info("two")
         before = len(lines(path))
@@ -63,23 +63,23 @@ def test_lines_gather_while_an_event_loop_runs_and_are_written_together(
         await asyncio.sleep(2 * EVERY_S)
         return [before, between, len(lines(path))]
 
-    assert asyncio.run(talk()) == [0, 2, 3]
+    assert asyncio.run(write_lines()) == [0, 2, 3]
 
 
-def test_nothing_that_has_gathered_is_lost_when_the_loop_or_the_process_ends(
+def test_buffered_lines_are_flushed_at_exit(
     log: tuple[logging.Logger, BufferedFile, Path],
 ) -> None:
     logger, handler, path = log
 
-    async def talk() -> None:
+    async def write_lines() -> None:
         logger.info("one")
 
-    asyncio.run(talk())
+    asyncio.run(write_lines())
     handler.close()
     assert len(lines(path)) == 1
 
 
-def test_a_full_file_is_put_aside_and_no_line_of_it_is_lost(
+def test_log_rotation_loses_no_line(
     log: tuple[logging.Logger, BufferedFile, Path],
 ) -> None:
     logger, _, path = log
@@ -88,5 +88,5 @@ def test_a_full_file_is_put_aside_and_no_line_of_it_is_lost(
     files = sorted(path.parent.glob("requests.log*"), reverse=True)
     assert len(files) == 3
     assert all(file.stat().st_size < 1200 for file in files)
-    told = [line["message"] for file in files for line in lines(file)]
-    assert told == [f"line {number} of many" for number in range(20)]
+    messages = [line["message"] for file in files for line in lines(file)]
+    assert messages == [f"line {number} of many" for number in range(20)]

@@ -1,4 +1,4 @@
-"""HTTP gives what a `Predictor` gives, in either precision."""
+"""HTTP responses equal the predictions of `Predictor`, in bfloat16 and float32."""
 
 from pathlib import Path
 
@@ -13,13 +13,12 @@ from tweetelm.predictor import Predictor
 
 
 @pytest.mark.parametrize(("precision", "distance"), [("float32", 1e-5), ("bf16", 1e-2)])
-def test_a_thousand_tweets_over_http_are_those_of_a_float32_predictor(
-    tmp_path: Path, precision: str, distance: float
-) -> None:
+def test_http_matches_predictor_on_1000_tweets(tmp_path: Path, precision: str, distance: float) -> None:
     folder = checkpoint(tmp_path / "hate", head=2.0)
     texts = list(thousand_tweets()["text"])
     expected = [
-        one.probabilities for one in Predictor.load(folder, device="cpu", precision="float32").predict(texts)
+        item.probabilities
+        for item in Predictor.load(folder, device="cpu", precision="float32").predict(texts)
     ]
     served = Predictor.load(folder, device="cpu", precision=precision)  # type: ignore[arg-type]
     assert served.precision == precision
@@ -27,7 +26,7 @@ def test_a_thousand_tweets_over_http_are_those_of_a_float32_predictor(
         answers = [
             client.post("/v1/classify", json={"input": portion}).json()["data"] for portion in portions(texts)
         ]
-    found = [one["probs"] for answer in answers for one in answer]
+    found = [item["probs"] for answer in answers for item in answer]
     assert len(found) == len(texts)
     for probs, probabilities in zip(found, expected, strict=True):
         assert probs == pytest.approx(probabilities, abs=distance)

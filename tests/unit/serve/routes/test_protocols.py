@@ -1,4 +1,4 @@
-"""Existing clients and bodies of other servers: OpenAI's, Hugging Face's and TEI's."""
+"""Compatibility with the clients and request formats of OpenAI, Hugging Face and TEI."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -38,7 +38,7 @@ def moderations(url: str) -> Iterator[Any]:
         yield client.moderations
 
 
-def test_openais_client_gets_all_13_categories_and_hate_by_our_model(moderations: Any) -> None:
+def test_openai_client_gets_13_categories(moderations: Any) -> None:
     for model in (openai.omit, "omni-moderation-latest"):
         answer = moderations.create(input=["abc!", "abcdefgh"], model=model)
         assert answer.model == "tweetelm-hate"
@@ -51,7 +51,7 @@ def test_openais_client_gets_all_13_categories_and_hate_by_our_model(moderations
         assert first.category_scores.violence == 0.0
 
 
-def test_openais_client_finds_dated_models_and_retrieves_ours(url: str, moderations: Any) -> None:
+def test_openai_client_lists_and_retrieves_models(url: str, moderations: Any) -> None:
     for model in ("omni-moderation-2024-09-26", "text-moderation-007"):
         assert moderations.create(input="abc!", model=model).results[0].flagged
     with openai.OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0) as client:
@@ -63,7 +63,7 @@ def test_openais_client_finds_dated_models_and_retrieves_ours(url: str, moderati
             client.models.retrieve("spam")
 
 
-def test_machine_written_text_is_told_by_a_model_name_of_its_own_and_never_flags(client: TestClient) -> None:
+def test_machine_category_never_sets_flagged(client: TestClient) -> None:
     body = {"input": "ab!!", "model": "tweetelm-all"}
     (result,) = client.post("/v1/moderations", json=body | {"input": "a" * 15 + "!!!"}).json()["results"]
     assert not result["flagged"]
@@ -73,17 +73,17 @@ def test_machine_written_text_is_told_by_a_model_name_of_its_own_and_never_flags
     assert set(result["categories"]) == {*CATEGORIES, "x-machine-generated"}
 
 
-def test_parts_of_the_type_text_are_one_input_and_an_image_is_refused_by_its_place(moderations: Any) -> None:
+def test_text_parts_are_joined_and_images_rejected(moderations: Any) -> None:
     parts = [{"type": "text", "text": "a!"}, {"type": "text", "text": "!"}]
     (result,) = moderations.create(input=parts).results
-    assert result.category_scores.hate == 0.5  # "a!", a line's end, "!"
+    assert result.category_scores.hate == 0.5  # "a!", newline, "!"
     image = {"type": "image_url", "image_url": {"url": "http://example.org/cat.png"}}
     with pytest.raises(openai.BadRequestError) as caught:
         moderations.create(input=[parts[0], image])
     assert (caught.value.code, caught.value.param) == ("unsupported_input_type", "input[1]")
 
 
-def test_openais_client_raises_its_own_errors(url: str, moderations: Any) -> None:
+def test_openai_client_raises_its_errors(url: str, moderations: Any) -> None:
     with pytest.raises(openai.BadRequestError) as empty:
         moderations.create(input=[])
     assert (empty.value.code, empty.value.param) == ("empty_input", "input")
@@ -91,10 +91,10 @@ def test_openais_client_raises_its_own_errors(url: str, moderations: Any) -> Non
         moderations.create(input="a", model="gpt-9")
     assert unknown.value.code == "model_not_found"
     with (
-        openai.OpenAI(base_url=f"{url}/v1", api_key="another-key-entirely", max_retries=0) as stranger,
+        openai.OpenAI(base_url=f"{url}/v1", api_key="another-key-entirely", max_retries=0) as unauthorized,
         pytest.raises(openai.AuthenticationError) as wrong,
     ):
-        stranger.moderations.create(input="a")
+        unauthorized.moderations.create(input="a")
     assert wrong.value.code == "invalid_api_key"
 
 
@@ -108,9 +108,7 @@ def test_moderations_without_a_hate_model_is_a_404() -> None:
 @pytest.mark.parametrize(
     ("path", "label"), [("", "hate"), ("/models/hate", "hate"), ("/models/deepfake", "bot")]
 )
-def test_hugging_faces_client_gets_every_label_the_most_probable_first(
-    url: str, path: str, label: str
-) -> None:
+def test_hf_client_gets_all_labels_sorted(url: str, path: str, label: str) -> None:
     client = InferenceClient(model=url + (path or "/"), api_key=KEY)
     found = client.text_classification("a!!!")
     assert (found[0].label, found[0].score) == (label, 0.75)
@@ -118,22 +116,22 @@ def test_hugging_faces_client_gets_every_label_the_most_probable_first(
     assert len(client.text_classification("a!!!", top_k=1)) == 1
 
 
-def test_hugging_faces_client_raises_its_own_error(url: str) -> None:
+def test_hf_client_raises_its_error(url: str) -> None:
     with pytest.raises(HfHubHTTPError) as caught:
         InferenceClient(model=f"{url}/models/spam", api_key=KEY).text_classification("a")
     assert caught.value.response.status_code == 404
 
 
-def test_hugging_faces_route_is_always_nested_and_says_the_rest_in_headers(client: TestClient) -> None:
+def test_hf_route_is_nested_and_sets_headers(client: TestClient) -> None:
     response = client.post("/models/hate", json={"inputs": ["a" * 30, "!"]})
     assert [[one["label"] for one in found] for found in response.json()] == [
         ["not-hate", "hate"],
         ["hate", "not-hate"],
     ]
-    told = {
+    sent = {
         name: response.headers[name] for name in ("x-model", "x-model-version", "x-threshold", "x-truncated")
     }
-    assert told == {"x-model": "hate", "x-model-version": "v1", "x-threshold": "0.25", "x-truncated": "0"}
+    assert sent == {"x-model": "hate", "x-model-version": "v1", "x-threshold": "0.25", "x-truncated": "0"}
     assert client.post("/", json={"inputs": "a"}).json() == [
         [{"label": "not-hate", "score": 1.0}, {"label": "hate", "score": 0.0}]
     ]
@@ -152,7 +150,7 @@ def test_hugging_faces_route_is_always_nested_and_says_the_rest_in_headers(clien
     ],
 )
 @pytest.mark.parametrize("path", ["/", "/predict"])
-def test_bad_bodies_have_each_protocols_status_and_shape(
+def test_bad_bodies_use_each_protocols_error_format(
     client: TestClient, path: str, body: bytes, status: int
 ) -> None:
     if path == "/predict" and b"parameters" in body:
@@ -165,7 +163,7 @@ def test_bad_bodies_have_each_protocols_status_and_shape(
     assert error == ({} if path == "/" else {"error_type": kind})
 
 
-def test_teis_route_is_flat_for_a_text_and_nested_for_several(client: TestClient) -> None:
+def test_tei_route_is_flat_for_one_text(client: TestClient) -> None:
     one = [{"label": "not-hate", "score": 0.75}, {"label": "hate", "score": 0.25}]
     response = client.post("/predict", json={"inputs": "abc!"})
     assert response.json() == one
@@ -176,7 +174,7 @@ def test_teis_route_is_flat_for_a_text_and_nested_for_several(client: TestClient
     assert named[0]["label"] == "human"
 
 
-def test_teis_route_refuses_a_pair_and_a_long_text_that_may_not_be_cut(client: TestClient) -> None:
+def test_tei_route_rejects_pairs_and_untruncated_texts(client: TestClient) -> None:
     pair = client.post("/predict", json={"inputs": [["a", "b"]]})
     assert (pair.status_code, pair.json()["error_type"]) == (422, "Validation")
     assert "inputs[0]" in pair.json()["error"]
@@ -186,7 +184,7 @@ def test_teis_route_refuses_a_pair_and_a_long_text_that_may_not_be_cut(client: T
     assert (refused.status_code, refused.json()["error_type"]) == (422, "Validation")
 
 
-def test_a_failing_model_is_worded_as_each_protocol_words_it(client: TestClient) -> None:
+def test_model_failure_uses_each_protocols_format(client: TestClient) -> None:
     assert client.post("/predict", json={"inputs": POISON}).json()["error_type"] == "Backend"
     response = client.post("/models/hate", json={"inputs": POISON})
     assert response.status_code == 500

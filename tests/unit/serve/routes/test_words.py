@@ -23,7 +23,7 @@ def client(engine: Engine) -> Iterator[TestClient]:
 
 
 def words(client: TestClient, **body: Any) -> Any:
-    """The answer to a request that must succeed."""
+    """Return the response to a request that must succeed."""
     response = client.post("/v1/words", json=body)
     assert response.status_code == 200, response.text
     return response.json()
@@ -33,7 +33,7 @@ def log_odds(probability: float) -> float:
     return math.log(probability / (1 - probability))
 
 
-def test_a_push_is_the_log_odds_with_the_word_minus_those_without_it(client: TestClient) -> None:
+def test_push_is_the_log_odds_difference(client: TestClient) -> None:
     answer = words(client, model="hate", input="no! ok a!!")  # 3 of 10
     expected = [
         log_odds(3 / 10) - log_odds(2 / 6),  # "ok a!!"
@@ -55,40 +55,40 @@ def test_a_push_is_the_log_odds_with_the_word_minus_those_without_it(client: Tes
     }
 
 
-def test_verdict_and_probabilities_are_those_of_classify(client: TestClient) -> None:
+def test_words_prediction_matches_classify(client: TestClient) -> None:
     for name in ("hate", "deepfake"):
-        asked = words(client, model=name, input="well! it rains on all of us")
-        told = classify(client, model=name, input="well! it rains on all of us")["data"][0]
+        explained = words(client, model=name, input="well! it rains on all of us")
+        classified = classify(client, model=name, input="well! it rains on all of us")["data"][0]
         shared = ("label", "probs", "threshold", "truncated", "version")
-        assert {key: asked[key] for key in shared} == {key: told[key] for key in shared}
+        assert {key: explained[key] for key in shared} == {key: classified[key] for key in shared}
 
 
-def test_places_count_code_points_of_the_text_as_it_was_sent(client: TestClient) -> None:
+def test_word_offsets_are_code_points(client: TestClient) -> None:
     text = " \U0001f600 ok\n👩‍👩‍👧! x"
     found = words(client, input=text)["words"]
     assert [word["text"] for word in found] == ["\U0001f600", "ok", "👩‍👩‍👧!", "x"]
     assert [text[word["start"] : word["end"]] for word in found] == [word["text"] for word in found]
 
 
-def test_of_the_white_space_around_a_word_one_side_stays(client: TestClient) -> None:
+def test_removed_word_leaves_one_space(client: TestClient) -> None:
     found = words(client, input="! \n a")["words"]
     assert found[1]["push"] == pytest.approx(log_odds(1 / 5) - log_odds(1 - 1e-6))  # without "a": "!"
     assert found[0]["push"] == pytest.approx(log_odds(1 / 5) - log_odds(1e-6))  # without "!": "a"
 
 
-def test_the_only_word_is_measured_against_an_empty_text(client: TestClient) -> None:
+def test_only_word_is_compared_with_empty_text(client: TestClient) -> None:
     (word,) = words(client, input=" a! ")["words"]
     assert word["push"] == pytest.approx(log_odds(1 / 4) - log_odds(1e-6))
 
 
-def test_a_push_is_finite_where_a_probability_is_0_or_1(client: TestClient) -> None:
+def test_push_is_finite_at_probability_0_or_1(client: TestClient) -> None:
     first, second = words(client, input="! !")["words"]
     assert first["push"] == second["push"] == pytest.approx(log_odds(2 / 3) - log_odds(1 - 1e-6))
     assert words(client, input="!")["words"][0]["push"] == pytest.approx(2 * log_odds(1 - 1e-6))
 
 
 @pytest.mark.parametrize(("total", "measured"), [(64, 64), (65, 64), (200, 64)])
-def test_of_a_long_text_the_first_64_words_are_measured_and_the_answer_says_so(
+def test_only_the_first_64_words_are_measured(
     client: TestClient, engine: Engine, total: int, measured: int
 ) -> None:
     answer = words(client, model="hate", input="a " * total)
@@ -98,7 +98,7 @@ def test_of_a_long_text_the_first_64_words_are_measured_and_the_answer_says_so(
     assert fake.batches == [1, measured]
 
 
-def test_a_bad_request_is_answered_in_the_shape_of_every_error(client: TestClient) -> None:
+def test_words_errors_use_the_error_format(client: TestClient) -> None:
     for body, status, code, param in (
         ({"input": " "}, 400, "empty_input", "input"),
         ({"input": ["a"]}, 400, "invalid_type", "input"),
@@ -112,7 +112,7 @@ def test_a_bad_request_is_answered_in_the_shape_of_every_error(client: TestClien
     assert client.get("/v1/words").status_code == 405
 
 
-def test_a_text_that_the_model_cannot_read_is_not_quoted(client: TestClient) -> None:
+def test_failing_text_is_not_quoted(client: TestClient) -> None:
     response = client.post("/v1/words", json={"input": "so poison"})
     assert (response.status_code, response.json()["error"]["code"]) == (500, "internal")
     assert "poison" not in response.text

@@ -1,4 +1,4 @@
-"""The page for everyone: by keyboard, by ear, on a telephone, in the dark, and with errors."""
+"""Accessibility of the page: keyboard, screen reader, phone, dark mode and error messages."""
 
 import functools
 import itertools
@@ -52,7 +52,7 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
         yield page
 
 
-def test_a_service_without_models_says_when_to_try_again_and_then_works(page: Page, engine: Engine) -> None:
+def test_page_recovers_once_models_are_loaded(page: Page, engine: Engine) -> None:
     models, engine.models = engine.models, {}
     tweet(page).fill("a!")
     page.get_by_role("button", name="Classify").click()
@@ -64,7 +64,7 @@ def test_a_service_without_models_says_when_to_try_again_and_then_works(page: Pa
 
 
 @pytest.mark.parametrize(
-    ("status", "headers", "body", "told"),
+    ("status", "headers", "body", "message"),
     [
         (429, {"Retry-After": "1"}, '{"error": {"message": "too many"}}', "too many. Try again in 1 second."),
         (
@@ -77,17 +77,17 @@ def test_a_service_without_models_says_when_to_try_again_and_then_works(page: Pa
         (429, {"Retry-After": "soon"}, "{}", "the service answered with status 429."),
     ],
 )
-def test_an_error_is_told_in_the_services_words_with_the_wait_it_names(
-    page: Page, status: int, headers: dict[str, str], body: str, told: str
+def test_page_shows_error_message_and_retry_time(
+    page: Page, status: int, headers: dict[str, str], body: str, message: str
 ) -> None:
     page.route("**/v1/classify", lambda route: route.fulfill(status=status, headers=headers, body=body))
     tweet(page).fill("a!")
     page.get_by_role("button", name="Classify").click()
-    expect(page.get_by_role("status")).to_have_text(f"That did not work: {told}")
+    expect(page.get_by_role("status")).to_have_text(f"That did not work: {message}")
     expect(tweet(page)).to_have_value("a!")
 
 
-def test_of_two_models_one_may_fail_and_the_other_is_shown(page: Page) -> None:
+def test_page_shows_a_model_when_the_other_fails(page: Page) -> None:
     def refuse(route: Route) -> None:
         failing = route.request.post_data_json["model"] == "hate"
         route.fulfill(status=500, body="{}") if failing else route.continue_()
@@ -100,7 +100,7 @@ def test_of_two_models_one_may_fail_and_the_other_is_shown(page: Page) -> None:
     expect(card(page, "deepfake").locator("[data-is=label]")).to_have_text("bot")
 
 
-def test_a_service_that_is_gone_is_said_to_be_gone_and_found_again(page: Page) -> None:
+def test_page_reports_lost_service_and_reconnects(page: Page) -> None:
     page.route("**/v1/classify", lambda route: route.abort())
     tweet(page).fill("a!")
     page.get_by_role("button", name="Classify").click()
@@ -109,7 +109,7 @@ def test_a_service_that_is_gone_is_said_to_be_gone_and_found_again(page: Page) -
     classify(page, "a!")
 
 
-def test_everything_is_reached_by_the_keyboard_with_the_focus_to_be_seen(page: Page) -> None:
+def test_keyboard_reaches_everything_with_visible_focus(page: Page) -> None:
     page.keyboard.press("Tab")
     assert stop(page)["name"] == "API"
     page.keyboard.press("Tab")
@@ -124,11 +124,11 @@ def test_everything_is_reached_by_the_keyboard_with_the_focus_to_be_seen(page: P
         stops.append(stop(page))
     page.keyboard.press("Space")
     expect(card(page, "hate").locator(".marked")).to_be_visible()
-    assert len(stops) == 1 + 4 + 1  # Classify, the examples, and the button
-    assert all(one["outline"] >= 2 for one in stops)
+    assert len(stops) == 1 + 4 + 1  # Classify, the examples, and "Which words?"
+    assert all(item["outline"] >= 2 for item in stops)
 
 
-def test_controls_have_names_headings_are_in_order_and_the_landmarks_are_there(page: Page) -> None:
+def test_controls_headings_landmarks_are_accessible(page: Page) -> None:
     show_everything(page)
     tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
     nodes = [node for node in tree if not node["ignored"]]
@@ -137,23 +137,21 @@ def test_controls_have_names_headings_are_in_order_and_the_landmarks_are_there(p
     assert len(controls) >= 11
     assert all(node["name"]["value"].strip() for node in controls)
     assert {"banner", "main", "navigation", "status", "article", "list"} <= set(roles)
-    levels = [int(one.evaluate("e => e.tagName[1]")) for one in page.get_by_role("heading").all()]
+    levels = [int(item.evaluate("e => e.tagName[1]")) for item in page.get_by_role("heading").all()]
     assert levels[0] == 1
     assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
     assert page.locator("html").get_attribute("lang") == "en"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_texts_and_the_edges_of_controls_stand_out_from_their_ground(
-    browser: Browser, engine: Engine, scheme: str
-) -> None:
+def test_text_and_controls_have_enough_contrast(browser: Browser, engine: Engine, scheme: str) -> None:
     with (
         serving(create_api(engine, policy=Policy(keys=Keys(KEY)))) as url,
         visiting(browser, url, color_scheme=scheme) as page,
     ):
         give(page, KEY)
         show_everything(page)
-        for status in (500, 401):  # an error in the status line, then the field for the key
+        for status in (500, 401):  # an error in the status line, then the key form
             page.route("**/v1/words", functools.partial(Route.fulfill, status=status, body="{}"))
             page.get_by_role("button", name="Which words? (deepfake)").click()
             expect(page.locator("#status.bad, #key:focus")).to_be_visible()
@@ -163,16 +161,16 @@ def test_texts_and_the_edges_of_controls_stand_out_from_their_ground(
 
 
 def check_contrasts(page: Page) -> None:
-    """WCAG 2.2 AA: 4.5 for text (1.4.3), 3 for what shows where a control is (1.4.11)."""
+    """Check WCAG 2.2 AA: contrast of at least 4.5 for text (1.4.3) and 3 for control edges (1.4.11)."""
     found = contrasts(page)
     assert len(found["texts"]) > 40
     assert len(found["edges"]) >= 5
-    assert [one for one in found["texts"] if one[1] < 4.5] == []
-    assert [one for one in found["edges"] if one[1] < 3] == []
+    assert [item for item in found["texts"] if item[1] < 4.5] == []
+    assert [item for item in found["edges"] if item[1] < 3] == []
 
 
 @pytest.mark.parametrize("text", ["no!! ok", "https:" + "x" * 300 + "! a"])
-def test_on_a_telephone_nothing_scrolls_sideways(browser: Browser, url: str, text: str) -> None:
+def test_phone_has_no_horizontal_scrolling(browser: Browser, url: str, text: str) -> None:
     with visiting(browser, url, viewport={"width": TELEPHONE, "height": 800}) as page:
         show_everything(page)
         classify(page, text)

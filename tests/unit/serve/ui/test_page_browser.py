@@ -1,4 +1,4 @@
-"""What the page shows, in Chromium over the real application."""
+"""The page in Chromium against the real application."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -36,27 +36,27 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
 
 
 def shown(page: Page, task: str) -> dict[str, Any]:
-    """A card's verdict, with the numbers as the elements carry them."""
-    place = card(page, task)
-    threshold = place.locator("[data-is=threshold]").get_attribute("value")
+    """Return the prediction that a card shows, with the values of its elements."""
+    shown_card = card(page, task)
+    threshold = shown_card.locator("[data-is=threshold]").get_attribute("value")
     return {
-        "label": place.locator("[data-is=label]").inner_text(),
-        "probability": float(place.locator("[data-is=probability]").get_attribute("value") or "nan"),
+        "label": shown_card.locator("[data-is=label]").inner_text(),
+        "probability": float(shown_card.locator("[data-is=probability]").get_attribute("value") or "nan"),
         "threshold": float(threshold) if threshold else None,
-        "version": place.locator("[data-is=version]").inner_text(),
-        "truncated": place.get_by_text("only its beginning was read").is_visible(),
+        "version": shown_card.locator("[data-is=version]").inner_text(),
+        "truncated": shown_card.get_by_text("only its beginning was read").is_visible(),
     }
 
 
 def answered(url: str, task: str, text: str) -> dict[str, Any]:
-    """The same as the API answers it."""
+    """Return the same prediction from the API."""
     found = post(f"{url}/v1/classify", {"model": task, "input": text})["data"][0]
     kept = {key: found[key] for key in ("label", "threshold", "version", "truncated")}
     return kept | {"probability": found["probs"][-1]}
 
 
 @pytest.mark.parametrize("text", [TWEET, "a", "!", "a!" * 20])
-def test_a_pasted_tweet_gets_both_verdicts_as_the_api_answers_them(page: Page, url: str, text: str) -> None:
+def test_page_shows_the_predictions_of_the_api(page: Page, url: str, text: str) -> None:
     page.evaluate("text => navigator.clipboard.writeText(text)", text)
     tweet(page).press("Control+v")
     page.get_by_role("button", name="Classify").click()
@@ -68,7 +68,7 @@ def test_a_pasted_tweet_gets_both_verdicts_as_the_api_answers_them(page: Page, u
 NINE = [f"tweet number {n} {'!' * n}" for n in range(9)]
 
 
-def test_nine_pasted_lines_are_asked_about_and_get_a_verdict_each(page: Page, url: str) -> None:
+def test_pasted_lines_can_be_classified_separately(page: Page, url: str) -> None:
     page.evaluate("text => navigator.clipboard.writeText(text)", "\n".join(NINE) + "\n\n")
     tweet(page).press("Control+v")
     page.get_by_role("button", name="Classify").click()
@@ -80,13 +80,13 @@ def test_nine_pasted_lines_are_asked_about_and_get_a_verdict_each(page: Page, ur
     data = [
         post(f"{url}/v1/classify", {"model": task, "input": NINE})["data"] for task in ("hate", "deepfake")
     ]
-    for place, (row, line) in enumerate(zip(rows, NINE, strict=True)):
+    for shown_card, (row, line) in enumerate(zip(rows, NINE, strict=True)):
         cells = row.locator("td").all_inner_texts()
         assert cells[0] == line.strip()
-        assert [cell.split()[0] for cell in cells[1:]] == [found[place]["label"] for found in data]
+        assert [cell.split()[0] for cell in cells[1:]] == [found[shown_card]["label"] for found in data]
 
 
-def test_more_lines_than_one_request_takes_are_all_answered(page: Page) -> None:
+def test_many_lines_are_split_into_requests(page: Page) -> None:
     tweet(page).fill("\n".join(f"line {n}" for n in range(70)))
     page.get_by_role("button", name="Classify").click()
     page.get_by_role("button", name="One tweet a line").click()
@@ -101,21 +101,21 @@ def test_lines_can_be_one_tweet(page: Page, url: str) -> None:
     assert shown(page, "hate") == answered(url, "hate", "\n".join(NINE))
 
 
-def test_a_number_is_written_with_its_meaning(page: Page) -> None:
+def test_numbers_have_labels(page: Page) -> None:
     classify(page, "no!! abc")  # 2 of 8, at the threshold
     facts = " ".join(card(page, "hate").locator("dl").inner_text().split())
     assert facts == "Probability of hate 25.0 % Threshold 25.0 % Version v1"
-    expect(card(page, "deepfake").locator("dl")).to_contain_text("likelier label")
+    expect(card(page, "deepfake").locator("dl")).to_contain_text("most probable label")
 
 
-def test_notices_and_limits_stand_there_before_anything_is_asked(page: Page) -> None:
+def test_notices_are_shown_before_any_request(page: Page) -> None:
     expect(card(page, "deepfake").get_by_text(SYNTHETIC_NOTICE)).to_be_visible()
     expect(card(page, "deepfake").get_by_text("random weights")).to_be_visible()
     for task in (HATE, DEEPFAKE):
         expect(page.get_by_role("region", name="not for").get_by_text(task.limits)).to_be_visible()
 
 
-def test_an_example_is_classified_by_one_click(page: Page) -> None:
+def test_example_is_classified_on_click(page: Page) -> None:
     examples = page.get_by_role("list", name="Or try one of these").get_by_role("button")
     assert examples.count() >= 3
     for example in examples.all():
@@ -131,12 +131,12 @@ def test_enter_with_ctrl_or_command_classifies(page: Page, keys: str) -> None:
     expect(card(page, "deepfake").locator("[data-is=label]")).to_have_text("bot")
 
 
-def test_an_empty_text_is_asked_for_and_not_sent(page: Page) -> None:
+def test_empty_text_is_not_sent(page: Page) -> None:
     page.get_by_role("button", name="Classify").click()
     expect(page.get_by_role("status")).to_have_text("Paste or type a tweet first.")
 
 
-def test_words_are_asked_for_on_request_and_shown_as_the_api_answers_them(page: Page, url: str) -> None:
+def test_words_on_request_match_the_api(page: Page, url: str) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     classify(page, TWEET)
@@ -158,7 +158,7 @@ def test_words_are_asked_for_on_request_and_shown_as_the_api_answers_them(page: 
     expect(card(page, "hate").locator(".marked")).to_be_hidden()
 
 
-def test_words_are_those_of_the_verdict_even_if_the_text_was_changed_since(page: Page) -> None:
+def test_words_belong_to_the_classified_text(page: Page) -> None:
     classify(page, "so !")
     tweet(page).fill("something else")
     expect(page.get_by_role("status")).to_contain_text("before you changed it")
@@ -166,14 +166,14 @@ def test_words_are_those_of_the_verdict_even_if_the_text_was_changed_since(page:
     expect(card(page, "deepfake").locator(".marked")).to_have_text("−so +!")
 
 
-def test_a_long_tweet_is_said_to_be_read_and_measured_in_part(page: Page) -> None:
+def test_page_reports_truncation(page: Page) -> None:
     classify(page, "a! " * 70)
     expect(card(page, "hate").get_by_text("The text is too long for this model")).to_be_visible()
     page.get_by_role("button", name="Which words? (hate)").click()
     expect(card(page, "hate").get_by_text("Only the first 64 of 70 words were measured.")).to_be_visible()
 
 
-def test_markup_is_shown_as_text_and_runs_nothing(page: Page) -> None:
+def test_markup_is_shown_as_text(page: Page) -> None:
     title = page.title()
     classify(page, MARKUP)
     page.get_by_role("button", name="Which words? (hate)").click()
@@ -188,7 +188,7 @@ def test_markup_is_shown_as_text_and_runs_nothing(page: Page) -> None:
     assert page.title() == title
 
 
-def test_only_the_verdicts_of_the_last_submission_are_shown(page: Page) -> None:
+def test_only_the_last_submission_is_shown(page: Page) -> None:
     held: list[Route] = []
 
     def hold_the_first(route: Route) -> None:

@@ -1,4 +1,4 @@
-"""The page of a service that wants an API key."""
+"""The page of a service that needs an API key."""
 
 from collections.abc import Iterator
 
@@ -29,7 +29,7 @@ def keyed(browser: Browser) -> Iterator[Page]:
         yield page
 
 
-def test_where_a_key_is_needed_it_is_asked_for_first_and_then_carried_by_every_call(keyed: Page) -> None:
+def test_page_asks_for_the_key_and_sends_it(keyed: Page) -> None:
     field = keyed.get_by_label("API key")
     expect(field).to_be_focused()
     assert (field.get_attribute("type"), field.get_attribute("autocomplete")) == ("password", "off")
@@ -41,7 +41,7 @@ def test_where_a_key_is_needed_it_is_asked_for_first_and_then_carried_by_every_c
     expect(card(keyed, "hate").locator(".marked")).to_be_visible()
 
 
-def test_a_wrong_key_is_said_to_be_wrong_and_the_text_stays(keyed: Page) -> None:
+def test_wrong_key_is_reported_and_text_is_kept(keyed: Page) -> None:
     expect(keyed.get_by_text("This service asks for an API key.")).to_be_visible()
     tweet(keyed).fill("a!")
     keyed.get_by_role("button", name="Classify").click()
@@ -52,7 +52,7 @@ def test_a_wrong_key_is_said_to_be_wrong_and_the_text_stays(keyed: Page) -> None
     expect(card(keyed, "deepfake").locator("[data-is=label]")).to_have_text("bot")
 
 
-def test_a_key_is_kept_in_memory_only_and_out_of_the_command(keyed: Page) -> None:
+def test_key_is_kept_in_memory_only(keyed: Page) -> None:
     give(keyed, KEY)
     show_everything(keyed)
     assert '-H "Authorization: Bearer $TWEETELM_API_KEY"' in card(keyed, "hate").locator("pre").inner_text()
@@ -70,14 +70,14 @@ def test_a_key_can_be_forgotten(keyed: Page) -> None:
     expect(keyed.get_by_text("This service asks for an API key.")).to_be_visible()
 
 
-def test_what_can_be_no_key_is_not_sent(keyed: Page) -> None:
+def test_invalid_key_is_not_sent(keyed: Page) -> None:
     for wrong in ("", "two words", "clé"):
         give(keyed, wrong)
         assert keyed.get_by_label("API key").evaluate("field => field.validationMessage")
     expect(keyed.get_by_text("This service asks for an API key.")).to_be_visible()
 
 
-def test_a_refusal_that_arrives_after_a_key_was_given_does_not_ask_again(keyed: Page) -> None:
+def test_late_401_does_not_ask_for_the_key_again(keyed: Page) -> None:
     expect(keyed.get_by_label("API key")).to_be_focused()
     held: list[Route] = []
     keyed.route("**/info", lambda route: held.append(route), times=1)

@@ -1,0 +1,144 @@
+"""A search job: check it, plan it, or run it to the published winner."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from ray_jobs.cli import typed
+from ray_jobs.cluster.connect import Resources, connect, survey
+from ray_jobs.run_dir import Finished, check_name, claim, hold, read_finished
+from ray_jobs.search.estimate import Price, describe_search
+from ray_jobs.search.report import report_path, write_report
+from ray_jobs.search.search import RESULT_FILE, Search, search, share
+from ray_jobs.search.spaces import Space, check, describe, find_space
+from ray_jobs.search.trial_runs import trial_config
+from ray_jobs.search.trials import SearchResult, load_result, table
+from ray_jobs.training.preflight import check_places
+from ray_jobs.training.publish import evaluate_and_publish
+from ray_jobs.training.resources import max_concurrent
+from ray_jobs.training.summary import summary
+from tweetelm.config.train_config import TrainConfig
+from tweetelm.registry import git_state
+from tweetelm.tasks import TASKS
+
+
+def make_search(base: TrainConfig, space: str, sizes: tuple[str, ...] = (), **options: Any) -> Search:
+    """A checked search.
+
+    Args:
+        base: settings that all trials share.
+        space: name of a search space.
+        sizes: models in place of those of the space.
+        **options: further fields of `Search`.
+
+    Raises:
+        ValueError: no space has that name, or the space does not fit the configuration.
+    """
+    varied: Space = find_space(space)
+    if sizes:
+        varied = {**varied, "model.name": tune.choice(list(sizes))}
+    check(varied, base)
+    return Search(base=base, space=varied, concurrent=1, **options)
+
+
+def plan(
+    wanted: Search,
+    *,
+    concurrent: int | None,
+    gpus: int | None,
+    price_per_hour: float | None,
+    tflops: float | None,
+) -> str:
+    """What a search would take, as a table.
+
+    Args:
+        wanted: the search.
+        concurrent: trials at once; None: as many as fit.
+        gpus: of a cluster that this machine is not part of; None: of the cluster that it is part of.
+        price_per_hour: of one GPU, or of one machine without a GPU.
+        tflops: sustained by one worker in training; None: timed here, or assumed for absent GPUs.
+    """
+    resources = survey()
+    if gpus is not None:
+        resources = Resources(cpus=resources.cpus, gpus=gpus, local=True)
+    price = Price(per_hour=price_per_hour, tflops=tflops)
+    return describe_search(_scheduled(wanted, concurrent, resources), resources, price)
+
+
+def search_and_publish(wanted: Search, *, concurrent: int | None = None) -> str:
+    """Run or resume a search, evaluate and publish its winner. Returns the text that reports the result.
+
+    Raises:
+        ValueError: the name belongs to another search, another command runs it, or no trial was scored.
+        OSError: the storage cannot be written.
+    """
+    if finished := _finished_before(wanted):
+        return finished
+    with hold(dataclasses.replace(wanted.base, name=wanted.name), **identity(wanted)):
+        if finished := _finished_before(wanted):  # another command may have ended it just now
+            return finished
+        check_places(wanted.base)
+        resources = connect()
+        return _search(_scheduled(wanted, concurrent, resources), resources)
+
+
+def find_winner(base: TrainConfig) -> tuple[SearchResult, TrainConfig]:
+    """The result of a search that has ended, and the winner's configuration.
+
+    Raises:
+        FileNotFoundError: the search has not ended.
+    """
+    place = f"{base.run.storage_folder}/{base.name}/{RESULT_FILE}"
+    found = load_result(place)
+    if found is None:
+        raise FileNotFoundError(f"{place} is not there: the search has not ended; run it again")
+    return found, trial_config(base, found.best.sample, found.best.number)
+
+
+def identity(wanted: Search) -> dict[str, Any]:
+    """What identifies a search, besides the settings that its trials share."""
+    return {"space": describe(wanted.space), "trials": wanted.trials, "propose": wanted.propose}
+
+
+def _scheduled(wanted: Search, concurrent: int | None, resources: Resources) -> Search:
+    """The search with as many trials at once as fit, or as asked for."""
+    most = min(max_concurrent(wanted.base, resources), wanted.trials)
+    return share(wanted, min(concurrent or most, most), resources)
+
+
+def _search(wanted: Search, resources: Resources) -> str:
+    print(
+        f"search {wanted.name}: {wanted.trials} trials of {', '.join(wanted.space)}, {wanted.concurrent} at "
+        f"a time, {wanted.base.run.workers} workers each, at most {wanted.epochs} epochs",
+        flush=True,
+    )
+    claim(dataclasses.replace(wanted.base, name=wanted.name), **identity(wanted))
+    result, config, outcome = search(wanted, resources)
+    with hold(config, under=wanted.name):
+        finished = evaluate_and_publish(config, outcome, resources, git_state(Path.cwd()))
+    report = write_report(wanted, result, finished.notices)
+    result.save(f"{wanted.folder}/{RESULT_FILE}")
+    return _summary(wanted, result, config, finished, report)
+
+
+def _finished_before(wanted: Search) -> str:
+    """The result of a search that has ended, as text; else empty."""
+    result = load_result(f"{wanted.folder}/{RESULT_FILE}")
+    if result is None:
+        return ""
+    check_name(dataclasses.replace(wanted.base, name=wanted.name), **identity(wanted))
+    config = trial_config(wanted.base, result.best.sample, result.best.number)
+    finished = read_finished(config)
+    if finished is None:
+        return ""
+    found = _summary(wanted, result, config, finished, report_path(wanted))
+    return f"{wanted.name} is finished already: nothing to search\n{found}"
+
+
+def _summary(
+    wanted: Search, result: SearchResult, config: TrainConfig, finished: Finished, report: str
+) -> str:
+    trials = table(result.trials, TASKS[wanted.base.task].metric, result.winner)
+    return f"{trials}\nreport       {typed(report)}\n{summary(config, finished)}"

@@ -1,0 +1,106 @@
+"""The Ray task that evaluates a run's best checkpoint, writes its report, and publishes it."""
+
+import os
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from datasets import DatasetDict
+from transformers.utils.logging import disable_progress_bar
+
+from ray_jobs.run_dir import SCORES, Finished
+from ray_jobs.training.remote_call import local_copy
+from ray_jobs.training.run_storage import RunStorage
+from tweetelm.config.train_config import TrainConfig
+from tweetelm.data import Provenance
+from tweetelm.evaluation.evaluate import calibrated, evaluate
+from tweetelm.evaluation.report.context import ReportContext
+from tweetelm.evaluation.report.write import write
+from tweetelm.files import object_storage
+from tweetelm.precision import use_fast_float32
+from tweetelm.predictor import Predictor
+from tweetelm.registry import make_card, publish
+from tweetelm.registry.card import Base, Card, Git
+from tweetelm.tracking.trackers import has_api_key, open_wandb
+
+EVALUATION = "evaluation"
+
+
+def evaluate_checkpoint(
+    config: TrainConfig,
+    *,
+    checkpoint: str,
+    dataset: DatasetDict,
+    provenance: Provenance,
+    base: Base,
+    git: Git | None,
+    registry: str,
+    threads: int,
+) -> Finished:
+    """Evaluate on all splits but train, calibrate on validation, write the report, publish if configured.
+
+    This may run on another machine than the command, which has read the data and hashed the base weights.
+
+    Args:
+        config: of the run.
+        checkpoint: folder or URL of the best checkpoint.
+        dataset: the task's splits.
+        provenance: which files the dataset comes from.
+        base: what training started from.
+        git: the commit of the code; None where there is none.
+        registry: absolute path or URL of the registry.
+        threads: of torch.
+    """
+    disable_progress_bar()
+    torch.set_num_threads(threads)
+    with tempfile.TemporaryDirectory() as scratch, local_copy(checkpoint) as folder:
+        predictor = Predictor.load(folder, precision="float32")
+        use_fast_float32(predictor.model)
+        splits = [name for name in dataset if name != "train"]
+        evaluation = calibrated(evaluate(predictor, dataset, splits), dataset, config.run.threshold)
+        card = make_card(
+            config,
+            provenance=provenance,
+            base=base,
+            metrics=evaluation.metrics,
+            git=git,
+            threshold=evaluation.threshold,
+            temperature=evaluation.temperature,
+        )
+        report = Path(scratch) / "evaluation"
+        write(ReportContext(evaluation=evaluation, dataset=dataset, provenance=provenance, card=card), report)
+        scores = {split: {k: m[k] for k in SCORES} for split, m in evaluation.metrics.items()}
+        finished = Finished(run=config.run_name, scores=scores, notices=card.notices)
+        _keep(report, f"{config.folder}/{EVALUATION}")
+        if config.run.publish:
+            published = publish(
+                folder, card, registry=registry, evaluation=report, replace=config.run.replace
+            )
+            finished = Finished(**{**asdict(finished), **asdict(published)})
+        _track(config, finished, card, folder)
+        return finished
+
+
+def _keep(report: Path, where: str) -> None:
+    """Store the report in the run's folder: a run that is not published has results too."""
+    object_storage.remove(where)
+    object_storage.send(report, where)
+
+
+def _track(config: TrainConfig, finished: Finished, card: Card, checkpoint: Path) -> None:
+    """Test scores, the published version and the data's hash, in the run's place in Weights & Biases."""
+    storage = RunStorage(config.folder)
+    has_key = has_api_key(os.environ)
+    tracker = open_wandb(
+        config, storage.path, api_key_present=has_key, environ=os.environ, place=config.folder
+    )
+    if tracker is None:
+        return
+    if finished.version:
+        version = Path(finished.path or "")
+        files = version if version.is_dir() else checkpoint
+        tracker.publish(files, finished.version, config.task, asdict(card), finished.promoted)
+    values = {f"{split}_{key}": v for split, scores in finished.scores.items() for key, v in scores.items()}
+    tracker.finish(values)
+    storage.close()

@@ -1,0 +1,51 @@
+"""A training job: plan it, or run it from its configuration to the published model."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from ray_jobs.cluster.connect import connect, survey
+from ray_jobs.run_dir import Finished
+from ray_jobs.training.estimate import describe_plan
+from ray_jobs.training.launcher import run
+from ray_jobs.training.preflight import check_space
+from ray_jobs.training.publish import evaluate_and_publish
+from ray_jobs.training.resources import max_concurrent, share_cpus
+from tweetelm.config.train_config import TrainConfig
+from tweetelm.openelm.flops import cost
+from tweetelm.openelm.presets import PRESETS, preset_config
+from tweetelm.registry import git_state
+from tweetelm.training.prepare import prepare
+
+
+def plan(config: TrainConfig) -> str:
+    """What the run would take, as a table."""
+    return describe_plan(config, prepare(config, weights=False), survey())
+
+
+def train_and_publish(config: TrainConfig) -> Finished:
+    """Prepare, train or resume, evaluate the best checkpoint, publish it.
+
+    Raises:
+        FileNotFoundError: data, weights or tokenizer are missing.
+        ValueError: the configuration fits neither the data nor the machine, or the name is taken.
+        OSError: the storage cannot be written or is too full.
+    """
+    if config.model.name in PRESETS:
+        check_space(config, cost(preset_config(config.model.name)))  # before anything is downloaded
+    prepared = prepare(config)
+    resources = connect()
+    outcome = run(config, resources, prepared)
+    return evaluate_and_publish(config, outcome, resources, git_state(Path.cwd()))
+
+
+def train_all(runs: list[TrainConfig]) -> None:
+    """Train as many runs at once as fit, then evaluate each; they differ in their seeds."""
+    resources = connect()
+    concurrent = min(max_concurrent(runs[0], resources), len(runs))
+    print(f"{len(runs)} seeds to train, {concurrent} at a time", flush=True)
+    runs = [share_cpus(config, concurrent, resources) for config in runs]
+    with ThreadPoolExecutor(concurrent) as pool:
+        outcomes = list(pool.map(lambda config: run(config, resources, prepare(config)), runs))
+    for config, outcome in zip(runs, outcomes, strict=True):
+        evaluate_and_publish(config, outcome, resources, None)
+        print(f"{config.run_name} is trained and evaluated", flush=True)

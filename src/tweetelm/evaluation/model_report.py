@@ -1,0 +1,115 @@
+"""The whole report of a model: metrics on its task's data, and probes that ask the model itself."""
+
+from pathlib import Path
+
+from transformers.utils.logging import disable_progress_bar
+
+from tweetelm.data import hold_out, load, provenance
+from tweetelm.evaluation import evaluate as evaluation
+from tweetelm.evaluation.attribution import Attributed, attributed, attributions, load_differentiable
+from tweetelm.evaluation.behavior.suite import behavior
+from tweetelm.evaluation.report.context import ReportContext, Rival
+from tweetelm.evaluation.report.document import Section
+from tweetelm.evaluation.report.predictions import read_predictions
+from tweetelm.evaluation.report.sections.errors import worst
+from tweetelm.evaluation.report.write import write
+from tweetelm.evaluation.robustness.evasion import evasion
+from tweetelm.precision import Precision, use_fast_float32
+from tweetelm.predictor import Predictor
+from tweetelm.registry import read_card, resolve
+from tweetelm.registry.card import Card
+from tweetelm.tasks import Task
+
+__all__ = ["attribute_worst", "gather", "load_predictor", "print_worst", "probe", "write"]
+
+
+def load_predictor(task: Task, folder: Path, precision: Precision) -> Predictor:
+    """A folder's model.
+
+    Raises:
+        ValueError: it was trained for another task.
+    """
+    disable_progress_bar()
+    predictor = Predictor.load(folder, precision=precision)
+    if predictor.task != task:
+        raise ValueError(
+            f"{folder} answers {predictor.task.name!r}, not {task.name!r}; use --task {predictor.task.name}"
+        )
+    use_fast_float32(predictor.model)
+    return predictor
+
+
+def gather(
+    predictor: Predictor, folder: Path, *, data: str, registry: str, against: str | None = None
+) -> ReportContext:
+    """Predict all splits but train, and read what else the report shows.
+
+    Args:
+        predictor: the model.
+        folder: where it was loaded from.
+        data: as of `--data`.
+        registry: folder or URL of published models.
+        against: another published version, to compare with tweet by tweet.
+
+    Raises:
+        FileNotFoundError: data or the version to compare with are not there.
+        ValueError: the other version learned from other data.
+    """
+    task, card = predictor.task, _card(folder)
+    rule = card.config.get("data", {}).get("hold_out") if card else None
+    dataset, source = hold_out(load(task, data), rule), provenance(task, data)
+    # first, as it may be refused
+    rival = _rival(against, registry, data, task, source.md5, len(dataset["test"]))
+    return ReportContext(
+        evaluation=evaluation.evaluate(predictor, dataset, [name for name in dataset if name != "train"]),
+        dataset=dataset,
+        provenance=source,
+        card=card,
+        rival=rival,
+    )
+
+
+def _card(folder: Path) -> Card | None:
+    """A checkpoint that was never published has none."""
+    file = folder / "card.json"
+    return Card.read(file.read_bytes(), str(file)) if file.is_file() else None
+
+
+def _rival(version: str | None, registry: str, data: str, task: Task, md5: str, rows: int) -> Rival | None:
+    """The other version's stored predictions of the same test rows."""
+
+    if version is None:
+        return None
+    trained_on = read_card(task.name, registry=registry, version=version).data["md5"]
+    if trained_on != md5:
+        raise ValueError(
+            f"{task.name}/{version} was evaluated on data with md5 {trained_on}, but {data} "
+            f"has md5 {md5}: their rows cannot be compared; pass that data with --data, or another version"
+        )
+    folder = resolve(task.name, registry=registry, version=version)
+    return Rival(version=version, predictions=read_predictions(folder / "evaluation", "test", task, rows))
+
+
+def attribute_worst(folder: Path, context: ReportContext) -> list[Attributed]:
+    """Token attributions of the worst errors."""
+    model, encoder = load_differentiable(folder)
+    return attributed(model, encoder, context)
+
+
+def probe(predictor: Predictor, found: list[Attributed], context: ReportContext) -> list[Section]:
+    """Report sections that need the model itself: behavior, disguised tweets, token attributions."""
+    texts = list(context.dataset[context.final]["text"])
+    sections = [behavior(predictor, texts), evasion(predictor, texts, context.result.labels)]
+    return [*sections, attributions(found, context)] if found else sections
+
+
+def print_worst(context: ReportContext, found: list[Attributed]) -> None:
+    """Print the texts of the worst errors. They are written nowhere else."""
+    split, labels = context.result, context.task.labels
+    for row in worst(split):
+        predicted, p = labels[split.predicted[row]], split.probabilities[row, split.predicted[row]]
+        print(f"{context.final} {row}: {labels[split.labels[row]]}, predicted {predicted} ({p:.3f})")
+        print(f"    {context.dataset[context.final][int(row)]['text']}")
+    for one in found:
+        pieces = zip(one.pieces, one.attribution.scores, strict=True)
+        print(f"{context.final} {one.row}: " + " ".join(f"{piece}({score:+.2f})" for piece, score in pieces))

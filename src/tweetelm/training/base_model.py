@@ -1,0 +1,146 @@
+"""The model that training starts from: weights, tokenizer, architecture."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from tweetelm.config.train_config import TrainConfig
+from tweetelm.files.download_cache import cached
+from tweetelm.files.paths import is_url
+from tweetelm.openelm import OpenELMConfig
+from tweetelm.openelm.checkpoints.hub import MODEL_FILES, Checkpoint, fetch, fetch_tokenizer
+from tweetelm.openelm.checkpoints.loading import read_config
+from tweetelm.openelm.checkpoints.tokenizer import (
+    SENTENCEPIECE_FILE,
+    TOKENIZER_FILE,
+    load_tokenizer,
+    train_tokenizer,
+)
+from tweetelm.openelm.presets import find_preset, preset_config
+from tweetelm.tasks import TASKS
+from tweetelm.text.normalize import normalize
+from tweetelm.training.label_heads import head_mismatch
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseModel:
+    """What training starts from.
+
+    Attributes:
+        checkpoint: the pretrained weights; None where weights are random, or only planned with.
+        tokenizer: its vocabulary fits the architecture.
+        architecture: the model's configuration, before it becomes a classifier.
+        head: why the checkpoint's classifier cannot be reused; empty if it can, or if there is none.
+    """
+
+    checkpoint: Checkpoint | None
+    tokenizer: Tokenizer
+    architecture: OpenELMConfig
+    head: str
+
+
+def find_base_model(config: TrainConfig, texts: Sequence[str], *, weights: bool = True) -> BaseModel:
+    """Find, download and check the model of `config.model`.
+
+    Args:
+        config: of the run.
+        texts: training texts, from which a scratch model's tokenizer is trained.
+        weights: False to plan a run: pretrained weights are neither downloaded nor checked.
+
+    Raises:
+        FileNotFoundError: weights or tokenizer are missing.
+        ValueError: one of them is damaged, or they do not fit each other.
+    """
+    found = find_weights(config) if weights and not config.model.random else None
+    tokenizer = find_tokenizer(config, found, texts)
+    return BaseModel(
+        checkpoint=found,
+        tokenizer=tokenizer,
+        architecture=find_architecture(config, found, tokenizer.get_vocab_size()),
+        head=head_mismatch(found.folder, TASKS[config.task]) if found else "",
+    )
+
+
+def localize(name: str) -> str:
+    """The name of a local copy if `name` is a URL, downloaded once per machine; else `name` itself.
+
+    Raises:
+        FileNotFoundError: the URL holds no file of a model.
+    """
+    if not is_url(name):
+        return name
+    if name.endswith((TOKENIZER_FILE, SENTENCEPIECE_FILE)):
+        folder, file = name.rsplit("/", 1)
+        return str(cached(folder, (file,)) / file)
+    return str(cached(name.rstrip("/"), MODEL_FILES))
+
+
+def find_weights(config: TrainConfig) -> Checkpoint:
+    """The files of `--model.name`.
+
+    Raises:
+        FileNotFoundError: there are none.
+        ValueError: they are damaged.
+    """
+    name, revision = config.model.name, config.model.revision
+    found = fetch(localize(name), revision)
+    return dataclasses.replace(found, repo=name) if is_url(name) else found
+
+
+def find_tokenizer(config: TrainConfig, base: Checkpoint | None, texts: Sequence[str]) -> Tokenizer:
+    """The tokenizer of a run.
+
+    In this order: `--model.tokenizer`, the checkpoint's own, that of the preset's hub repository, one trained
+    on `texts`.
+
+    Raises:
+        FileNotFoundError: the model has none.
+    """
+    model = config.model
+    if model.tokenizer is not None:
+        return load_tokenizer(fetch_tokenizer(localize(model.tokenizer)))
+    preset = find_preset(model.name)
+    own = base.folder if base is not None else Path(localize(model.name)) if preset is None else None
+    if own is not None and any((own / name).is_file() for name in (TOKENIZER_FILE, SENTENCEPIECE_FILE)):
+        return load_tokenizer(own)
+    if preset is not None and preset.tokenizer is not None:
+        return load_tokenizer(fetch_tokenizer(preset.tokenizer))
+    if preset is None:
+        raise FileNotFoundError(
+            f"{model.name} has no tokenizer; name one with --model.tokenizer (OpenELM uses Llama's)"
+        )
+    size = preset.config["vocab_size"]
+    return train_tokenizer((normalize(text, config.text) for text in texts), size)
+
+
+def find_architecture(config: TrainConfig, base: Checkpoint | None, vocabulary: int) -> OpenELMConfig:
+    """The model's configuration, before it becomes a classifier.
+
+    Raises:
+        ValueError: `vocabulary` exceeds the model's embeddings, or `--model.max-tokens` exceeds its context.
+    """
+    found = _published(config.model.name, base)
+    if config.model.scratch:
+        found.vocab_size = vocabulary
+    if vocabulary > found.vocab_size:
+        raise ValueError(
+            f"the tokenizer has {vocabulary} pieces, {config.model.name} only {found.vocab_size} embeddings; "
+            "name the tokenizer it was trained with by --model.tokenizer"
+        )
+    if config.model.max_tokens > found.max_context_length:
+        raise ValueError(
+            f"model.max_tokens is {config.model.max_tokens}, but {config.model.name} reads at most "
+            f"{found.max_context_length} tokens; lower --model.max-tokens"
+        )
+    return found
+
+
+def _published(name: str, base: Checkpoint | None) -> OpenELMConfig:
+    if base is not None:
+        return read_config(base.folder)
+    if find_preset(name) is None and Path(folder := localize(name)).is_dir():
+        return read_config(Path(folder))  # a folder's architecture with random weights
+    return preset_config(name)

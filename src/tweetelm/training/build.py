@@ -1,0 +1,74 @@
+"""From what was prepared to a model before its first step, the same on every worker."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tweetelm.config.train_config import TrainConfig
+from tweetelm.openelm import OpenELMForSequenceClassification
+from tweetelm.openelm.attention import VARLEN
+from tweetelm.openelm.checkpoints.hub import Checkpoint, fetch
+from tweetelm.openelm.checkpoints.loading import load_weights
+from tweetelm.tasks import TASKS, Task
+from tweetelm.training.adapters import add_adapters
+from tweetelm.training.base_model import localize
+from tweetelm.training.label_heads import HEAD
+from tweetelm.training.prepare import Prepared
+from tweetelm.training.state import TrainingState
+
+
+def build_state(config: TrainConfig, prepared: Prepared, device: torch.device) -> TrainingState:
+    """The classifier before its first step, on `device`.
+
+    Raises:
+        FileNotFoundError: the base model's files are not on this machine and cannot be downloaded.
+        ValueError: they are damaged.
+    """
+    settings = _classifier_settings(config, TASKS[config.task])
+    torch.manual_seed(config.loop.seed)
+    if prepared.base is None:
+        architecture = copy.deepcopy(prepared.architecture)
+        for key, value in settings.items():
+            setattr(architecture, key, value)
+        model = OpenELMForSequenceClassification._from_config(architecture, attn_implementation=VARLEN)
+    else:
+        replaced = [HEAD] if prepared.head else []
+        model = load_weights(
+            OpenELMForSequenceClassification,
+            _local_folder(prepared.base),
+            new=[HEAD],
+            replaced=replaced,
+            **settings,
+        )
+    model.to(device)
+    if config.model.activation_checkpointing:
+        # renamed in transformers 5.23; both recompute without reentrant autograd
+        (getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable)()
+    if config.optim.mode == "lora":
+        add_adapters(model, config.optim)
+    return TrainingState(model=model)
+
+
+def _classifier_settings(config: TrainConfig, task: Task) -> dict[str, Any]:
+    return {
+        "id2label": dict(enumerate(task.labels)),
+        "label2id": {label: index for index, label in enumerate(task.labels)},
+        "problem_type": "single_label_classification",
+        "classifier_pooling": config.model.pooling,
+        "classifier_dropout": config.model.dropout,
+        "pad_token_id": None,
+    }
+
+
+def _local_folder(base: Checkpoint) -> Path:
+    """The checkpoint's folder on this machine, which need not be the one that prepared the run."""
+    if base.folder.is_dir():
+        return base.folder
+    if base.repo is None:
+        raise FileNotFoundError(
+            f"there is no folder {base.folder} on this machine; put it on storage that every machine of the "
+            "cluster sees, and name that by --model.name"
+        )
+    return fetch(localize(base.repo), base.commit).folder

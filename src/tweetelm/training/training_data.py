@@ -1,0 +1,62 @@
+"""Which rows a run trains on, and which of them validation uses."""
+
+import shlex
+from dataclasses import dataclass
+
+import numpy as np
+from datasets import Dataset
+
+from tweetelm.config.train_config import TrainConfig
+from tweetelm.data import Provenance, hold_out, load, provenance, training_rows
+from tweetelm.tasks import TASKS, Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingData:
+    """Rows of a run. `labels` are those of `train`; `left_out` counts dropped training rows by reason."""
+
+    train: Dataset
+    labels: list[int]
+    validation: Dataset
+    provenance: Provenance
+    left_out: dict[str, int]
+
+
+def read_training_data(config: TrainConfig) -> TrainingData:
+    """Read a task's files and select rows as the configuration says.
+
+    Raises:
+        FileNotFoundError: the data are missing.
+        ValueError: a file is damaged, or no training row has some label.
+    """
+    task = TASKS[config.task]
+    dataset = hold_out(load(task, config.data.root), config.data.hold_out)
+    train, left_out = training_rows(dataset, drop_overlap=config.data.drop_overlap, text=config.text)
+    order = np.random.default_rng(config.loop.seed).permutation(len(train))
+    if config.data.limit is not None and config.data.limit < len(train):
+        train = train.select(order[: config.data.limit])
+    labels = np.asarray(train["label"])
+    _check_labels(labels, task, config)
+    if config.data.shuffle_labels:
+        labels = np.random.default_rng(config.loop.seed).permutation(labels)
+    return TrainingData(
+        train=train,
+        labels=[int(label) for label in labels],
+        validation=dataset["validation"],
+        provenance=provenance(task, config.data.root),
+        left_out=left_out,
+    )
+
+
+def _check_labels(
+    labels: "np.ndarray[tuple[int], np.dtype[np.int64]]", task: Task, config: TrainConfig
+) -> None:
+    found = set(labels.tolist())
+    absent = [label for index, label in enumerate(task.labels) if index not in found]
+    if absent:
+        limit = f" of --data.limit {config.data.limit}" if config.data.limit else ""
+        raise ValueError(
+            f"none of the {len(labels)} training rows{limit} in {config.data.root} is labeled "
+            f"{', '.join(absent)}; a classifier needs rows of each of {', '.join(task.labels)}: look at them "
+            f"with `python -m tweetelm.data check {task.name} --root {shlex.quote(config.data.root)}`"
+        )
