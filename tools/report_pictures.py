@@ -20,10 +20,10 @@ from tests.support.browser import BROWSER
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
 SCREENS = {1280: 1400, 390: 1400}  # width: height of the picture, CSS pixels
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-COLORS = 64  # of a picture's palette
+COLORS = 128  # of a picture's palette
 LIMIT = 150_000  # bytes
 TWEET = "hot take: Zorblaxians are worse than space rats"
-PANELS = ((620, 900), (1000, 900))  # of overview.png: page, report
+PANELS = ((1000, 900), (1000, 900))  # of overview.png: page, report
 GAP, BORDER = 24, (203, 213, 225)
 
 
@@ -69,7 +69,7 @@ def overview(browser: Browser, url: str, report: Path) -> Image.Image:
             page.get_by_role("textbox", name="Paste a tweet").fill(TWEET)
             page.get_by_role("button", name="Classify").click()
             page.get_by_text("Done.").wait_for(timeout=60_000)
-            page.get_by_role("textbox", name="Paste a tweet").blur()
+            page.evaluate("window.scrollTo(0, 0)")
         panels.append(_screenshot(page))
         page.close()
     return side_by_side(panels)

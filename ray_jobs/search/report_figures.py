@@ -11,10 +11,12 @@ from matplotlib.ticker import MaxNLocator
 from ray_jobs.search.trials import SearchResult, Trial, best_first, show
 from tweetelm.evaluation.report.document import Figure
 from tweetelm.evaluation.report.interval_plots import WIDTH
-from tweetelm.evaluation.report.plots import COLORS, INK, QUIET, draw
+from tweetelm.evaluation.report.plots import COLORS, INK, PAPER, QUIET, draw
 
 SIZE = 8.5  # points of labels
 _GAP = 0.05  # between labels of curves, as a share of the axis
+_LABEL = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.5}  # keeps lines off the text of a label
+_LEFT, _RIGHT, _SPACE = -0.4, 1.4, 0.05  # of the figure, in units of an axis; the gap before a tick label
 _JITTER = 0.012  # between trials with the same value, as a share of the axis
 
 
@@ -39,7 +41,7 @@ def parallel_figure(result: SearchResult, metric: str) -> Figure:
         for i, trial in enumerate(trials):
             offset = (i - (len(trials) - 1) / 2) * _JITTER
             _paint_trial(axes, trial, [scale.positions[i] for scale in scales], offset, result.winner)
-        axes.set(xlim=(-0.08, 1.08), ylim=(len(scales) - 0.5, -0.4))
+        axes.set(xlim=(_LEFT, _RIGHT), ylim=(len(scales) - 0.5, -0.4))
         axes.axis("off")
 
     caption = "A line per trial, from its settings to its score. Blue: chosen. Dashed: pruned."
@@ -77,12 +79,16 @@ def _position(value: float, low: float, high: float, *, log: bool = False) -> fl
 
 
 def _paint_scale(axes: Axes, scale: Scale, y: float) -> None:
+    """The axis, its name above it, the first and last tick beside it, and other ticks below it."""
     axes.plot([0, 1], [y, y], color=QUIET, lw=1, zorder=0)
-    axes.text(-0.08, y - 0.16, scale.label, size=SIZE, weight="bold", va="bottom")
+    axes.text(_LEFT, y - 0.2, scale.label, size=SIZE, weight="bold", va="bottom", bbox=_LABEL, zorder=4)
     for x, text in scale.ticks:
         axes.plot([x, x], [y - 0.06, y + 0.06], color=QUIET, lw=1, zorder=0)
-        align = "left" if x == 0 else "right" if x == 1 else "center"
-        axes.text(x, y + 0.12, text, size=SIZE, va="top", ha=align)
+        if x in (0, 1):
+            beside = 1 + _SPACE if x else -_SPACE
+            axes.text(beside, y, text, size=SIZE, va="center", ha="left" if x else "right")
+        else:
+            axes.text(x, y + 0.14, text, size=SIZE, va="top", ha="center", bbox=_LABEL, zorder=4)
 
 
 def _paint_trial(

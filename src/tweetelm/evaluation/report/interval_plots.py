@@ -56,11 +56,12 @@ def errors(label: str, accuracy: Interval, *, strong: bool = False) -> Row:
 def dot_figure(
     name: str, caption: str, rows: Sequence[Row], *, axis: str, reference: float | None = None
 ) -> Figure:
-    """A dot and whisker per row; the interval of a strong row is shaded over the whole height."""
+    """A dot and whisker per row. The interval of a single strong row is shaded over the whole height."""
+    shaded = sum(row.strong for row in rows) == 1
 
     def mark(axes: Axes, row: Row, y: float) -> None:
         color = COLORS[0] if row.strong else QUIET
-        if row.strong and isinstance(row.value, Interval):
+        if shaded and row.strong and isinstance(row.value, Interval):
             axes.axvspan(row.value.low, row.value.high, color=color, alpha=0.12, lw=0)
         _whisker(axes, row, y, color)
         axes.plot(row.center, y, "o", color=color, ms=7 if row.strong else 5)
@@ -121,7 +122,8 @@ def _rows_figure(
             top += height
         if reference is not None:
             axes.axvline(reference, color=QUIET, linestyle=":", lw=1, zorder=0)
-        axes.set(ylim=(top, 0), yticks=[], xlabel=axis)
+        axes.set(ylim=(top, 0), yticks=[])
+        axes.set_xlabel(axis, size=_SIZE)
         axes.tick_params(labelsize=_SIZE)
         axes.spines["left"].set_visible(False)
         axes.margins(x=0.06)

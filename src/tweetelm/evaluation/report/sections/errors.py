@@ -30,7 +30,7 @@ def bias(context: ReportContext) -> Section:
     return Section(
         title="Error rates by group",
         text=tuple(text),
-        tables=(Table(columns=columns, rows=rows), *_spread(context)),
+        tables=(Table(columns=columns, rows=rows, caption="Error rates."), *_spread(context)),
         figures=tuple(_group_figure(label, groups) for label, groups in _by_label(context).items()),
     )
 
@@ -88,7 +88,11 @@ def worst_errors(context: ReportContext) -> Section:
     text = ("Row 0 is the first row of the split. To print the tweets (needs the data): "
             f"`python -m ray_jobs.evaluate --task {context.task.name} --show-text`.",)  # fmt: skip
     columns = ("split", "row", "true", "predicted", "probability")
-    return Section(title="Worst errors", text=text, tables=(Table(columns=columns, rows=rows),))
+    return Section(
+        title="Worst errors",
+        text=text,
+        tables=(Table(columns=columns, rows=rows, caption="Errors, most confident first."),),
+    )
 
 
 def worst(split: SplitResult, count: int = WORST) -> npt.NDArray[np.int64]:

@@ -30,7 +30,9 @@ def headline(context: ReportContext) -> Section:
     return Section(
         title="Headline",
         text=text,
-        tables=(Table(columns=("system", name, "source"), rows=tuple(systems)),),
+        tables=(
+            Table(columns=("system", name, "source"), rows=tuple(systems), caption="Systems, best first."),
+        ),
         figures=_figures(systems, name, context.final),
     )
 
@@ -94,7 +96,10 @@ def comparison(context: ReportContext) -> Section | None:
     )
     rows = _differences(context, rival)
     columns = ("metric", "this model", rival.version, "difference", "p")
-    tables = (Table(columns=columns, rows=rows), _agreement(context, rival))
+    tables = (
+        Table(columns=columns, rows=rows, caption="Metrics of both models."),
+        _agreement(context, rival),
+    )
     marks = [
         Row(label=str(row[0]), value=row[3], strong=True) for row in rows if isinstance(row[3], Interval)
     ]
@@ -122,4 +127,4 @@ def _agreement(context: ReportContext, rival: Rival) -> Table:
         (f"only {rival.version}", int((~mine & other).sum())),
         ("neither", int((~mine & ~other).sum())),
     )
-    return Table(columns=("tweets", "count"), rows=counts)
+    return Table(columns=("tweets", "count"), rows=counts, caption="Correct predictions of both models.")

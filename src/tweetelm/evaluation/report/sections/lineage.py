@@ -27,5 +27,5 @@ def lineage(context: ReportContext) -> Section:
         )
         rows += [("git commit", commit), *((f"version of {k}", v) for k, v in card.libraries.items())]
         text.append(f"To train the same model: `{reproduce(card.config)}`")
-    table = Table(columns=("item", "value"), rows=tuple(rows))
+    table = Table(columns=("item", "value"), rows=tuple(rows), caption="Data, model and code.")
     return Section(title="Provenance", text=tuple(text), tables=(table,))

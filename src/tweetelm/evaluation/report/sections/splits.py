@@ -33,7 +33,7 @@ def side_by_side(context: ReportContext) -> Section:
     text = ["Model and settings were chosen on validation. Test data were not used for any choice."]
     text += [f"AUROC on {name} is undefined: {s.metrics['auroc_missing']}." for name, s in splits.items()
              if s.metrics["auroc"] is None]  # fmt: skip
-    table = Table(columns=("", *splits), rows=tuple(rows))
+    table = Table(columns=("", *splits), rows=tuple(rows), caption="All metrics.")
     return Section(
         title=" and ".join(splits).capitalize() + (" side by side" if len(splits) > 1 else ""),
         text=tuple(text),
@@ -72,7 +72,7 @@ def _recalls(kind: str, values: "npt.NDArray[np.str_]", split: SplitResult) -> T
     for value in sorted(set(values.tolist())):
         selected = right[values == value]
         rows.append((value, len(selected), bootstrap.share(int(selected.sum()), len(selected))))
-    return Table(columns=(kind, "tweets", "accuracy"), rows=tuple(rows))
+    return Table(columns=(kind, "tweets", "accuracy"), rows=tuple(rows), caption=f"Accuracy by {kind}.")
 
 
 def _row(name: str, splits: dict[str, SplitResult], statistic: Statistic) -> tuple[Cell, ...]:
