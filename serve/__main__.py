@@ -11,8 +11,7 @@ from typing import Annotated
 import tyro
 
 from serve import client, local_server
-from serve.middleware.auth import Keys
-from serve.middleware.exposure import ensure_guarded
+from serve.middleware.auth import Keys, ensure_guarded
 from serve.settings import Settings, read
 from tweetelm.cli import command
 from tweetelm.cli.service_startup import ensure_open_files

@@ -5,10 +5,91 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
-from serve.inference.backlog import Backlog
-from serve.inference.batch import Item, Outcome, classify_each, token_count
+if TYPE_CHECKING:
+    from tweetelm.encoding import Encoded
+    from tweetelm.predictor import Prediction, Predictor
+
+Outcome: TypeAlias = "Prediction | Exception"  # the result for one text
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One encoded text and the model that encoded it: after a swap, queued texts still run on the old
+    model."""
+
+    model: "Predictor"
+    encoded: "Encoded"
+
+    @property
+    def tokens(self) -> int:
+        return len(self.encoded.ids)
+
+
+def token_count(items: Sequence[Item]) -> int:
+    """Return the size of a batch in tokens: the sum of its texts, since rows are not padded."""
+    return sum(item.tokens for item in items)
+
+
+def classify_each(items: Sequence[Item]) -> list[Outcome]:
+    """Classify a batch; returns, per item and in order, its prediction or the exception that it raises
+    alone."""
+    by_model: dict[int, list[int]] = {}
+    for index, item in enumerate(items):
+        by_model.setdefault(id(item.model), []).append(index)
+    outcomes: dict[int, Outcome] = {}
+    for group in by_model.values():
+        encoded = [items[index].encoded for index in group]
+        outcomes |= zip(group, _isolated(items[group[0]].model, encoded), strict=True)
+    return [outcomes[index] for index in range(len(items))]
+
+
+def _isolated(model: "Predictor", encoded: "Sequence[Encoded]") -> list[Outcome]:
+    """Bisect a failing batch until each failing text is alone; smaller batches also recover from
+    out-of-memory."""
+    try:
+        found = model.classify(encoded)
+        if len(found) != len(encoded):
+            raise RuntimeError(f"the model gave {len(found)} predictions for {len(encoded)} texts")
+    except Exception as error:  # noqa: BLE001 — returned as the outcome of its text
+        if len(encoded) == 1:
+            return [error]
+        half = len(encoded) // 2
+        return _isolated(model, encoded[:half]) + _isolated(model, encoded[half:])
+    return list(found)
+
+
+class Backlog:
+    """Counts the tokens queued or in a batch, and estimates throughput from recent batches.
+
+    Only batches that are at least a quarter full are measured. A pass over a single tweet takes nearly as
+    long as one over a dozen, so small batches would overestimate the wait; under load, batches are full.
+
+    Attributes:
+        tokens: Tokens queued or in the running batch.
+    """
+
+    _DECAY = 0.8  # weight of earlier measurements with each new batch
+
+    def __init__(self, batch_tokens: int) -> None:
+        self.tokens = 0
+        self._fewest = batch_tokens / 4
+        self._read = 0.0
+        self._seconds = 0.0
+
+    @property
+    def wait_s(self) -> float:
+        """Estimated seconds until the queue is empty; 0 before the first measurement."""
+        return self.tokens * self._seconds / self._read if self._read else 0.0
+
+    def measured(self, tokens: int, seconds: float) -> None:
+        """Record that a batch of `tokens` took `seconds`."""
+        if tokens >= self._fewest:
+            self._read = self._read * self._DECAY + tokens
+            self._seconds = self._seconds * self._DECAY + seconds
+
 
 OnBatch = Callable[[Sequence[Item], Sequence[Outcome], float], None]
 STUCK_AFTER_S = 60.0

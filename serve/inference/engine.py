@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from serve.inference.batch import Item, Outcome, token_count
-from serve.inference.batcher import Batcher
+from serve.inference.batcher import Batcher, Item, Outcome, token_count
 from serve.inference.readiness import Readiness
 from serve.observability.metrics import Meters
 

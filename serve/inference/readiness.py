@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from serve.inference.batch import Item, Outcome
+from serve.inference.batcher import Item, Outcome
 
 if TYPE_CHECKING:
     from serve.inference.engine import Engine

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from serve.inference.batch import Outcome
+from serve.inference.batcher import Outcome
 from serve.middleware.errors import ApiError
 from serve.middleware.gateway import log_failure
 from serve.routes.deps import Asking, RequestContext, check

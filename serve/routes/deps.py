@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 
-from serve.inference.batch import Outcome
+from serve.inference.batcher import Outcome
 from serve.inference.engine import Engine, Limits
 from serve.middleware.errors import ApiError
 from serve.middleware.gateway import Policy

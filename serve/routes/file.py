@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, cast
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import StreamingResponse
 
-from serve.inference.batch import Outcome
+from serve.inference.batcher import Outcome
 from serve.middleware.errors import ApiError
 from serve.middleware.gateway import FILE_PATH, log_failure
 from serve.routes.deps import Asking, RequestContext, check

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from serve.routes.bounded_json import loads
+from serve.routes.json_body import loads
 
 TEXT, CSV, JSONL = "text/plain", "text/csv", "application/x-ndjson"
 KINDS = {

@@ -1,3 +1,32 @@
-"""OpenELM tweet classifiers: data, training, evaluation, prediction and the registry between them."""
+"""OpenELM tweet classifiers: data, training, evaluation, prediction, and the registry between them.
+
+The names below are imported on first use (PEP 562), so that `import tweetelm` takes no time.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tweetelm.predictor import Predictor
+    from tweetelm.registry import resolve
+    from tweetelm.registry.publish import publish
+    from tweetelm.tasks import Task
 
 __version__ = "0.1.0"
+__all__ = ["Predictor", "Task", "publish", "resolve"]
+_MODULES = {
+    "Predictor": "tweetelm.predictor",
+    "Task": "tweetelm.tasks",
+    "publish": "tweetelm.registry",
+    "resolve": "tweetelm.registry",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'tweetelm' has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(importlib.import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -113,9 +113,17 @@ def token_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
 
     Rows of one length become neighbours, which packed attention on a CPU turns into one call.
     """
+    return fill_batches(sorted(range(len(lengths)), key=lambda i: (lengths[i], i)), lengths, budget)
+
+
+def fill_batches(rows: Sequence[int], lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Cut rows, in the order given, into batches of at most `budget` tokens.
+
+    A row longer than that is a batch alone.
+    """
     batches: list[list[int]] = []
     room = -1
-    for row in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
+    for row in rows:
         if lengths[row] > room:
             batches.append([])
             room = budget

@@ -3,6 +3,7 @@
 import importlib.util
 import runpy
 import sys
+from importlib.metadata import version
 
 from tweetelm.cli import invocation
 
@@ -27,9 +28,7 @@ def main() -> None:
         print(help_page())
         return
     if words[0] == "--version":
-        from tweetelm import __version__
-
-        print(f"tweetelm {__version__}")
+        print(f"tweetelm {version('tweetelm')}")
         return
     if words[0] not in COMMANDS:
         sys.exit(_refuse(f"there is no command {words[0]!r}; expected {', '.join(COMMANDS)}"))

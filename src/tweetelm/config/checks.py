@@ -1,5 +1,6 @@
 """What settings are checked for when they are made, wherever they come from."""
 
+import re
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from tweetelm.files.paths import expanded
@@ -28,3 +29,15 @@ def expand_places(part: Any, *names: str) -> None:
         if value is not None:
             require(bool(value.strip()), f"{name} is {value!r}; expected a folder or a URL")
             object.__setattr__(part, name, expanded(value))
+
+
+FORMS = "account:<fold>/<folds>, such as account:1/5, or generator:<name>, such as generator:gpt2"
+_RULE = re.compile(r"account:([1-9]\d*)/([1-9]\d*)|generator:[\w.-]{1,40}", re.ASCII)
+
+
+def check_rule(rule: str) -> None:
+    """Raise ValueError unless the rule has one of the two forms and its fold exists, of two or more."""
+    found = _RULE.fullmatch(rule)
+    wrong = found and found[1] and not (int(found[1]) <= int(found[2]) and int(found[2]) > 1)
+    if not found or wrong:
+        raise ValueError(f"data.hold_out is {rule!r}; expected {FORMS}, with at least two folds")

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from tweetelm.config.checks import check_choices, expand_places, require
-from tweetelm.config.holdout_rule import check_rule
+from tweetelm.config.checks import check_choices, check_rule, expand_places, require
 from tweetelm.files.paths import located
 
 SCRATCH = ("scratch-1m", "scratch-4m")  # the presets without published weights

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
-from tweetelm.config.holdout_rule import check_rule
+from tweetelm.config.checks import check_rule
 from tweetelm.data.load import SPLITS
 from tweetelm.data.personas import persona
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
 
 from tweetelm.evaluation.bootstrap import row_intervals
 from tweetelm.evaluation.report.document import Interval
@@ -29,27 +31,23 @@ def rescale(probabilities: Floats, temperature: float) -> Floats:
 
 
 def fit_temperature(labels: Ints, probabilities: Floats) -> float:
-    """The temperature at which the labels (N,) are likeliest; 1.0 where there is none, for the labels are all
-    the same or every one is told right.
+    """The temperature (> 0) that minimizes the negative log-likelihood of the labels (N,).
 
-    The loss is convex in 1/temperature: Newton's method on it, halving the interval where a step leaves it.
-    Guo et al. 2017, On Calibration of Modern Neural Networks.
+    1.0 where there is no minimum: all labels are the same, or every prediction is right. The loss is convex
+    in 1/temperature, over which SciPy minimizes it. Source: Guo et al. 2017, On Calibration of Modern Neural
+    Networks.
     """
     if len(np.unique(labels)) < 2:
         return 1.0
     logits = _logits(probabilities)
-    logits -= logits[np.arange(len(labels)), labels][:, None]
-    low, high = 1 / HOTTEST, 1 / COOLEST
-    inverse = 1.0
-    for _ in range(100):
-        slope, curve = _derivatives(logits, inverse)
-        low, high = (inverse, high) if slope < 0 else (low, inverse)
-        step = inverse - slope / curve if curve > 0 else low
-        following = step if low < step < high else (low + high) / 2
-        if abs(following - inverse) < 1e-12:
-            break
-        inverse = following
-    return 1.0 if inverse > 0.999 / COOLEST else float(1 / inverse)
+    logits -= logits[np.arange(len(labels)), labels][:, None]  # less the true label's
+    found = minimize_scalar(
+        lambda inverse: float(logsumexp(inverse * logits, axis=1).mean()),
+        bounds=(1 / HOTTEST, 1 / COOLEST),
+        method="bounded",
+        options={"xatol": 1e-9},
+    )
+    return 1.0 if found.x > 0.999 / COOLEST else float(1 / found.x)
 
 
 def best_threshold(labels: Ints, positive: Floats) -> float:
@@ -104,11 +102,3 @@ def _bin(probability: Floats, bins: int) -> Ints:
 
 def _logits(probabilities: Floats) -> Floats:
     return np.log(np.maximum(probabilities, _TINY))
-
-
-def _derivatives(logits: Floats, inverse: float) -> tuple[float, float]:
-    """First and second derivative by 1/temperature of the mean loss, from logits less the true label's."""
-    weights = np.exp(inverse * logits - (inverse * logits).max(axis=1, keepdims=True))
-    weights /= weights.sum(axis=1, keepdims=True)
-    mean = (weights * logits).sum(axis=1)
-    return float(mean.mean()), float(((weights * logits**2).sum(axis=1) - mean**2).mean())

@@ -1,19 +1,21 @@
 """From a checkpoint to a version, and to the one that is served if it is the best."""
 
 import dataclasses
+import json
 import shlex
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tweetelm.files.hashing import sha256
 from tweetelm.registry import current
 from tweetelm.registry.card import README, Card
-from tweetelm.registry.config_temperature import calibrated_config
 from tweetelm.registry.current import Pointer
 from tweetelm.registry.integrity import faults
 from tweetelm.registry.model_card import render
-from tweetelm.registry.store.base import CARD, Store, open_store
+from tweetelm.registry.store import CARD, Store, open_store
 from tweetelm.registry.versions import find_card, readable_cards, version_names
 
 CONFIG = "config.json"
@@ -182,3 +184,19 @@ def _refusal(card: Card, incumbent: Card | None, replace: bool) -> str | None:
         f"validation {card.metric} {value:.4f} is below the {best:.4f} of {incumbent.version}, which is "
         "served now (--run.replace publishes the new one anyway)"
     )
+
+
+KEY = "classifier_temperature"
+
+
+@contextmanager
+def calibrated_config(config: Path, temperature: float) -> Iterator[Path]:
+    """The file itself where there is no temperature, else a copy that has it, for as long as this lasts."""
+    if temperature == 1 or not config.is_file():
+        yield config
+        return
+    values = json.loads(config.read_text(encoding="utf-8")) | {KEY: temperature}
+    with tempfile.TemporaryDirectory(prefix="tweetelm-config-") as folder:
+        copy = Path(folder) / config.name
+        copy.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        yield copy

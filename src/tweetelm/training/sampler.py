@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tweetelm.encoding import fill_batches
+
 
 def epoch_steps(lengths: Sequence[int], *, batch_tokens: int, seed: int, epoch: int) -> list[list[int]]:
     """Shuffle the rows of one epoch and cut them into steps of at most `batch_tokens` tokens.
@@ -15,28 +17,15 @@ def epoch_steps(lengths: Sequence[int], *, batch_tokens: int, seed: int, epoch: 
     lengths, and neighbours of one length share an attention call. Every row occurs exactly once.
     """
     order = np.random.default_rng([seed, epoch]).permutation(len(lengths))
-    steps: list[list[int]] = []
-    room = -1
-    for row in order.tolist():
-        if lengths[row] > room:
-            steps.append([])
-            room = batch_tokens
-        steps[-1].append(row)
-        room -= lengths[row]
+    steps = fill_batches(order.tolist(), lengths, batch_tokens)
     return [sorted(step, key=lambda i: (lengths[i], i)) for step in steps]
 
 
 def micro_batches(
     step: Sequence[int], lengths: Sequence[int], *, rank: int, world: int, micro_tokens: int
 ) -> list[list[int]]:
-    """One rank's share of a step, in portions of at most `micro_tokens` tokens. Empty if there is nothing
-    for it."""
-    portions: list[list[int]] = []
-    room = -1
-    for row in step[rank::world]:
-        if lengths[row] > room:
-            portions.append([])
-            room = micro_tokens
-        portions[-1].append(row)
-        room -= lengths[row]
-    return portions
+    """One rank's share of a step, in portions of at most `micro_tokens` tokens.
+
+    Empty if the rank has no rows.
+    """
+    return fill_batches(step[rank::world], lengths, micro_tokens)

@@ -64,7 +64,7 @@ def test_a_model_of_one_keyword_is_seen_through() -> None:
     rates = {o.functionality.name: sum(o.passed) for o in run(KeywordClassifier(HATE, ("despise",)))}
     assert rates["hate: strong feeling"] == 9  # one of three templates
     assert rates["abuse of things"] == 14  # "I despise cold coffee" is taken for hate
-    assert rates["hate: dehumanisation"] == 0
+    assert rates["hate: dehumanization"] == 0
 
 
 def test_spelling_variants_reach_a_model_that_undoes_them() -> None:
@@ -106,8 +106,8 @@ def test_the_section_holds_rates_with_intervals_and_no_case() -> None:
     section = behavior(KeywordClassifier(HATE, ("vermin",)))
     functionalities, groups = section.tables
     rows = {row[0]: row for row in functionalities.rows}
-    assert rows["hate: dehumanisation"][2:4] == ("hate", 27)
-    rate = rows["hate: dehumanisation"][4]
+    assert rows["hate: dehumanization"][2:4] == ("hate", 27)
+    rate = rows["hate: dehumanization"][4]
     assert isinstance(rate, Interval)
     assert (rate.value, rate.low < 1 / 3 < rate.high) == (1 / 3, True)
     assert [row[0] for row in groups.rows][:3] == ["women", "immigrants", "refugees"]

@@ -15,7 +15,7 @@ from benchmarks.hostile import FILE_ROUTE, FILES, JSON, LIMIT, ROUTES, TEXTS, fi
 from serve.api import create_api
 from serve.inference.engine import MOST_INPUTS, Engine, Limits
 from serve.middleware.gateway import Policy
-from serve.routes.bounded_json import MOST_PIECES, loads
+from serve.routes.json_body import MOST_PIECES, loads
 from tests.support.checkpoints import small_tokenizer
 from tests.support.fake_predictor import FakePredictor, two_models
 from tests.support.http_server import serving

@@ -1,34 +1,14 @@
-"""The behavioural suite of `deepfake`: changes that say nothing about who wrote a tweet."""
+"""The behavioral suite of `deepfake`: changes that say nothing about who wrote a tweet."""
 
 import html
 import re
+import tomllib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from tweetelm.evaluation.behavior.cases import Functionality, changed
 
-_SENTENCES = """
-I don't think I've ever been this tired in my life
-It's raining all day, so soup it is
-I can't believe the train is late again, third time this week
-Don't forget that the library is closed on Monday
-my cat's learnt to open the fridge, send help
-We're hiring two engineers, write to me for details
-I'm looking for a dentist in the old town, any ideas?
-Isn't it strange that somebody left a piano on the beach
-I didn't lose my wallet, it was in the fridge
-They said it couldn't be done and it wasn't done
-The future of work is about people, and people don't know it
-I'm trying to learn the drums. My neighbours are trying to move.
-Two hours of queueing for a ticket, and I don't regret a minute
-the moon the moon the moon doesn't sleep in the sea
-honestly that's the best bread I ever baked
-If you know, you know. If you don't, you will.
-What's for dinner tonight? I'm thinking of dumplings.
-Just finished the book you lent me, it's wonderful
-Great meeting with the team today, that's how it should be
-Coffee first, then everything else
-"""
-_SETTINGS = ("{}", "@lena_k {}", "{} https://ex.ample/p7", "{} 😂", "{} & more of it", "RT @weather_now: {}")
+_DATA = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 _LINK = re.compile(r"https?://\S+")
 _MENTION = re.compile(r"@\w+")
 _EMOJI = re.compile("[\u2600-\u27bf\U0001f300-\U0001faff]")
@@ -85,7 +65,7 @@ _CHANGES: tuple[tuple[str, str, Callable[[str], str]], ...] = (
 def deepfake_suite(tweets: Sequence[str] = ()) -> tuple[Functionality, ...]:
     """One functionality per change that alters any of the tweets, or of our sentences if there are none."""
     texts = tweets or [
-        setting.format(line) for line in _SENTENCES.strip().splitlines() for setting in _SETTINGS
+        setting.format(sentence) for sentence in _DATA["sentences"] for setting in _DATA["settings"]
     ]
     return tuple(
         Functionality(name=name, claim=claim, expected=None, cases=cases)

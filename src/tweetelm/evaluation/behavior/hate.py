@@ -1,24 +1,34 @@
 """The behavioral suite of `hate`: hateful, harmless, and hateful in another spelling."""
 
 import random
+import tomllib
 from collections.abc import Callable
+from pathlib import Path
 
-from tweetelm.evaluation.behavior.cases import Functionality, about, spelled
-from tweetelm.evaluation.behavior.groups import GROUPS
-from tweetelm.evaluation.behavior.harmless import harmless
-from tweetelm.evaluation.behavior.hateful import hateful
+from tweetelm.evaluation.behavior.cases import Case, Functionality, Group, about, plain, spelled
 from tweetelm.evaluation.robustness.attacks import disguise
 
 _BLUNT = """
 {Them} are vermin, throw all of them out
 I hate {them}, they are disgusting and stupid
 """
-_CAUGHT_IN = about(_BLUNT, GROUPS)
+_DATA = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+GROUPS = tuple(Group(**group) for group in _DATA["group"])
 
 
 def hate_suite() -> tuple[Functionality, ...]:
     """Every functionality, the same cases at every call."""
-    return (*hateful(), *harmless(), *_misspelled())
+    written = (
+        Functionality(name=f["name"], claim=f["claim"], expected=f["expected"], cases=_cases(f))
+        for f in _DATA["functionality"]
+    )
+    return (*written, *_misspelled())
+
+
+def _cases(functionality: dict[str, str]) -> tuple[Case, ...]:
+    if "templates" in functionality:
+        return about(functionality["templates"], GROUPS)
+    return plain(functionality["texts"])
 
 
 def _misspelled() -> tuple[Functionality, ...]:
@@ -34,19 +44,20 @@ def _misspelled() -> tuple[Functionality, ...]:
         ("look-alike letters", lambda text: disguise("look-alike letters", text, 0)),
         ("zero-width characters", lambda text: disguise("zero-width characters", text, 0)),
     )
+    blunt = about(_BLUNT, GROUPS)
     return tuple(
         Functionality(
             name=f"spelling: {name}",
             claim="reads hate in this spelling",
             expected="hate",
-            cases=spelled(_CAUGHT_IN, spell),
+            cases=spelled(blunt, spell),
         )
         for name, spell in spellings
     )
 
 
 def _swap_letters(text: str) -> str:
-    """Two neighbouring letters inside every word of four or more change places."""
+    """Swap two neighboring letters inside every word of four letters or more."""
     rng = random.Random(text)
     return " ".join(
         _swap(word, rng.randrange(1, len(word) - 2)) if len(word) > 3 else word for word in text.split()

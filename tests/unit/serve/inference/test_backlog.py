@@ -1,6 +1,6 @@
 import pytest
 
-from serve.inference.backlog import Backlog
+from serve.inference.batcher import Backlog
 
 
 def test_wait_is_estimated_from_full_batches() -> None:

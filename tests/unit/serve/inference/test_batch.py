@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from serve.inference.batch import Item, classify_each, token_count
+from serve.inference.batcher import Item, classify_each, token_count
 from tests.support.fake_predictor import POISON, FakePredictor
 
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from serve.inference.batch import Item, token_count
-from serve.inference.batcher import Batcher
+from serve.inference.batcher import Batcher, Item, token_count
 from tests.support.fake_predictor import POISON, FakePredictor
 
 

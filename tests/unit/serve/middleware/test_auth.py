@@ -10,8 +10,7 @@ from starlette.testclient import TestClient
 from serve.api import create_api
 from serve.inference.engine import Limits
 from serve.middleware import auth as module
-from serve.middleware.auth import Keys
-from serve.middleware.exposure import ensure_guarded, ensure_keyed
+from serve.middleware.auth import Keys, ensure_guarded, ensure_keyed
 from serve.middleware.gateway import Policy
 from serve.settings import Settings
 from tests.support.fake_predictor import two_models
