@@ -135,9 +135,7 @@ def flags(module: str, arguments: str) -> list[str]:
     import tyro
 
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # get_parser: old code has it too
+        warnings.simplefilter("ignore", DeprecationWarning)  # get_parser: old code has it too
         parser = tyro.extras.get_parser(getattr(importlib.import_module(module), arguments))
     return sorted(flag for action in parser._actions for flag in action.option_strings)
 

@@ -11,6 +11,7 @@ from tweetelm.evaluation.calibration import (
     rescale,
 )
 from tweetelm.evaluation.evaluate import decide
+from tweetelm.evaluation.intervals import wilson
 from tweetelm.evaluation.report.context import NAMES, ReportContext
 from tweetelm.evaluation.report.document import Cell, Section, Table
 from tweetelm.evaluation.report.plots import curve_figures, reliability_figure
@@ -68,9 +69,7 @@ def _reliability(context: ReportContext) -> list[Table]:
     tables = []
     for name, split in context.evaluation.splits.items():
         points = reliability(split.labels == len(context.task.labels) - 1, split.probabilities[:, -1])
-        rows = tuple(
-            (mean, bootstrap.share(round(seen * count), count), count) for mean, seen, count in points
-        )
+        rows = tuple((mean, wilson(round(seen * count), count), count) for mean, seen, count in points)
         columns = (f"mean P({positive})", f"observed share of {positive}", "tweets")
         tables.append(Table(columns=columns, rows=rows, caption=f"Reliability on {name}."))
     return tables

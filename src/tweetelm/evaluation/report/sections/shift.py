@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csc_matrix
 
-from tweetelm.evaluation.bootstrap import auroc, row_intervals, share
+from tweetelm.evaluation.bootstrap import auroc, row_intervals
+from tweetelm.evaluation.intervals import wilson
 from tweetelm.evaluation.report.context import ReportContext
 from tweetelm.evaluation.report.document import Cell, Figure, Interval, Section, Table
 from tweetelm.evaluation.report.interval_plots import Change, Row, change_figure, dot_figure
@@ -150,5 +151,5 @@ def _word_tables(
 def _cells(word: int, counts: list[Counts], hits: list[Counts], sizes: list[int]) -> list[Cell]:
     cells: list[Cell] = []
     for count, hit, size in zip(counts, hits, sizes, strict=True):
-        cells += [float(count[word] / size), share(int(hit[word]), int(count[word]))]
+        cells += [float(count[word] / size), wilson(int(hit[word]), int(count[word]))]
     return cells

@@ -8,7 +8,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from tweetelm.evaluation.bootstrap import confusion, interval, macro_f1, share
+from tweetelm.evaluation.bootstrap import confusion, interval, macro_f1
+from tweetelm.evaluation.intervals import wilson
 from tweetelm.evaluation.report.context import ReportContext
 from tweetelm.evaluation.report.document import Cell, Figure, Interval, Section, Table
 from tweetelm.evaluation.report.interval_plots import bar_figure, errors
@@ -121,7 +122,7 @@ def _row(name: str, mask: Mask, context: ReportContext) -> tuple[Cell, ...]:
         return (name, 0, None, None, None)
     table = confusion(labels, predicted)
     f1: Interval | None = interval(table, macro_f1) if table.sum(axis=1).min() >= FEWEST else None
-    right = share(int((labels == predicted).sum()), len(labels))
+    right = wilson(int((labels == predicted).sum()), len(labels))
     return (name, len(labels), float((labels == len(context.task.labels) - 1).mean()), right, f1)
 
 
@@ -135,7 +136,7 @@ def _generators(context: ReportContext) -> Table:
     for value in sorted(set(values.tolist())):
         selected = right[values == value]
         theirs = (dict(p.per_group).get(value) for p in others)
-        rows.append((value, len(selected), share(int(selected.sum()), len(selected)), *theirs))
+        rows.append((value, len(selected), wilson(int(selected.sum()), len(selected)), *theirs))
     columns = (str(task.group_column), "tweets", "accuracy", *(p.system for p in others))
     return Table(
         columns=columns, rows=tuple(rows), caption="By generator. The row `human` is the recall of human."

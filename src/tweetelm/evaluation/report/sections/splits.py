@@ -9,6 +9,7 @@ from tweetelm.evaluation import bootstrap
 from tweetelm.evaluation.bootstrap import Statistic, confusion, interval
 from tweetelm.evaluation.evaluate import SplitResult
 from tweetelm.evaluation.fairness import ACCOUNT
+from tweetelm.evaluation.intervals import wilson
 from tweetelm.evaluation.report.context import NAMES, ReportContext, measured
 from tweetelm.evaluation.report.document import Cell, Interval, Section, Table
 from tweetelm.evaluation.report.interval_plots import bar_figure, errors
@@ -71,7 +72,7 @@ def _recalls(kind: str, values: "npt.NDArray[np.str_]", split: SplitResult) -> T
     rows = []
     for value in sorted(set(values.tolist())):
         selected = right[values == value]
-        rows.append((value, len(selected), bootstrap.share(int(selected.sum()), len(selected))))
+        rows.append((value, len(selected), wilson(int(selected.sum()), len(selected))))
     return Table(columns=(kind, "tweets", "accuracy"), rows=tuple(rows), caption=f"Accuracy by {kind}.")
 
 
