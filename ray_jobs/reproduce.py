@@ -28,7 +28,6 @@ from tweetelm.config.train_config import (
 from tweetelm.evaluation.report.document import Cell, Document, Interval, Section, Table
 from tweetelm.evaluation.report.markdown import render_markdown
 from tweetelm.files import atomic
-from tweetelm.files.paths import expanded
 from tweetelm.tasks import TASKS, TaskName
 
 
@@ -85,17 +84,15 @@ def real(arguments: Arguments) -> int:
 
 
 def _fetch(arguments: Arguments) -> None:
-    """Download and verify the datasets and checkpoints before training."""
+    """Download and verify both datasets and all checkpoints before anything is trained."""
     from tweetelm.data.download import pull
-    from tweetelm.openelm.checkpoints.inspection import inspect
-    from tweetelm.training.base_model import localize
+    from tweetelm.training.base_model import inspect_base_model
 
     if arguments.data.root == "data":
         for line in pull(Path.cwd()):
             print(line, flush=True)
     for size in arguments.sizes:
-        tokenizer = localize(expanded(arguments.tokenizer)) if arguments.tokenizer else None
-        print(inspect(localize(expanded(size)), tokenizer=tokenizer), flush=True)
+        print(inspect_base_model(size, arguments.tokenizer), flush=True)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -109,15 +106,15 @@ class TaskResult:
 
 
 def _one_task(arguments: Arguments, task: TaskName) -> TaskResult:
+    from ray_jobs.search import job  # takes seconds: it imports Ray and torch
+
     print(f"\n{task}: {TASKS[task].question}", flush=True)
     base = _base(arguments, task)
     options = tune.Arguments(
         config=base, space=arguments.space, trials=arguments.trials, propose=arguments.propose
     )
-    tune.tune(options, arguments.sizes)
-    from ray_jobs.search.job import find_winner  # takes seconds: it imports Ray and torch
-
-    found, winner = find_winner(base)
+    tune.tune(options, job.space_of_sizes(arguments.space, arguments.sizes))
+    found, winner = job.find_winner(base)
     winner = dataclasses.replace(winner, name=f"{base.name}-winner")
     spread, notices = seeds.train_seeds(winner, arguments.seeds)
     return TaskResult(task=task, search=found, spread=spread, notices=notices)

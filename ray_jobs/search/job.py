@@ -24,21 +24,23 @@ from tweetelm.registry import git_state
 from tweetelm.tasks import TASKS
 
 
-def make_search(base: TrainConfig, space: str, sizes: tuple[str, ...] = (), **options: Any) -> Search:
-    """Return a validated search plan.
+def space_of_sizes(name: str, sizes: tuple[str, ...]) -> Space:
+    """The space of that name with these models in place of its own; ValueError if there is none."""
+    return {**find_space(name), "model.name": tune.choice(list(sizes))}
+
+
+def make_search(base: TrainConfig, space: str | Space, **options: Any) -> Search:
+    """A checked search.
 
     Args:
-        base: Settings shared by all trials.
-        space: Name of a search space.
-        sizes: Models instead of those of the space.
-        **options: Further fields of `Search`.
+        base: settings that all trials share.
+        space: a search space, or the name of one.
+        **options: further fields of `Search`.
 
     Raises:
         ValueError: the space is unknown, or does not fit the configuration.
     """
-    varied: Space = find_space(space)
-    if sizes:
-        varied = {**varied, "model.name": tune.choice(list(sizes))}
+    varied = find_space(space) if isinstance(space, str) else space
     check(varied, base)
     return Search(base=base, space=varied, concurrent=1, **options)
 

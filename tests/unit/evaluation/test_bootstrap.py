@@ -4,7 +4,7 @@ from scipy import stats
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
 from tweetelm.evaluation import bootstrap
-from tweetelm.evaluation.bootstrap import auroc, confusion, interval, paired_difference, row_intervals, share
+from tweetelm.evaluation.bootstrap import auroc, confusion, interval, paired_difference, row_intervals
 
 GENERATOR = np.random.default_rng(7)
 LABELS = GENERATOR.integers(0, 2, 400)
@@ -79,17 +79,9 @@ def test_weighted_auroc_equals_repeated_rows() -> None:
     assert ours == pytest.approx(repeated)
 
 
-@pytest.mark.parametrize(("hits", "rows"), [(0, 20), (20, 20), (7, 19), (90, 231)])
-def test_the_interval_of_a_share_is_wilsons(hits: int, rows: int) -> None:
-    ours, theirs = share(hits, rows), stats.binomtest(hits, rows).proportion_ci(method="wilson")
-    assert ours is not None
-    assert (ours.value, ours.low, ours.high) == pytest.approx((hits / rows, theirs.low, theirs.high))
-
-
 def test_what_is_undefined_has_no_interval() -> None:
     never_predicted = confusion(LABELS, np.zeros(400, dtype=np.int64))
     assert interval(never_predicted, bootstrap.precision(1)) is None
-    assert share(0, 0) is None
 
 
 def test_absent_label_is_excluded_from_macro_f1() -> None:

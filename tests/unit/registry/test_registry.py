@@ -19,7 +19,7 @@ from tweetelm.registry import (
     resolve,
     rollback,
 )
-from tweetelm.registry.store.base import open_store
+from tweetelm.registry.store import open_store
 
 
 def test_published_version_resolves_to_its_files(registry: str, source: Path, tmp_path: Path) -> None:

@@ -1,0 +1,29 @@
+"""What commit 6750ee0 wrote: tests/data/6750ee0.tar.xz, made by tools/old_run_data.py."""
+
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from tests.support.places import ROOT
+
+ARCHIVE = ROOT / "tests" / "data" / "6750ee0.tar.xz"
+
+
+def unpack(folder: Path) -> Path:
+    """Unpack it. Its runs were started in the folder that now is `folder`: model names are relative to it."""
+    with tarfile.open(ARCHIVE) as file:
+        file.extractall(folder, filter="data")
+    return folder
+
+
+def expected_predictions(folder: Path) -> dict[str, list[tuple[str, list[float]]]]:
+    """For each checkpoint and version, what that commit predicted of `old_run_data.TEXTS`."""
+    found: dict[str, Any] = json.loads((folder / "predictions.json").read_text(encoding="utf-8"))
+    return {path: [(label, values) for label, values in answers] for path, answers in found.items()}
+
+
+def history(run: Path) -> list[dict[str, Any]]:
+    """The lines of a run's history, the summary left out."""
+    lines = [json.loads(line) for line in (run / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [line for line in lines if "summary" not in line]
