@@ -135,13 +135,13 @@ def check_name(config: TrainConfig, **more: Any) -> bool:
         "--name"
     )
     _refuse_other(
-        config, parse_object(found, place, remedy, {"identity": dict})["identity"], config.identity | more
+        config, parse_object(found, path, remedy, {"identity": dict})["identity"], config.identity | more
     )
     return True
 
 
 def _refuse_other(config: TrainConfig, stored: dict[str, Any], mine: dict[str, Any]) -> None:
-    # A setting that is newer than the run had its default then.
+    # Settings added since the run was created had their default.
     changes = difference(completed(stored, TrainConfig(task=config.task).identity), mine)
     if changes:
         raise ValueError(

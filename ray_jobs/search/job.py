@@ -30,7 +30,7 @@ def space_of_sizes(name: str, sizes: tuple[str, ...]) -> Space:
 
 
 def make_search(base: TrainConfig, space: str | Space, **options: Any) -> Search:
-    """A checked search.
+    """Return a validated search plan.
 
     Args:
         base: settings that all trials share.

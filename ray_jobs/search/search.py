@@ -25,7 +25,7 @@ from tweetelm.tasks import TASKS
 from tweetelm.training.prepare import prepare
 
 RESULT_FILE = "result.json"
-_TRIAL_MEMORY = 64 * 2**20  # a token, not a measure: a trial holds no CPU, so its workers cannot starve
+_TRIAL_MEMORY = 64 * 2**20  # a token amount: trials reserve no CPU, so that their workers can start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,7 @@ class Search:
 
     @property
     def epochs(self) -> int:
-        """Epochs of the longest trial."""
+        """Return the epochs of the longest trial."""
         return most_epochs(self.space, self.base)
 
     @property

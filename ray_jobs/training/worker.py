@@ -149,7 +149,7 @@ class Reporter:
         stored_metrics = {
             name: value for name, value in metrics.items() if name != "seconds"
         }  # see ray_jobs.training.checkpoints
-        extra = {"identity": config.identity, "data": self.prepared.provenance.md5, "metrics": told}
+        extra = {"identity": config.identity, "data": self.prepared.provenance.md5, "metrics": stored_metrics}
         self.state.save(folder, extra)
         tokenizer_file = folder / "tokenizer.json"
         tokenizer_file.write_text(self.prepared.tokenizer, encoding="utf-8")

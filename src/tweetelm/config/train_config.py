@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 _PLACEMENT = ("name", "run", "tracking")
-_LONGEST_NAME = 200  # bytes: of a trial or a seed, whose name begins with the one that was typed
+_LONGEST_NAME = 200  # bytes; names of trials and seeds extend the given name
 _FROM_RANDOM, _FROM_PRETRAINED, _LORA = 1e-3, 3e-5, 3e-4
 
 

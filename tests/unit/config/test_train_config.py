@@ -157,7 +157,7 @@ def test_override_checks_values_as_the_command_line_does() -> None:
         override(BASE, {"loop.micro_tokens": 256, "model.max_tokens": 300})
 
 
-def test_a_setting_newer_than_a_stored_identity_counts_as_its_default() -> None:
+def test_missing_setting_in_identity_is_its_default() -> None:
     stored = BASE.identity
     del stored["optim"]["clip"], stored["pretrain"]
     assert difference(completed(stored, BASE.identity), BASE.identity) == []
@@ -175,7 +175,7 @@ def test_difference_shows_settings_that_only_one_side_has() -> None:
 
 
 @pytest.mark.parametrize("key", LEARNT)
-def test_what_is_learned_is_identity_and_names_the_run(key: str) -> None:
+def test_learning_settings_name_the_run(key: str) -> None:
     assert changed(key).identity != BASE.identity
     assert changed(key).run_name != BASE.run_name
     assert [line.split(":")[0] for line in difference(BASE.identity, changed(key).identity)] == [key]
