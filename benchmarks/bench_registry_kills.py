@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.support.registry_workers import TASK, Campaign
 from tests.support.s3 import BUCKET, object_storage
-from tweetelm.registry.store.base import open_store
+from tweetelm.registry.store import open_store
 from tweetelm.registry.verify import unfinished
 
 PER_REGISTRY = 20

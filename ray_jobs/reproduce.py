@@ -28,7 +28,6 @@ from tweetelm.config.train_config import (
 from tweetelm.evaluation.report.document import Cell, Document, Interval, Section, Table
 from tweetelm.evaluation.report.markdown import render_markdown
 from tweetelm.files import atomic
-from tweetelm.files.paths import expanded
 from tweetelm.tasks import TASKS, TaskName
 
 
@@ -83,17 +82,15 @@ def real(arguments: Arguments) -> int:
 
 
 def _fetch(arguments: Arguments) -> None:
-    """Both datasets and all checkpoints, verified before anything is trained."""
+    """Download and verify both datasets and all checkpoints before anything is trained."""
     from tweetelm.data.download import pull
-    from tweetelm.openelm.checkpoints.inspection import inspect
-    from tweetelm.training.base_model import localize
+    from tweetelm.training.base_model import inspect_base_model
 
     if arguments.data.root == "data":
         for line in pull(Path.cwd()):
             print(line, flush=True)
     for size in arguments.sizes:
-        tokenizer = localize(expanded(arguments.tokenizer)) if arguments.tokenizer else None
-        print(inspect(localize(expanded(size)), tokenizer=tokenizer), flush=True)
+        print(inspect_base_model(size, arguments.tokenizer), flush=True)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

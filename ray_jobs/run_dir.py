@@ -11,11 +11,11 @@ from typing import Any
 
 from ray_jobs.locks.run_lock import BusyError, locked_folder
 from tweetelm.config.overrides import completed, difference
-from tweetelm.config.train_config import TrainConfig, identity
+from tweetelm.config.train_config import TrainConfig
 from tweetelm.files import names, object_storage
 from tweetelm.files.json_file import Kind, check_fields, parse_object
 from tweetelm.files.names import printable
-from tweetelm.registry.store.base import open_store
+from tweetelm.registry.store import open_store
 
 RUN_FILE, FINISHED_FILE = "run.json", "finished.json"
 SCORES = ("macro_f1", "accuracy", "auroc")
@@ -89,7 +89,7 @@ def hold(config: TrainConfig, *, under: str = "", **more: Any) -> Iterator[Finis
         ValueError: another command works on it, or the name belongs to a run with another configuration.
         OSError: the storage cannot be written.
     """
-    mine = _plain(config, more)
+    mine = config.identity | more
     with contextlib.ExitStack() as stack:
         try:
             lock = locked_folder(config.folder, f"run {config.run_name!r}", under=under, identity=mine)
@@ -123,26 +123,20 @@ def check_name(config: TrainConfig, **more: Any) -> bool:
         "another --name"
     )
     _refuse_other(
-        config, parse_object(found, place, remedy, {"identity": dict})["identity"], _plain(config, more)
+        config, parse_object(found, place, remedy, {"identity": dict})["identity"], config.identity | more
     )
     return True
 
 
 def _refuse_other(config: TrainConfig, stored: dict[str, Any], mine: dict[str, Any]) -> None:
     # A setting that is newer than the run had its default then.
-    changes = difference(completed(stored, identity(TrainConfig(task=config.task))), mine)
+    changes = difference(completed(stored, TrainConfig(task=config.task).identity), mine)
     if changes:
         raise ValueError(
             f"a run called {config.run_name!r} exists with another configuration:\n  "
             + "\n  ".join(printable(change) for change in changes)
             + f"\nGive this one another --name, or delete {shlex.quote(config.folder)}"
         )
-
-
-def _plain(config: TrainConfig, more: dict[str, Any]) -> dict[str, Any]:
-    """A run's identity as JSON gives it back."""
-    values: dict[str, Any] = json.loads(json.dumps(identity(config) | more))
-    return values
 
 
 def claim(config: TrainConfig, **more: Any) -> None:
@@ -153,7 +147,7 @@ def claim(config: TrainConfig, **more: Any) -> None:
         ValueError: the name belongs to a run with another configuration.
         OSError: the storage cannot be written.
     """
-    document = {"name": config.run_name, "identity": _plain(config, more)}
+    document = {"name": config.run_name, "identity": config.identity | more}
     data = (json.dumps(document, indent=2) + "\n").encode()
     while not check_name(config, **more):
         try:

@@ -34,15 +34,12 @@ def main() -> int:
     with refuse():
         arguments = command.parse(Arguments, module="ray_jobs.train", usual=USUAL)
         check_typed_name(arguments.config.name)
-        return show_plan(arguments.config) if arguments.plan else train(arguments.config)
+        if not arguments.plan:
+            return train(arguments.config)
+        from ray_jobs.training.job import plan  # takes seconds: it imports Ray and torch
 
-
-def show_plan(config: TrainConfig) -> int:
-    """Print what the run would take. Returns the exit status."""
-    from ray_jobs.training.job import plan  # takes seconds: it imports Ray and torch
-
-    print(plan(config))
-    return 0
+        print(plan(arguments.config))
+        return 0
 
 
 def train(config: TrainConfig) -> int:
@@ -52,7 +49,7 @@ def train(config: TrainConfig) -> int:
         with hold(config) as finished:  # another command may have ended the run just now
             if finished is None:
                 check_places(config)
-                from ray_jobs.training.job import train_and_publish  # takes seconds: it imports Ray and torch
+                from ray_jobs.training.job import train_and_publish  # takes seconds, too
 
                 print(summary(config, train_and_publish(config)))
                 return 0

@@ -38,9 +38,9 @@ class TweetClassifier:
     routes."""
 
     def __init__(self, settings: Settings) -> None:
-        from tweetelm.encoding import pass_tokens
-        from tweetelm.precision import pick_device
+        from serve.inference import model_loader  # torch, which the process that only deploys does not need
 
+        self._loader = model_loader
         self.settings = settings
         self._keys = Keys.of(os.environ)
         ensure_keyed(settings.keys_needed, self._keys)
@@ -51,7 +51,7 @@ class TweetClassifier:
         )
         gc.set_threshold(GC_THRESHOLD)
         meters = Meters(RaySink(replica))
-        budget = pass_tokens(pick_device(settings.device), settings.batch_tokens)
+        budget = model_loader.batch_tokens(settings.device, settings.batch_tokens)
         self.engine = Engine({}, batch_tokens=budget, meters=meters)
         self._wanted = UserConfig.model_validate({})
         self._loaded: dict[str, Loaded] = {}
@@ -97,9 +97,9 @@ class TweetClassifier:
         Raises:
             Exception: `error`, if the fallback versions cannot be loaded either.
         """
-        from serve.inference.model_loader import last_good
-
-        for versions in await asyncio.to_thread(last_good, self.settings.tasks, url=self.settings.registry):
+        for versions in await asyncio.to_thread(
+            self._loader.last_good, self.settings.tasks, url=self.settings.registry
+        ):
             with contextlib.suppress(Exception):
                 return await self._swap(UserConfig(versions=versions, reload=None))
         raise error
@@ -128,14 +128,12 @@ class TweetClassifier:
     async def _watch(self, every_s: float) -> None:
         """Poll the registry and load each promoted or rolled-back version; keep the models if loading
         fails."""
-        from serve.inference.model_loader import published
-
         refused: dict[str, str | None] = {}
         while True:
             await asyncio.sleep(every_s)
             tasks = [task for task in self.settings.tasks if task not in self._wanted.versions]
             with contextlib.suppress(OSError, ValueError):  # the registry is unreachable for now
-                now = await asyncio.to_thread(published, tasks, url=self.settings.registry)
+                now = await asyncio.to_thread(self._loader.published, tasks, url=self.settings.registry)
                 serving = {task: self._loaded[task].predictor.version for task in tasks}
                 if now == refused or (now == serving and not refused):
                     continue
@@ -147,18 +145,13 @@ class TweetClassifier:
                     self._refuse(error)
 
     def _load(self, wanted: UserConfig) -> "dict[str, Loaded]":
-        import torch
-
-        from serve.inference.model_loader import load
-
-        if self.settings.threads:
-            torch.set_num_threads(self.settings.threads)
-        return load(
+        return self._loader.load(
             self.settings.tasks,
             url=self.settings.registry,
             versions=wanted.versions,
             device=self.settings.device,
             precision=self.settings.precision,
+            threads=self.settings.threads,
             loaded=self._loaded,
         )
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from ray_jobs.locks import lock_owner
 from ray_jobs.locks.lock_owner import Owner, read_owner, this_process
-from tweetelm.registry.store.base import Held, Store, open_store
+from tweetelm.registry.store import Held, Store, open_store
 
 LOCK_FILE = ".run/owner.json"
 _ATTEMPTS = 50

@@ -2,34 +2,29 @@
 
 import dataclasses
 import os
-import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ray
 from ray import tune
-from ray.tune.integration.ray_train import TuneReportCallback
 
 from ray_jobs.cluster.connect import Resources
 from ray_jobs.fault_tolerance.signals import ExitAfterTrials, stop_trials_on_signal
-from ray_jobs.run_dir import hold
 from ray_jobs.search.asha import PRUNED_FILE, Pruner, pruned_trials
 from ray_jobs.search.progress import Watch
-from ray_jobs.search.spaces import Space, as_grid, grid_size, most_epochs, plain
+from ray_jobs.search.searchers import make_searcher
+from ray_jobs.search.spaces import Space, as_grid, grid_size, most_epochs
 from ray_jobs.search.throughput import measure_speeds
-from ray_jobs.search.trial_runs import read_trials, search_name, trial_config
+from ray_jobs.search.trial_runs import Store, look_up, read_trials, run_trial, search_name, trial_config
 from ray_jobs.search.trials import Prefer, Propose, SearchResult, Trial, choose
-from ray_jobs.training.launcher import Outcome, best_checkpoint, check_prepared, outcome, score_name, train
+from ray_jobs.training.launcher import Outcome, best_checkpoint, check_prepared, outcome, score_name
 from ray_jobs.training.resources import max_concurrent, share_cpus
 from tweetelm.config.overrides import override
 from tweetelm.config.train_config import TrainConfig, preparation_key
 from tweetelm.tasks import TASKS
-
-if TYPE_CHECKING:
-    from tweetelm.training.prepare import Prepared
+from tweetelm.training.prepare import prepare
 
 RESULT_FILE = "result.json"
-Store = dict[str, "ray.ObjectRef[Prepared]"]  # by `preparation_key`
 _TRIAL_MEMORY = 64 * 2**20  # a token, not a measure: a trial holds no CPU, so its workers cannot starve
 
 
@@ -108,7 +103,7 @@ def search(plan: Search, resources: Resources) -> tuple[SearchResult, TrainConfi
     winner = choose(trials, speeds, plan.prefer, plan.tolerance)
     result = SearchResult(trials=trials, winner=winner.run, speeds=speeds)
     config = trial_config(plan.base, winner.sample, winner.number)
-    return result, config, outcome(config, ray.get(_look_up(prepared, config)))
+    return result, config, outcome(config, ray.get(look_up(prepared, config)))
 
 
 def _prepare_once(plan: Search) -> Store:
@@ -116,34 +111,17 @@ def _prepare_once(plan: Search) -> Store:
     sizes = getattr(plan.space.get("model.name"), "categories", [plan.base.model.name])
     stored: Store = {}
     for config in (override(plan.base, {"model.name": size}) for size in sizes):
-        prepared = _prepare(config)
+        prepared = prepare(config)
         check_prepared(config, prepared)
         stored[preparation_key(config)] = ray.put(prepared)
     return stored
-
-
-def _look_up(prepared: Store, config: TrainConfig) -> "ray.ObjectRef[Prepared]":
-    """What was prepared for such a trial; prepared now if the space varies the data or the text too."""
-    return prepared.get(preparation_key(config)) or ray.put(_prepare(config))
-
-
-def _prepare(config: TrainConfig) -> "Prepared":
-    from tweetelm.training.prepare import prepare  # torch, which most trial processes do not need
-
-    return prepare(config)
 
 
 def _tuner(plan: Search, resources: Resources, prepared: Store) -> tune.Tuner:
     base = plan.base
 
     def one_trial(sample: dict[str, Any]) -> None:
-        config = trial_config(base, plain(sample), tune.get_context().get_trial_id())
-        callbacks = [TuneReportCallback()]
-        try:
-            with hold(config, under=search_name(base)):
-                train(config, resources, _look_up(prepared, config), callbacks=callbacks, quiet=True)
-        except KeyboardInterrupt:  # the search is stopped: to end here would end the trial
-            threading.Event().wait()
+        run_trial(sample, base, resources, prepared)
 
     trainable = tune.with_resources(one_trial, {"memory": _TRIAL_MEMORY})
     space = as_grid(plan.space) if plan.propose == "grid" else plan.space
@@ -181,10 +159,6 @@ def _restored(plan: Search, trainable: Any, space: Any) -> tune.Tuner:
 
 
 def _tune_config(plan: Search) -> tune.TuneConfig:
-    from ray_jobs.search.searchers import (
-        make_searcher,  # here: it brings optuna, which a trial's process can do without
-    )
-
     return tune.TuneConfig(
         metric=score_name(plan.base),
         mode="max",
@@ -210,4 +184,6 @@ def _speeds(plan: Search, trials: tuple[Trial, ...], resources: Resources) -> di
         if trial.score is not None and trial.size not in checkpoints:
             config = trial_config(plan.base, trial.sample, trial.number)
             checkpoints[trial.size] = (config, best_checkpoint(config)[0])
-    return measure_speeds(checkpoints, resources) if len(checkpoints) > 1 else {}
+    if len(checkpoints) < 2:
+        return {}
+    return measure_speeds(checkpoints, resources)

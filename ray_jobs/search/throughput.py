@@ -5,10 +5,14 @@ import time
 from collections.abc import Mapping
 
 import ray
+import torch
+from transformers.utils.logging import disable_progress_bar
 
 from ray_jobs.cluster.connect import Resources
 from ray_jobs.training.remote_call import local_copy, task_options
 from tweetelm.config.train_config import TrainConfig
+from tweetelm.data import load
+from tweetelm.predictor import Predictor
 from tweetelm.tasks import TASKS
 
 _TWEETS, _ROUNDS = 256, 3
@@ -23,8 +27,6 @@ def measure_speeds(
         checkpoints: by size, a trial's configuration and its checkpoint.
         resources: the cluster's.
     """
-    from tweetelm.data import load
-
     any_config = next(iter(checkpoints.values()))[0]
     options, threads = task_options(any_config, resources)
     texts = load(TASKS[any_config.task], any_config.data.root)["validation"]["text"][:_TWEETS]
@@ -34,17 +36,12 @@ def measure_speeds(
 
 
 def _measure(checkpoints: dict[str, str], texts: list[str], threads: int) -> dict[str, float]:
-    import torch
-    from transformers.utils.logging import disable_progress_bar
-
     disable_progress_bar()
     torch.set_num_threads(threads)
     return {size: _tweets_per_second(checkpoint, texts) for size, checkpoint in checkpoints.items()}
 
 
 def _tweets_per_second(checkpoint: str, texts: list[str]) -> float:
-    from tweetelm.predictor import Predictor
-
     with local_copy(checkpoint) as folder:
         predictor = Predictor.load(folder)
     predictor.predict(texts)

@@ -2,19 +2,28 @@
 
 import dataclasses
 import logging
+import threading
 from itertools import pairwise
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+import ray
 from ray import tune
+from ray.tune.integration.ray_train import TuneReportCallback
 
+from ray_jobs.cluster.connect import Resources
+from ray_jobs.run_dir import hold
 from ray_jobs.search.asha import Pruned
 from ray_jobs.search.spaces import plain
 from ray_jobs.search.trials import Trial
-from ray_jobs.training.launcher import score_name, scored_checkpoints
+from ray_jobs.training.launcher import score_name, scored_checkpoints, train
 from tweetelm.config.overrides import override
-from tweetelm.config.train_config import TrainConfig
+from tweetelm.config.train_config import TrainConfig, preparation_key
 from tweetelm.files.json_file import parse_object
 
+if TYPE_CHECKING:
+    from tweetelm.training.prepare import Prepared
+
+Store = dict[str, "ray.ObjectRef[Prepared]"]  # by `preparation_key`
 log = logging.getLogger(__name__)
 
 
@@ -30,6 +39,26 @@ def trial_config(base: TrainConfig, sample: dict[str, Any], trial: str) -> Train
     tracking = dataclasses.replace(base.tracking, group=search_name(base))
     name = f"{search_name(base)}-{trial}"
     return dataclasses.replace(override(base, sample), name=name, tracking=tracking)
+
+
+def run_trial(sample: dict[str, Any], base: TrainConfig, resources: Resources, prepared: Store) -> None:
+    """Train one trial, in a process of its own, which Ray Tune starts."""
+    config = trial_config(base, plain(sample), tune.get_context().get_trial_id())
+    try:
+        with hold(config, under=search_name(base)):
+            train(config, resources, look_up(prepared, config), callbacks=[TuneReportCallback()], quiet=True)
+    except KeyboardInterrupt:  # the search is stopped: returning now would end the trial
+        threading.Event().wait()
+
+
+def look_up(prepared: Store, config: TrainConfig) -> "ray.ObjectRef[Prepared]":
+    """What was prepared for such a trial; prepared now if the space varies the data or the text too."""
+    stored = prepared.get(preparation_key(config))
+    if stored is None:
+        from tweetelm.training.prepare import prepare  # torch, which most trial processes do not need
+
+        stored = ray.put(prepare(config))
+    return stored
 
 
 def read_trials(base: TrainConfig, grid: tune.ResultGrid, pruned: dict[str, Pruned]) -> tuple[Trial, ...]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.files.paths import is_url
-from tweetelm.registry.store.base import open_store
+from tweetelm.registry.store import open_store
 from tweetelm.registry.versions import check_registry
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from ray_jobs.training.resources import on_gpu
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.files import object_storage
 from tweetelm.files.paths import is_url
+from tweetelm.training import OPTIMIZER_FILE
 
 
 def task_options(config: TrainConfig, resources: Resources) -> tuple[dict[str, Any], int]:
@@ -27,10 +28,6 @@ def local_copy(checkpoint: str) -> Iterator[Path]:
     if not is_url(checkpoint):
         yield Path(checkpoint)
         return
-    from tweetelm.training.state import (
-        OPTIMIZER_FILE,  # here: it brings torch, which a trial's process spares
-    )
-
     with tempfile.TemporaryDirectory() as scratch:
         names = [name for name in object_storage.listed(checkpoint) if name != OPTIMIZER_FILE]
         object_storage.fetch(checkpoint, Path(scratch) / "checkpoint", names)

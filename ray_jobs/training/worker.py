@@ -22,7 +22,7 @@ from transformers.utils.logging import disable_progress_bar
 from ray_jobs.fault_tolerance.preemption import PreemptedError, PreemptionPoller
 from ray_jobs.training.progress import ProgressLogger, open_progress_logger
 from ray_jobs.training.worker_config import SCORE, WorkerConfig
-from tweetelm.config.train_config import TrainConfig, identity
+from tweetelm.config.train_config import TrainConfig
 from tweetelm.encoding import Encoder
 from tweetelm.evaluation.metrics import quick_score
 from tweetelm.openelm import OpenELMForSequenceClassification
@@ -147,7 +147,7 @@ class Reporter:
         told = {
             name: value for name, value in metrics.items() if name != "seconds"
         }  # see ray_jobs.training.checkpoints
-        extra = {"identity": identity(config), "data": self.prepared.provenance.md5, "metrics": told}
+        extra = {"identity": config.identity, "data": self.prepared.provenance.md5, "metrics": told}
         self.state.save(folder, extra)
         tokenizer_file = folder / "tokenizer.json"
         tokenizer_file.write_text(self.prepared.tokenizer, encoding="utf-8")

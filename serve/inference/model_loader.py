@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from tweetelm import registry
-from tweetelm.encoding import Encoded
+from tweetelm.encoding import Encoded, pass_tokens
 from tweetelm.openelm.packing import few_sizes
-from tweetelm.precision import Precision
+from tweetelm.precision import Precision, pick_device
 from tweetelm.predictor import Predictor
 from tweetelm.tasks import TASKS
 
@@ -33,6 +35,11 @@ class Loaded:
     predictor: Predictor
 
 
+def batch_tokens(device: str, wanted: int | None) -> int:
+    """Return the tokens of one batch: as many as wanted, else the best number for the device."""
+    return pass_tokens(pick_device(device), wanted)
+
+
 def load(
     tasks: Iterable[str],
     *,
@@ -40,6 +47,7 @@ def load(
     versions: Mapping[str, str],
     device: str,
     precision: Precision,
+    threads: int | None = None,
     loaded: Mapping[str, Loaded],
 ) -> dict[str, Loaded]:
     """Load one model per task: the requested version, else the current one.
@@ -50,6 +58,7 @@ def load(
         versions: Versions by task, instead of the current ones.
         device: As for `Predictor.load`.
         precision: As for `Predictor.load`.
+        threads: CPU threads of torch; None or 0: torch's own choice.
         loaded: Models loaded earlier; those from the same folder are reused.
 
     Raises:
@@ -59,6 +68,8 @@ def load(
     tasks = list(tasks)
     if unknown := versions.keys() - set(tasks):
         raise ValueError(f"versions names {', '.join(sorted(unknown))}; expected only {', '.join(tasks)}")
+    if threads:
+        torch.set_num_threads(threads)
     found: dict[str, Loaded] = {}
     for task in tasks:
         path = registry.resolve(task, registry=url, version=versions.get(task))

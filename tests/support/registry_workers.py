@@ -22,7 +22,7 @@ from tests.support.places import ROOT
 from tweetelm import registry
 from tweetelm.registry import verify
 from tweetelm.registry.card import Card
-from tweetelm.registry.store.base import open_store
+from tweetelm.registry.store import open_store
 from tweetelm.registry.versions import version_names
 
 TASK = "hate"

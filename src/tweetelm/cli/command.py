@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Annotated, Any, NoReturn, TypeVar, Union
 
+from tweetelm.cli import help_pages
 from tweetelm.cli.invocation import program_name
 from tweetelm.cli.service_startup import DidNotStartError
 
@@ -42,8 +43,6 @@ def parse(arguments: type[T], *, module: str, usual: Collection[str] = ()) -> T:
 def run_verb(verbs: Mapping[str, Callable[..., Any]], *, module: str, about: str) -> Any:
     """Call the function that the command line names, and return its result."""
     prog = program_name(module)
-    from tweetelm.cli import help_pages
-
     asked = verbs.get(sys.argv[1]) if len(sys.argv) > 1 else None
     if asked:
         _help_if_asked(asked, f"{prog} {sys.argv[1]}")
@@ -62,8 +61,6 @@ def run_verb(verbs: Mapping[str, Callable[..., Any]], *, module: str, about: str
 def _help_if_asked(target: Any, prog: str, usual: Collection[str] = ()) -> None:
     wanted = [everything for flag, everything in _HELP.items() if flag in sys.argv[1:]]
     if wanted:
-        from tweetelm.cli import help_pages
-
         print(help_pages.page(target, prog=prog, everything=any(wanted), usual=usual))
         sys.exit(0)
 

@@ -29,11 +29,11 @@ __all__ = [
     "RunConfig",
     "TrackingConfig",
     "TrainConfig",
-    "identity",
     "preparation_key",
     "to_dict",
 ]
 
+_PLACEMENT = ("name", "run", "tracking")
 _LONGEST_NAME = 200  # bytes: of a trial or a seed, whose name begins with the one that was typed
 _FROM_RANDOM, _FROM_PRETRAINED, _LORA = 1e-3, 3e-5, 3e-4
 
@@ -91,27 +91,27 @@ class TrainConfig:
         return self.optim.mode == "full" or (self.optim.mode == "head" and self.pretrain.epochs > 0)
 
     @property
+    def identity(self) -> dict[str, Any]:
+        """The settings that decide what is learned, as plain JSON data; not name, placement and tracking."""
+        values = dataclasses.asdict(self)
+        kept: dict[str, Any] = json.loads(
+            json.dumps({k: v for k, v in values.items() if k not in _PLACEMENT})
+        )
+        return kept
+
+    @property
     def run_name(self) -> str:
         """The given name, or one made from the task, the model and a hash of the identity."""
         if self.name:
             return self.name
         model = safe_name(self.model.name.rstrip("/").rsplit("/", 1)[-1].lower())
-        digest = hashlib.sha256(json.dumps(identity(self), sort_keys=True).encode()).hexdigest()
+        digest = hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
         return f"{self.task}-{model}-{digest[:8]}"
 
     @property
     def folder(self) -> str:
         """Absolute path or URL of the run: `run_name` in `run.storage`."""
         return f"{self.run.storage_folder}/{self.run_name}"
-
-
-_PLACEMENT = ("name", "run", "tracking")
-
-
-def identity(config: TrainConfig) -> dict[str, Any]:
-    """The part of a configuration that decides what is learned, as plain JSON data; placement and tracking
-    are not."""
-    return {key: value for key, value in dataclasses.asdict(config).items() if key not in _PLACEMENT}
 
 
 def preparation_key(config: TrainConfig) -> str:

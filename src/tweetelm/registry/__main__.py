@@ -13,7 +13,8 @@ from tweetelm.files.paths import expanded
 from tweetelm.registry.card import Card
 from tweetelm.registry.compare import differences, measures
 from tweetelm.registry.download import export
-from tweetelm.registry.store.base import Store, open_store
+from tweetelm.registry.push import plan, push
+from tweetelm.registry.store import Store, open_store
 from tweetelm.registry.verify import pointer_fault, served, unfinished
 from tweetelm.registry.verify import verify as verify_version
 from tweetelm.registry.versions import (
@@ -144,8 +145,6 @@ def push_(
         dry_run: say what would be uploaded, and where to; upload nothing.
         registry: folder or URL of published models.
     """
-    from tweetelm.registry.push import plan, push
-
     card = read_card(task, registry=registry, version=version)
     folder = resolve(task, registry=registry, version=version)
     if dry_run:

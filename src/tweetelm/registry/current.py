@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from types import NoneType
 
 from tweetelm.files.json_file import Kind, parse_object
-from tweetelm.registry.store.base import Held, Store
+from tweetelm.registry.store import Held, Store
 from tweetelm.tasks import TASKS
 
 ATTEMPTS = 200

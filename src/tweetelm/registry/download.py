@@ -7,7 +7,7 @@ from tweetelm.files.atomic import clean_stale, commit, staging_dir
 from tweetelm.files.file_lock import DOWNLOAD_WAIT_S, LOCK, locked
 from tweetelm.registry.card import Card
 from tweetelm.registry.integrity import ensure_whole
-from tweetelm.registry.store.base import CARD, Store
+from tweetelm.registry.store import CARD, Store
 
 
 def download(store: Store, folder: str, card: Card, target: Path) -> Path:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from tweetelm.registry.card import Card, content_of
-from tweetelm.registry.store.base import CARD, Store
+from tweetelm.registry.store import CARD, Store
 from tweetelm.registry.store.filesystem import FolderStore
 
 Signature = tuple[object, ...]

@@ -15,7 +15,7 @@ from tweetelm.registry.card import README, Card
 from tweetelm.registry.current import Pointer
 from tweetelm.registry.integrity import faults
 from tweetelm.registry.model_card import render
-from tweetelm.registry.store.base import CARD, Store, open_store
+from tweetelm.registry.store import CARD, Store, open_store
 from tweetelm.registry.versions import find_card, readable_cards, version_names
 
 CONFIG = "config.json"

@@ -7,7 +7,7 @@ from pathlib import Path
 from textwrap import shorten
 
 from tweetelm.registry.card import Card
-from tweetelm.registry.store.base import CARD
+from tweetelm.registry.store import CARD
 
 
 def push(folder: Path, card: Card, hub_id: str, *, public: bool = False) -> str:

@@ -2,7 +2,7 @@
 
 from tweetelm.registry import current
 from tweetelm.registry.integrity import faults, unexpected
-from tweetelm.registry.store.base import CARD, Store
+from tweetelm.registry.store import CARD, Store
 from tweetelm.registry.versions import VERSION, absent, find_card, version_names
 
 

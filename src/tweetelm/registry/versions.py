@@ -9,7 +9,7 @@ from tweetelm.registry import current
 from tweetelm.registry.card import Card
 from tweetelm.registry.download import download
 from tweetelm.registry.integrity import card_fault, ensure_whole
-from tweetelm.registry.store.base import CARD, Store, open_store
+from tweetelm.registry.store import CARD, Store, open_store
 
 DEFAULT_REGISTRY = "models"
 VERSION = current.VERSION

@@ -9,9 +9,10 @@ from tokenizers import Tokenizer
 
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.files.download_cache import cached
-from tweetelm.files.paths import is_url
+from tweetelm.files.paths import expanded, is_url
 from tweetelm.openelm import OpenELMConfig
 from tweetelm.openelm.checkpoints.hub import MODEL_FILES, Checkpoint, fetch, fetch_tokenizer
+from tweetelm.openelm.checkpoints.inspection import Inspection, inspect
 from tweetelm.openelm.checkpoints.loading import read_config
 from tweetelm.openelm.checkpoints.tokenizer import (
     SENTENCEPIECE_FILE,
@@ -76,6 +77,21 @@ def localize(name: str) -> str:
         folder, file = name.rsplit("/", 1)
         return str(cached(folder, (file,)) / file)
     return str(cached(name.rstrip("/"), MODEL_FILES))
+
+
+def inspect_base_model(name: str, tokenizer: str | None = None) -> Inspection:
+    """Download and check a model before anything is trained.
+
+    Args:
+        name: a preset, a hub id, a folder or a URL.
+        tokenizer: a file, a folder, a hub id or a URL; None: the model's own.
+
+    Raises:
+        FileNotFoundError: weights or tokenizer are missing.
+        ValueError: they are damaged, or not what the preset says.
+    """
+    own = None if tokenizer is None else localize(expanded(tokenizer))
+    return inspect(localize(expanded(name)), tokenizer=own)
 
 
 def find_weights(config: TrainConfig) -> Checkpoint:

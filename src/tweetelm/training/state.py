@@ -13,11 +13,12 @@ from tweetelm.config.train_config import OptimConfig
 from tweetelm.files import atomic
 from tweetelm.files.json_file import parse_object
 from tweetelm.openelm import OpenELMForSequenceClassification
+from tweetelm.training import OPTIMIZER_FILE
 from tweetelm.training.adapters import is_adapter, merged_weights
 from tweetelm.training.optimizer import build_optimizer, freeze
 from tweetelm.training.phases import Phase
 
-STATE_FILE, OPTIMIZER_FILE, WEIGHTS_FILE = "state.json", "optimizer.safetensors", "model.safetensors"
+STATE_FILE, WEIGHTS_FILE = "state.json", "model.safetensors"
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 _ADAPTER = "adapter/"
 

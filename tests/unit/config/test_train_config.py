@@ -18,7 +18,6 @@ from tweetelm.config.train_config import (
     RunConfig,
     TrackingConfig,
     TrainConfig,
-    identity,
 )
 from tweetelm.openelm.presets import PRESETS
 
@@ -145,7 +144,7 @@ def test_override_replaces_what_is_named_and_leaves_the_rest_and_the_original() 
     new = override(BASE, {"optim.lr": 1e-4, "model.name": "scratch-1m"})
     assert (new.optim.lr, new.model.name) == (1e-4, "scratch-1m")
     assert TrainConfig(task="hate") == BASE
-    assert difference(identity(BASE), identity(new)) == [
+    assert difference(BASE.identity, new.identity) == [
         "model.name: openelm-270m -> scratch-1m",
         "optim.lr: None -> 0.0001",
     ]
@@ -159,15 +158,15 @@ def test_override_checks_values_as_the_command_line_does() -> None:
 
 
 def test_a_setting_newer_than_a_stored_identity_counts_as_its_default() -> None:
-    stored = identity(BASE)
+    stored = BASE.identity
     del stored["optim"]["clip"], stored["pretrain"]
-    assert difference(completed(stored, identity(BASE)), identity(BASE)) == []
-    changed = identity(override(BASE, {"pretrain.epochs": 2}))
-    assert difference(completed(stored, identity(BASE)), changed) == ["pretrain.epochs: 0 -> 2"]
+    assert difference(completed(stored, BASE.identity), BASE.identity) == []
+    changed = override(BASE, {"pretrain.epochs": 2}).identity
+    assert difference(completed(stored, BASE.identity), changed) == ["pretrain.epochs: 0 -> 2"]
 
 
 def test_equal_configurations_have_no_difference() -> None:
-    assert difference(identity(BASE), identity(TrainConfig(task="hate"))) == []
+    assert difference(BASE.identity, TrainConfig(task="hate").identity) == []
 
 
 def test_difference_shows_settings_that_only_one_side_has() -> None:
@@ -177,19 +176,19 @@ def test_difference_shows_settings_that_only_one_side_has() -> None:
 
 @pytest.mark.parametrize("key", LEARNT)
 def test_what_is_learned_is_identity_and_names_the_run(key: str) -> None:
-    assert identity(changed(key)) != identity(BASE)
+    assert changed(key).identity != BASE.identity
     assert changed(key).run_name != BASE.run_name
-    assert [line.split(":")[0] for line in difference(identity(BASE), identity(changed(key)))] == [key]
+    assert [line.split(":")[0] for line in difference(BASE.identity, changed(key).identity)] == [key]
 
 
 @pytest.mark.parametrize("key", PLACED)
 def test_placement_and_tracking_are_not_identity(key: str) -> None:
-    assert identity(changed(key)) == identity(BASE)
+    assert changed(key).identity == BASE.identity
 
 
 def test_every_setting_is_either_identity_or_placement() -> None:
     fields = {field.name for field in dataclasses.fields(TrainConfig)}
-    assert fields - identity(BASE).keys() == {"name", "run", "tracking"}
+    assert fields - BASE.identity.keys() == {"name", "run", "tracking"}
 
 
 def test_a_run_is_named_by_task_model_and_identity() -> None:

@@ -15,7 +15,7 @@ from tweetelm.files import atomic, object_storage
 from tweetelm.files.json_file import parse_object
 from tweetelm.files.names import check_name, printable
 from tweetelm.files.paths import expanded, located
-from tweetelm.registry.store.base import open_store
+from tweetelm.registry.store import open_store
 from tweetelm.tasks import HATE
 
 WRITER = """

@@ -12,7 +12,7 @@ from tests.support.fakes import card
 from tweetelm.predictor import Predictor
 from tweetelm.registry import publish, resolve
 from tweetelm.registry.download import export
-from tweetelm.registry.store.base import open_store
+from tweetelm.registry.store import open_store
 from tweetelm.registry.versions import read_card
 
 

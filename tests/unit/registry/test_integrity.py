@@ -10,7 +10,7 @@ from tests.support.fakes import card
 from tests.support.registry_damage import overwrite, remove
 from tweetelm.registry import current_version, list_versions, promote, publish, resolve, rollback
 from tweetelm.registry.card import content_of
-from tweetelm.registry.store.base import open_store
+from tweetelm.registry.store import open_store
 from tweetelm.registry.store.filesystem import FolderStore
 
 

@@ -19,7 +19,7 @@ from tweetelm.registry import (
     resolve,
     rollback,
 )
-from tweetelm.registry.store.base import open_store
+from tweetelm.registry.store import open_store
 
 
 def test_a_published_checkpoint_resolves_to_a_folder_with_its_files(

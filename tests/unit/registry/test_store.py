@@ -13,7 +13,7 @@ import pytest
 from tests.support.registry_damage import remove
 from tweetelm.files import file_lock
 from tweetelm.files.hashing import sha256
-from tweetelm.registry.store.base import Store, open_store
+from tweetelm.registry.store import Store, open_store
 from tweetelm.registry.store.filesystem import FolderStore
 
 VERSION = "hate/versions/20261121-abc123"
@@ -105,7 +105,7 @@ def test_a_file_is_replaced_only_by_who_has_seen_it(store: Store) -> None:
 
 
 def open_store_held(data: bytes) -> object:
-    from tweetelm.registry.store.base import Held
+    from tweetelm.registry.store import Held
 
     return Held(data, {"e_tag": f'"{sha256(data)[:32]}"'})
 

@@ -4,7 +4,6 @@ A folder appears whole or not at all, and never changes. The one kind of file th
 only by who has seen what it replaces.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any, Protocol
 
 CARD = "card.json"
 Content = Mapping[str, Path | bytes]
-_SCHEME = re.compile(r"[a-z][a-z0-9]*://", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -77,17 +75,3 @@ class Store(Protocol):
         Raises:
             ValueError: a file is no longer what its digest says; nothing appears.
         """
-
-
-def open_store(url: str | Path) -> Store:
-    """The store at a folder, or at an s3://, gs:// or az:// URL. Nothing is read or made yet."""
-    from tweetelm.registry.store.filesystem import FolderStore
-
-    text = str(url).rstrip("/") or "/"
-    if not _SCHEME.match(text):
-        return FolderStore(text)
-    if text.startswith("file://"):
-        return FolderStore(text.removeprefix("file://"))
-    from tweetelm.registry.store.object_storage import ObjectStore
-
-    return ObjectStore(text)
