@@ -104,15 +104,15 @@ class TaskResult:
 
 
 def _one_task(arguments: Arguments, task: TaskName) -> TaskResult:
+    from ray_jobs.search import job  # takes seconds: it imports Ray and torch
+
     print(f"\n{task}: {TASKS[task].question}", flush=True)
     base = _base(arguments, task)
     options = tune.Arguments(
         config=base, space=arguments.space, trials=arguments.trials, propose=arguments.propose
     )
-    tune.tune(options, arguments.sizes)
-    from ray_jobs.search.job import find_winner  # takes seconds: it imports Ray and torch
-
-    found, winner = find_winner(base)
+    tune.tune(options, job.space_of_sizes(arguments.space, arguments.sizes))
+    found, winner = job.find_winner(base)
     winner = dataclasses.replace(winner, name=f"{base.name}-winner")
     spread, notices = seeds.train_seeds(winner, arguments.seeds)
     return TaskResult(task=task, search=found, spread=spread, notices=notices)

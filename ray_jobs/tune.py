@@ -4,7 +4,7 @@ The same command again resumes an interrupted search, or says that it is done.
 """
 
 import dataclasses
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -57,17 +57,16 @@ def main() -> int:
         return tune(arguments)
 
 
-def tune(arguments: Arguments, sizes: tuple[str, ...] = ()) -> int:
+def tune(arguments: Arguments, space: dict[str, Any] | None = None) -> int:
     """Search, evaluate and publish the winner, and print the result. Returns the exit status.
 
-    `sizes` replaces the models of the search space.
+    `space` replaces the one that `arguments` names.
     """
     from ray_jobs.search import job  # takes seconds: it imports Ray and torch
 
     search = job.make_search(
         arguments.config,
-        arguments.space,
-        sizes,
+        space or arguments.space,
         count=arguments.trials,
         propose=arguments.propose,
         prefer=arguments.prefer,

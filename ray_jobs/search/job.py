@@ -24,21 +24,23 @@ from tweetelm.registry import git_state
 from tweetelm.tasks import TASKS
 
 
-def make_search(base: TrainConfig, space: str, sizes: tuple[str, ...] = (), **options: Any) -> Search:
+def space_of_sizes(name: str, sizes: tuple[str, ...]) -> Space:
+    """The space of that name with these models in place of its own; ValueError if there is none."""
+    return {**find_space(name), "model.name": tune.choice(list(sizes))}
+
+
+def make_search(base: TrainConfig, space: str | Space, **options: Any) -> Search:
     """A checked search.
 
     Args:
         base: settings that all trials share.
-        space: name of a search space.
-        sizes: models in place of those of the space.
+        space: a search space, or the name of one.
         **options: further fields of `Search`.
 
     Raises:
         ValueError: no space has that name, or the space does not fit the configuration.
     """
-    varied: Space = find_space(space)
-    if sizes:
-        varied = {**varied, "model.name": tune.choice(list(sizes))}
+    varied = find_space(space) if isinstance(space, str) else space
     check(varied, base)
     return Search(base=base, space=varied, concurrent=1, **options)
 
