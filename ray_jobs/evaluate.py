@@ -62,19 +62,19 @@ def evaluate(arguments: Arguments) -> int:
     predictor = model_report.load_predictor(task, folder, arguments.precision)
     out = _out(arguments, folder, predictor.version)
     with _writing(out):
-        evidence = model_report.gather(
+        context = model_report.gather(
             predictor,
             folder,
             data=arguments.data,
             registry=arguments.registry,
             against=arguments.against,
         )
-        print(evidence.evaluation.summary(), flush=True)
-        found = model_report.attribute_worst(folder, evidence) if arguments.probes else []
-        sections = model_report.probe(predictor, found, evidence) if arguments.probes else ()
-        model_report.write(evidence, out, sections)
+        print(context.evaluation.summary(), flush=True)
+        found = model_report.attribute_worst(folder, context) if arguments.probes else []
+        sections = model_report.probe(predictor, found, context) if arguments.probes else ()
+        model_report.write(context, out, sections)
     if arguments.show_text:
-        model_report.print_worst(evidence, found)
+        model_report.print_worst(context, found)
     print(
         f"report in {out}/report.html (.md, .json), metrics in {out}/metrics.json, "
         "one prediction per row beside them"

@@ -15,7 +15,7 @@ from ray_jobs.training.run_storage import RunStorage
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.data import Provenance
 from tweetelm.evaluation.evaluate import calibrated, evaluate
-from tweetelm.evaluation.report.context import Evidence
+from tweetelm.evaluation.report.context import ReportContext
 from tweetelm.evaluation.report.write import write
 from tweetelm.files import object_storage
 from tweetelm.precision import use_fast_float32
@@ -69,7 +69,7 @@ def evaluate_checkpoint(
             temperature=evaluation.temperature,
         )
         report = Path(scratch) / "evaluation"
-        write(Evidence(evaluation=evaluation, dataset=dataset, provenance=provenance, card=card), report)
+        write(ReportContext(evaluation=evaluation, dataset=dataset, provenance=provenance, card=card), report)
         scores = {split: {k: m[k] for k in SCORES} for split, m in evaluation.metrics.items()}
         finished = Finished(run=config.run_name, scores=scores, notices=card.notices)
         _keep(report, f"{config.folder}/{EVALUATION}")

@@ -9,7 +9,7 @@ from datasets import ClassLabel
 from tests.support.fakes import FakeProvenance, ShoutPredictor, dataset
 from tweetelm.config.train_config import ModelConfig, TrainConfig
 from tweetelm.evaluation.evaluate import Evaluation, evaluate
-from tweetelm.evaluation.report.context import Evidence
+from tweetelm.evaluation.report.context import ReportContext
 from tweetelm.evaluation.report.predictions import recompute, write_records
 from tweetelm.evaluation.report.write import write as write_report
 from tweetelm.registry import Base, Card, make_card
@@ -34,7 +34,7 @@ def evaluation(threshold: float | None = None) -> Evaluation:
 
 def write(folder: Path, made: Evaluation, *, synthetic: bool = False, known: Card | None = None) -> None:
     provenance = FakeProvenance(synthetic=synthetic)
-    write_report(Evidence(evaluation=made, dataset=HATE_ROWS, provenance=provenance, card=known), folder)
+    write_report(ReportContext(evaluation=made, dataset=HATE_ROWS, provenance=provenance, card=known), folder)
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +123,17 @@ def test_predictions_of_other_data_are_not_recomputed(tmp_path: Path) -> None:
         recompute(tmp_path, shorter)
 
 
+FIGURES = (
+    "headline",
+    "confusion-test",
+    "confusion-validation",
+    "slices",
+    "reliability",
+    "roc",
+    "precision-recall",
+)
+
+
 def test_no_file_of_a_report_holds_a_tweet(written: Path) -> None:
     files = [path for path in written.iterdir() if path.is_file()]
     assert {path.name for path in files} == {
@@ -130,7 +141,7 @@ def test_no_file_of_a_report_holds_a_tweet(written: Path) -> None:
         *(f"report.{ending}" for ending in ("html", "md", "json")),
         "predictions-test.csv",
         "predictions-validation.csv",
-        *(f"{name}.svg" for name in ("confusion", "curves", "reliability")),
+        *(f"{name}.svg" for name in FIGURES),
     }
     assert [path.name for path in files if "secret phrase" in path.read_text()] == []
 
@@ -163,7 +174,9 @@ def test_a_report_on_the_synthetic_sample_says_so_first_and_compares_with_nobody
 def test_a_report_says_which_weights_training_started_from(init: str, notice: str) -> None:
     def notices(known: Card, synthetic: bool = False) -> tuple[str, ...]:
         source = FakeProvenance(synthetic=synthetic)
-        return Evidence(evaluation=evaluation(), dataset=HATE_ROWS, provenance=source, card=known).notices
+        return ReportContext(
+            evaluation=evaluation(), dataset=HATE_ROWS, provenance=source, card=known
+        ).notices
 
     assert notices(card(init)) == (notice,)
     assert notices(card(init, synthetic=True), synthetic=True) == (SYNTHETIC_NOTICE, notice)
@@ -173,7 +186,7 @@ def test_a_report_says_which_weights_training_started_from(init: str, notice: st
 def test_a_split_of_one_label_is_reported_without_curves(tmp_path: Path) -> None:
     rows = dataset(HATE, test=[("a", 0), ("B", 0)])
     made = evaluate(ShoutPredictor(HATE), rows, ["test"])
-    write_report(Evidence(evaluation=made, dataset=rows, provenance=FakeProvenance()), tmp_path)
+    write_report(ReportContext(evaluation=made, dataset=rows, provenance=FakeProvenance()), tmp_path)
     assert not (tmp_path / "curves.svg").exists()
     text = (tmp_path / "report.md").read_text()
     assert "AUROC on test is undefined: every tweet is labeled not-hate" in text
