@@ -29,6 +29,7 @@ LEFT_OUT = (
     "runs/job-a/checkpoint/state.json",
     "wandb/offline-run/files/output.log",
     "secrets/ray_auth_token",
+    "tests/data/6750ee0.tar.xz",
     "tests/golden/tiny_a/io.npz",
     "src/tweetelm/__pycache__/tasks.pyc",
     "somewhere/model.safetensors",
