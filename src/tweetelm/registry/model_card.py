@@ -177,7 +177,7 @@ def _threshold(card: Card, task: Task) -> str:
 
 
 def _dataset(card: Card, task: Task) -> str:
-    return f"a synthetic stand-in for {task.dataset}" if card.data["synthetic"] else task.dataset
+    return f"a synthetic substitute for {task.dataset}" if card.data["synthetic"] else task.dataset
 
 
 def _code(card: Card) -> str:

@@ -1,16 +1,17 @@
 import dataclasses
 import re
 import shlex
+from pathlib import Path
 
 import tyro
 from huggingface_hub import ModelCard
 
 from tests.support.fakes import BASE, card, synthetic
+from tests.support.report import report_context
 from tweetelm.config.overrides import override
 from tweetelm.config.train_config import TrainConfig
-from tweetelm.registry import (
-    Base,
-)
+from tweetelm.evaluation.report.write import write
+from tweetelm.registry import Base, publish, resolve
 from tweetelm.registry.model_card import render, reproduce
 from tweetelm.tasks import SYNTHETIC_NOTICE
 
@@ -132,3 +133,15 @@ def test_readme_links_the_figures_that_the_version_has() -> None:
         "evaluation/groups-not-hate.svg",
     ]
     assert "![" not in render(card())
+
+
+def test_published_version_has_the_figures_that_its_readme_links(source: Path, tmp_path: Path) -> None:
+    evaluation = tmp_path / "evaluation"
+    write(report_context(card=card()), evaluation)
+    registry = str(tmp_path / "registry")
+    publish(source, card(), registry=registry, evaluation=evaluation)
+    folder = resolve("hate", registry=registry)
+    links = re.findall(r"!\[[^\]]+\]\((.+)\)", (folder / "README.md").read_text())
+    names = ("headline", "confusion-test", "reliability", "slices")
+    assert links == [f"evaluation/{name}.svg" for name in names]
+    assert all((folder / link).read_text().startswith("<?xml") for link in links)

@@ -6,23 +6,23 @@ from tweetelm.evaluation.report.document import Cell, Figure, Interval, Section,
 from tweetelm.evaluation.report.formatting import show
 from tweetelm.evaluation.report.interval_plots import Row, dot_figure
 
-OURS = "→ this model"
+THIS_MODEL = "→ this model"
 System = tuple[str, float | Interval | None, str]
 
 
 def headline(context: ReportContext) -> Section:
     """This model among the published systems on test, best first; on other data, with a constant baseline."""
     task, name = context.task, NAMES[context.task.metric]
-    ours = measured(context.result.metrics, task.metric)
+    score = measured(context.result.metrics, task.metric)
     others = _others(context)
-    systems = sorted([(OURS, ours, "here"), *others], key=lambda system: -_number(system[1]))
+    systems = sorted([(THIS_MODEL, score, "here"), *others], key=lambda system: -_number(system[1]))
     rule = (
         "the most probable label"
         if context.evaluation.threshold is None
         else "the label by the threshold of the card"
     )
     text = (
-        _meaning(context, ours, others),
+        _meaning(context, score, others),
         f"{task.question} Predictions: {rule}. In brackets: 95 % interval by the percentile bootstrap "
         "over tweets. It does not cover the variance over training seeds.",
         task.limits,
@@ -54,16 +54,16 @@ def _constant(context: ReportContext) -> System:
     return (f"always {context.task.labels[majority]}", value, "here")
 
 
-def _meaning(context: ReportContext, ours: Interval | None, others: list[System]) -> str:
+def _meaning(context: ReportContext, score: Interval | None, others: list[System]) -> str:
     """The score and how it compares, in a sentence or two."""
     name, split = NAMES[context.task.metric], context.final
-    if ours is None:
+    if score is None:
         return f"{name} on {split} is undefined."
-    start = f"{name} on {split}: {show(ours)}, over {len(context.result.labels)} tweets."
+    start = f"{name} on {split}: {show(score)}, over {len(context.result.labels)} tweets."
     if len(others) == 1:
         return f"{start} Baseline ({others[0][0]}): {show(others[0][1])}."
     values = [_number(value) for _, value, _ in others]
-    below, above = sum(v < ours.low for v in values), sum(v > ours.high for v in values)
+    below, above = sum(v < score.low for v in values), sum(v > score.high for v in values)
     return (
         f"{start} Of {len(values)} published systems and baselines, {below} are below the interval, "
         f"{len(values) - below - above} inside it, {above} above it."
@@ -72,7 +72,7 @@ def _meaning(context: ReportContext, ours: Interval | None, others: list[System]
 
 def _figures(systems: list[System], name: str, split: str) -> tuple[Figure, ...]:
     rows = [
-        Row(label=system, value=value, strong=system == OURS)
+        Row(label=system, value=value, strong=system == THIS_MODEL)
         for system, value, _ in systems
         if value is not None
     ]
@@ -109,22 +109,23 @@ def comparison(context: ReportContext) -> Section | None:
 
 
 def _differences(context: ReportContext, rival: Rival) -> tuple[tuple[Cell, ...], ...]:
-    labels, ours, theirs = context.result.labels, context.result.predicted, rival.predictions.predicted
+    labels, predicted = context.result.labels, context.result.predicted
+    rivals = rival.predictions.predicted
     rows: list[tuple[Cell, ...]] = []
     for name, statistic in bootstrap.STATISTICS.items():
-        found = bootstrap.paired_difference(labels, ours, theirs, statistic)
-        both = (bootstrap.interval(bootstrap.confusion(labels, y), statistic) for y in (ours, theirs))
-        rows.append((NAMES[name], *both, found.interval, found.p))
+        difference = bootstrap.paired_difference(labels, predicted, rivals, statistic)
+        both = (bootstrap.interval(bootstrap.confusion(labels, y), statistic) for y in (predicted, rivals))
+        rows.append((NAMES[name], *both, difference.interval, difference.p))
     return tuple(rows)
 
 
 def _agreement(context: ReportContext, rival: Rival) -> Table:
     labels = context.result.labels
-    mine, other = context.result.predicted == labels, rival.predictions.predicted == labels
+    right, rival_right = context.result.predicted == labels, rival.predictions.predicted == labels
     counts = (
-        ("both right", int((mine & other).sum())),
-        ("only this model", int((mine & ~other).sum())),
-        (f"only {rival.version}", int((~mine & other).sum())),
-        ("neither", int((~mine & ~other).sum())),
+        ("both right", int((right & rival_right).sum())),
+        ("only this model", int((right & ~rival_right).sum())),
+        (f"only {rival.version}", int((~right & rival_right).sum())),
+        ("neither", int((~right & ~rival_right).sum())),
     )
     return Table(columns=("tweets", "count"), rows=counts, caption="Correct predictions of both models.")

@@ -135,8 +135,8 @@ def _generators(context: ReportContext) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for value in sorted(set(values.tolist())):
         selected = right[values == value]
-        theirs = (dict(p.per_group).get(value) for p in others)
-        rows.append((value, len(selected), wilson(int(selected.sum()), len(selected)), *theirs))
+        published = (dict(p.per_group).get(value) for p in others)
+        rows.append((value, len(selected), wilson(int(selected.sum()), len(selected)), *published))
     columns = (str(task.group_column), "tweets", "accuracy", *(p.system for p in others))
     return Table(
         columns=columns, rows=tuple(rows), caption="By generator. The row `human` is the recall of human."
