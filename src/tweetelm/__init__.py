@@ -1,6 +1,6 @@
-"""OpenELM tweet classifiers: data, training, evaluation, prediction, and the registry between them.
+"""OpenELM tweet classifiers: data, training, evaluation, prediction, and a registry of models.
 
-The names below are imported on first use (PEP 562), so that `import tweetelm` takes no time.
+The names in `__all__` are imported on first use (PEP 562), so that `import tweetelm` is fast.
 """
 
 import importlib

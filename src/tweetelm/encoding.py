@@ -1,4 +1,4 @@
-"""Texts to token ids to batches: the one way a tweet becomes tensors, in training, evaluation and serving."""
+"""Texts to token ids to batches. Training, evaluation and serving all encode tweets with this module."""
 
 import dataclasses
 import json
@@ -17,13 +17,13 @@ from tweetelm.text.normalize import head, normalize
 
 ENCODING_FILE = "encoding.json"
 CHARACTERS_PER_TOKEN, FEWEST_CHARACTERS = 16, 1024
-"""Characters of a text that are looked at for each token that the model reads, and at least. A token of
-English has four, the longest piece of Llama's tokenizer 16."""
+"""Characters read per token of the model's limit, and the minimum per text. An English token has about four
+characters; the longest token of Llama's tokenizer has 16."""
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """One tweet's token ids, BOS first, and whether its end was cut off."""
+    """The token ids of one tweet, BOS first, and whether its end was truncated."""
 
     ids: tuple[int, ...]
     truncated: bool
@@ -31,8 +31,8 @@ class Encoded:
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder:
-    """Text settings, tokenizer and length limit: what a checkpoint must remember to read a tweet as in
-    training."""
+    """Tokenizer, text settings and length limit. A checkpoint stores them, so that inference encodes tweets
+    as training did."""
 
     tokenizer: Tokenizer
     text: TextConfig
@@ -40,12 +40,11 @@ class Encoder:
 
     @property
     def max_characters(self) -> int:
-        """Characters of a text that are looked at: the cost of encoding does not depend on those after
-        them."""
+        """Characters read per text. Encoding ignores the rest, which bounds its cost."""
         return max(FEWEST_CHARACTERS, CHARACTERS_PER_TOKEN * self.max_tokens)
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
-        """Normalize, tokenize and cut; an empty text is BOS alone."""
+        """Normalize, tokenize and truncate. An empty text gives BOS only."""
         heads = [head(text, self.max_characters, self.text) for text in texts]
         normalized = [normalize(text, self.text)[: self.max_characters] for text, _ in heads]
         rows, limit = self.tokenizer.encode_batch(normalized), self.max_tokens
@@ -55,7 +54,7 @@ class Encoder:
         ]
 
     def with_text(self, text: TextConfig) -> "Encoder":
-        """The same tokenizer and limit, reading texts in another way."""
+        """The same tokenizer and limit with other text settings."""
         return dataclasses.replace(self, text=text)
 
     def save(self, folder: Path, task: Task) -> None:
@@ -71,15 +70,17 @@ class Encoder:
 
     @classmethod
     def load(cls, folder: Path) -> tuple["Encoder", Task]:
-        """Read back what `save` wrote, and the task it was for.
+        """Load an encoder written by `save`, and its task.
 
         Raises:
             FileNotFoundError: the folder was not written by tweetelm.
-            ValueError: its settings are damaged, or its task or its labels are not ours.
+            ValueError: its settings are damaged, or its task or labels are unknown.
         """
         path = folder / ENCODING_FILE
         if not path.is_file():
-            raise FileNotFoundError(f"{path} does not exist; expected a checkpoint or version of tweetelm")
+            raise FileNotFoundError(
+                f"{path} does not exist; expected a folder with a checkpoint or published version of tweetelm"
+            )
         try:
             settings = json.loads(path.read_text(encoding="utf-8"))
             name, labels, limit = settings["task"], settings["labels"], int(settings["max_tokens"])
@@ -92,41 +93,41 @@ class Encoder:
         task = TASKS.get(name)
         if task is None or list(task.labels) != labels:
             raise ValueError(
-                f"{path} is for task {name!r} with labels {labels}; this tweetelm knows "
+                f"{path} is for task {name!r} with labels {labels}; this version of tweetelm supports "
                 + ", ".join(f"{known.name!r} with {list(known.labels)}" for known in TASKS.values())
             )
         return cls(tokenizer=load_tokenizer(folder), text=text, max_tokens=limit), task
 
 
 def pass_tokens(device: torch.device, wanted: int | None = None) -> int:
-    """Tokens of one forward pass: as many as are wanted, else what a device does best with.
+    """The maximum number of tokens per forward pass: `wanted`, or the default of the device.
 
-    On a CPU, larger passes fall out of its cache (270M shape: 2,048 tokens are some 10 % faster than 4,096);
-    a GPU is kept busy by more.
+    The default is 2,048 on a CPU, where larger passes exceed the cache (270M: about 10 % faster than 4,096
+    tokens), and 8,192 on a GPU, which needs larger passes to be fully used.
     """
     return wanted or (8192 if device.type == "cuda" else 2048)
 
 
 def token_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Group rows, shortest first, so that no group has more than `budget` tokens (one longer row stands
-    alone).
+    """Sort rows by length, shortest first, and split them into batches of at most `budget` tokens.
 
-    Rows of one length become neighbours, which packed attention on a CPU turns into one call.
+    A row longer than the budget is a batch of its own. Rows of equal length become adjacent, so that packed
+    attention on a CPU handles them in one call.
     """
     return fill_batches(sorted(range(len(lengths)), key=lambda i: (lengths[i], i)), lengths, budget)
 
 
 def fill_batches(rows: Sequence[int], lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Cut rows, in the order given, into batches of at most `budget` tokens.
+    """Split rows, in the given order, into batches of at most `budget` tokens.
 
-    A row longer than that is a batch alone.
+    A row longer than the budget is a batch of its own.
     """
     batches: list[list[int]] = []
-    room = -1
+    remaining = -1
     for row in rows:
-        if lengths[row] > room:
+        if lengths[row] > remaining:
             batches.append([])
-            room = budget
+            remaining = budget
         batches[-1].append(row)
-        room -= lengths[row]
+        remaining -= lengths[row]
     return batches

@@ -1,4 +1,4 @@
-"""The one inference path: a checkpoint or a published version, and texts in, predictions out."""
+"""Inference: loads a checkpoint or published version and classifies texts. All callers use this module."""
 
 import dataclasses
 import json
@@ -25,14 +25,14 @@ CARD_FILE = "card.json"
 
 @dataclass(frozen=True)
 class Prediction:
-    """A verdict on one tweet.
+    """The prediction for one tweet.
 
     Attributes:
-        label: the most probable label, or the positive one if its probability reaches the version's
-        threshold.
-        probabilities: of each label, in the task's order; calibrated by the version's temperature.
-        tokens: that were read, BOS included.
-        truncated: whether the tweet was longer than the model reads.
+        label: the most probable label. With a threshold in the version, the positive label if its
+            probability reaches the threshold, else the negative label.
+        probabilities: one per label, in the task's order, calibrated by the version's temperature.
+        tokens: number of tokens read, including BOS.
+        truncated: whether the tweet exceeded the model's length limit.
     """
 
     label: str
@@ -43,7 +43,7 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True)
 class Predictor:
-    """A loaded classifier. Results do not depend on batch, order or padding (to rounding)."""
+    """A loaded classifier. Results do not depend on batch, order or padding, except for rounding."""
 
     model: OpenELMForSequenceClassification
     encoder: Encoder
@@ -55,17 +55,17 @@ class Predictor:
     def load(
         cls, path: str | Path, *, device: str = "auto", precision: arithmetic.Precision = "auto"
     ) -> "Predictor":
-        """Load a folder.
+        """Load a classifier from a folder.
 
         Args:
             path: a training checkpoint or a published version.
             device: "cpu", "cuda", or "auto" for the GPU if there is one.
-            precision: "float32", "bf16", or "auto": bfloat16 for a large model where the hardware multiplies
-            it.
+            precision: "float32", "bf16", or "auto" for bfloat16 if the model is large and the hardware
+                supports it.
 
         Raises:
             FileNotFoundError: a file is missing.
-            ValueError: a file is damaged or does not fit the others.
+            ValueError: a file is damaged or does not match the others.
         """
         folder, target = Path(path), arithmetic.pick_device(device)
         encoder, task = Encoder.load(folder)
@@ -80,46 +80,46 @@ class Predictor:
 
     @property
     def version(self) -> str:
-        """The published version, or "" for a checkpoint that was never published."""
+        """The published version; "" for a checkpoint that was not published."""
         return str(self.card["version"]) if self.card else ""
 
     @property
     def threshold(self) -> float | None:
-        """Probability from which the positive label is given; None: the most probable label is."""
+        """Minimum probability of the positive label; None predicts the most probable label."""
         return self.card["threshold"] if self.card else None
 
     @property
     def precision(self) -> Literal["bf16", "float32"]:
-        """What the backbone computes in."""
+        """The precision of the backbone."""
         weights = self.model.transformer.token_embeddings.weight
         return "bf16" if weights.dtype == torch.bfloat16 else "float32"
 
     @property
     def device(self) -> str:
-        """What it computes on: "cpu" or "cuda"."""
+        """The device type: "cpu" or "cuda"."""
         return str(self.model.device.type)
 
     @property
     def max_tokens(self) -> int:
-        """Tokens of a text that are read."""
+        """Maximum number of tokens read per text, including BOS."""
         return self.encoder.max_tokens
 
     @property
     def temperature(self) -> float:
-        """What logits are divided by; 1.0 until fitted."""
+        """The divisor of the logits; 1.0 until fitted."""
         return float(self.card["temperature"]) if self.card else 1.0
 
     @property
     def text(self) -> TextConfig:
-        """How texts are rewritten before they are tokenized."""
+        """Normalization settings."""
         return self.encoder.text
 
     def with_text(self, text: TextConfig) -> "Predictor":
-        """The same model, reading texts in another way; the weights are shared."""
+        """The same model with other normalization settings; the weights are shared."""
         return dataclasses.replace(self, encoder=self.encoder.with_text(text))
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
-        """Texts to token ids."""
+        """Encode texts as token ids."""
         return self.encoder.encode(texts)
 
     @overload
@@ -129,17 +129,17 @@ class Predictor:
     def predict(self, texts: Iterable[str]) -> list[Prediction]: ...
 
     def predict(self, texts: str | Iterable[str]) -> Prediction | list[Prediction]:
-        """Classify one text, or several in their order: a list, an array, a column of a table.
+        """Classify one text, or several: a list, an array, or a column of a table. Keeps the order.
 
         Raises:
-            ValueError: something in it is no text; the message says where.
+            ValueError: an item is not a text; the message gives its position.
         """
         if isinstance(texts, str):
             return self.classify(self.encode([texts]))[0]
         return self.classify(self.encode(_all_text(texts)))
 
     def classify(self, encoded: Sequence[Encoded]) -> list[Prediction]:
-        """Classify encoded texts, in their order."""
+        """Classify encoded texts; keeps the order."""
         if not encoded:
             return []
         probabilities = (self.logits(encoded) / self.temperature).softmax(-1).tolist()
@@ -149,7 +149,7 @@ class Predictor:
         ]
 
     def logits(self, encoded: Sequence[Encoded]) -> Tensor:
-        """(N, K) float32 on the CPU, in the order given."""
+        """Logits (N, K) of N encoded texts, float32 on the CPU, in the given order, before temperature."""
         return classify_packed(self.model, [item.ids for item in encoded], self.batch_tokens)
 
     def _label(self, probabilities: Sequence[float]) -> str:
@@ -159,46 +159,46 @@ class Predictor:
 
 
 def _all_text(given: Iterable[Any]) -> list[str]:
-    """The texts of a collection, after a look at each.
+    """The texts of a collection, each checked.
 
     Raises:
-        ValueError: it is no collection of texts.
+        ValueError: `given` is not a collection of texts.
     """
     if hasattr(given, "columns"):
-        raise ValueError('predict was given a table; expected one column of it: predict(table["text"])')
+        raise ValueError('predict was given a table; expected one of its columns: predict(table["text"])')
     if isinstance(given, bytes | Mapping) or not isinstance(given, Iterable):
         raise ValueError(f"predict was given a {type(given).__name__}; expected a text or a list of texts")
     texts = list(given)
-    for place, text in enumerate(texts):
+    for position, text in enumerate(texts):
         if not isinstance(text, str):
             raise ValueError(
-                f"row {place} (counted from 0{_named(given, place)}) holds {str(text)[:40]!r} of type "
-                f"{type(text).__name__}; expected a text. Leave such rows out, for instance with "
-                "`column.dropna()`, or write '' for them"
+                f"row {position} (counted from 0{_index_label(given, position)}) contains "
+                f"{str(text)[:40]!r} of type {type(text).__name__}; expected a text. Drop such rows, for "
+                "example with `column.dropna()`, or replace them by ''"
             )
     return texts
 
 
-def _named(given: Iterable[Any], place: int) -> str:
-    """How a pandas column calls that row."""
+def _index_label(given: Iterable[Any], position: int) -> str:
+    """The index label of a row, if `given` is a pandas column."""
     index = getattr(given, "index", None)
-    return "" if index is None or callable(index) else f", index {index[place]}"
+    return "" if index is None or callable(index) else f", index {index[position]}"
 
 
 def _check_fit(folder: Path, config: OpenELMConfig, encoder: Encoder, task: Task) -> None:
-    """Weights, tokenizer and task of a folder belong together."""
+    """Raise ValueError unless weights, tokenizer and task of a folder match."""
     labels = tuple((config.id2label or {}).values())
-    unnamed = tuple(f"LABEL_{i}" for i in range(len(task.labels)))  # transformers' names for no names
+    unnamed = tuple(f"LABEL_{i}" for i in range(len(task.labels)))  # transformers' default names
     if labels not in (task.labels, unnamed):
         raise ValueError(
-            f"{folder}/config.json has labels {labels}, {folder}/encoding.json {task.labels}: the files are "
-            "of different checkpoints; copy the folder again"
+            f"{folder}/config.json has labels {labels}, but {folder}/encoding.json has {task.labels}: the "
+            "files belong to different checkpoints; copy the folder again"
         )
     pieces = encoder.tokenizer.get_vocab_size()
     if pieces > config.vocab_size:
         raise ValueError(
-            f"{folder}/tokenizer.json has {pieces} pieces, the model only {config.vocab_size} embeddings: "
-            "the files are of different checkpoints; copy the folder again"
+            f"{folder}/tokenizer.json has {pieces} tokens, but the model has only {config.vocab_size} "
+            "embeddings: the files belong to different checkpoints; copy the folder again"
         )
 
 
@@ -211,10 +211,10 @@ def _read_card(path: Path) -> dict[str, Any] | None:
         if not card["version"] or float(card["temperature"]) <= 0:
             raise ValueError("version is empty or temperature is not positive")
         if threshold is not None and not 0 <= float(threshold) <= 1:
-            raise ValueError(f"threshold is {threshold}, expected 0 to 1 or null")
+            raise ValueError(f"threshold is {threshold}; expected 0 to 1 or null")
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(
-            f"{path} is damaged ({type(error).__name__}: {error}); fetch the version again"
+            f"{path} is damaged ({type(error).__name__}: {error}); download the version again"
         ) from error
     return card
 
@@ -222,11 +222,12 @@ def _read_card(path: Path) -> dict[str, Any] | None:
 def ready(
     model: OpenELMForSequenceClassification, device: torch.device, precision: arithmetic.Precision
 ) -> OpenELMForSequenceClassification:
-    """Make a float32 model fit to classify on `device`, in place.
+    """Prepare a float32 model for inference on `device`, in place.
 
-    A large one computes in bfloat16 if `precision` is "auto" and the hardware can. On a CPU its weights are
-    laid out for the processor: it can then be neither trained nor saved. On a GPU, in half precision, its
-    forward pass is recorded: it can then be neither trained nor moved.
+    With precision "auto", a large model computes in bfloat16 if the hardware supports it. On a CPU, the
+    weights of a large model are packed for oneDNN; it can then be neither trained nor saved. On a GPU, the
+    forward pass in half precision is recorded as CUDA graphs; the model can then be neither trained nor
+    moved.
     """
     large = model.num_parameters() >= arithmetic.LARGE
     if precision == "bf16" or (precision == "auto" and large and arithmetic.has_bf16(device)):
@@ -246,8 +247,10 @@ def classify_packed(
     sequences: Sequence[Sequence[int]],
     batch_tokens: int | None = None,
 ) -> Tensor:
-    """Logits (N, K), float32 on the CPU, of N token sequences, run in packed batches of at most
-    `batch_tokens` (see `pass_tokens`)."""
+    """Logits (N, K) of N token sequences, float32 on the CPU, in the given order.
+
+    Runs packed batches of at most `batch_tokens` tokens; None for the device's default (see `pass_tokens`).
+    """
     device = next(model.parameters()).device
     order: list[int] = []
     logits = [torch.empty(0, model.num_labels, device=device)]
@@ -257,5 +260,5 @@ def classify_packed(
             order += rows
             logits.append(model(**batch.inputs()).logits[: len(rows)].float())
     out = torch.empty(len(sequences), model.num_labels)
-    out[order] = torch.cat(logits).cpu()  # waits for a GPU only here: it works while the next batch is packed
+    out[order] = torch.cat(logits).cpu()  # the only wait for the GPU: it computes while batches are packed
     return out

@@ -1,4 +1,4 @@
-"""The two questions tweetelm answers about a tweet, and what others have scored on them."""
+"""The two tasks of tweetelm, with published results on their test splits."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,8 +9,14 @@ SYNTHETIC_NOTICE = "synthetic sample: says nothing about tweets"
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """A result somebody else reported on the same test split (or measured by us on it, when `source` says
-    so). `per_group`: accuracy by value of the task's group column, where it was reported, too."""
+    """A published result on the task's test split.
+
+    Attributes:
+        system: the classifier.
+        value: the task's headline metric.
+        source: the publication, or `measured` for our own measurement.
+        per_group: accuracy by value of the task's group column; empty if not reported.
+    """
 
     system: str
     value: float
@@ -22,10 +28,18 @@ class Published:
 class Task:
     """A binary classification of tweets.
 
-    `labels` are in the order of their ids; the last one is the positive class. `metric` is the headline
-    metric, a key of `tweetelm.evaluation.metrics.score`. `license_name` is the data's license as a model
-    card's header names it, `hub_dataset` their id on the Hugging Face hub. `group_column` names the dataset
-    column whose values the evaluation is broken down by, if any.
+    Attributes:
+        name: the task's name on the command line and in the registry.
+        question: the question that the positive label answers with yes.
+        labels: in the order of their ids; the last one is the positive class.
+        metric: the headline metric, a key of `tweetelm.evaluation.metrics.score`.
+        dataset: the dataset's name.
+        license: the terms of the data.
+        license_name: the license of the data in the header of a model card.
+        limits: known limits of models for this task.
+        hub_dataset: the dataset's id on the Hugging Face hub.
+        group_column: the dataset column by whose values results are broken down.
+        published: published results on the test split.
     """
 
     name: TaskName

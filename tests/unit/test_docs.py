@@ -1,4 +1,4 @@
-"""What the pages say to type exists: make verbs, modules, flags, files."""
+"""Commands in the documentation exist: make targets, modules, flags, files."""
 
 import importlib
 import importlib.util
@@ -16,7 +16,7 @@ from tweetelm.cli.dispatch import COMMANDS
 
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
-FOLDERS = "src|ray_jobs|serve|tests|benchmarks|tools|docs"  # a path in backticks that starts so
+FOLDERS = "src|ray_jobs|serve|tests|benchmarks|tools|docs"  # first folder of a path in backticks
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
@@ -80,8 +80,8 @@ def test_every_tweetelm_command_exists() -> None:
 
 
 def commands(name: str, module: str) -> list[str]:
-    """The arguments of each use of a command, as `tweetelm NAME` or as `python -m MODULE`."""
-    text = TEXT.replace("\\\n", " ")  # continued lines are one
+    """The arguments of each occurrence of a command, as `tweetelm NAME` or `python -m MODULE`."""
+    text = TEXT.replace("\\\n", " ")  # join continued lines
     return re.findall(rf"(?:tweetelm {name}|python -m {re.escape(module)}) ([^\n`]*)", text)
 
 

@@ -1,4 +1,4 @@
-"""Texts to token ids to batches, and settings that travel with a checkpoint."""
+"""Texts to token ids to batches, and the encoding settings of a checkpoint."""
 
 import dataclasses
 import itertools
@@ -109,7 +109,7 @@ def test_settings_file_has_task_labels_and_text_config(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_another_program_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"encoding.json does not exist; expected a checkpoint"):
+    with pytest.raises(FileNotFoundError, match=r"encoding.json does not exist; expected a folder with a checkpoint"):
         Encoder.load(tmp_path)
 
 
@@ -120,7 +120,7 @@ def test_a_folder_of_another_program_is_refused(tmp_path: Path) -> None:
             {"labels": ["hate", "not-hate"]},
             r"is for task 'hate' with labels \['hate', 'not-hate'\]; this",
         ),
-        ({"task": "irony"}, "is for task 'irony' .* this tweetelm knows 'hate' with .*, 'deepfake' with"),
+        ({"task": "irony"}, "is for task 'irony' .* tweetelm supports 'hate' with .*, 'deepfake' with"),
         ({"text": {"form": "shout"}}, "is damaged .*text.form is 'shout'"),
         ({"text": {"loud": True}}, "is damaged .*loud"),
         ({"text": None}, "is damaged .*KeyError: 'text'"),
@@ -155,7 +155,7 @@ def test_batches_cover_all_rows_within_the_budget(lengths: list[int], budget: in
     assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
     for batch in batches:
         assert sum(lengths[row] for row in batch) <= budget or len(batch) == 1
-    for batch, following in itertools.pairwise(batches):  # none could have taken one more
+    for batch, following in itertools.pairwise(batches):  # the next row did not fit
         assert sum(lengths[row] for row in batch) + lengths[following[0]] > budget
 
 

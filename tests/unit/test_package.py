@@ -1,4 +1,4 @@
-"""`import tweetelm`: what a notebook needs, without waiting for it."""
+"""`import tweetelm`: public names, imported on first use."""
 
 import subprocess
 import sys

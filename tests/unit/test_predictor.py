@@ -1,4 +1,4 @@
-"""The one inference path: the same answer whatever the batch, and the same as transformers' own."""
+"""Inference: predictions do not depend on the batch and equal those of transformers."""
 
 import dataclasses
 import json
@@ -34,7 +34,7 @@ def predictor(folder: Path) -> Predictor:
 
 @pytest.fixture(scope="module")
 def alone(predictor: Predictor) -> list[Prediction]:
-    """Each tweet classified by itself."""
+    """Classify each tweet in its own pass."""
     return [predictor.predict([text])[0] for text in TWEETS]
 
 
@@ -109,7 +109,7 @@ def test_bfloat16_probabilities_agree_to_a_hundredth(tmp_path: Path) -> None:
     full, half = (Predictor.load(folder, device="cpu", precision=p) for p in ("float32", "bf16"))
     encoded = full.encode(TWEETS)
     error = (half.logits(encoded) - full.logits(encoded)).norm() / full.logits(encoded).norm()
-    assert 1e-4 < error < 3e-2  # bfloat16 has 8 bits, and it is really used
+    assert 1e-4 < error < 3e-2  # the error of 8 significant bits: bfloat16 is in use
     for ours, theirs in zip(half.classify(encoded), full.classify(encoded), strict=True):
         assert ours.probabilities == pytest.approx(theirs.probabilities, abs=1e-2)
 
@@ -208,7 +208,7 @@ def test_tokenizer_larger_than_embeddings_is_rejected(version: Path) -> None:
     values = json.loads((version / "tokenizer.json").read_text())
     values["model"]["vocab"] |= {f"piece{i}": 1000 + i for i in range(99)}
     (version / "tokenizer.json").write_text(json.dumps(values))
-    with pytest.raises(ValueError, match=r"tokenizer.json has \d+ pieces, the model only \d+ embeddings"):
+    with pytest.raises(ValueError, match=r"tokenizer.json has \d+ tokens, but the model has only \d+"):
         Predictor.load(version, device="cpu")
 
 
@@ -224,7 +224,7 @@ def test_tokenizer_larger_than_embeddings_is_rejected(version: Path) -> None:
 )
 def test_a_damaged_card_is_refused(version: Path, changes: dict[str, object]) -> None:
     edit_json(as_version(version, threshold=0.5) / "card.json", **changes)
-    with pytest.raises(ValueError, match=r"card.json is damaged \(.*fetch the version again"):
+    with pytest.raises(ValueError, match=r"card.json is damaged \(.*download the version again"):
         Predictor.load(version, device="cpu")
 
 
@@ -246,9 +246,9 @@ def test_any_collection_of_texts_is_read(predictor: Predictor, alone: list[Predi
 @pytest.mark.parametrize("missing", [None, float("nan"), pd.NA, 7, b"bytes"])
 def test_a_row_that_is_no_text_is_named(predictor: Predictor, missing: Any) -> None:
     column = pd.Series(["a", missing, "c"], index=[10, 20, 30], dtype=object)
-    with pytest.raises(ValueError, match=r"row 1 \(counted from 0, index 20\) holds .*dropna"):
+    with pytest.raises(ValueError, match=r"row 1 \(counted from 0, index 20\) contains .*dropna"):
         predictor.predict(column)
-    with pytest.raises(ValueError, match=r"row 1 \(counted from 0\) holds"):
+    with pytest.raises(ValueError, match=r"row 1 \(counted from 0\) contains"):
         predictor.predict(list(column))
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints, run folders and a registry that commit 6750ee0 wrote go on working."""
+"""Checkpoints, run folders and a registry written by commit 6750ee0 still work."""
 
 import json
 import pickle
@@ -56,7 +56,7 @@ def test_every_checkpoint_of_a_run_counts_as_whole(old: Path) -> None:
 def test_registry_verifies(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     line = ["registry", "verify", "--all", "--registry", str(old / "models")]
     monkeypatch.setattr(sys, "argv", line)
-    registry_main()  # ends with SystemExit where a file differs
+    registry_main()  # raises SystemExit if a file differs
 
 
 def test_current_version_resolves_and_rolls_back(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def places(old: Path) -> list[str]:
 def test_finished_run_is_not_trained_again(
     old: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its name is made from its settings, so these must hash as they did."""
+    """A run's name contains the hash of its settings, so the hash must not change."""
     monkeypatch.setattr(sys, "argv", ["train", *train_arguments(), *places(old)])
     assert train.main() == 0
     said = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The two datasets: reading their files, saying which files they were, choosing the rows to learn from."""
+"""The two datasets: download, reading, hashes, and the selection of training rows."""
 
 from tweetelm.data.dedup import training_rows
 from tweetelm.data.holdout import hold_out

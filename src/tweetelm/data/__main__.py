@@ -1,4 +1,4 @@
-"""`python -m tweetelm.data check TASK` looks a dataset over; `python -m tweetelm.data pull` fetches both."""
+"""`python -m tweetelm.data check TASK` checks a dataset; `python -m tweetelm.data pull` downloads both."""
 
 import argparse
 import dataclasses
@@ -15,7 +15,7 @@ from tweetelm.tasks import TASKS
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; the exit status is 1 if it could not be done, with the reason on standard error."""
+    """Run a command. If it fails, print the reason to standard error and return exit status 1."""
     arguments = _parser().parse_args(argv)
     try:
         if arguments.command == "pull":
@@ -37,20 +37,20 @@ def _expanded(folder: Path | None) -> Path | None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=invocation.program_name("tweetelm.data"), description="Fetch and examine the datasets."
+        prog=invocation.program_name("tweetelm.data"), description="Download and check the datasets."
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    check = commands.add_parser("check", help="report counts, duplicates, leakage and damage; change nothing")
+    check = commands.add_parser("check", help="report counts, duplicates, leakage and damage")
     check.add_argument("task", choices=list(TASKS), help="which dataset")
     check.add_argument(
-        "--root", default="data", help="folder with the datasets, or `sample` (default: %(default)s)"
+        "--root", default="data", help="folder or URL of the datasets, or `sample` (default: %(default)s)"
     )
     check.add_argument(
-        "--json", metavar="FILE", help="also write the report to FILE as JSON; `-` prints only that"
+        "--json", metavar="FILE", help="also write the report to FILE as JSON; `-` prints JSON only"
     )
-    pull = commands.add_parser("pull", help="fetch both datasets with DVC and verify their hashes")
+    pull = commands.add_parser("pull", help="download both datasets with DVC and verify their hashes")
     pull.add_argument(
-        "--cache", type=Path, metavar="DIR", help="take them from a copy of a DVC cache, offline"
+        "--cache", type=Path, metavar="DIR", help="copy the data from this DVC cache; needs no network"
     )
     return parser
 
@@ -60,7 +60,7 @@ def _check(task: str, root: str, file: str | None) -> None:
         print(_json(check(TASKS[task], root)))
         return
     for line in remarks(TASKS[task], root):
-        print(line, flush=True)  # first: the data may be too damaged to be looked at
+        print(line, flush=True)  # before the check, which fails on damaged data
     report = check(TASKS[task], root)
     print("\n".join(lines(report)))
     if file:

@@ -1,4 +1,4 @@
-"""Chooses the rows to learn from. Validation and test rows are never left out of anything."""
+"""Drops empty and overlapping training rows. Validation and test rows are never dropped."""
 
 from collections.abc import Sequence
 
@@ -11,18 +11,19 @@ from tweetelm.text.normalize import normalize
 def training_rows(
     dataset: DatasetDict, *, drop_overlap: bool, text: TextConfig
 ) -> tuple[Dataset, dict[str, int]]:
-    """The training rows worth learning from, in their order, and how many were left out for which reason.
+    """Drop training rows that are empty or that also occur in another split. Keeps the order.
 
     Args:
-        dataset: the splits as `load` gives them.
-        drop_overlap: also leave out rows whose normalized text stands in another split.
-        text: the normalization in force; under it a text is empty or equal to another.
+        dataset: the splits as `load` returns them.
+        drop_overlap: also drop rows whose normalized text occurs in another split.
+        text: normalization settings; texts are compared after normalization.
 
     Returns:
-        The rows, and the counts `empty` and `overlap` (0 if not asked for) of those left out.
+        The remaining rows, and the number of dropped rows by reason: `empty` and `overlap` (0 without
+        `drop_overlap`).
 
     Raises:
-        ValueError: nothing is left.
+        ValueError: no row remains.
     """
     others = [name for name in dataset if name != "train"] if drop_overlap else []
     held_out = set(_normalized(dataset, others, text))
@@ -37,8 +38,8 @@ def training_rows(
             kept.append(row)
     if not kept:
         raise ValueError(
-            f"no training row is left: {left_out['empty']} are empty and {left_out['overlap']} stand in "
-            "validation or test; look at the rows with `python -m tweetelm.data check`"
+            f"no training row is left: {left_out['empty']} are empty and {left_out['overlap']} also occur in "
+            "validation or test; check the data with `python -m tweetelm.data check`"
         )
     return dataset["train"].select(kept), left_out
 

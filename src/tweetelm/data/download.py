@@ -1,4 +1,4 @@
-"""Fetches both datasets with DVC, from their authors' repositories or a copied cache, and verifies them."""
+"""Downloads both datasets with DVC, from the authors' repositories or a DVC cache, and verifies hashes."""
 
 import re
 import shutil
@@ -16,74 +16,76 @@ from tweetelm.files.hashing import md5
 _OBJECT = re.compile(r"[0-9a-f]{30}(\.dir)?")
 _NO_DVC = "No module named dvc"
 _OFFLINE = (
-    "If this machine has no internet, copy .dvc/cache from one that has the data and type "
+    "If this machine has no internet access, copy .dvc/cache from a machine that has the data and run "
     "`make data CACHE=<that folder>`."
 )
-_SEEDED = (
-    "The cache that was named may lack objects: copy the whole .dvc/cache from a machine that has the data."
-)
+_SEEDED = "The given cache may be incomplete: copy all of .dvc/cache from a machine that has the data."
 
 
 def pull(start: Path, *, cache: Path | None = None) -> Iterator[str]:
-    """Fill `data/` as data.dvc says, yielding a line for each thing done; nothing if it is so already.
+    """Download `data/` and verify that it has the hash in data.dvc. Does nothing if it has that hash already.
 
     Args:
         start: a folder inside the repository.
-        cache: a DVC cache (a folder with `files/md5/`) from a machine that has the data; without one DVC
-            clones the authors' repositories, which needs the internet.
+        cache: a DVC cache (a folder with `files/md5/`) from a machine that has the data. Without it, DVC
+            clones the authors' repositories, which needs internet access.
+
+    Yields:
+        One line per step, for the user.
 
     Raises:
-        FileNotFoundError: there is no data.dvc here or above, or `cache` is no DVC cache.
-        ValueError: DVC is missing or failed, or what came is not what data.dvc says.
+        FileNotFoundError: neither `start` nor its parents contain data.dvc, or `cache` is not a DVC cache.
+        ValueError: DVC is missing or failed, or the downloaded data do not have the hash in data.dvc.
     """
     root = _repository(start)
     data, expected = root / "data", _recorded(root / "data.dvc")
     if data.is_dir() and folder_md5(data, ALL) == expected:
-        yield f"{data} is there already and is what data.dvc says ({expected})"
+        yield f"{data} is up to date: its md5 is the one in data.dvc ({expected})"
         yield from _others(data)
         return
-    _do_without_git(root)
+    _configure_without_git(root)
     if cache is None:
-        yield "fetching from the repositories that upstream/raw/*.dvc name (for an offline copy: --cache DIR)"
+        yield "downloading from the repositories in upstream/raw/*.dvc (without a network, use --cache DIR)"
     else:
         yield _seed(root, cache)
     _pull(root, seeded=cache is not None)
     if (found := folder_md5(data, ALL)) != expected:
         raise ValueError(
-            f"{data} is {found}; data.dvc says {expected}. The files were changed or the cache is "
-            f"damaged: delete both (rm -r data .dvc/cache) in {root} and fetch again"
+            f"{data} has md5 {found}; data.dvc expects {expected}. The files were changed or the cache is "
+            f"damaged: delete both in {root} (rm -r data .dvc/cache) and download again"
         )
-    yield f"{data} is what data.dvc says ({expected})"
+    yield f"{data} is complete: its md5 is the one in data.dvc ({expected})"
     yield from _others(data)
 
 
 def _others(data: Path) -> Iterator[str]:
     if names := foreign(data, ALL):
-        yield f"not part of it, and ignored: {listed(names)}"
+        yield f"ignored files that are not part of the data: {listed(names)}"
 
 
-def _do_without_git(root: Path) -> None:
-    """Tell DVC, in files that git would ignore, that this copy of the repository has no git."""
+def _configure_without_git(root: Path) -> None:
+    """Set DVC's core.no_scm in a copy of the repository without .git; git would ignore the written files."""
     if not (root / ".git").exists():
         for folder in (root, root / "upstream"):
             _dvc(folder, "config", "--local", "core.no_scm", "true")
 
 
 def _pull(root: Path, *, seeded: bool) -> None:
-    """`dvc pull`, its commonest refusals explained."""
+    """Run `dvc pull`; explain its most common errors."""
     try:
         _dvc(root, "pull")
     except ValueError as error:
-        data, said = root / "data", str(error)
-        kept = [line for line in said.splitlines() if line.startswith(f"{data}/")]
+        data, output = root / "data", str(error)
+        kept = [line for line in output.splitlines() if line.startswith(f"{data}/")]
         if kept:
             names = listed([str(Path(line).relative_to(data)) for line in kept])
             raise ValueError(
-                f"DVC replaces no file in {data} that it did not write or that was changed since: {names}. "
-                "Move these away, then type the command again"
+                f"DVC does not overwrite files in {data} that were changed or were not written by DVC: "
+                f"{names}. Move them to another folder, then run the command again"
             ) from error
         advice = _SEEDED if seeded else _OFFLINE
-        raise ValueError(f"{said}\n{advice} To go on without the data, use `--data.root sample`.") from error
+        sample = "To use the synthetic sample instead, set `--data.root sample`."
+        raise ValueError(f"{output}\n{advice} {sample}") from error
 
 
 def _repository(start: Path) -> Path:
@@ -99,41 +101,43 @@ def _recorded(file: Path) -> str:
     except (yaml.YAMLError, ValueError, TypeError, KeyError, IndexError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(
-            f"{file} is damaged ({reason}); take it from the repository again: git checkout data.dvc"
+            f"{file} is damaged ({reason}); restore it from the repository: git checkout data.dvc"
         ) from error
 
 
 def _seed(root: Path, cache: Path) -> str:
-    """Copy the objects of another cache that this one lacks, if its hash is right (DVC trusts it)."""
+    """Copy missing objects from another cache into this one. Checks their hashes, because DVC does not."""
     objects = [path for path in (cache / "files" / "md5").glob("*/*") if _OBJECT.fullmatch(path.name)]
     if not objects:
         raise FileNotFoundError(
-            f"{cache} is no DVC cache: it has no files/md5/*/*; expected a copy of .dvc/cache"
+            f"{cache} is not a DVC cache: it has no files/md5/*/*; expected a copy of .dvc/cache"
         )
     target = Path(_dvc(root, "cache", "dir").strip())
     copied = 0
     for path in objects:
         name = path.parent.name + path.name
         if md5(path) != name.removesuffix(".dir"):
-            raise ValueError(f"{path} is damaged: its md5 is {md5(path)}; expected the one in its name")
-        place = target / path.relative_to(cache)
-        if not place.exists():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, place)
+            raise ValueError(
+                f"{path} is damaged: its md5 is {md5(path)}; expected {name}, as in its name; copy it again"
+            )
+        destination = target / path.relative_to(cache)
+        if not destination.exists():
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, destination)
             copied += 1
-    return f"copied {copied} of {len(objects)} objects from {cache} to {target}; the network is not needed"
+    return f"copied {copied} of {len(objects)} objects from {cache} to {target}; no network is needed"
 
 
 def _dvc(root: Path, *arguments: str) -> str:
-    """Run DVC at the repository's root (elsewhere `upstream` in data.dvc means another folder)."""
+    """Run DVC and return its output. Runs in the root, to which `upstream` in data.dvc is relative."""
     done = subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=root, capture_output=True, text=True)
     if done.returncode == 0:
         return done.stdout
-    said = done.stderr.strip().splitlines() or ["nothing"]
-    if _NO_DVC in said[-1]:
+    output = done.stderr.strip().splitlines() or ["no error message"]
+    if _NO_DVC in output[-1]:
         raise ValueError("DVC is not installed; run `make setup`, or `pip install 'tweetelm[data]'`")
-    errors = [line for line in said if line.startswith("ERROR")] or said
-    unsaved = [line for line in said if line.startswith(f"{root}/")]
+    errors = [line for line in output if line.startswith("ERROR")] or output
+    unsaved = [line for line in output if line.startswith(f"{root}/")]
     raise ValueError(
         "\n".join([f"`dvc {' '.join(arguments)}` failed in {root}: {'; '.join(errors)}", *unsaved])
     )

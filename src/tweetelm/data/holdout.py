@@ -1,7 +1,7 @@
-"""Rows kept from a model altogether, to see what it makes of people or generators that it has never met.
+"""Held-out accounts or generators: their rows test a model on authors that it was not trained on.
 
-`account:2/5` is the second of five groups of personas, a human and all who imitate them together;
-`generator:gpt2` all that one kind of machine wrote.
+`account:2/5` holds out the second of five groups of personas. A persona is a human and the accounts that
+imitate them. `generator:gpt2` holds out all tweets of one kind of generator.
 """
 
 from collections import Counter
@@ -19,11 +19,18 @@ HELD_OUT = "held-out"
 
 
 def hold_out(dataset: DatasetDict, rule: str | None) -> DatasetDict:
-    """Training and validation without the rows that the rule names, test as it is, and those rows of all
-    three as a split `held-out`; without a rule, the dataset as it is.
+    """Move the rows of a rule out of training and validation.
+
+    Args:
+        dataset: the splits as `load` returns them.
+        rule: `account:<fold>/<folds>` or `generator:<name>`; None returns the dataset unchanged.
+
+    Returns:
+        Training and validation without the rows of the rule, the unchanged test split, and a split
+        `held-out` with the rows of the rule from all three splits.
 
     Raises:
-        ValueError: the rule is malformed, names nothing, leaves nothing, or the task has no such column.
+        ValueError: the rule is malformed, matches no row or all rows, or needs a column that the task lacks.
     """
     if rule is None:
         return dataset
@@ -33,8 +40,11 @@ def hold_out(dataset: DatasetDict, rule: str | None) -> DatasetDict:
         raise ValueError(f"--data.hold-out {rule} needs the column {column}, which only deepfake has")
     masks = {name: _mask(dataset, name, rule) for name in SPLITS}
     if any(not masks[name].any() or masks[name].all() for name in ("train", "validation")):
-        there = ", ".join(sorted(set(dataset["train"]["class_type"]) - {"human"}))
-        raise ValueError(f"--data.hold-out {rule} leaves out no row, or all; the generators are {there}")
+        generators = ", ".join(sorted(set(dataset["train"]["class_type"]) - {"human"}))
+        raise ValueError(
+            f"--data.hold-out {rule} matches no row or all rows of training or validation; expected a "
+            f"generator ({generators}) or fewer folds"
+        )
     kept = {name: dataset[name].select(np.flatnonzero(~masks[name])) for name in ("train", "validation")}
     held = concatenate_datasets([dataset[name].select(np.flatnonzero(masks[name])) for name in SPLITS])
     return DatasetDict({**kept, "test": dataset["test"], HELD_OUT: held})
@@ -51,7 +61,10 @@ def _mask(dataset: DatasetDict, name: str, rule: str) -> npt.NDArray[np.bool_]:
 
 
 def persona_folds(accounts: Sequence[str], folds: int) -> list[set[str]]:
-    """Personas dealt into groups of about as many rows: the largest first, each to the smallest group."""
+    """Split personas into `folds` groups of similar row counts.
+
+    Assigns each persona, the largest first, to the smallest group.
+    """
     sizes = Counter(persona(account) for account in accounts)
     groups: list[set[str]] = [set() for _ in range(folds)]
     rows = [0] * folds

@@ -1,4 +1,4 @@
-"""Reads the published splits as they are: every row, in order, or an error that names the file and row."""
+"""Reads the published splits unchanged: all rows, in order. Errors name the file and the row."""
 
 import csv
 import io
@@ -24,53 +24,53 @@ SPLITS = ("train", "validation", "test")
 _HATE_PREFIX = {"train": "train", "validation": "val", "test": "test"}
 _COLUMNS = ("screen_name", "text", "account.type", "class_type")
 _KAGGLE_COLUMNS = ("user_id", "status_id")
-_CUT_OFF = "the file was probably cut off: fetch it again (`make data`)"
+_CUT_OFF = "the file is probably truncated: download it again (`make data`)"
 _REMEDY = (
-    "run `make data` (or `dvc pull` at the repository root) to fetch it, "
+    "run `make data` (or `dvc pull` at the repository root) to download it, "
     "or use the embedded synthetic sample with `--data.root sample`"
 )
 
 
 def load(task: Task, root: str | Path) -> DatasetDict:
-    """The splits train, validation and test of a task.
+    """Read the splits train, validation and test of a task.
 
-    Columns are `text` and `label` (a ClassLabel in the task's order); for deepfake also `screen_name` and
-    `class_type` (the generator, or `human`), which are for evaluation and never an input of a model.
+    Columns are `text` and `label` (a ClassLabel in the task's order). Deepfake also has `screen_name` and
+    `class_type` (the generator, or `human`); evaluation uses them, models never do.
 
     Args:
-        task: which dataset.
-        root: the folder or URL that holds `hate/` and `deepfake/`, or `sample` for the embedded sample.
+        task: the task to read.
+        root: the folder or URL that contains `hate/` and `deepfake/`, or `sample` for the embedded sample.
 
     Raises:
-        FileNotFoundError: a folder or file is missing; the message says how to get it.
+        FileNotFoundError: a folder or file is missing; the message says how to download it.
         OSError: a URL cannot be reached.
-        ValueError: a file is not what it should be; the message names the file and the row or line.
+        ValueError: a file is malformed; the message names the file and the row or line.
     """
     where = folder(task, root)
     if not where.is_dir():
-        raise FileNotFoundError(f"{where} is not there; {_REMEDY}")
-    _tell_foreign(where, FILES[task.name])
+        raise FileNotFoundError(f"{where} does not exist; {_REMEDY}")
+    _warn_foreign(where, FILES[task.name])
     read = _read_hate if task.name == "hate" else _read_deepfake
     try:
         return DatasetDict({split: read(where, split, task) for split in SPLITS})
     except (FileNotFoundError, ValueError) as error:
         if not is_url(str(root)):
-            raise  # else name the file that can be repaired, not the copy of it
+            raise  # for a URL, the message names the file there instead of the local copy
         raise type(error)(str(error).replace(str(where), _address(task, root))) from error
 
 
 @lru_cache
-def _tell_foreign(where: Path, files: tuple[str, ...]) -> None:
-    """Once a process."""
+def _warn_foreign(where: Path, files: tuple[str, ...]) -> None:
+    """Warn about files that are not part of the data, once per process."""
     if names := foreign(where, files):
-        log.warning("%s: not part of the data, and ignored: %s", where, listed(names))
+        log.warning("%s: ignored files that are not part of the data: %s", where, listed(names))
 
 
 def folder(task: Task, root: str | Path) -> Path:
-    """Where a task's files are on this machine: under a root, or fetched from it if that is a URL.
+    """The local folder of a task's files: below `root`, or a downloaded copy if `root` is a URL.
 
     Raises:
-        FileNotFoundError: nothing lies at the URL.
+        FileNotFoundError: there are no files at the URL.
     """
     if str(root) == SAMPLE:
         return Path(__file__).parent / SAMPLE / task.name
@@ -105,7 +105,7 @@ def _read_hate(where: Path, split: str, task: Task) -> Dataset:
 def _check_mapping(file: Path, task: Task) -> None:
     expected = [f"{i}\t{label}" for i, label in enumerate(task.labels)]
     if (found := _content(file).splitlines()) != expected:  # the published file ends without a newline
-        raise ValueError(f"{file} says {found}; expected {expected}")
+        raise ValueError(f"{file} contains {found}; expected {expected}")
 
 
 def _labels(file: Path, classes: int) -> list[int]:
@@ -118,7 +118,7 @@ def _labels(file: Path, classes: int) -> list[int]:
 
 
 def _lines(file: Path) -> list[str]:
-    """Rows end in LF alone: other line separators (U+2028, U+0085) are legal inside a tweet."""
+    """The rows of a file, split at LF only: a tweet may contain other line separators (U+2028, U+0085)."""
     rows = _content(file).split("\n")
     if rows[-1]:
         raise ValueError(f"{file}, row {len(rows)}: no newline at the end; {_CUT_OFF}")
@@ -126,14 +126,14 @@ def _lines(file: Path) -> list[str]:
 
 
 def _content(file: Path) -> str:
-    """A file's text.
+    """The text of a file.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is empty, is not UTF-8, starts with a byte order mark, or has a NUL character.
+        FileNotFoundError: the file does not exist.
+        ValueError: it is empty, is not UTF-8, starts with a byte order mark, or contains a NUL character.
     """
     if not file.is_file():
-        raise FileNotFoundError(f"{file} is not there; {_REMEDY}")
+        raise FileNotFoundError(f"{file} does not exist; {_REMEDY}")
     content = file.read_bytes()
     if not content:
         raise ValueError(f"{file} is empty; expected rows")
@@ -146,7 +146,7 @@ def _content(file: Path) -> str:
     if text.startswith("\ufeff"):
         raise ValueError(f"{file}, line 1: starts with a byte order mark; expected UTF-8 without one")
     if (at := text.find("\0")) >= 0:
-        raise ValueError(f"{file}, line {text.count(chr(10), 0, at) + 1}: has a NUL character")
+        raise ValueError(f"{file}, line {text.count(chr(10), 0, at) + 1}: contains a NUL character")
     return text
 
 
@@ -163,9 +163,9 @@ def _read_deepfake(where: Path, split: str, task: Task) -> Dataset:
 
 
 def _records(file: Path, task: Task) -> Iterator[dict[str, str]]:
-    """The rows of a `;`-separated file. Newlines may stand inside quotes and a backslash is only itself.
+    """The rows of a `;`-separated file. Quoted fields may contain newlines, so rows are not lines.
 
-    No escape character: in `\\"` the backslash is itself and the quote the first of two. Lines are not rows.
+    There is no escape character: in `\\"` the backslash is literal, and the quote begins a doubled quote.
     """
     content = _content(file)
     if not content.endswith("\n"):
@@ -174,18 +174,19 @@ def _records(file: Path, task: Task) -> Iterator[dict[str, str]]:
     reader = csv.reader(io.StringIO(content, newline=""), delimiter=";", strict=True)
     header = _header(next(_numbered(reader, file))[1], file)
     found = 0
-    for place, fields in _numbered(reader, file, first_row=1):
+    for position, fields in _numbered(reader, file, first_row=1):
         if len(fields) != len(header):
-            raise ValueError(f"{place}: has {len(fields)} fields; expected the {len(header)} of the header")
+            raise ValueError(f"{position}: has {len(fields)} fields; expected {len(header)} as in the header")
         row = dict(zip(header, fields, strict=True))
         if row["account.type"] not in task.labels:
             raise ValueError(
-                f"{place}: account.type is {row['account.type']!r}; expected one of {', '.join(task.labels)}"
+                f"{position}: account.type is {row['account.type']!r}; "
+                f"expected one of {', '.join(task.labels)}"
             )
         found += 1
         yield row
     if not found:
-        raise ValueError(f"{file} has a header and no rows")
+        raise ValueError(f"{file} has a header but no rows; {_CUT_OFF}")
 
 
 def _header(names: list[str], file: Path) -> list[str]:
@@ -196,22 +197,22 @@ def _header(names: list[str], file: Path) -> list[str]:
         if columns:
             raise ValueError(
                 f"{file}, line 1: the header {fault} column {', '.join(map(repr, columns))}; expected "
-                f"{';'.join(_COLUMNS)} (and {' and '.join(_KAGGLE_COLUMNS)}, if you like), separated by `;`"
+                f"{';'.join(_COLUMNS)} (and optionally {' and '.join(_KAGGLE_COLUMNS)}), separated by `;`"
             )
     return names
 
 
 def _numbered(reader: "_csv.Reader", file: Path, first_row: int = 0) -> Iterator[tuple[str, list[str]]]:
-    """Rows, each with words for where it starts: the file, the row (the header is row 0) and the line."""
+    """Rows with their position for messages: the file, the row (the header is row 0) and its first line."""
     row = first_row
     while True:
-        place = f"{file}, row {row} (line {reader.line_num + 1})"
+        position = f"{file}, row {row} (line {reader.line_num + 1})"
         try:
             fields = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            cause = "a quote is opened and never closed" if "unexpected end" in str(error) else str(error)
-            raise ValueError(f"{place}: {cause}") from None
-        yield place, fields
+            cause = "a quote is not closed" if "unexpected end" in str(error) else str(error)
+            raise ValueError(f"{position}: {cause}") from None
+        yield position, fields
         row += 1

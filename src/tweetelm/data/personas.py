@@ -1,4 +1,4 @@
-"""Which accounts of TweepFake stand for the same person: a human and the machines that imitate them."""
+"""Personas of TweepFake: a human account and the bot accounts that imitate it."""
 
 _GROUPS = {
     "modi": "AINarendraModi narendramodi",
@@ -22,5 +22,5 @@ _OF_ACCOUNT = {account.casefold(): name for name, group in _GROUPS.items() for a
 
 
 def persona(account: str) -> str:
-    """The persona of an account; an account that imitates nobody known is one of its own."""
+    """The persona of an account; the account itself if it belongs to no known persona."""
     return _OF_ACCOUNT.get(account.casefold(), account)

@@ -1,4 +1,4 @@
-"""Which bytes a dataset was: the hash that DVC gives a folder with nothing but the files that are read."""
+"""The identity of a dataset: DVC's hash of a folder that contains only the files that are read."""
 
 import json
 from collections.abc import Iterable
@@ -13,10 +13,13 @@ from tweetelm.tasks import Task
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """Where a dataset's rows came from; stands in every card.
+    """The origin of a dataset's rows; part of every card.
 
-    `md5` is what DVC calls the folder (32 hexadecimal digits and `.dir`): two datasets with the same one are
-    the same bytes. `synthetic` says that this is the embedded sample, whatever folder it was read from.
+    Attributes:
+        root: the folder or URL that was read, or `sample`.
+        md5: DVC's hash of the folder (32 hexadecimal digits and `.dir`); equal for equal bytes.
+        synthetic: whether the files are those of the embedded sample, in any folder.
+        rows: number of rows by split.
     """
 
     root: str
@@ -26,7 +29,7 @@ class Provenance:
 
 
 def provenance(task: Task, root: str | Path) -> Provenance:
-    """Hash and count the files that `load(task, root)` reads; raises what `load` raises."""
+    """Hash the files and count the rows that `load(task, root)` reads. Raises the errors of `load`."""
     rows = {split: dataset.num_rows for split, dataset in load(task, root).items()}
     md5 = folder_md5(folder(task, root), FILES[task.name])
     sample = folder_md5(folder(task, SAMPLE), FILES[task.name])
@@ -34,11 +37,11 @@ def provenance(task: Task, root: str | Path) -> Provenance:
 
 
 def folder_md5(where: Path, files: Iterable[str]) -> str:
-    """The md5 of DVC's listing of a folder: a JSON array of each file's md5 and relative path, by path.
+    """The md5 of DVC's listing of a folder: a JSON array of the md5 and relative path of each file, by path.
 
     Args:
         where: the folder.
-        files: paths of those that count; what is not there is not listed, nor is anything else.
+        files: relative paths to list; other files and missing files are not listed.
     """
     found = [(name, where / name) for name in sorted(files) if (where / name).is_file()]
     listing = [{"md5": md5(path), "relpath": name} for name, path in found]

@@ -1,4 +1,4 @@
-"""Which files a dataset is made of, in which bytes they were published, and what else lies beside them."""
+"""The files of each dataset with their published md5, and checks of a folder against them."""
 
 from pathlib import Path
 
@@ -22,30 +22,30 @@ PUBLISHED: dict[TaskName, dict[str, str]] = {  # md5 by file, at the revisions t
         "validation.csv": "175725bb9375d0fc467f66ea4c1389d8",
     },
 }
-FILES = {task: tuple(files) for task, files in PUBLISHED.items()}  # what a task's reader reads, and no more
+FILES = {task: tuple(files) for task, files in PUBLISHED.items()}  # the files that a task's reader reads
 ALL = tuple(f"{task}/{name}" for task, names in FILES.items() for name in names)
-_TOLD = 5
+_MAX_LISTED = 5
 
 
 def foreign(where: Path, files: tuple[str, ...]) -> list[str]:
-    """Paths below a folder of what is not among its files: hidden files of a desktop, an editor's copies."""
+    """Relative paths of other files below a folder, such as hidden files of a desktop or backup copies."""
     found = (path.relative_to(where).as_posix() for path in where.rglob("*") if not path.is_dir())
     return sorted(name for name in found if name not in files)
 
 
 def listed(names: list[str]) -> str:
-    """Some of them, for a message."""
-    more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
-    return ", ".join(map(printable, names[:_TOLD])) + more
+    """The first names and the number of the others, for a message."""
+    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+    return ", ".join(map(printable, names[:_MAX_LISTED])) + more
 
 
 def unpublished(task: TaskName, where: Path) -> list[str]:
-    """A line for each file of a task's that is missing or is not, byte by byte, the published one."""
+    """One line per file of a task that is missing or differs from the published bytes."""
     lines = []
     for name, expected in PUBLISHED[task].items():
         path = where / name
         if not path.is_file():
-            lines.append(f"{path} is not there")
+            lines.append(f"{path} does not exist")
         elif (found := md5(path)) != expected:
-            lines.append(f"{path} is not the published file: md5 {found}, published {expected}")
+            lines.append(f"{path} differs from the published file: md5 {found}, published {expected}")
     return lines

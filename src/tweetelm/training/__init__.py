@@ -1,3 +1,3 @@
-"""Training: what is learned from which rows, in which order, and how it is saved and resumed."""
+"""Training: data preparation, objectives, the optimizer loop, and checkpoints that a run resumes from."""
 
-OPTIMIZER_FILE = "optimizer.safetensors"  # of a checkpoint; here, where it brings no torch
+OPTIMIZER_FILE = "optimizer.safetensors"  # defined here so that importing the name does not import torch

@@ -1,4 +1,4 @@
-"""Low-rank adaptation (LoRA, arXiv 2106.09685) with peft: small matrices learn beside frozen projections."""
+"""LoRA (arXiv 2106.09685) with peft: trains low-rank updates of the decoder's frozen projections."""
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ _NAME = "default"  # peft's name for the only adapter
 
 
 def add_adapters(model: OpenELMForSequenceClassification, config: OptimConfig) -> None:
-    """Put adapters beside every projection of the decoder, in place. They change nothing until they learn.
+    """Add an adapter to every projection of the decoder, in place. The initial update is zero.
 
     Raises:
         ValueError: peft is not installed.
@@ -33,7 +33,7 @@ def is_adapter(name: str) -> bool:
 
 @torch.no_grad()
 def merged_weights(model: OpenELMForSequenceClassification) -> dict[str, Tensor]:
-    """The state of the same model without adapters, their updates added into the weights."""
+    """The model's state dict with every adapter's update added to its weight, and without the adapters."""
     from peft.tuners.lora import LoraLayer
 
     weights = {
@@ -43,6 +43,6 @@ def merged_weights(model: OpenELMForSequenceClassification) -> dict[str, Tensor]
     }
     for name, module in model.named_modules():
         if isinstance(module, LoraLayer):
-            update: Tensor = getattr(module, "get_delta_weight")(_NAME)  # noqa: B009  # of its subclasses
+            update: Tensor = getattr(module, "get_delta_weight")(_NAME)  # noqa: B009  # subclasses define it
             weights[f"{name}.weight"] = weights[f"{name}.weight"] + update
     return weights

@@ -1,4 +1,4 @@
-"""The model that training starts from: weights, tokenizer, architecture."""
+"""Finds the base model of a run: pretrained weights, tokenizer and architecture."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -28,12 +28,12 @@ from tweetelm.training.label_heads import head_mismatch
 
 @dataclass(frozen=True, kw_only=True)
 class BaseModel:
-    """What training starts from.
+    """The base model of a run.
 
     Attributes:
-        checkpoint: the pretrained weights; None where weights are random, or only planned with.
-        tokenizer: its vocabulary fits the architecture.
-        architecture: the model's configuration, before it becomes a classifier.
+        checkpoint: the pretrained weights; None if weights are random, or if the run is only planned.
+        tokenizer: has at most as many tokens as the architecture has embeddings.
+        architecture: the model's configuration, without the classifier's settings.
         head: why the checkpoint's classifier cannot be reused; empty if it can, or if there is none.
     """
 
@@ -47,13 +47,13 @@ def find_base_model(config: TrainConfig, texts: Sequence[str], *, weights: bool 
     """Find, download and check the model of `config.model`.
 
     Args:
-        config: of the run.
-        texts: training texts, from which a scratch model's tokenizer is trained.
+        config: the run's configuration.
+        texts: training texts; the tokenizer of a scratch model is trained on them.
         weights: False to plan a run: pretrained weights are neither downloaded nor checked.
 
     Raises:
         FileNotFoundError: weights or tokenizer are missing.
-        ValueError: one of them is damaged, or they do not fit each other.
+        ValueError: weights or tokenizer are damaged, or do not match each other.
     """
     found = find_weights(config) if weights and not config.model.random else None
     tokenizer = find_tokenizer(config, found, texts)
@@ -66,10 +66,10 @@ def find_base_model(config: TrainConfig, texts: Sequence[str], *, weights: bool 
 
 
 def localize(name: str) -> str:
-    """The name of a local copy if `name` is a URL, downloaded once per machine; else `name` itself.
+    """The path of a local copy if `name` is a URL (downloaded once per machine); else `name` unchanged.
 
     Raises:
-        FileNotFoundError: the URL holds no file of a model.
+        FileNotFoundError: there are no model files at the URL.
     """
     if not is_url(name):
         return name
@@ -80,26 +80,26 @@ def localize(name: str) -> str:
 
 
 def inspect_base_model(name: str, tokenizer: str | None = None) -> Inspection:
-    """Download and check a model before anything is trained.
+    """Download and check a base model without training it.
 
     Args:
         name: a preset, a hub id, a folder or a URL.
-        tokenizer: a file, a folder, a hub id or a URL; None: the model's own.
+        tokenizer: a file, a folder, a hub id or a URL; None for the model's own.
 
     Raises:
         FileNotFoundError: weights or tokenizer are missing.
-        ValueError: they are damaged, or not what the preset says.
+        ValueError: weights or tokenizer are damaged, or do not match the preset.
     """
     own = None if tokenizer is None else localize(expanded(tokenizer))
     return inspect(localize(expanded(name)), tokenizer=own)
 
 
 def find_weights(config: TrainConfig) -> Checkpoint:
-    """The files of `--model.name`.
+    """The checkpoint that `--model.name` names, downloaded if necessary.
 
     Raises:
-        FileNotFoundError: there are none.
-        ValueError: they are damaged.
+        FileNotFoundError: it does not exist.
+        ValueError: it is damaged.
     """
     name, revision = config.model.name, config.model.revision
     found = fetch(localize(name), revision)
@@ -109,11 +109,11 @@ def find_weights(config: TrainConfig) -> Checkpoint:
 def find_tokenizer(config: TrainConfig, base: Checkpoint | None, texts: Sequence[str]) -> Tokenizer:
     """The tokenizer of a run.
 
-    In this order: `--model.tokenizer`, the checkpoint's own, that of the preset's hub repository, one trained
-    on `texts`.
+    Uses the first that exists: `--model.tokenizer`, the checkpoint's own, the one in the preset's hub
+    repository. A scratch preset has none of these; its tokenizer is trained on `texts`.
 
     Raises:
-        FileNotFoundError: the model has none.
+        FileNotFoundError: the model has no tokenizer.
     """
     model = config.model
     if model.tokenizer is not None:
@@ -133,7 +133,12 @@ def find_tokenizer(config: TrainConfig, base: Checkpoint | None, texts: Sequence
 
 
 def find_architecture(config: TrainConfig, base: Checkpoint | None, vocabulary: int) -> OpenELMConfig:
-    """The model's configuration, before it becomes a classifier.
+    """The model's configuration, without the classifier's settings.
+
+    Args:
+        config: the run's configuration.
+        base: the pretrained weights; None if weights are random.
+        vocabulary: the number of tokens of the tokenizer.
 
     Raises:
         ValueError: `vocabulary` exceeds the model's embeddings, or `--model.max-tokens` exceeds its context.
@@ -143,8 +148,8 @@ def find_architecture(config: TrainConfig, base: Checkpoint | None, vocabulary: 
         found.vocab_size = vocabulary
     if vocabulary > found.vocab_size:
         raise ValueError(
-            f"the tokenizer has {vocabulary} pieces, {config.model.name} only {found.vocab_size} embeddings; "
-            "name the tokenizer it was trained with by --model.tokenizer"
+            f"the tokenizer has {vocabulary} tokens, but {config.model.name} has only {found.vocab_size} "
+            "embeddings; set --model.tokenizer to the tokenizer that the model was trained with"
         )
     if config.model.max_tokens > found.max_context_length:
         raise ValueError(
@@ -158,5 +163,5 @@ def _published(name: str, base: Checkpoint | None) -> OpenELMConfig:
     if base is not None:
         return read_config(base.folder)
     if find_preset(name) is None and Path(folder := localize(name)).is_dir():
-        return read_config(Path(folder))  # a folder's architecture with random weights
+        return read_config(Path(folder))  # the folder gives the architecture; the weights are random
     return preset_config(name)

@@ -1,4 +1,4 @@
-"""From what was prepared to a model before its first step, the same on every worker."""
+"""Builds the classifier before its first step, identical on every worker."""
 
 import copy
 from pathlib import Path
@@ -20,11 +20,11 @@ from tweetelm.training.state import TrainingState
 
 
 def build_state(config: TrainConfig, prepared: Prepared, device: torch.device) -> TrainingState:
-    """The classifier before its first step, on `device`.
+    """Build the classifier on `device`, at step 0.
 
     Raises:
         FileNotFoundError: the base model's files are not on this machine and cannot be downloaded.
-        ValueError: they are damaged.
+        ValueError: the base model's files are damaged.
     """
     settings = _classifier_settings(config, TASKS[config.task])
     torch.manual_seed(config.loop.seed)
@@ -44,7 +44,7 @@ def build_state(config: TrainConfig, prepared: Prepared, device: torch.device) -
         )
     model.to(device)
     if config.model.activation_checkpointing:
-        # renamed in transformers 5.23; both recompute without reentrant autograd
+        # transformers 5.23 renamed the method; both names use non-reentrant checkpointing
         (getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable)()
     if config.optim.mode == "lora":
         add_adapters(model, config.optim)
@@ -63,12 +63,12 @@ def _classifier_settings(config: TrainConfig, task: Task) -> dict[str, Any]:
 
 
 def _local_folder(base: Checkpoint) -> Path:
-    """The checkpoint's folder on this machine, which need not be the one that prepared the run."""
+    """The checkpoint's folder on this machine, which may differ from the machine that prepared the run."""
     if base.folder.is_dir():
         return base.folder
     if base.repo is None:
         raise FileNotFoundError(
-            f"there is no folder {base.folder} on this machine; put it on storage that every machine of the "
-            "cluster sees, and name that by --model.name"
+            f"the base model's folder {base.folder} does not exist on this machine; copy it to storage that "
+            "every node of the cluster can read, and set --model.name to that path"
         )
     return fetch(localize(base.repo), base.commit).folder

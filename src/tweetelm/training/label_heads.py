@@ -1,4 +1,4 @@
-"""Whether a checkpoint's classifier answers the same question, so that it can be learned further."""
+"""Decides whether training can reuse the classifier of a checkpoint, or must replace it."""
 
 from pathlib import Path
 
@@ -13,20 +13,20 @@ _ENCODING = "encoding.json"
 
 
 def head_mismatch(folder: Path, task: Task) -> str:
-    """Why a checkpoint's classifier cannot be kept for a task; empty if it can, or if there is none.
+    """Why a checkpoint's classifier cannot be reused for a task; empty if it can, or if there is none.
 
-    Its rows stand for labels: under other labels, or the same in another order, they would say the opposite
-    of what they have learned.
+    Each row of the classifier scores one label. With other labels, or another order of labels, a row would
+    score the wrong label.
 
     Raises:
-        FileNotFoundError, ValueError: the checkpoint is no model of ours.
+        FileNotFoundError, ValueError: the folder is not an OpenELM checkpoint, or is damaged.
     """
     if HEAD not in stored_shapes(folder):
         return ""
     labels = [str(label) for _, label in sorted((read_config(folder).id2label or {}).items())]
     if labels != list(task.labels):
-        theirs, ours = printable(", ".join(labels)), ", ".join(task.labels)
-        return f"the checkpoint's labels are {theirs}; those of {task.name} are {ours}"
+        stored, expected = printable(", ".join(labels)), ", ".join(task.labels)
+        return f"the checkpoint's labels are {stored}; the labels of {task.name} are {expected}"
     return _other_task(folder / _ENCODING, task)
 
 
@@ -36,7 +36,7 @@ def _other_task(file: Path, task: Task) -> str:
     try:
         name = parse_object(file.read_bytes(), file, "copy the checkpoint again", {"task": str})["task"]
     except ValueError as error:
-        return f"what it was trained for is unknown: {error}"
+        return f"the checkpoint's task is unknown: {error}"
     return (
         "" if name == task.name else f"the checkpoint was trained for {printable(name)}, not for {task.name}"
     )

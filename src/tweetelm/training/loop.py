@@ -1,4 +1,4 @@
-"""The training loop: steps of packed tweets, validations in between, a report after each step."""
+"""The training loop: optimizer steps on packed tweets, validation, and one report per step."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,12 +22,23 @@ Scorer = Callable[[nn.Module], dict[str, float]]
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What happened in one step.
+    """The result of one optimizer step.
 
-    `step` and `total` count the whole run, `epoch` the phase. `loss` (mean over all workers, per tweet in
-    classification, per token in language modeling) and `grad_norm` (before clipping) are 0-d tensors, so
-    that only those who look wait for the device. `scores` is there after a validation; `improved` says
-    whether it was the best so far; `checkpoint` asks the caller to save the state.
+    `loss` and `grad_norm` are 0-d tensors: reading their values waits for the device.
+
+    Attributes:
+        phase: the phase of the step.
+        step: finished steps of the run.
+        total: all steps of the run.
+        epoch: finished epochs of the phase, as a fraction.
+        lr: the largest learning rate of the step.
+        loss: mean over all workers, in nats; per tweet in classification, per token in language modeling.
+        grad_norm: norm of the gradients before clipping.
+        tweets: tweets of the step, over all workers.
+        tokens: tokens of the step, over all workers.
+        scores: validation scores; None if the step was not validated.
+        improved: whether this validation is the best so far.
+        checkpoint: whether the caller should save the state.
     """
 
     phase: PhaseName
@@ -53,14 +64,15 @@ def fit(
     scorer: Scorer,
     metric: str,
 ) -> Iterator[Report]:
-    """Train from where `state` stands to the end, yielding a report after every step.
+    """Train from the current step of `state` to the end. Yields a report after every step.
 
     Args:
         state: model, optimizer and progress; changed in place.
         rows: the training rows, the same on every worker.
-        config: decides phases, order, schedule, loss and when to validate.
-        strategy: this worker's place among all.
-        scorer: validation scores of a model, called on every worker at the same steps with the same result.
+        config: sets phases, row order, schedule, loss and validation interval.
+        strategy: this worker's rank and device.
+        scorer: returns the validation scores of a model. Every worker calls it at the same steps, and it must
+            return the same result on each.
         metric: the key of `scorer`'s result to maximize.
 
     Raises:
@@ -96,7 +108,7 @@ def fit(
 
 
 def _descend(state: TrainingState, clip: float) -> Tensor:
-    """One optimizer step with what the gradients are; returns their norm before clipping."""
+    """Clip the gradients and take one optimizer step; returns the gradient norm before clipping."""
     norm = nn.utils.clip_grad_norm_([p for _, p in state.learning()], clip)
     state.optimizer.step()
     state.optimizer.zero_grad(set_to_none=True)
@@ -113,7 +125,8 @@ def _backward(
     strategy: DataParallel,
     step: int,
 ) -> Tensor:
-    """Gradients of one step: the sum over all workers and portions divided by the size of the step."""
+    """Compute the gradients of one step: the sum over all workers and micro-batches, divided by the size of
+    the step. Returns the loss, summed and divided in the same way."""
     wrapped.train()
     torch.manual_seed((config.loop.seed * 1_000_003 + step) * 1009 + strategy.rank)  # dropout
     most = pass_tokens(strategy.device, config.loop.micro_tokens)
@@ -122,14 +135,14 @@ def _backward(
     for number, share in enumerate(shares or [[]]):
         with strategy.accumulating(wrapped, last=number >= len(shares) - 1):
             loss = goal.loss(wrapped, share) / size
-            (loss * strategy.world).backward()  # DDP averages over workers
+            (loss * strategy.world).backward()  # cancels DDP's mean over workers
             total += loss.detach()
     return strategy.total(total)
 
 
 def _keep(phase: Phase, step: int, config: TrainConfig) -> bool:
-    """Whether a checkpoint is due that no validation asks for: each so many steps, and before or between
-    epochs of language modeling."""
+    """Whether to save a checkpoint at a step without validation: every `checkpoint_every` steps, and after
+    each epoch of language modeling."""
     every = config.loop.checkpoint_every
     between = phase.name != CLASSIFY and step - phase.start in phase.ends
     return between or (every is not None and step % every == 0)
@@ -138,7 +151,7 @@ def _keep(phase: Phase, step: int, config: TrainConfig) -> bool:
 def _validate(
     state: TrainingState, phase: Phase, config: TrainConfig, loss: Tensor, scorer: Scorer, metric: str
 ) -> tuple[dict[str, float] | None, bool]:
-    """Score the model if this step is due, and keep count of the best."""
+    """Validate if this step requires it; returns the scores and whether they are the best so far."""
     progress, every, step = state.progress, config.loop.validate_every, state.progress.step - phase.start
     last = step == len(phase.steps)
     due = step in phase.ends if every is None or phase.name != CLASSIFY else step % every == 0 or last

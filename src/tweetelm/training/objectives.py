@@ -1,6 +1,7 @@
-"""What is minimized: the label of a tweet, or its next token.
+"""Training objectives: cross-entropy of labels (classification) or of next tokens (language modeling).
 
-Shapes: B tweets of a share, N tokens of them all, D model width, V vocabulary.
+A micro-batch is the rows that one worker packs into one forward pass.
+Shapes: B tweets of a micro-batch, N tokens of a micro-batch, D model width, V vocabulary.
 """
 
 from collections.abc import Sequence
@@ -19,23 +20,23 @@ from tweetelm.precision import autocast
 from tweetelm.training.phases import PRETRAIN, Phase
 from tweetelm.training.rows import Rows
 
-_CHUNK = 1024  # tokens whose logits over the vocabulary are held at once
-_NOTHING = -100  # PyTorch's own sign for a target that does not count
+_CHUNK = 1024  # tokens per (n, V) block of logits; limits memory
+_NOTHING = -100  # PyTorch's default ignore_index
 
 
 class Objective(Protocol):
-    """What the loop asks of an objective. The loss of a step is the sum of `loss` over all its shares,
+    """An objective of the training loop. The loss of a step is the sum of `loss` over its micro-batches,
     divided by `size` of the whole step."""
 
     def module(self, model: OpenELMForSequenceClassification) -> nn.Module:
-        """What is called, and wrapped for several workers: all of it takes part in `loss`."""
+        """The module that `loss` calls, which DDP wraps; `loss` must use all of its parameters."""
 
     def size(self, members: Sequence[int]) -> int:
-        """How many things the given rows predict."""
+        """The number of predictions for the given rows: tweets, or next tokens."""
 
     def loss(self, module: nn.Module, share: Sequence[int]) -> Tensor:
-        """Sum over a share of rows. An empty share runs one token with weight zero: every worker must take
-        part in the exchange of gradients."""
+        """Summed loss of a micro-batch of rows, in nats. An empty one runs one token with weight zero,
+        because every worker must join the all-reduce of the gradients."""
 
 
 def objective(phase: Phase, rows: Rows, config: TrainConfig, device: torch.device) -> Objective:
@@ -47,7 +48,7 @@ def objective(phase: Phase, rows: Rows, config: TrainConfig, device: torch.devic
 
 @dataclass(frozen=True, kw_only=True)
 class Classification:
-    """Cross-entropy of the labels, per tweet."""
+    """Cross-entropy of the label, per tweet."""
 
     rows: Rows
     config: TrainConfig
@@ -79,7 +80,7 @@ class Classification:
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageModeling:
-    """Cross-entropy of each token but a tweet's first, given those before it, per token."""
+    """Cross-entropy of the next token, for every token of a tweet except its first."""
 
     rows: Rows
     config: TrainConfig
@@ -103,7 +104,7 @@ def _pack(rows: Rows, share: Sequence[int], device: torch.device) -> PackedBatch
 
 
 def next_tokens(batch: PackedBatch) -> Tensor:
-    """(N,) what each token is followed by; `_NOTHING` for a tweet's last, and in fillers."""
+    """The next token of each token, (N,); `_NOTHING` after a tweet's last token and in filler rows."""
     ids, starts = batch.input_ids[0], batch.cu_seq_lens.long()
     targets = ids.roll(-1)
     targets[starts[1:] - 1] = _NOTHING
@@ -112,15 +113,14 @@ def next_tokens(batch: PackedBatch) -> Tensor:
 
 
 class NextToken(nn.Module):
-    """The decoder as a language model whose output weights are its embedding's."""
+    """The decoder as a language model with tied input and output embeddings."""
 
     def __init__(self, transformer: OpenELMModel) -> None:
         super().__init__()
         self.transformer = transformer
 
     def forward(self, targets: Tensor, **inputs: Any) -> Tensor:
-        """The summed negative log-likelihood, in nats, of `targets` (N,) after each token of a packed row
-        (1, N)."""
+        """Summed negative log-likelihood of `targets` (N,), in nats, for a packed row of tokens (1, N)."""
         states = self.transformer(**inputs).last_hidden_state[0]
         table = self.transformer.token_embeddings.weight
         total: Tensor = states.new_zeros((), dtype=torch.float32)
@@ -130,6 +130,6 @@ class NextToken(nn.Module):
 
 
 def _summed_loss(states: Tensor, table: Tensor, targets: Tensor) -> Tensor:
-    """Logits (n, V) are float32 for the softmax, and computed again in the backward pass."""
+    """Summed cross-entropy of a chunk. The backward pass recomputes the logits (n, V), which are float32."""
     logits = F.linear(states, table).float()
     return F.cross_entropy(logits, targets, ignore_index=_NOTHING, reduction="sum")

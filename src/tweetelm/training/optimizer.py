@@ -1,4 +1,4 @@
-"""AdamW's parameter groups and the learning-rate schedule."""
+"""Parameter groups of AdamW and the learning-rate schedule."""
 
 import math
 import re
@@ -15,15 +15,23 @@ _LAYER = re.compile(r"\.layers\.(\d+)\.")
 
 
 def freeze(model: OpenELMForSequenceClassification, mode: str) -> None:
-    """Let every weight learn ("full"), the classifier alone ("head"), or it and the adapters ("lora")."""
+    """Train all weights ("full"), only the classifier ("head"), or the classifier and adapters ("lora")."""
     for name, parameter in model.named_parameters():
         adapts = mode == "lora" and is_adapter(name)
         parameter.requires_grad_(mode == "full" or adapts or name.startswith("score."))
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig, lr: float, layers: int) -> torch.optim.AdamW:
-    """AdamW over the weights that learn. Matrices decay, norms do not; each layer's rate is `layer_decay`
-    times that of the layer above, the classifier and the final norm on top, the embedding at the bottom.
+    """AdamW over the trainable weights.
+
+    Weight decay applies to matrices, not to norms. The learning rate of a layer is `layer_decay` times that
+    of the layer above it. The classifier and the final norm are the top layer, the embedding the bottom one.
+
+    Args:
+        model: the classifier, after `freeze`.
+        config: the optimizer's settings.
+        lr: peak learning rate of the top layer.
+        layers: number of decoder layers.
     """
     groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
@@ -50,7 +58,11 @@ def _depth(name: str, layers: int) -> int:
 def set_learning_rate(
     optimizer: torch.optim.Optimizer, config: OptimConfig, phase: Phase, step: int
 ) -> float:
-    """Set every group's rate for `step` (from 0) of the run, which lies in `phase`; returns the largest."""
+    """Set the learning rate of every group for `step` of the run (from 0), a step of `phase`.
+
+    Returns:
+        The largest learning rate.
+    """
     scale = schedule(config, step - phase.start, len(phase.steps))
     for group in optimizer.param_groups:
         group["lr"] = group["peak_lr"] * scale
@@ -58,8 +70,10 @@ def set_learning_rate(
 
 
 def schedule(config: OptimConfig, step: int, total: int) -> float:
-    """Share of the peak rate at `step` (from 0) of `total`: linear warm-up, then cosine, linear or
-    constant."""
+    """The learning rate at `step` (from 0) of `total` steps, as a fraction of the peak.
+
+    Linear warm-up, then cosine decay, linear decay or a constant rate.
+    """
     warmup = max(1, round(config.warmup * total))
     if step < warmup:
         return (step + 1) / (warmup + 1)

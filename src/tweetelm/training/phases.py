@@ -1,4 +1,4 @@
-"""The steps of a run, laid out before it starts: language modeling first, if any, then classification."""
+"""Plans the steps of a run before it starts: language modeling first, if requested, then classification."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,15 +13,15 @@ PhaseName = Literal["pretrain", "classify"]
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """A stretch of steps with one objective and one learning-rate schedule.
+    """Consecutive steps with one objective and one learning-rate schedule.
 
     Attributes:
-        name: what is learned.
+        name: the objective.
         start: steps of the run before this phase.
         steps: rows of each step.
-        ends: steps of this phase after which an epoch is over.
+        ends: number of finished steps of this phase at the end of each epoch.
         peak: learning rate after warm-up.
-        mode: which weights learn, see `OptimConfig.mode`.
+        mode: which weights are trained, see `OptimConfig.mode`.
     """
 
     name: PhaseName
@@ -33,11 +33,11 @@ class Phase:
 
     @property
     def end(self) -> int:
-        """Steps of the run when this phase is over."""
+        """Finished steps of the run at the end of this phase."""
         return self.start + len(self.steps)
 
     def epoch(self, step: int) -> float:
-        """Epochs of this phase finished after `step` of its steps, as a fraction."""
+        """Finished epochs of this phase after `step` of its steps, as a fraction."""
         start = 0
         for number, end in enumerate(self.ends):
             if step <= end:
@@ -58,13 +58,14 @@ class Plan:
         return self.phases[-1].end
 
     def phase(self, step: int) -> Phase:
-        """The phase that the run is in after `step` steps; the last one once it is over."""
+        """The phase of the run after `step` finished steps; the last phase if the run is over."""
         return next((phase for phase in self.phases if step < phase.end), self.phases[-1])
 
 
 def plan(lengths: list[int], config: TrainConfig) -> Plan:
-    """Lay out a run over rows of these lengths. Epochs are numbered through, so that no two have the same
-    order.
+    """Plan a run over rows of the given lengths in tokens.
+
+    Epoch numbers continue across phases, so that every epoch has its own order of rows.
     """
     before, loop = config.pretrain.epochs, config.loop
     phases: list[Phase] = []

@@ -1,4 +1,4 @@
-"""From a configuration to what the workers need: encoded rows, a tokenizer, the base model."""
+"""Prepares a run on the driver: encoded rows, tokenizer, base model."""
 
 from dataclasses import dataclass
 
@@ -15,18 +15,18 @@ from tweetelm.training.training_data import read_training_data
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """What the workers need. The driver makes it once, before any of them starts.
+    """The input of the workers. The driver makes it once, before the workers start.
 
     Attributes:
         train: encoded training rows.
         validation: encoded validation rows.
-        tokenizer: the text of a tokenizer.json.
-        architecture: the model's configuration, before it becomes a classifier.
-        cost: parameters, memory and arithmetic of the model.
-        base: the pretrained weights; None where weights are random.
-        head: why the checkpoint's classifier is replaced by a new one; empty if it is not.
-        provenance: which files the rows come from.
-        left_out: training rows that were dropped, by reason.
+        tokenizer: the content of tokenizer.json.
+        architecture: the model's configuration, without the classifier's settings.
+        cost: parameters, memory and FLOPs of the model.
+        base: the pretrained weights; None if weights are random.
+        head: why a new classifier replaces the checkpoint's; empty if it does not.
+        provenance: the files that the rows come from, with their hash.
+        left_out: number of dropped training rows by reason.
     """
 
     train: Rows
@@ -41,13 +41,13 @@ class Prepared:
 
 
 def prepare(config: TrainConfig, *, weights: bool = True) -> Prepared:
-    """Read and check the data, find tokenizer and weights, encode.
+    """Read and check the data, find tokenizer and weights, and encode the rows.
 
     `weights=False` plans a run: pretrained weights are neither downloaded nor checked.
 
     Raises:
         FileNotFoundError: data, weights or tokenizer are missing.
-        ValueError: one of them is damaged or does not fit the others.
+        ValueError: data, weights or tokenizer are damaged, or tokenizer and weights do not match.
     """
     data = read_training_data(config)
     model = find_base_model(config, data.train["text"], weights=weights)

@@ -1,4 +1,4 @@
-"""Encoded tweets with labels, small enough to travel to every worker whole."""
+"""Encoded tweets with labels. Every worker receives a complete copy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,13 @@ from tweetelm.encoding import Encoded
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """N tweets. `ids` holds all tokens end to end, row i at `starts[i]:starts[i + 1]`; `labels` is (N,)."""
+    """N tweets.
+
+    Attributes:
+        ids: token ids of all tweets, concatenated; row i is `ids[starts[i]:starts[i + 1]]`.
+        starts: (N + 1,) offsets into `ids`.
+        labels: (N,) label ids.
+    """
 
     ids: NDArray[np.int32]
     starts: NDArray[np.int64]
@@ -21,7 +27,7 @@ class Rows:
 
     @classmethod
     def of(cls, encoded: Sequence[Encoded], labels: Sequence[int]) -> "Rows":
-        """Gather encoded tweets and their label ids."""
+        """Concatenate encoded tweets and their label ids."""
         lengths = [len(item.ids) for item in encoded]
         ids = np.fromiter((i for item in encoded for i in item.ids), dtype=np.int32, count=sum(lengths))
         starts = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
@@ -32,16 +38,16 @@ class Rows:
 
     @cached_property
     def lengths(self) -> list[int]:
-        """Tokens of each row."""
+        """Number of tokens of each row."""
         return [int(length) for length in np.diff(self.starts)]
 
     def sequences(self, rows: Sequence[int]) -> list[list[int]]:
-        """Token ids of the given rows."""
+        """Token ids of the given rows, one list per row."""
         return [self.ids[self.starts[row] : self.starts[row + 1]].tolist() for row in rows]
 
     def class_weights(self, labels: int) -> list[float]:
-        """Inverse class frequencies, scaled so that the mean over the rows is 1. (A class without rows gets
-        0.)"""
+        """Inverse class frequencies of `labels` classes, scaled to a mean of 1 over the rows. A class without
+        rows has weight 0."""
         counts = np.bincount(self.labels, minlength=labels)
         present = counts > 0
         weights: Any = np.divide(len(self), counts * present.sum(), where=present, out=np.zeros(labels))

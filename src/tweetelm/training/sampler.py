@@ -1,6 +1,7 @@
-"""Which rows make up which optimizer step: a pure function of seed, epoch, lengths and budget.
+"""Assigns rows to optimizer steps, as a pure function of seed, epoch, lengths and token budget.
 
-Neither the number of workers nor accumulation takes part, so a run can resume at any step, anywhere.
+The assignment does not depend on the number of workers or on gradient accumulation. A run can therefore
+resume at any step, with any number of workers.
 """
 
 from collections.abc import Sequence
@@ -11,10 +12,10 @@ from tweetelm.encoding import fill_batches
 
 
 def epoch_steps(lengths: Sequence[int], *, batch_tokens: int, seed: int, epoch: int) -> list[list[int]]:
-    """Shuffle the rows of one epoch and cut them into steps of at most `batch_tokens` tokens.
+    """Shuffle the rows of one epoch and split them into steps of at most `batch_tokens` tokens.
 
-    Rows inside a step are sorted by length: nothing is padded, so steps can be random samples of all
-    lengths, and neighbours of one length share an attention call. Every row occurs exactly once.
+    Every row occurs exactly once. A step is a random sample of all lengths: packed rows need no padding. Rows
+    of a step are sorted by length, because adjacent rows of equal length share one attention call.
     """
     order = np.random.default_rng([seed, epoch]).permutation(len(lengths))
     steps = fill_batches(order.tolist(), lengths, batch_tokens)
@@ -24,7 +25,7 @@ def epoch_steps(lengths: Sequence[int], *, batch_tokens: int, seed: int, epoch: 
 def micro_batches(
     step: Sequence[int], lengths: Sequence[int], *, rank: int, world: int, micro_tokens: int
 ) -> list[list[int]]:
-    """One rank's share of a step, in portions of at most `micro_tokens` tokens.
+    """The rows of one rank in a step, split into micro-batches of at most `micro_tokens` tokens.
 
     Empty if the rank has no rows.
     """

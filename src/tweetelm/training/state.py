@@ -1,4 +1,4 @@
-"""Everything a run must remember to go on exactly where it stopped: safetensors and JSON, no pickle."""
+"""The state of a run, saved and restored for an exact resume: safetensors and JSON, no pickle."""
 
 import dataclasses
 import json
@@ -25,12 +25,14 @@ _ADAPTER = "adapter/"
 
 @dataclass(kw_only=True)
 class Progress:
-    """Where a run is. `step` counts finished optimizer steps; dropout is seeded by it, so no RNG state is
-    kept."""
+    """The progress of a run. No RNG state is saved, because `step` seeds dropout."""
 
     step: int = 0
+    """Finished optimizer steps."""
     best: float | None = None
+    """The best validation score."""
     best_step: int = 0
+    """Finished steps at the best validation."""
     stale: int = 0
     """Validations since the best one."""
     stopped: bool = False
@@ -39,7 +41,7 @@ class Progress:
 
 @dataclass(kw_only=True)
 class TrainingState:
-    """A model, its progress, and the optimizer of the phase that it has entered."""
+    """A model, its progress, and the optimizer of the current phase."""
 
     model: OpenELMForSequenceClassification
     progress: Progress = dataclasses.field(default_factory=Progress)
@@ -48,26 +50,26 @@ class TrainingState:
 
     @property
     def optimizer(self) -> torch.optim.AdamW:
-        """Of the phase entered last."""
+        """The optimizer of the current phase."""
         assert self._optimizer is not None, "no phase has been entered"
         return self._optimizer
 
     def enter(self, phase: Phase, config: OptimConfig) -> None:
-        """Begin a phase, or go on in the middle of it: choose what learns and make its optimizer."""
+        """Start or resume a phase: freeze the other weights and build the optimizer."""
         freeze(self.model, phase.mode)
         layers = self.model.config.num_transformer_layers
         self._optimizer = build_optimizer(self.model, config, phase.peak, layers)
         if self.progress.step > phase.start:
-            self._take_up_moments()
+            self._load_moments()
         self._restored = {}
 
     def learning(self) -> list[tuple[str, torch.nn.Parameter]]:
-        """The parameters that learn, by name."""
+        """The trainable parameters with their names."""
         return [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
 
     def save(self, folder: Path, extra: dict[str, Any]) -> None:
-        """Write the model as a transformers folder with its code, the optimizer, and the progress with
-        `extra`."""
+        """Write a checkpoint: the model as a transformers folder with its code, the optimizer state, and the
+        progress. `extra` is added to the JSON file of the progress."""
         adapters = self._adapters()
         merged = merged_weights(self.model) if adapters else None
         self.model.save_pretrained(folder, max_shard_size="100GB", state_dict=merged)
@@ -76,10 +78,15 @@ class TrainingState:
         atomic.write_text(folder / STATE_FILE, json.dumps(document, indent=2) + "\n")
 
     def restore(self, folder: Path) -> None:
-        """Read back what `save` wrote, into the model that this state holds."""
+        """Load a checkpoint written by `save` into this state.
+
+        Raises:
+            FileNotFoundError: a file is missing.
+            ValueError: the file of the progress is damaged.
+        """
         stored = load_file(folder / OPTIMIZER_FILE)
         adapters = {n.removeprefix(_ADAPTER): v for n, v in stored.items() if n.startswith(_ADAPTER)}
-        if adapters:  # the weights beside them never change: they are as the run found them
+        if adapters:  # all other weights are frozen and equal those of the base model
             self.model.load_state_dict(adapters, strict=False)
         else:
             self.model.load_state_dict(load_file(folder / WEIGHTS_FILE))
@@ -89,7 +96,7 @@ class TrainingState:
         self.progress = Progress(**document["progress"])
 
     def _adapters(self) -> dict[str, torch.Tensor]:
-        """What learns beside frozen weights, if the model has adapters."""
+        """The adapters and the classifier; empty if the model has no adapters."""
         state = self.model.state_dict()
         if not any(map(is_adapter, state)):
             return {}
@@ -105,8 +112,8 @@ class TrainingState:
             for key in _MOMENTS
         }
 
-    def _take_up_moments(self) -> None:
-        """The optimizer's memory of this phase, as `restore` found it."""
+    def _load_moments(self) -> None:
+        """Set the optimizer's moments to the ones that `restore` read."""
         for name, parameter in self.learning():
             if f"step/{name}" in self._restored:
                 moments = {key: self._restored[f"{key}/{name}"] for key in _MOMENTS}

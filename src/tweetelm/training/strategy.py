@@ -1,5 +1,4 @@
-"""How a step is spread over workers: data parallelism with torch's DDP. The only module that knows of
-ranks."""
+"""Data parallelism over workers with torch's DDP. No other module of this package uses torch.distributed."""
 
 import contextlib
 from collections.abc import Callable
@@ -14,8 +13,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 @dataclass(frozen=True, kw_only=True)
 class DataParallel:
-    """One of `world` workers, each with a copy of the model on `device`. The process group must exist if
-    world > 1."""
+    """One of `world` workers, each with a copy of the model on `device`.
+
+    If `world` > 1, the process group must already be initialized.
+    """
 
     device: torch.device
     rank: int = 0
@@ -27,11 +28,11 @@ class DataParallel:
         return self.rank == 0
 
     def wrap(self, module: nn.Module, dummy_loss: Callable[[nn.Module], Tensor]) -> nn.Module:
-        """The module as training calls it.
+        """Wrap the module in DDP if there are several workers.
 
-        `dummy_loss` gives a loss of weight zero, from all of the module. DDP reorders its gradient buckets
-        after the first backward pass; done here, the order of summation is the same at every step, whether
-        or not the run was interrupted.
+        `dummy_loss` returns a loss of weight zero that uses every parameter of the module. DDP rebuilds its
+        gradient buckets after the first backward pass. Running that pass here keeps the order of summation
+        the same at every step, so that a resumed run is bit-identical to an uninterrupted one.
         """
         if self.world == 1:
             return module
@@ -42,19 +43,19 @@ class DataParallel:
         return wrapped
 
     def accumulating(self, wrapped: nn.Module, last: bool) -> contextlib.AbstractContextManager[Any]:
-        """Gradients are summed over workers in the last backward pass of a step only."""
+        """A context in which DDP all-reduces gradients only if this is the `last` backward pass of a step."""
         if isinstance(wrapped, DistributedDataParallel) and not last:
             return wrapped.no_sync()
         return contextlib.nullcontext()
 
     def total(self, value: Tensor) -> Tensor:
-        """The sum of a tensor over all workers."""
+        """The sum of a tensor over all workers, in place."""
         if self.world > 1:
             dist.all_reduce(value)
         return value
 
     def gather(self, value: Any) -> list[Any]:
-        """Every worker's `value`, in the order of ranks, on every worker."""
+        """The `value` of every worker, in order of rank; returned on every worker."""
         if self.world == 1:
             return [value]
         values: list[Any] = [None] * self.world

@@ -1,4 +1,4 @@
-"""Which rows a run trains on, and which of them validation uses."""
+"""Selects the training and validation rows of a run."""
 
 import shlex
 from dataclasses import dataclass
@@ -13,7 +13,15 @@ from tweetelm.tasks import TASKS, Task
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingData:
-    """Rows of a run. `labels` are those of `train`; `left_out` counts dropped training rows by reason."""
+    """The rows of a run.
+
+    Attributes:
+        train: training rows.
+        labels: label ids of `train`; with `shuffle_labels` these differ from its column `label`.
+        validation: validation rows.
+        provenance: the files that the rows come from, with their hash.
+        left_out: number of dropped training rows by reason.
+    """
 
     train: Dataset
     labels: list[int]
@@ -23,11 +31,11 @@ class TrainingData:
 
 
 def read_training_data(config: TrainConfig) -> TrainingData:
-    """Read a task's files and select rows as the configuration says.
+    """Read the files of a task and select rows by the settings in `config.data`.
 
     Raises:
-        FileNotFoundError: the data are missing.
-        ValueError: a file is damaged, or no training row has some label.
+        FileNotFoundError: a data file is missing.
+        ValueError: a file is damaged, or a label has no training row.
     """
     task = TASKS[config.task]
     dataset = hold_out(load(task, config.data.root), config.data.hold_out)
@@ -57,6 +65,6 @@ def _check_labels(
         limit = f" of --data.limit {config.data.limit}" if config.data.limit else ""
         raise ValueError(
             f"none of the {len(labels)} training rows{limit} in {config.data.root} is labeled "
-            f"{', '.join(absent)}; a classifier needs rows of each of {', '.join(task.labels)}: look at them "
+            f"{', '.join(absent)}; expected rows of each label ({', '.join(task.labels)}); check the data "
             f"with `python -m tweetelm.data check {task.name} --root {shlex.quote(config.data.root)}`"
         )

@@ -1,4 +1,4 @@
-"""Reading, hashing, choosing and checking the datasets."""
+"""Reading, hashing, row selection and checks of the datasets."""
 
 import json
 from collections.abc import Callable
@@ -27,7 +27,7 @@ TEXT = TextConfig()
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A folder with both datasets in their published formats, two rows or so in each split."""
+    """A folder with both datasets in their published formats; each split has about two rows."""
     hate, deepfake = tmp_path / "hate", tmp_path / "deepfake"
     hate.mkdir()
     deepfake.mkdir()
@@ -71,12 +71,12 @@ BAD_HATE: list[tuple[str, bytes | None, str]] = [
     ("test_labels.txt", b"1\n\n1\n", r"test_labels.txt, row 2: the label is ''"),
     ("test_labels.txt", b"1\n0\n", r"test_text.txt has 3 rows and .*test_labels.txt has 2"),
     ("train_text.txt", b"fine\nb\xe9d\n3\n", r"train_text.txt, line 2: bytes b'\\xe9' are not UTF-8"),
-    ("train_text.txt", b"1\n2\nx\0y\n", r"train_text.txt, line 3: has a NUL"),
+    ("train_text.txt", b"1\n2\nx\0y\n", r"train_text.txt, line 3: contains a NUL"),
     ("train_text.txt", b"1\n2\n3", r"train_text.txt, row 3: no newline at the end"),
     ("train_text.txt", b"\xef\xbb\xbf1\n2\n3\n", r"train_text.txt, line 1: starts with a byte order mark"),
     ("val_text.txt", b"", r"val_text.txt is empty"),
-    ("mapping.txt", b"0\thate\n1\tnot-hate\n", r"mapping.txt says \['0\\thate'.*expected \['0\\tnot-hate'"),
-    ("val_text.txt", None, r"val_text.txt is not there; run `make data` \(or `dvc pull`"),
+    ("mapping.txt", b"0\thate\n1\tnot-hate\n", r"mapping.txt contains \['0\\thate'.*expected \['0\\tnot-"),
+    ("val_text.txt", None, r"val_text.txt does not exist; run `make data` \(or `dvc pull`"),
 ]
 ROW = b"ann;hello;human;human\n"
 BAD_DEEPFAKE: list[tuple[str, bytes | None, str]] = [
@@ -88,22 +88,22 @@ BAD_DEEPFAKE: list[tuple[str, bytes | None, str]] = [
     (
         "test.csv",
         HEADER + b'a;"x\ny";bot;rnn\nb;z;bot\n',
-        r"test.csv, row 2 \(line 4\): has 3 fields; expected the 4",
+        r"test.csv, row 2 \(line 4\): has 3 fields; expected 4 as in the header",
     ),
     (
         "test.csv",
         HEADER + ROW + b'bob;"never\nclosed;bot;rnn\n',
-        r"test.csv, row 2 \(line 3\): a quote is opened",
+        r"test.csv, row 2 \(line 3\): a quote is not closed",
     ),
     ("test.csv", HEADER + ROW + b"bob;\xff;bot;rnn\n", r"test.csv, line 3: bytes b'\\xff' are not UTF-8"),
-    ("test.csv", HEADER + ROW + b"bob;\0;bot;rnn\n", r"test.csv, line 3: has a NUL"),
+    ("test.csv", HEADER + ROW + b"bob;\0;bot;rnn\n", r"test.csv, line 3: contains a NUL"),
     ("test.csv", HEADER + ROW + b"\n", r"test.csv, row 2 \(line 3\): has 0 fields"),
-    ("test.csv", HEADER, r"test.csv has a header and no rows"),
-    ("train.csv", HEADER + ROW + b"bob;x;bot;gp", r"train.csv, line 3: no newline at the end; .*cut off"),
+    ("test.csv", HEADER, r"test.csv has a header but no rows"),
+    ("train.csv", HEADER + ROW + b"bob;x;bot;gp", r"train.csv, line 3: no newline at the end; .*truncated"),
     ("train.csv", HEADER + ROW + b"bob;x;bo", r"train.csv, line 3: no newline at the end"),
     ("train.csv", HEADER + ROW + b'bob;"x', r"train.csv, line 3: no newline at the end"),
     ("train.csv", HEADER[:-1], r"train.csv, line 1: no newline at the end"),
-    ("test.csv", None, r"test.csv is not there; .*--data.root sample"),
+    ("test.csv", None, r"test.csv does not exist; .*--data.root sample"),
 ]
 
 
@@ -137,7 +137,7 @@ def test_unclosed_quote_error_names_its_row(root: Path) -> None:
 
 
 def test_a_missing_folder_names_the_ways_to_get_it(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"hate is not there; run `make data` .*`--data.root sample`"):
+    with pytest.raises(FileNotFoundError, match=r"hate does not exist; run `make data` .*--data.root sample"):
         load(HATE, tmp_path)
 
 
@@ -195,7 +195,7 @@ def test_overlap_removal_is_optional() -> None:
 
 def test_empty_selection_error_lists_reasons() -> None:
     with pytest.raises(
-        ValueError, match="no training row is left: 1 are empty and 1 stand in validation or test"
+        ValueError, match="no training row is left: 1 are empty and 1 also occur in validation or test"
     ):
         training_rows(tweets([("", 0), ("x", 1)], ["x"], ["y"]), drop_overlap=True, text=TEXT)
 
@@ -336,4 +336,4 @@ def test_the_report_on_the_sample_says_that_it_is_synthetic(capsys: pytest.Captu
 
 def test_the_command_fails_with_the_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "hate", "--root", str(tmp_path)]) == 1
-    assert "hate is not there; run `make data`" in capsys.readouterr().err
+    assert "hate does not exist; run `make data`" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`python -m tweetelm.data pull` on fresh clones, with local stand-ins for the authors' git repositories."""
+"""`python -m tweetelm.data pull` on fresh clones; local git repositories replace those of the authors."""
 
 import importlib.util
 import os
@@ -50,7 +50,7 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A private home, so that neither DVC nor git sees or writes anybody's settings."""
+    """A temporary home, so that DVC and git neither read nor write the user's settings."""
     home = tmp_path / "home"
     home.mkdir()
     for name in [name for name in os.environ if name.startswith(("GIT_", "DVC_", "XDG_"))]:
@@ -75,7 +75,7 @@ def git(where: Path, *arguments: str) -> str:
 
 
 def commit(folder: Path, files: dict[str, bytes]) -> str:
-    """Write files into a git repository (made if need be) and commit them; the commit's id."""
+    """Write files into a git repository, commit them and return the commit id. Creates the repository."""
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
@@ -88,7 +88,7 @@ def commit(folder: Path, files: dict[str, bytes]) -> str:
 
 @pytest.fixture
 def project(tmp_path: Path, home: Path) -> Path:
-    """A repository with this project's DVC files, pinned to stand-ins for the published repositories."""
+    """A repository with this project's DVC files, pinned to the local replacement repositories."""
     project = tmp_path / "project"
     for name in LAYOUT:
         (project / name).parent.mkdir(parents=True, exist_ok=True)
@@ -104,7 +104,7 @@ def project(tmp_path: Path, home: Path) -> Path:
 
 
 def expected(tmp_path: Path) -> Path:
-    """What `data/` should be after a pull."""
+    """The expected files of `data/` after a pull."""
     folder = tmp_path / "expected"
     for name, files in FILES.items():
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -114,9 +114,9 @@ def expected(tmp_path: Path) -> Path:
 
 
 def pin(file: Path, folder: Path, revision: str | None = None) -> None:
-    """Point a .dvc file at a folder's content and, if given, at a revision of its source."""
+    """Set the hash in a .dvc file to a folder's content and, if given, the revision of its source."""
     stage = yaml.safe_load(file.read_text())
-    del stage["md5"]  # the checksum of the file itself; DVC does without
+    del stage["md5"]  # the checksum of the file itself; DVC does not require it
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
     stage["outs"][0] |= {"md5": folder_md5(folder, content(folder)), "size": sum(sizes), "nfiles": len(sizes)}
     if revision:
@@ -134,7 +134,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def cut_off(home: Path) -> None:
-    """From now on no address is_rank0 anywhere."""
+    """Make every network address unreachable."""
     (home / ".gitconfig").unlink()
     git(home, "config", "--global", f"url.{home / 'nowhere'}/.insteadOf", "https://")
 
@@ -146,11 +146,11 @@ def test_fresh_clone_pulls_both_datasets(
     assert main(["pull"]) == 0
     assert content(tmp_path / "clone/data") == content(expected(tmp_path))
     assert re.search(
-        r"fetching from the repositories .*\n.*/data is what data.dvc says", capsys.readouterr().out
+        r"downloading from the repositories .*\n.*/data is complete: its md5 is", capsys.readouterr().out
     )
     assert git(tmp_path / "clone", "status", "--porcelain") == ""
     assert main(["pull"]) == 0
-    assert "is there already" in capsys.readouterr().out
+    assert "is up to date" in capsys.readouterr().out
 
 
 def test_a_copied_cache_serves_a_clone_that_has_no_network(project: Path, tmp_path: Path, home: Path) -> None:
@@ -160,17 +160,16 @@ def test_a_copied_cache_serves_a_clone_that_has_no_network(project: Path, tmp_pa
     seed = tmp_path / "seed"
     shutil.copytree(first / ".dvc/cache", seed)
     before = content(seed)
-    said = list(pull(clone(project, "second"), cache=seed))
+    lines = list(pull(clone(project, "second"), cache=seed))
     assert (
-        said[0]
-        == f"copied 6 of 6 objects from {seed} to {tmp_path}/second/.dvc/cache; the network is not needed"
+        lines[0] == f"copied 6 of 6 objects from {seed} to {tmp_path}/second/.dvc/cache; no network is needed"
     )
     assert content(tmp_path / "second/data") == content(expected(tmp_path))
     assert content(seed) == before
 
 
 def without_git(project: Path, name: str) -> Path:
-    """What a ZIP of the repository unpacks to."""
+    """The content of a ZIP file of the repository."""
     folder = clone(project, name)
     shutil.rmtree(folder / ".git")
     return folder
@@ -178,7 +177,7 @@ def without_git(project: Path, name: str) -> Path:
 
 def test_a_zip_of_the_repository_gets_the_data(project: Path, tmp_path: Path, home: Path) -> None:
     first = without_git(project, "first")
-    assert list(pull(first))[-1].startswith(f"{first / 'data'} is what data.dvc says")
+    assert list(pull(first))[-1].startswith(f"{first / 'data'} is complete: its md5 is the one in data.dvc")
     cut_off(home)
     second = without_git(project, "second")
     assert list(pull(second, cache=first / ".dvc/cache"))[-1].startswith(f"{second / 'data'} is what")
@@ -189,9 +188,9 @@ def test_foreign_files_do_not_stop_a_pull(project: Path) -> None:
     first = clone(project)
     list(pull(first))
     (first / "data/hate/.DS_Store").touch()
-    said = list(pull(first))
-    assert "is there already and is what data.dvc says" in said[0]
-    assert said[1] == "not part of it, and ignored: hate/.DS_Store"
+    lines = list(pull(first))
+    assert "is up to date: its md5 is the one in data.dvc" in lines[0]
+    assert lines[1] == "ignored files that are not part of the data: hate/.DS_Store"
 
 
 @pytest.mark.parametrize("name", ["hate/.DS_Store", "hate/train_text.txt"])
@@ -201,7 +200,7 @@ def test_what_dvc_would_not_replace_is_named(project: Path, name: str) -> None:
     (first / "data/deepfake/test.csv").unlink()
     (first / "data" / name).unlink(missing_ok=True)
     (first / "data" / name).write_bytes(b"mine")
-    with pytest.raises(ValueError, match=rf"DVC replaces no file in .*/data .*: {name}\. Move these away"):
+    with pytest.raises(ValueError, match=rf"DVC does not overwrite files in .*/data .*: {name}\. Move them"):
         list(pull(first))
 
 
@@ -214,9 +213,9 @@ def test_a_failing_pull_from_a_cache_does_not_advise_the_same(
     for path in (first / ".dvc/cache/files/md5").glob("*/*"):
         if path.suffix != ".dir":
             path.unlink()
-    with pytest.raises(ValueError, match=r"cache that was named may lack objects") as told:
+    with pytest.raises(ValueError, match=r"cache may be incomplete") as raised:
         list(pull(clone(project, "second"), cache=first / ".dvc/cache"))
-    assert "make data CACHE" not in str(told.value)
+    assert "make data CACHE" not in str(raised.value)
 
 
 def test_changed_content_in_a_published_repository_is_refused(project: Path, tmp_path: Path) -> None:
@@ -237,7 +236,7 @@ def test_a_damaged_object_in_a_copied_cache_is_refused_by_name(
     cut_off(home)
     tamper(first / ".dvc/cache", first / "data/hate/train_text.txt")
     with pytest.raises(
-        ValueError, match=r"files/md5/../\w{30} is damaged: its md5 is \w{32}; expected the one in its name"
+        ValueError, match=r"files/md5/../\w{30} is damaged: its md5 is \w{32}; expected \w{32}"
     ):
         list(pull(clone(project, "second"), cache=first / ".dvc/cache"))
     assert not (tmp_path / "second/data").exists()
@@ -249,16 +248,16 @@ def test_damaged_cache_object_is_detected_after_pull(project: Path) -> None:
     tamper(first / ".dvc/cache", first / "data/hate/train_text.txt")
     shutil.rmtree(first / "data")
     with pytest.raises(
-        ValueError, match=r"/data is \w{32}.dir; data.dvc says \w{32}.dir. .* cache is damaged"
+        ValueError, match=r"/data has md5 \w{32}.dir; data.dvc expects \w{32}.dir. .* cache is damaged"
     ):
         list(pull(first))
-    for folder in ("data", ".dvc/cache"):  # the remedy that the message names
+    for folder in ("data", ".dvc/cache"):  # the remedy in the message
         shutil.rmtree(first / folder)
-    assert list(pull(first))[-1].startswith(f"{first / 'data'} is what data.dvc says")
+    assert list(pull(first))[-1].startswith(f"{first / 'data'} is complete: its md5 is the one in data.dvc")
 
 
 def tamper(cache: Path, file: Path) -> None:
-    """Change a file's object in a cache and leave it read-only, which is what makes DVC trust it."""
+    """Change the object of a file in a cache and keep it read-only: DVC trusts read-only objects."""
     md5 = hashing.md5(file)
     stored = cache / "files/md5" / md5[:2] / md5[2:]
     mode = stored.stat().st_mode
@@ -273,14 +272,14 @@ def test_without_network_and_cache_the_error_says_what_to_type(
     cut_off(home)
     monkeypatch.chdir(clone(project))
     assert main(["pull"]) == 1
-    said = capsys.readouterr().err
-    assert "`dvc pull` failed" in said
-    assert "`make data CACHE=<that folder>`" in said
-    assert "`--data.root sample`" in said
+    output = capsys.readouterr().err
+    assert "`dvc pull` failed" in output
+    assert "`make data CACHE=<that folder>`" in output
+    assert "`--data.root sample`" in output
 
 
 def test_a_folder_that_is_no_cache_is_refused(project: Path, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"home is no DVC cache: it has no files/md5"):
+    with pytest.raises(FileNotFoundError, match=r"home is not a DVC cache: it has no files/md5"):
         list(pull(project, cache=tmp_path / "home"))
 
 
@@ -314,7 +313,7 @@ def test_pins_are_the_published_revisions() -> None:
     assert deepfake["deps"][0]["repo"]["rev_lock"] == "822f238bb3254a109e4ad969bebb2ab4b0b13f7d"
     assert hate["outs"][0]["md5"] == "6132ac5f375c042c01a5a92b66ce18cc.dir"
     assert deepfake["outs"][0]["md5"] == "6ddc44228fcaae781177a9ae7e8cb326.dir"
-    # A revision of this repository itself would be out of reach in a shallow clone.
+    # A shallow clone would not contain an earlier revision of this repository.
     assert data["deps"] == [{"path": "raw", "repo": {"url": "upstream"}}]
     assert data["outs"][0]["md5"] == "82b9d46e19fe749acd1b053f008cb027.dir"
 
@@ -331,8 +330,8 @@ def test_real_cache_restores_the_real_data(tmp_path: Path, home: Path) -> None:
     commit(project, {name: (ROOT / name).read_bytes() for name in LAYOUT})
     cut_off(home)
     fresh = clone(project)
-    said = list(pull(fresh, cache=TRUE_CACHE))
-    assert said[-1].endswith("is what data.dvc says (82b9d46e19fe749acd1b053f008cb027.dir)")
+    lines = list(pull(fresh, cache=TRUE_CACHE))
+    assert lines[-1].endswith("its md5 is the one in data.dvc (82b9d46e19fe749acd1b053f008cb027.dir)")
     assert len(content(fresh / "data")) == 10
     status = [sys.executable, "-m", "dvc", "status"]
     done = subprocess.run(status, cwd=fresh, capture_output=True, text=True)

@@ -72,7 +72,7 @@ def test_a_malformed_rule_is_refused_with_the_forms_there_are(rule: str) -> None
 
 
 def test_a_rule_that_names_nothing_says_what_there_is(sample: DatasetDict) -> None:
-    with pytest.raises(ValueError, match="the generators are others, rnn"):
+    with pytest.raises(ValueError, match=r"expected a generator \(others, rnn\)"):
         hold_out(sample, "generator:gpt5")
     with pytest.raises(ValueError, match="needs the column class_type"):
         hold_out(load(HATE, SAMPLE), "generator:gpt2")

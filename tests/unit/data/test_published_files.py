@@ -1,4 +1,4 @@
-"""Files beside the data, and files that are not the published ones."""
+"""Additional files in a data folder, and files that differ from the published ones."""
 
 import hashlib
 import json
@@ -73,7 +73,7 @@ def test_foreign_files_are_named_when_data_are_loaded(
         load(TASKS[name], root)
         load(TASKS[name], root)
     assert [record.message for record in caplog.records] == [
-        f"{root / name}: not part of the data, and ignored: .DS_Store"
+        f"{root / name}: ignored files that are not part of the data: .DS_Store"
     ]
 
 
@@ -82,7 +82,7 @@ def test_check_names_foreign_files(copy: tuple[TaskName, Path], capsys: pytest.C
     (root / name / "a\x1b[31m.csv").touch()
     assert main(["check", name, "--root", str(root)]) == 0
     first = capsys.readouterr().out.splitlines()[0]
-    assert first == f"! {root / name}: not part of the data, and ignored: a\\x1b[31m.csv"
+    assert first == f"! {root / name}: ignored files that are not part of the data: a\\x1b[31m.csv"
 
 
 def test_check_says_first_that_bytes_are_not_the_published(
@@ -92,10 +92,10 @@ def test_check_says_first_that_bytes_are_not_the_published(
     file = root / name / FILES[name][-1]
     file.write_bytes(file.read_bytes()[:-1])
     assert main(["check", name, "--root", str(root)]) == 1
-    told = capsys.readouterr()
-    assert told.out.startswith(f"! {root / name / FILES[name][0]} is not the published file: md5 ")
-    assert f"! {file} is not the published file" in told.out
-    assert "cut off" in told.err
+    captured = capsys.readouterr()
+    assert captured.out.startswith(f"! {root / name / FILES[name][0]} differs from the published file: md5 ")
+    assert f"! {file} differs from the published file" in captured.out
+    assert "truncated" in captured.err
 
 
 def test_the_report_as_json_has_the_remarks(
@@ -105,7 +105,7 @@ def test_the_report_as_json_has_the_remarks(
     (root / name / "Thumbs.db").touch()
     assert main(["check", name, "--root", str(root), "--json", "-"]) == 0
     (remark,) = json.loads(capsys.readouterr().out)["remarks"]
-    assert remark.endswith("ignored: Thumbs.db")
+    assert remark.endswith("not part of the data: Thumbs.db")
 
 
 @pytest.mark.parametrize("task", TASK_NAMES)

@@ -1,4 +1,4 @@
-"""LoRA: what learns, what a checkpoint holds, and that it resumes."""
+"""LoRA: trainable weights, content of a checkpoint, exact resume."""
 
 import sys
 from pathlib import Path

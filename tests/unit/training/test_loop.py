@@ -1,4 +1,4 @@
-"""The loop: the same gradient however a step is split, exact resume, and that it learns."""
+"""The training loop: gradients independent of how a step is split, exact resume, and learning."""
 
 import dataclasses
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""From a configuration to rows, tokenizer and model."""
+"""Preparing a run: rows, tokenizer, base model and the initial classifier."""
 
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ def prepared() -> Prepared:
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
-    """A language model and its tokenizer in a folder."""
+    """Save a small language model and its tokenizer in a folder."""
     tokenizer = small_tokenizer()
     language_model(vocab_size=tokenizer.get_vocab_size()).save_pretrained(tmp_path / "base")
     save_tokenizer(tokenizer, tmp_path / "base", 64)
@@ -135,14 +135,14 @@ def test_random_init_keeps_shape_and_tokenizer(base: Path) -> None:
 def test_a_fine_tuned_folder_keeps_its_classifier(tmp_path: Path) -> None:
     config = configuration(**{"model.name": str(checkpoint(tmp_path))})
     score = build_state(config, prepare(config), CPU).model.score.weight
-    assert score.abs().max() > 0.5  # the fixture's are twenty times those of a new one
+    assert score.abs().max() > 0.5  # the fixture's weights are 20 times those of a new classifier
 
 
 def test_folder_missing_on_the_worker_is_an_error(base: Path) -> None:
     config = configuration(**{"model.name": str(base)})
     prepared = prepare(config)
     base.rename(base.parent / "elsewhere")
-    with pytest.raises(FileNotFoundError, match=rf"there is no folder {base} on this machine; put"):
+    with pytest.raises(FileNotFoundError, match=f"the base model's folder {base} does not exist on this"):
         build_state(config, prepared, CPU)
 
 
@@ -162,7 +162,7 @@ def test_missing_tokenizer_error_names_the_flag(base: Path) -> None:
 
 def test_a_tokenizer_larger_than_the_embedding_is_refused(base: Path) -> None:
     edit_json(base / "config.json", vocab_size=300)
-    with pytest.raises(ValueError, match=r"the tokenizer has \d+ pieces, .* only 300 embeddings; name"):
+    with pytest.raises(ValueError, match=r"the tokenizer has \d+ tokens, .* only 300 embeddings; set"):
         prepare(configuration(**{"model.name": str(base)}))
 
 

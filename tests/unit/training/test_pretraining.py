@@ -1,4 +1,4 @@
-"""Language modeling before classification: what it reads, what it learns, and that it resumes."""
+"""Language modeling before classification: targets, learning, exact resume."""
 
 import math
 from pathlib import Path
@@ -22,7 +22,7 @@ def pretrained(**loop: object) -> TrainConfig:
 
 
 def counting(count: int) -> Rows:
-    """Tweets that count upwards from a random token: the next token is known from the last."""
+    """Tweets that count up from a random token, so that each token determines the next."""
     firsts = np.random.default_rng(0).integers(11, 40, size=count)
     return Rows.of([Encoded((1, *range(f, f + 20)), False) for f in firsts], [int(f % 2) for f in firsts])
 

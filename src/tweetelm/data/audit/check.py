@@ -1,7 +1,7 @@
-"""Looks a dataset over: counts, lengths, duplicates, leakage between splits, contradictions, damage.
+"""Checks a dataset: counts, lengths, duplicates, leakage between splits, contradictory labels, damaged text.
 
-It reports and changes nothing. A finding that is a known property of the published data is marked as such, so
-that a new one stands out.
+The check changes nothing. Known properties of the published data are marked as documented, so that new
+findings are visible.
 """
 
 import re
@@ -38,7 +38,10 @@ SAMENESS: dict[str, Callable[[str], str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class SplitCounts:
-    """One split in numbers. Lengths are the percentiles 50, 95, 99 and 100 of the texts as they are."""
+    """Counts of one split.
+
+    `characters` and `words` are the percentiles 50, 95, 99 and 100 of text lengths before normalization.
+    """
 
     rows: int
     labels: dict[str, int]
@@ -49,7 +52,7 @@ class SplitCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """`what` is odd about how many rows of which split, and for how many of them that is documented."""
+    """The number of `rows` of split `where` that have the property `what`, and the `documented` number."""
 
     what: str
     where: str
@@ -58,7 +61,7 @@ class Finding:
 
     @property
     def status(self) -> str:
-        """`documented`, or how it departs from that; empty if there is nothing to say."""
+        """`documented`, or the difference from it; empty if there are neither rows nor documented rows."""
         if self.documented is None:
             return "not documented" if self.rows else ""
         if self.rows == self.documented:
@@ -68,8 +71,16 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What `check` found. `left_out`: how many training rows training leaves out by default, by reason;
-    `remarks`: see there."""
+    """The result of `check`.
+
+    Attributes:
+        task: the task's name.
+        provenance: origin and hash of the data.
+        splits: counts by split.
+        findings: all findings, including those without rows.
+        left_out: number of training rows that training drops by default, by reason.
+        remarks: the lines of `remarks`.
+    """
 
     task: str
     provenance: Provenance
@@ -80,7 +91,7 @@ class Report:
 
 
 def check(task: Task, root: str | Path) -> Report:
-    """Look a task's dataset over; raises what `load` raises. Findings without a row are listed, too."""
+    """Check the dataset of a task. Raises the errors of `load`. Findings without rows are included."""
     dataset = load(task, root)
     source = provenance(task, root)
     known = {} if source.synthetic else DOCUMENTED[task.name]
@@ -101,16 +112,19 @@ def check(task: Task, root: str | Path) -> Report:
 
 
 def remarks(task: Task, root: str | Path) -> list[str]:
-    """What a reader should know before anything else, also where the data cannot be read: files that are not
-    the published ones, and files that are not part of the data. Nothing of the embedded sample."""
+    """Lines about missing, changed and additional files; also available if the data cannot be read.
+
+    The embedded sample is not compared with the published files.
+    """
     where, files = folder(task, root), FILES[task.name]
     if not where.is_dir():
         return []
-    said = []
+    found = []
     if folder_md5(where, files) != folder_md5(folder(task, SAMPLE), files):
-        said = [f"! {line}" for line in unpublished(task.name, where)]
-    others = foreign(where, files)
-    return [*said, f"! {where}: not part of the data, and ignored: {listed(others)}"] if others else said
+        found = [f"! {line}" for line in unpublished(task.name, where)]
+    if others := foreign(where, files):
+        found.append(f"! {where}: ignored files that are not part of the data: {listed(others)}")
+    return found
 
 
 def _counts(split: Dataset, task: Task) -> SplitCounts:
@@ -131,7 +145,7 @@ def _percentiles(lengths: Iterable[int]) -> tuple[int, ...]:
 
 
 def words(text: str) -> str:
-    """A text's words alone: case, punctuation, links and mentions aside."""
+    """The words of a text, without case, punctuation, links and mentions."""
     return _NO_WORD.sub(" ", _MASKS.sub("", normalize(text)).casefold()).strip()
 
 
@@ -166,7 +180,7 @@ def _labels_by_text(rows: Rows) -> dict[str, set[int]]:
 
 
 def lines(report: Report) -> Iterator[str]:
-    """The report for a reader; findings without a row are left out unless some are documented."""
+    """The report as text lines; findings without rows are omitted unless rows are documented."""
     source = report.provenance
     yield f"{report.task} from {source.root} (md5 {source.md5})"
     if source.synthetic:
@@ -178,7 +192,7 @@ def lines(report: Report) -> Iterator[str]:
         sizes = (f"{what} {'/'.join(map(str, getattr(split, what)))}" for what in ("characters", "words"))
         yield f"{'':<19}{', '.join(sizes)} (median/95 %/99 %/longest)"
     reasons = ", ".join(f"{count} {reason}" for reason, count in report.left_out.items())
-    yield f"training leaves out {reasons} (test and validation rows never)"
+    yield f"training drops {reasons} rows (never validation or test rows)"
     yield "findings:"
     for finding in report.findings:
         if finding.rows or finding.status:

@@ -1,4 +1,4 @@
-"""Recognises what went wrong with a tweet's characters before it reached the dataset."""
+"""Detects character damage in the published texts: entities, mojibake, escapes, written-out newlines."""
 
 import html
 import re
@@ -9,7 +9,7 @@ _WRITTEN_OUT_NEWLINE = re.compile(r"\\[rn]")
 _CP1252 = {bytes([byte]).decode("cp1252", "replace"): byte for byte in range(0x80, 0x100)}
 _BYTES = {
     chr(byte): byte for byte in range(0x80, 0x100)
-} | _CP1252  # the holes of Windows-1252 stand for themselves
+} | _CP1252  # bytes without a Windows-1252 character map to themselves
 _BYTES.pop("\ufffd")
 _BYTE_RUN = re.compile(f"[{''.join(map(re.escape, _BYTES))}]{{2,}}")
 
@@ -19,7 +19,7 @@ def _has_entities(text: str) -> bool:
 
 
 def _has_mojibake(text: str) -> bool:
-    """Whether some run of characters is UTF-8 that was read as Windows-1252 or Latin-1 (`Ã©` for `é`)."""
+    """Whether the text contains UTF-8 that was decoded as Windows-1252 or Latin-1 (`Ã©` for `é`)."""
     return any(_is_utf8(bytes(_BYTES[character] for character in run)) for run in _BYTE_RUN.findall(text))
 
 

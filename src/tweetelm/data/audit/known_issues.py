@@ -1,7 +1,7 @@
-"""Known oddities of the published datasets: rows by finding and split, in the pinned revisions.
+"""Known issues of the published datasets at the pinned revisions: number of rows by finding and split.
 
-A finding that is not listed has no row. Other descriptions of these datasets may define normalization or
-damage in their own way and differ there; in identical texts they cannot.
+Findings that are not listed have no rows. Other publications may report different numbers, because they
+define normalization or damage differently; the numbers of identical texts do not depend on such definitions.
 """
 
 DOCUMENTED: dict[str, dict[tuple[str, str], int]] = {

@@ -142,11 +142,11 @@ REVERSED = {"id2label": {"0": "hate", "1": "not-hate"}, "label2id": {"hate": 0, 
         (
             "config.json",
             REVERSED,
-            "the checkpoint's labels are hate, not-hate; those of hate are not-hate, hate",
+            "the checkpoint's labels are hate, not-hate; the labels of hate are not-hate, hate",
         ),
         ("config.json", {"id2label": None, "label2id": None}, "the checkpoint's labels are LABEL_0, LABEL_1"),
         ("encoding.json", {"task": "spam"}, "the checkpoint was trained for spam, not for hate"),
-        ("encoding.json", {"task": None}, "what it was trained for is unknown"),
+        ("encoding.json", {"task": None}, "the checkpoint's task is unknown"),
     ],
 )
 def test_head_of_other_labels_is_replaced(
@@ -162,7 +162,7 @@ def test_checkpoint_of_another_task_gets_a_new_head(tmp_path: Path) -> None:
     base = checkpoint(tmp_path / "base", DEEPFAKE, head=3.0)
     config = configuration("sample", name=str(base))
     prepared = prepare(config)
-    assert prepared.head == "the checkpoint's labels are human, bot; those of hate are not-hate, hate"
+    assert prepared.head == "the checkpoint's labels are human, bot; the labels of hate are not-hate, hate"
     one, two = (build_state(config, prepared, CPU).model.state_dict() for _ in range(2))
     stored = load_file(base / "model.safetensors")
     assert torch.equal(one[HEAD], two[HEAD]), "every worker starts from the same"
