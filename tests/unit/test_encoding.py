@@ -109,7 +109,9 @@ def test_settings_file_has_task_labels_and_text_config(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_another_program_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"encoding.json does not exist; expected a folder with a checkpoint"):
+    with pytest.raises(
+        FileNotFoundError, match=r"encoding.json does not exist; expected a folder with a checkpoint"
+    ):
         Encoder.load(tmp_path)
 
 

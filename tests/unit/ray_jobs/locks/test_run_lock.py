@@ -67,14 +67,16 @@ def elsewhere(silent_s: float) -> Owner:
 
 def test_second_command_error_names_owner_and_advice(place: str) -> None:
     with holder(place) as process:
-        began = time.monotonic()
-        with pytest.raises(BusyError) as told, locked_folder(place, "run 'mine'"):
-            pass
-        assert time.monotonic() - began < 5
-        assert f"process {process.pid} on {os.uname().nodename} since 20" in str(told.value)
-        assert f"stop it with `kill {process.pid}`" in str(told.value)
-        assert "\n" not in str(told.value)
-        process.kill()
+        try:
+            began = time.monotonic()
+            with pytest.raises(BusyError) as told, locked_folder(place, "run 'mine'"):
+                pass
+            assert time.monotonic() - began < 5
+            assert f"process {process.pid} on {os.uname().nodename} since 20" in str(told.value)
+            assert f"end it with `kill {process.pid}`" in str(told.value)
+            assert "\n" not in str(told.value)
+        finally:
+            process.kill()
 
 
 def test_lock_of_a_killed_command_is_taken_over(place: str, capsys: pytest.CaptureFixture[str]) -> None:
