@@ -101,13 +101,13 @@ def test_finished_run_is_not_trained_again(
     monkeypatch.setattr(sys, "argv", ["train", *train_arguments(), *places(old)])
     assert train.main() == 0
     said = capsys.readouterr().out
-    assert "hate-tiny-openelm-933fe1dd is finished already: nothing to train" in said
+    assert "hate-tiny-openelm-933fe1dd is already finished: nothing to train" in said
     assert "published" in said
 
 
 def test_finished_search_is_not_searched_again(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert search([*tune_arguments(FINISHED_SEARCH), *places(old)]) == 0
-    assert f"{FINISHED_SEARCH} is finished already: nothing to search" in capsys.readouterr().out
+    assert f"{FINISHED_SEARCH} is already finished: nothing to search" in capsys.readouterr().out
 
 
 def test_search_files_load_under_former_class_names(old: Path) -> None:

@@ -73,7 +73,7 @@ def test_second_command_error_names_owner_and_advice(place: str) -> None:
                 pass
             assert time.monotonic() - began < 5
             assert f"process {process.pid} on {os.uname().nodename} since 20" in str(told.value)
-            assert f"end it with `kill {process.pid}`" in str(told.value)
+            assert f"stop it with `kill {process.pid}`" in str(told.value)
             assert "\n" not in str(told.value)
         finally:
             process.kill()
