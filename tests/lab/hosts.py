@@ -120,7 +120,7 @@ class Host:
         """Unplug its network; everything on it goes on running."""
         _ip("link", "set", f"v{self.name}", "down")
 
-    def mend(self) -> None:
+    def reconnect(self) -> None:
         """Plug it in again."""
         _ip("link", "set", f"v{self.name}", "up")
 
