@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.cluster_callers import Clients
 from benchmarks.cluster_notices import SpotNotices
-from tests.lab.desk import DASHBOARD, SHARED, Desk, must, say
+from tests.lab.desk import DASHBOARD, SHARED, Desk, check, echo
 from tests.lab.hosts import Host
 from tests.support.ray_head import wait_for
 
@@ -35,7 +35,7 @@ class Bench:
         self.notes: list[str] = []
 
     def note(self, line: str) -> None:
-        say(line)
+        echo(line)
         self.notes.append(f"- {line}")
 
     # --- the cluster ---
@@ -46,7 +46,7 @@ class Bench:
         for host in self.hosts:
             if host.process is None:
                 host.power_on()
-        return self.desk.joined(len(self.hosts), 600)
+        return self.desk.wait_for_hosts(len(self.hosts), 600)
 
     def host_running(self, word: str) -> Host:
         """A worker host that runs a process whose command line contains `word`."""
@@ -61,7 +61,7 @@ class Bench:
 
     def job(self, module: str, name: str, flags: str) -> str:
         """Submit a job and return its id."""
-        must(self.desk.submit("python", "-m", module, "--name", name, *flags.split(), wait=False))
+        check(self.desk.submit("python", "-m", module, "--name", name, *flags.split(), wait=False))
         jobs = [job for job in self.desk.get("/api/jobs/") if f"--name {name} " in job["entrypoint"]]
         return str(max(jobs, key=lambda job: job["start_time"])["submission_id"])
 
@@ -74,7 +74,7 @@ class Bench:
     def log_matches(self, job: str, pattern: str) -> list[str]:
         """All matches of `pattern` in a job's log."""
         line = ("ray", "job", "logs", "--address", DASHBOARD, job)
-        return re.findall(pattern, self.desk.type(*line).output)
+        return re.findall(pattern, self.desk.run(*line).output)
 
     # --- results of a run ---
 
@@ -156,7 +156,7 @@ class Bench:
 
     def undeploy(self) -> None:
         """Shut Ray Serve down and release its resources."""
-        must(self.desk.type("serve", "shutdown", "--yes", "--address", DASHBOARD))
+        check(self.desk.run("serve", "shutdown", "--yes", "--address", DASHBOARD))
 
     def replicas(self) -> int:
         """Number of running replicas on reachable hosts."""
