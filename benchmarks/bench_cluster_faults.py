@@ -79,11 +79,11 @@ def notice(bench: Bench) -> None:
     """Spot notices during training, search and serving."""
     what = f"its host preempted with a notice of {WARNING_S} s"
     with bench.desk.tunnel():
-        bench.final_status(bench.job("ray_jobs.tune", "uninterrupted-search", SEARCH))
+        bench.final_status(bench.job("ray_jobs.tune", "uninterrupted-notice", SEARCH))
         bench.notices.start()
         bench.training("noticed", bench.notices.send, what)
         bench.notices.start()
-        bench.search("searched-noticed", bench.notices.send, what, bench.samples("uninterrupted-search"))
+        bench.search("searched-noticed", bench.notices.send, what, bench.samples("uninterrupted-notice"))
         bench.deploy()
         bench.notices.start()
         bench.serving(bench.notices.send, what)
