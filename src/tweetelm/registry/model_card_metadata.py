@@ -1,4 +1,4 @@
-"""The header of a version's README.md, as Hugging Face reads it: YAML, in which JSON strings are valid."""
+"""The YAML header of a version's README.md, for the Hugging Face hub."""
 
 import json
 import re
@@ -13,7 +13,7 @@ TYPES = {"accuracy": "accuracy", "macro_f1": "f1", "auroc": "roc_auc"}
 
 
 def header(card: Card, task: Task) -> str:
-    """YAML that Hugging Face reads; JSON strings are valid YAML."""
+    """The header as YAML. Values are written as JSON, which is valid YAML."""
     lines = [
         "---",
         "pipeline_tag: text-classification",
@@ -34,7 +34,7 @@ def header(card: Card, task: Task) -> str:
 
 
 def _license(card: Card, task: Task) -> str:
-    """Names of the terms that hold: of Apple's weights, if it started from them, and of the data."""
+    """The licenses that apply: that of Apple's weights if they are the base model, and that of the data."""
     apple = card.base["init"] == "pretrained" and card.base["source"].startswith("apple/")
     return "-and-".join(
         ["apple-sample-code-license"] * apple
@@ -43,7 +43,7 @@ def _license(card: Card, task: Task) -> str:
 
 
 def _index(card: Card, task: Task) -> dict[str, Any]:
-    """Results as the hub's model-index takes them; intervals as an argument of the metric."""
+    """Results in the format of the hub's model-index."""
     results = [
         {
             "task": {"type": "text-classification", "name": task.question},
@@ -61,7 +61,7 @@ def _index(card: Card, task: Task) -> dict[str, Any]:
 
 
 def _metric(metrics: dict[str, Any], name: str) -> dict[str, Any]:
-    """A metric, with its interval where the hub leaves room: among the arguments."""
+    """A metric with its 95 % interval in `args`, the only field of the format that can contain it."""
     ends = metrics.get("intervals", {}).get(name)
     value = {"type": TYPES[name], "name": NAMES[name], "value": metrics[name]}
     return value | ({"args": {"interval_95": ends}} if ends else {})

@@ -158,7 +158,7 @@ def test_a_report_on_the_synthetic_sample_says_so_first_and_compares_with_nobody
 
 @pytest.mark.parametrize(
     ("init", "notice"),
-    [("random", "random weights: nothing of Apple's pretraining"), ("scratch", "trained from scratch")],
+    [("random", "random initial weights: no pretraining"), ("scratch", "trained from scratch")],
 )
 def test_a_report_says_which_weights_training_started_from(init: str, notice: str) -> None:
     def notices(known: Card, synthetic: bool = False) -> tuple[str, ...]:
