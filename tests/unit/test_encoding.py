@@ -109,7 +109,7 @@ def test_the_settings_file_holds_task_labels_and_every_text_setting(tmp_path: Pa
 
 
 def test_a_folder_of_another_program_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"encoding.json does not exist; expected a folder with a checkpoint"):
+    with pytest.raises(FileNotFoundError, match=r"encoding.json does not exist; expected a folder"):
         Encoder.load(tmp_path)
 
 
