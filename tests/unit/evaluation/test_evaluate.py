@@ -169,7 +169,7 @@ def test_sample_report_has_notice_and_no_comparison(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("init", "notice"),
-    [("random", "random weights: nothing of Apple's pretraining"), ("scratch", "trained from scratch")],
+    [("random", "random initial weights: no pretraining"), ("scratch", "trained from scratch")],
 )
 def test_a_report_says_which_weights_training_started_from(init: str, notice: str) -> None:
     def notices(known: Card, synthetic: bool = False) -> tuple[str, ...]:

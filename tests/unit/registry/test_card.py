@@ -22,7 +22,7 @@ def test_a_card_survives_json_and_later_fields_are_passed_over() -> None:
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"task": "hate"}'])
 def test_json_that_is_no_card_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"no model card: it lacks .*created"):
+    with pytest.raises(ValueError, match=r"not a model card: it lacks .*created"):
         Card.from_json(text)
 
 

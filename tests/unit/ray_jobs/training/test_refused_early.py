@@ -97,7 +97,7 @@ def test_single_label_split_is_noted_on_the_card(split: str) -> None:
     data = dataset(HATE, **rows)
     found = calibrated(evaluate(ShoutPredictor(HATE), data, ["validation", "test"]), data, "validation")
     made = card(metrics=found.metrics)
-    notice = f"every {split} row has the same label: its scores say little"
+    notice = f"every {split} row has the same label: its scores are not meaningful"
     assert made.notices == [notice]
     assert f"> **{notice}**" in render(made)
     assert card().notices == []
