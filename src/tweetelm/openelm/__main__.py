@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from tweetelm.cli import command, invocation
+from tweetelm.cli import command
+from tweetelm.cli.program_name import program_name
 
 from .checkpoints.inspection import inspect
 from .checkpoints.loading import read_config
@@ -75,7 +76,7 @@ def _positive(text: str) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(
-        prog=invocation.program_name("tweetelm.openelm"), description="Facts about OpenELM models."
+        prog=program_name("tweetelm.openelm"), description="Facts about OpenELM models."
     )
     commands = parser.add_subparsers(dest="command", required=True)
     one = commands.add_parser("describe", help="layers, heads, widths, parameters, memory, FLOPs")
