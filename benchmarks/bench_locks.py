@@ -23,9 +23,9 @@ from tests.support.run_commands import BUSY, FINISHED, OTHER, STEPS, Answer, Com
 from tests.support.s3 import BUCKET, object_storage
 from tweetelm.files.object_storage import read
 
-WORDS = {BUSY: "in use", OTHER: "another configuration", FINISHED: "finished already"}
+WORDS = {BUSY: "in use", OTHER: "another configuration", FINISHED: "already finished"}
 HEAD = ("| place | commands | configurations | rounds | rounds with one that trained | others told: in use | "
-        "another configuration | finished already | anything else | checkpoints lost |")  # fmt: skip
+        "another configuration | already finished | anything else | checkpoints lost |")  # fmt: skip
 
 
 def outcome(answer: Answer) -> str:
@@ -72,7 +72,7 @@ def killed(place: str, environment: Mapping[str, str], label: str, count: int, s
                 first.send("train", [(place, name, 1e-4)])
                 time.sleep(0.05 + dice.uniform(0, 0.15))
             (answer,) = again.together("train", [(place, name, 1e-4)])
-            resumed += outcome(answer) in ("trained", "finished already") and kept(place, name)
+            resumed += outcome(answer) in ("trained", "already finished") and kept(place, name)
     print(f"{label}, killed: done", flush=True)
     return f"{label}: {count} commands killed in training; the same command then ended well: {resumed}."
 

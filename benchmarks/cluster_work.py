@@ -120,7 +120,7 @@ class Bench:
 
     def moved(self, job: str) -> None:
         """Where its runs left after a notice, and where they went on."""
-        left = sorted(set(self.said(job, r"leaving after step (\d+)")))
+        left = sorted(set(self.said(job, r"preempted after step (\d+)")))
         if left:
             resumed = self.said(job, r"resuming \S+ at step (\d+)")
             self.note(f"left after step {', '.join(left)}, which was saved; went on at {', '.join(resumed)}")

@@ -2,4 +2,4 @@
 
 from pathlib import Path
 
-__path__.append(str(Path(__file__).with_name("renamed")))  # former names of commands still run
+__path__.append(str(Path(__file__).with_name("renamed")))  # former command names still work

@@ -1,4 +1,4 @@
-"""Errors, flags and paths as a person at a terminal, or reading a job's log, wants them."""
+"""Error messages, flags and paths for users at a terminal or in a job's log."""
 
 import os
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from tweetelm.cli.service_startup import RAY_PATIENCE, ensure_open_files
 
 __all__ = ["USUAL", "refuse", "run", "typed"]
 
-# Of a training run's settings, those that its short help explains.
+# Training settings that the short --help explains.
 USUAL = (
     "data.root",
     "model.name",
@@ -26,8 +26,10 @@ USUAL = (
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:
-    """Run a job's `main` and end the process with its status. Some of what Ray waits for it reads when it is
-    imported, which is before `connect`."""
+    """Run a job's `main` and exit with its status.
+
+    Ray reads some timeouts when it is imported, which is before `connect`, so they are set here.
+    """
 
     def prepared() -> int | None:
         if "RAY_ADDRESS" not in os.environ:
@@ -39,6 +41,6 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     command.run(prepared)
 
 
-def typed(place: str) -> str:
-    """A path as one would type it here."""
-    return place.removeprefix(f"{Path.cwd()}/")
+def typed(path: str) -> str:
+    """Return a path relative to the working directory, if it is inside."""
+    return path.removeprefix(f"{Path.cwd()}/")

@@ -1,4 +1,5 @@
-"""`python -m ray_jobs.evaluate --task hate`: the whole report of a published version, or of a checkpoint."""
+"""`python -m ray_jobs.evaluate --task hate`: evaluates a published version or a checkpoint and writes a
+report."""
 
 import contextlib
 from collections.abc import Iterator
@@ -15,40 +16,39 @@ from tweetelm.files.paths import expanded, is_url
 from tweetelm.registry import resolve
 from tweetelm.tasks import TASKS, TaskName
 
-_CHECKPOINT = ("*.json", "model*.safetensors")  # not the optimizer's state, which is twice as large
+_CHECKPOINT = ("*.json", "model*.safetensors")  # without the optimizer state, which is twice as large
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """Evaluate a model: metrics, report (HTML, Markdown, JSON) and one prediction per row, in a folder.
+    """Evaluate a model. Writes metrics, a report (HTML, Markdown, JSON) and one prediction per row.
 
-    Published versions never change, so the folder is your own.
+    Published versions are immutable, so the results go to a separate folder.
     """
 
     task: TaskName
     version: str | None = None
-    """A published version; by default the one that is served."""
+    """Published version. Default: the current one."""
     checkpoint: str | None = None
-    """A checkpoint's folder or URL instead of a published version."""
+    """Folder or URL of a checkpoint, instead of a published version."""
     against: str | None = None
-    """Another published version of the task, learned from the same data, to compare with tweet by tweet."""
+    """Published version to compare with, tweet by tweet. It must be trained on the same data."""
     registry: str = "models"
-    """Folder or URL of published models."""
+    """Folder or URL of the model registry."""
     data: str = "data"
-    """Folder that `dvc pull` fills, a URL of its copy, or `sample` for the embedded synthetic sample."""
+    """Folder or URL of the data, or `sample` for the embedded synthetic sample."""
     out: Path | None = None
-    """Folder for the report; by default evaluation-<version>."""
+    """Folder for the report. Default: evaluation-<version>."""
     precision: Literal["auto", "bf16", "float32"] = "float32"
-    """float32 gives the numbers that publishing recorded."""
+    """float32 reproduces the metrics recorded when the version was published."""
     probes: bool = True
-    """Also ask the model itself, which takes longer: behavior on cases of ours, disguised tweets, the tokens
-    behind its worst errors."""
+    """Add behavioral tests, evasion tests and token attributions of the worst errors. Takes longer."""
     show_text: bool = False
-    """Print the worst errors' tweets to the terminal. They are written nowhere."""
+    """Print the tweets of the worst errors to the terminal. They are not stored."""
 
 
 def main() -> int:
-    """Command line."""
+    """Run the command; returns the exit status."""
     with refuse():
         arguments = command.parse(Arguments, module="ray_jobs.evaluate")
         return evaluate(arguments)
@@ -62,28 +62,28 @@ def evaluate(arguments: Arguments) -> int:
     predictor = model_report.load_predictor(task, folder, arguments.precision)
     out = _out(arguments, folder, predictor.version)
     with _writing(out):
-        evidence = model_report.gather(
+        context = model_report.gather(
             predictor,
             folder,
             data=arguments.data,
             registry=arguments.registry,
             against=arguments.against,
         )
-        print(evidence.evaluation.summary(), flush=True)
-        found = model_report.attribute_worst(folder, evidence) if arguments.probes else []
-        sections = model_report.probe(predictor, found, evidence) if arguments.probes else ()
-        model_report.write(evidence, out, sections)
+        print(context.evaluation.summary(), flush=True)
+        found = model_report.attribute_worst(folder, context) if arguments.probes else []
+        sections = model_report.probe(predictor, found, context) if arguments.probes else ()
+        model_report.write(context, out, sections)
     if arguments.show_text:
-        model_report.print_worst(evidence, found)
+        model_report.print_worst(context, found)
     print(
         f"report in {out}/report.html (.md, .json), metrics in {out}/metrics.json, "
-        "one prediction per row beside them"
+        "predictions per row in the same folder"
     )
     return 0
 
 
 def _out(arguments: Arguments, folder: Path, version: str | None) -> Path:
-    """Where the report goes."""
+    """Return the folder of the report."""
     if arguments.out is not None:
         return Path(expanded(str(arguments.out)))
     return Path(f"evaluation-{version or _last(arguments, folder)}")
@@ -91,12 +91,17 @@ def _out(arguments: Arguments, folder: Path, version: str | None) -> Path:
 
 @contextlib.contextmanager
 def _writing(out: Path) -> Iterator[None]:
-    """Be the only command that writes to a folder, which can be written."""
+    """Hold the lock of the report's folder.
+
+    Raises:
+        ValueError: another command writes to the folder.
+        OSError: the folder cannot be written.
+    """
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(locked_folder(str(out), "the report"))
         except BusyError as busy:
-            raise ValueError(f"{busy}; or write elsewhere with --out FOLDER") from busy
+            raise ValueError(f"{busy}; or choose another folder with --out FOLDER") from busy
         except OSError as error:
             raise OSError(f"cannot write {out} ({error}); choose another folder with --out") from error
         yield
@@ -110,7 +115,7 @@ def _folder(arguments: Arguments) -> Path:
 
 
 def _last(arguments: Arguments, folder: Path) -> str:
-    """The last part of what was named, which a fetched copy does not have."""
+    """Return the last path component of the checkpoint; a downloaded copy has another folder name."""
     return Path(arguments.checkpoint or folder).name
 
 

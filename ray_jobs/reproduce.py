@@ -1,7 +1,7 @@
-"""`python -m ray_jobs.reproduce`: every experiment on the real data with Apple's checkpoints, resumable.
+"""`python -m ray_jobs.reproduce`: runs all experiments on the real data with Apple's checkpoints, resumably.
 
-Fetches both datasets, fetches and checks both checkpoints, searches both sizes on both tasks, trains the
-winners with several seeds, and writes the table. Needs the internet once, and hours without a GPU.
+Downloads both datasets and both checkpoints, searches both sizes on both tasks, trains the winners with
+several seeds, and writes the results table. Needs the internet for the downloads, and hours without a GPU.
 """
 
 import dataclasses
@@ -33,26 +33,28 @@ from tweetelm.tasks import TASKS, TaskName
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """Data, checkpoints, searches, seeds, results table: one command, resumed by typing it again."""
+    """Download data and checkpoints, search, train with several seeds, and write the results table. Run the
+    same command again to resume."""
 
     name: str = "real"
-    """What all runs are called after."""
+    """Prefix of all run names."""
     tasks: tuple[TaskName, ...] = ("hate", "deepfake")
     sizes: tuple[str, ...] = ("openelm-270m", "openelm-450m")
-    """Presets, hub ids, folders or URLs."""
+    """Model sizes: presets, hub ids, folders or URLs."""
     space: str = "default"
-    """What else is varied, see ray_jobs/search/spaces.py."""
+    """Search space for the other settings, see ray_jobs/search/spaces.py."""
     trials: int = 12
-    """Of each search."""
+    """Trials per search."""
     propose: Literal["random", "optuna"] = "optuna"
+    """Search algorithm. optuna: TPE."""
     seeds: int = 3
-    """Of each winner."""
+    """Seeds per winner."""
     tokenizer: str | None = None
-    """A file, a folder, a hub id or a URL in place of the checkpoints' own tokenizer."""
+    """Tokenizer file, folder, hub id or URL, instead of the checkpoints' tokenizer."""
     max_tokens: int = 256
-    """Longer tweets are cut."""
+    """Maximum tokens per tweet; longer tweets are truncated."""
     out: Path = Path("docs/results.md")
-    """The table."""
+    """File for the results table."""
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     text: TextConfig = dataclasses.field(default_factory=TextConfig)
     loop: LoopConfig = dataclasses.field(default_factory=LoopConfig)
@@ -61,14 +63,14 @@ class Arguments:
 
 
 def main() -> int:
-    """Command line."""
+    """Run the command; returns the exit status."""
     with refuse():
         arguments = command.parse(Arguments, module="ray_jobs.reproduce", usual=USUAL)
         return real(arguments)
 
 
 def real(arguments: Arguments) -> int:
-    """Everything in turn. Returns the exit status."""
+    """Run all experiments in order; returns the exit status."""
     check_typed_name(arguments.name)
     check_out(str(arguments.out.expanduser().parent), "--out")
     for task in arguments.tasks:
@@ -95,7 +97,7 @@ def _fetch(arguments: Arguments) -> None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TaskResult:
-    """A task's search, and its winner under several seeds (see `seeds.spreads`)."""
+    """A task's search result, and its winner's scores over several seeds (see `seeds.spreads`)."""
 
     task: TaskName
     search: SearchResult
@@ -134,20 +136,20 @@ def _base(arguments: Arguments, task: TaskName) -> TrainConfig:
 
 
 def results_page(results: list[TaskResult]) -> str:
-    """The table as Markdown: winners beside published results, and the best of each size."""
+    """Return the results as Markdown: the winners beside published systems, and the best trial per size."""
     sections = tuple(
-        Section(title=result.task, text=_told(result), tables=_tables(result)) for result in results
+        Section(title=result.task, text=_explanation(result), tables=_tables(result)) for result in results
     )
     notices = tuple(dict.fromkeys(notice for result in results for notice in result.notices))
     return render_markdown(Document(title="Results", notices=notices, sections=sections))
 
 
-def _told(result: TaskResult) -> tuple[str, ...]:
+def _explanation(result: TaskResult) -> tuple[str, ...]:
     settings = ", ".join(f"{key} {show(value)}" for key, value in result.search.best.sample.items())
     count = len(result.spread["test"][TASKS[result.task].metric]["values"])
     return (
-        f"{TASKS[result.task].question} Chosen by validation among {len(result.search.trials)} trials: "
-        f"{settings}. Then trained with {count} seeds; intervals are 95 % of the mean over seeds.",
+        f"{TASKS[result.task].question} Best of {len(result.search.trials)} trials on validation: "
+        f"{settings}. Trained with {count} seeds; intervals are 95% intervals of the mean over seeds.",
     )
 
 
@@ -158,15 +160,15 @@ def _tables(result: TaskResult) -> tuple[Any, ...]:
         found = result.spread[split][task.metric]
         return Interval(value=found["mean"], low=found["low"], high=found["high"])
 
-    ours: list[tuple[Cell, ...]] = [(f"**{result.search.best.size}**", cell("validation"), cell("test"))]
-    others: list[tuple[Cell, ...]] = [(p.system, None, p.value) for p in task.published]
+    winners: list[tuple[Cell, ...]] = [(f"**{result.search.best.size}**", cell("validation"), cell("test"))]
+    published: list[tuple[Cell, ...]] = [(p.system, None, p.value) for p in task.published]
     sizes: list[tuple[Cell, ...]] = []
     for size in dict.fromkeys(trial.size for trial in result.search.trials):
         scores = [t.score for t in result.search.trials if t.size == size and t.score is not None]
         sizes.append((size, max(scores, default=None), result.search.speeds.get(size)))
     columns = ("system", f"validation {task.metric}", f"test {task.metric}")
     return (
-        Table(columns=columns, rows=tuple(ours + others)),
+        Table(columns=columns, rows=tuple(winners + published)),
         Table(
             columns=("size", f"best validation {task.metric} in the search", "tweets a second"),
             rows=tuple(sizes),

@@ -1,4 +1,4 @@
-"""A run's name: where it lies, whose it is, whether it has ended. It answers at once: no Ray, no torch."""
+"""A run's folder: its name, lock, identity and result. Imports neither Ray nor torch, so it is fast."""
 
 import contextlib
 import dataclasses
@@ -23,7 +23,7 @@ SCORES = ("macro_f1", "accuracy", "auroc")
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """What became of a run: its scores, and the published version if it was published."""
+    """The result of a run: its scores, and the published version if there is one."""
 
     run: str
     scores: dict[str, dict[str, float]]
@@ -35,13 +35,17 @@ class Finished:
 
 
 def check_typed_name(name: str | None) -> None:
-    """See that a name can be a run's and has room for what trials and seeds append; ValueError if not."""
+    """Check that a run name is valid and short enough for the suffixes of trials and seeds.
+
+    Raises:
+        ValueError: it is not.
+    """
     if name is not None:
         names.check_name(name, "--name")
 
 
 def finished_before(config: TrainConfig) -> Finished | None:
-    """The result of a run that has ended, or None.
+    """Return the result of a finished run, or None.
 
     Raises:
         ValueError: the name belongs to a run with another configuration, or a file of the run is damaged.
@@ -51,15 +55,19 @@ def finished_before(config: TrainConfig) -> Finished | None:
 
 
 def read_finished(config: TrainConfig) -> Finished | None:
-    """The result of a run that has ended, or None; the name is not checked."""
-    place = f"{config.folder}/{FINISHED_FILE}"
-    found = object_storage.read(place)
-    return None if found is None else _parse_finished(found, place)
+    """Return the result of a finished run, or None; the name is not checked.
+
+    Raises:
+        ValueError: finished.json is damaged.
+    """
+    path = f"{config.folder}/{FINISHED_FILE}"
+    found = object_storage.read(path)
+    return None if found is None else _parse_finished(found, path)
 
 
-def _parse_finished(data: bytes, place: str) -> Finished:
-    remedy = "delete it and type the command again: the best checkpoint is then evaluated again"
-    values = parse_object(data, place, remedy, {"run": str, "scores": dict, "notices": list})
+def _parse_finished(data: bytes, path: str) -> Finished:
+    remedy = "delete it and run the command again to evaluate the best checkpoint again"
+    values = parse_object(data, path, remedy, {"run": str, "scores": dict, "notices": list})
     kinds: dict[str, Kind] = {
         "version": (str, NoneType),
         "path": (str, NoneType),
@@ -72,21 +80,21 @@ def _parse_finished(data: bytes, place: str) -> Finished:
             check_fields({split: scores}, {split: dict}, "scores.")
             check_fields(scores, dict.fromkeys(SCORES, (float, NoneType)), f"scores.{split}.")
     except ValueError as error:
-        raise ValueError(f"{place} is damaged ({error}); {remedy}") from error
+        raise ValueError(f"{path} is damaged ({error}); {remedy}") from error
     return Finished(**{f.name: values[f.name] for f in dataclasses.fields(Finished) if f.name in values})
 
 
 @contextlib.contextmanager
 def hold(config: TrainConfig, *, under: str = "", **more: Any) -> Iterator[Finished | None]:
-    """Lock a run for this command and check its name; yields the result of a run that has ended, or None.
+    """Lock a run for this command and check its name; yields the result of a finished run, or None.
 
     Args:
-        config: of the run.
-        under: name of the search that the run is a trial of, whose lock this command holds already.
-        **more: further parts of the run's identity.
+        config: Configuration of the run.
+        under: Name of the search of which the run is a trial; this command holds its lock.
+        **more: Further parts of the run's identity.
 
     Raises:
-        ValueError: another command works on it, or the name belongs to a run with another configuration.
+        ValueError: another command uses the run, or the name belongs to a run with another configuration.
         OSError: the storage cannot be written.
     """
     mine = config.identity | more
@@ -105,43 +113,46 @@ def hold(config: TrainConfig, *, under: str = "", **more: Any) -> Iterator[Finis
 
 
 def check_name(config: TrainConfig, **more: Any) -> bool:
-    """See that the run's name is free, or the same run going on; `more` belongs to its identity too.
+    """Check that the run's name is free, or belongs to the same run.
+
+    Args:
+        config: Configuration of the run.
+        **more: Further parts of the run's identity.
 
     Returns:
-        Whether it is there already.
+        Whether the run exists.
 
     Raises:
         ValueError: the name belongs to a run with another configuration, or its run.json is damaged.
         OSError: the storage cannot be reached.
     """
-    place = f"{config.folder}/{RUN_FILE}"
-    found = object_storage.read(place)
+    path = f"{config.folder}/{RUN_FILE}"
+    found = object_storage.read(path)
     if found is None:
         return False
     remedy = (
-        "delete it and type the command that began the run: it resumes from its last checkpoint; or give "
-        "another --name"
+        "delete it and run the original command, which resumes from the last checkpoint; or choose another "
+        "--name"
     )
     _refuse_other(
-        config, parse_object(found, place, remedy, {"identity": dict})["identity"], config.identity | more
+        config, parse_object(found, path, remedy, {"identity": dict})["identity"], config.identity | more
     )
     return True
 
 
 def _refuse_other(config: TrainConfig, stored: dict[str, Any], mine: dict[str, Any]) -> None:
-    # A setting that is newer than the run had its default then.
+    # Settings added since the run was created had their default.
     changes = difference(completed(stored, TrainConfig(task=config.task).identity), mine)
     if changes:
         raise ValueError(
             f"a run called {config.run_name!r} exists with another configuration:\n  "
             + "\n  ".join(printable(change) for change in changes)
-            + f"\nGive this one another --name, or delete {shlex.quote(config.folder)}"
+            + f"\nChoose another --name, or delete {shlex.quote(config.folder)}"
         )
 
 
 def claim(config: TrainConfig, **more: Any) -> None:
-    """Take the run's name, if `check_name` says that it is free. Of several that claim it at the same moment,
-    one gets it.
+    """Claim the run's name if it is free; if several commands claim it at once, one succeeds.
 
     Raises:
         ValueError: the name belongs to a run with another configuration.
@@ -157,5 +168,5 @@ def claim(config: TrainConfig, **more: Any) -> None:
             raise _not_written(f"{config.folder}/{RUN_FILE}", error) from error
 
 
-def _not_written(place: str, error: OSError) -> OSError:
-    return OSError(f"cannot write {place} ({error}); choose another folder or URL with --run.storage")
+def _not_written(path: str, error: OSError) -> OSError:
+    return OSError(f"cannot write {path} ({error}); choose another folder or URL with --run.storage")

@@ -1,6 +1,6 @@
-"""`python -m ray_jobs.seeds --task hate --seeds 5 …`: one run with several seeds, and how far they spread.
+"""`python -m ray_jobs.seeds --task hate --seeds 5 …`: trains with several seeds and reports the variation.
 
-The same command again resumes what was interrupted, or says that it is done.
+Running the same command again resumes interrupted seeds; finished ones are not trained again.
 """
 
 import contextlib
@@ -27,28 +27,28 @@ _COLUMNS = {"macro_f1": "macro-F1", "accuracy": "accuracy", "auroc": "AUROC"}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """Train with several seeds; report mean, standard deviation and 95 % interval of every score.
+    """Train with several seeds; report the mean, standard deviation and 95% interval of every score.
 
-    Nothing is published: seeds say how much a score is worth, a search or a run what to serve.
+    Nothing is published. Run the same command again to resume.
     """
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     seeds: int = 5
-    """How many, from 0 on."""
+    """Number of seeds: 0, 1, 2, …"""
     out: str | None = None
-    """Folder or URL for seeds.json and, for each split, a table of every row's probability under each seed;
-    by default the run's own."""
+    """Folder or URL for seeds.json and, per split, a table of each row's probability under each seed.
+    Default: a folder in --run.storage."""
 
 
 def main() -> int:
-    """Command line."""
+    """Run the command; returns the exit status."""
     with refuse():
         arguments = command.parse(Arguments, module="ray_jobs.seeds", usual=USUAL)
         return seeds(arguments)
 
 
 def seeds(arguments: Arguments) -> int:
-    """Run every seed that has not been run, and say what came out. Returns the exit status."""
+    """Train the missing seeds, write the tables and print the scores; returns the exit status."""
     check_typed_name(arguments.config.name)
     if arguments.out is not None:
         check_out(arguments.out, "--out")
@@ -57,43 +57,43 @@ def seeds(arguments: Arguments) -> int:
     runs = [with_seed(arguments.config, seed).folder for seed in range(arguments.seeds)]
     out = arguments.out or f"{arguments.config.run.storage_folder}/{seeds_name(arguments.config)}"
     write(out, runs, spread, notices)
-    print(f"seeds.json and every row's probabilities are in {out}")
+    print(f"seeds.json and the probabilities of each row are in {out}")
     return 0
 
 
 def train_seeds(config: TrainConfig, count: int) -> tuple[dict[str, Any], list[str]]:
-    """Run seeds 0 to `count` - 1 that have not been run.
+    """Train those of the seeds 0 to `count` - 1 that are not finished.
 
     Returns:
-        `spreads` of their scores, and what must stand wherever these are shown.
+        The statistics of their scores (see `spreads`), and the notices that must accompany them.
 
     Raises:
-        ValueError: fewer than two seeds, or a seed's name belongs to another run.
+        ValueError: `count` is below 2, or a seed's name belongs to another run.
     """
 
     if count < 2:
-        raise ValueError(f"--seeds is {count}; a spread needs at least 2")
+        raise ValueError(f"--seeds is {count}; expected at least 2")
     runs = [with_seed(config, seed) for seed in range(count)]
     with contextlib.ExitStack() as locks:
-        for one in runs:
-            locks.enter_context(hold(one))  # refuses another configuration under this name
-            claim(one)
-        missing = [one for one in runs if read_finished(one) is None]
+        for seed_config in runs:
+            locks.enter_context(hold(seed_config))  # refuses a run of this name with another configuration
+            claim(seed_config)
+        missing = [seed_config for seed_config in runs if read_finished(seed_config) is None]
         if missing:
             from ray_jobs.training.job import train_all  # takes seconds: it imports Ray and torch
 
             train_all(missing)
-    results = [finished for one in runs if (finished := read_finished(one))]
+    results = [finished for seed_config in runs if (finished := read_finished(seed_config))]
     return spreads([finished.scores for finished in results]), results[0].notices
 
 
 def seeds_name(config: TrainConfig) -> str:
-    """What the seeds' runs are called after."""
+    """Return the name prefix of the seeds' runs."""
     return config.name or f"seeds-{config.run_name}"
 
 
 def with_seed(config: TrainConfig, seed: int) -> TrainConfig:
-    """The run of one seed."""
+    """Return the configuration of one seed."""
     return dataclasses.replace(
         config,
         name=f"{seeds_name(config)}-seed{seed}",
@@ -103,8 +103,8 @@ def with_seed(config: TrainConfig, seed: int) -> TrainConfig:
 
 
 def spreads(scores: Sequence[dict[str, dict[str, float]]]) -> dict[str, dict[str, dict[str, Any]]]:
-    """By split and score: values of all seeds, mean, standard deviation, and the ends of the mean's 95 %
-    interval (Student's t)."""
+    """Return, by split and score, the values of all seeds, their mean, standard deviation, and the 95%
+    confidence interval of the mean (Student's t)."""
     return {
         split: {key: _spread([seed[split][key] for seed in scores]) for key in _COLUMNS}
         for split in scores[0]
@@ -123,7 +123,7 @@ def _spread(values: list[float]) -> dict[str, Any]:
 
 
 def table(spread: dict[str, dict[str, dict[str, Any]]], notices: Sequence[str]) -> str:
-    """Mean ± standard deviation, and the mean's interval."""
+    """Return a table of mean ± standard deviation with the interval of the mean, for a terminal."""
     lines = ["", *(f"! {notice}" for notice in notices)]
     lines.append(f"{'split':<12}" + "".join(f"{title:>36}" for title in _COLUMNS.values()))
     for split, scores in spread.items():
@@ -138,8 +138,8 @@ def _cell(found: dict[str, Any]) -> str:
 
 
 def write(out: str, runs: Sequence[str], spread: dict[str, Any], notices: Sequence[str]) -> None:
-    """seeds.json, and for each split a table: row number, then the positive class's probability under each
-    seed. No text, no label."""
+    """Write seeds.json, and per split a CSV with the row number and the positive class's probability under
+    each seed. The files contain no text and no labels."""
     document = {"runs": [run.rsplit("/", 1)[-1] for run in runs], "notices": list(notices), "scores": spread}
     object_storage.write(f"{out}/seeds.json", (json.dumps(document, indent=2) + "\n").encode())
     for split in spread:
@@ -149,18 +149,20 @@ def write(out: str, runs: Sequence[str], spread: dict[str, Any], notices: Sequen
         object_storage.write(f"{out}/{split}.csv", ("\n".join([head, *rows]) + "\n").encode())
 
 
-def _probabilities(place: str) -> list[str]:
-    found = object_storage.read(place)
+def _probabilities(path: str) -> list[str]:
+    found = object_storage.read(path)
     if found is None:
-        raise FileNotFoundError(f"{place} is not there; delete the run's finished.json and type this again")
+        raise FileNotFoundError(
+            f"{path} does not exist; delete the run's finished.json and run the command again"
+        )
     try:
         reader = csv.DictReader(io.StringIO(found.decode(), newline=""), strict=True)
         positive = [name for name in reader.fieldnames or [] if name not in ("row", "predicted")][-1]
         return [f"{float(line[positive]):.6f}" for line in reader]
     except (ValueError, IndexError, TypeError, csv.Error) as error:
         raise ValueError(
-            f"{place} is damaged ({type(error).__name__}: {error}); delete the run's "
-            "finished.json and type this again"
+            f"{path} is damaged ({type(error).__name__}: {error}); delete the run's "
+            "finished.json and run the command again"
         ) from error
 
 

@@ -1,6 +1,7 @@
-"""`python -m ray_jobs.train --task hate --model.name openelm-270m`: fine-tune, evaluate, publish.
+"""`python -m ray_jobs.train --task hate --model.name openelm-270m`: fine-tunes, evaluates and publishes a
+model.
 
-The same command again resumes an interrupted run, or says that it is done.
+Running the same command again resumes an interrupted run; a finished run is not trained again.
 """
 
 import dataclasses
@@ -21,16 +22,16 @@ from tweetelm.config.train_config import TrainConfig
 class Arguments:
     """Fine-tune an OpenELM model into a tweet classifier, evaluate it and publish it.
 
-    Run again with the same arguments, it resumes where it stopped.
+    Run the same command again to resume.
     """
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     plan: bool = False
-    """Print what the run would take (steps, memory, arithmetic, duration) and stop."""
+    """Print the estimated steps, memory, FLOP and duration, then exit."""
 
 
 def main() -> int:
-    """Command line."""
+    """Run the command; returns the exit status."""
     with refuse():
         arguments = command.parse(Arguments, module="ray_jobs.train", usual=USUAL)
         check_typed_name(arguments.config.name)
@@ -46,14 +47,14 @@ def train(config: TrainConfig) -> int:
     """Train, evaluate, publish and print the result. Returns the exit status."""
     finished = finished_before(config)
     if finished is None:
-        with hold(config) as finished:  # another command may have ended the run just now
+        with hold(config) as finished:  # another command may have finished it meanwhile
             if finished is None:
                 check_places(config)
                 from ray_jobs.training.job import train_and_publish  # takes seconds, too
 
                 print(summary(config, train_and_publish(config)))
                 return 0
-    print(f"{config.run_name} is finished already: nothing to train")
+    print(f"{config.run_name} is already finished: nothing to train")
     print(summary(config, finished))
     return 0
 

@@ -1,6 +1,7 @@
-"""`python -m ray_jobs.tune --task hate`: search hyperparameters and model sizes, publish the best.
+"""`python -m ray_jobs.tune --task hate`: searches hyperparameters and model sizes, and publishes the best
+model.
 
-The same command again resumes an interrupted search, or says that it is done.
+Running the same command again resumes an interrupted search; a finished search is not run again.
 """
 
 import dataclasses
@@ -20,37 +21,36 @@ from tweetelm.config.train_config import TrainConfig
 class Arguments:
     """Search hyperparameters and model sizes; evaluate and publish the best trial by validation.
 
-    Every setting that the space does not vary is taken from the command line. Run again with the same
-    arguments, it resumes where it stopped.
+    Settings outside the search space come from the command line. Run the same command again to resume.
     """
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     space: str = "default"
-    """The search space, see ray_jobs/search/spaces.py. default: OpenELM 270M and 450M. modes: which of their
-    weights are trained. scratch: the two scratch sizes. tiny: the same in a few minutes."""
+    """Search space, see ray_jobs/search/spaces.py. default: OpenELM 270M and 450M. modes: full, LoRA or
+    head-only training. scratch: the two scratch sizes. tiny: the two scratch sizes in a few minutes."""
     trials: int = 8
-    """How many configurations to try; a grid tries all."""
+    """Number of trials. A grid tries all combinations."""
     propose: Propose = "random"
-    """Who proposes them. optuna: by a model of what came out so far (TPE)."""
+    """Search algorithm: random, grid or optuna (TPE)."""
     concurrent: int | None = None
-    """Trials at once; by default as many as fit."""
+    """Concurrent trials. Default: as many as fit."""
     prefer: Prefer = "quality"
-    """quality: publish the best by validation, among equals the cheapest size. cost: the cheapest size that
-    is nearly as good."""
+    """quality: publish the best trial by validation score. cost: publish the fastest model size within
+    --tolerance of the best score."""
     tolerance: float = 0.01
-    """How much worse than the best is nearly as good."""
+    """With --prefer cost: allowed loss in validation score."""
     plan: bool = False
-    """Print what the search would take, and stop."""
+    """Print the estimated duration and cost, then exit."""
     gpus: int | None = None
-    """With --plan: of a cluster that is not at hand."""
+    """With --plan: number of GPUs of the planned cluster."""
     tflops: float | None = None
-    """With --plan: what one worker sustains in training."""
+    """With --plan: training throughput of one worker in TFLOP/s."""
     price_per_hour: float | None = None
-    """With --plan: of a GPU, or of this machine without one."""
+    """With --plan: price per hour of one GPU, or of this machine without a GPU."""
 
 
 def main() -> int:
-    """Command line."""
+    """Run the command; returns the exit status."""
     with refuse():
         arguments = command.parse(Arguments, module="ray_jobs.tune", usual=USUAL)
         check_typed_name(arguments.config.name)

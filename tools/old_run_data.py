@@ -8,16 +8,18 @@ It is run by the code of that commit, in a checkout of it, and imports nothing t
 The tests run the same commands again, with the code of today (tests/support/old_runs.py).
 """
 
+import contextlib
 import importlib
+import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tarfile
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -68,17 +70,21 @@ def tune_arguments(name: str) -> list[str]:
     return [*_COMMON, *_LONG, "--name", name, *_SEARCHES[name]]
 
 
-def search(arguments: list[str]) -> int:
-    """`python -m ray_jobs.tune` with a space that is smaller than all that it knows by name."""
-    import tyro
+def space() -> dict[str, Any]:
+    """What the searches vary: smaller than any space that `--space` knows by name."""
     from ray import tune
 
-    from ray_jobs.tune import Arguments
-    from ray_jobs.tune import tune as run_search
+    return {"optim.lr": tune.loguniform(1e-3, 4e-3), "model.dropout": tune.choice([0.0, 0.1])}
 
-    space = {"optim.lr": tune.loguniform(1e-3, 4e-3), "model.dropout": tune.choice([0.0, 0.1])}
+
+def search(arguments: list[str]) -> int:
+    """`python -m ray_jobs.tune` of that commit, in this space."""
+    import tyro
+
+    from ray_jobs.tune import Arguments, tune
+
     try:
-        return run_search(tyro.cli(Arguments, args=arguments), space)
+        return tune(tyro.cli(Arguments, args=arguments), space())
     except KeyboardInterrupt:
         return 130
 
@@ -134,12 +140,11 @@ def flags(module: str, arguments: str) -> list[str]:
     """Every flag that a command takes, from the class of its arguments."""
     import tyro
 
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # get_parser: old code has it too
-        parser = tyro.extras.get_parser(getattr(importlib.import_module(module), arguments))
-    return sorted(flag for action in parser._actions for flag in action.option_strings)
+    os.environ["COLUMNS"] = "200"  # no flag is cut
+    page = io.StringIO()
+    with contextlib.redirect_stdout(page), contextlib.suppress(SystemExit):
+        tyro.cli(getattr(importlib.import_module(module), arguments), args=["--help"])
+    return sorted(set(re.findall(r"(?<![\w-])--?[a-z][\w.-]*", page.getvalue())))
 
 
 def write_flags(out: Path) -> None:

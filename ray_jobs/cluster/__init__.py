@@ -1,1 +1,1 @@
-"""Connecting to a Ray cluster, and checking its configuration file."""
+"""Connects to a Ray cluster, and checks its configuration file."""

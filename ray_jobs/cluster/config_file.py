@@ -1,6 +1,6 @@
 """`python -m ray_jobs.cluster.config_file cluster.yaml`: check a cluster file before Ray is called.
 
-Needs no credentials and asks nobody. Exit status 0 if nothing is missing, 2 with everything that is.
+Works offline and needs no credentials. Exit status: 0 if the file is complete, 2 with a list of problems.
 """
 
 import dataclasses
@@ -19,14 +19,14 @@ from tweetelm.files import atomic
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """Check a cluster file; or fill it in, or say where it keeps runs and models."""
+    """Check a cluster file, fill it in, or print its storage URL."""
 
     file: tyro.conf.Positional[Path]
     """cluster.yaml or cluster.local.yaml."""
     fill: bool = False
-    """Write the outputs of stack.aws.yaml, read from the standard input as JSON, into the file."""
+    """Read the outputs of stack.aws.yaml as JSON from standard input, and write them into the file."""
     store: bool = False
-    """Print metadata.store, or nothing if there is none yet."""
+    """Print metadata.store; prints nothing if it is not filled in."""
 
 
 _OUTPUTS = (
@@ -35,17 +35,19 @@ _OUTPUTS = (
 
 
 def report(file: ClusterFile, found: list[Problem]) -> str:
-    """What to change, by line."""
+    """Return the list of problems by line, for a terminal."""
     lines = [
-        f"{file.path}: {len(found)} {'thing' if len(found) == 1 else 'things'} to do before Ray is called"
+        f"{file.path}: {len(found)} {'problem' if len(found) == 1 else 'problems'} to fix before `ray up`"
     ]
     for problem in found:
-        place = f"line {problem.line}" if problem.line else "here"
+        source = f"line {problem.line}" if problem.line else "here"
         lines.append(
-            f"  {place + ':':<10}{problem.what}" + (f"  ({problem.repair})" if problem.repair else "")
+            f"  {source + ':':<10}{problem.what}" + (f"  ({problem.repair})" if problem.repair else "")
         )
     if file.missing() and file.config.get("provider", {}).get("type") == "aws":
-        lines.append(f"stack.aws.yaml makes what is to be filled in; then type:\n  {_filling(file)}")
+        lines.append(
+            f"Create the stack of stack.aws.yaml, then fill in its outputs with:\n  {_filling(file)}"
+        )
     return "\n".join(lines)
 
 
@@ -54,10 +56,10 @@ def _filling(file: ClusterFile) -> str:
 
 
 def fill(file: ClusterFile, outputs: str) -> None:
-    """Put a stack's outputs into the file.
+    """Write a stack's outputs into the file.
 
     Raises:
-        ValueError: they are not what `describe-stacks --query 'Stacks[0].Outputs'` gives.
+        ValueError: `outputs` is not the JSON of `describe-stacks --query 'Stacks[0].Outputs'`.
     """
     try:
         values = {output["OutputKey"]: str(output["OutputValue"]) for output in json.loads(outputs)}
@@ -69,13 +71,13 @@ def fill(file: ClusterFile, outputs: str) -> None:
 
 
 def store(file: ClusterFile) -> str:
-    """Where the cluster keeps runs, models and data; empty if the file does not say yet."""
-    place = str((file.config.get("metadata") or {}).get("store", ""))
-    return "" if FILL_IN in place else place.rstrip("/")
+    """Return the storage URL of runs, models and data; "" if it is not filled in."""
+    url = str((file.config.get("metadata") or {}).get("store", ""))
+    return "" if FILL_IN in url else url.rstrip("/")
 
 
 def main() -> None:
-    """Check, fill or tell."""
+    """Run the command."""
     arguments = command.parse(Arguments, module="ray_jobs.cluster.config_file")
     with refuse():
         file = read(arguments.file)

@@ -1,4 +1,4 @@
-"""A cluster file as a person wrote it: its values, and the line and comment of each."""
+"""Parses a cluster file with the line and the comment of each value."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ _COMMENT = re.compile(r"\s# (.*)$")
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One thing that has to change before Ray is called. Line 0: it is not in the file."""
+    """A problem to fix before Ray is started. Line 0: it is not in the file but on this machine."""
 
     line: int
     what: str
@@ -26,17 +26,17 @@ class Problem:
 
 @dataclass(frozen=True)
 class ClusterFile:
-    """The text of a cluster file, and what is in it."""
+    """The text of a cluster file, and its parsed values."""
 
     path: Path
     text: str
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The values as Ray reads them.
+        """Return the parsed YAML.
 
         Raises:
-            ValueError: it is not YAML, or has no keys.
+            ValueError: the text is not YAML, or has no keys.
         """
         try:
             config = yaml.safe_load(self.text)
@@ -51,33 +51,37 @@ class ClusterFile:
         return yaml.compose(self.text)
 
     def line(self, *path: str | int) -> int:
-        """Where a value stands; for an alias, where its anchor does; for what is not there, what holds it."""
+        """Return the line of a value: for an alias that of its anchor, for a missing value that of its
+        parent."""
         return int(self._reach(path)[1].start_mark.line) + 1
 
     def line_of_key(self, *path: str | int) -> int:
-        """Where the last key of a path stands itself, whatever its value is."""
+        """Return the line of the last key of a path."""
         return int(self._reach(path)[0].start_mark.line) + 1
 
     def _reach(self, path: tuple[str | int, ...]) -> tuple[Any, Any]:
-        """Key and value, as far as the path is_rank0."""
-        place = (self._tree, self._tree)
+        """Return the key and value nodes at the path, or at its longest existing prefix."""
+        node = (self._tree, self._tree)
         for step in path:
-            inner = _child(place[1], step)
+            inner = _child(node[1], step)
             if inner is None:
                 break
-            place = inner
-        return place
+            node = inner
+        return node
 
     def missing(self) -> list[Problem]:
-        """Every value that is still to be filled in, with what the file says about it."""
+        """Return every value that is not filled in, with the comment that explains it."""
         lines = self.text.splitlines()
         return [
             Problem(row + 1, f"{key} is not filled in", _comment(lines, key)) for row, key in self._unfilled()
         ]
 
     def filled(self, values: Mapping[str, str]) -> str:
-        """The text with values in place of FILL-IN. `SecurityGroups` is for the key security_groups; several
-        values of one key are separated by commas, and go in by their order."""
+        """Return the text with values in place of FILL-IN.
+
+        The output `SecurityGroups` fills the key security_groups. Several values of one key are separated by
+        commas and inserted in order.
+        """
         turns = {name.lower(): cycle(re.split(r",\s*", value)) for name, value in values.items()}
         lines = self.text.splitlines(keepends=True)
         for row, key in self._unfilled():
@@ -88,7 +92,7 @@ class ClusterFile:
         return "".join(lines)
 
     def _unfilled(self) -> Iterator[tuple[int, str]]:
-        """Row, from 0, and key of the lines that have a FILL-IN outside of comments."""
+        """Yield the row, from 0, and the key of each line with FILL-IN outside of comments."""
         key = ""
         for row, line in enumerate(self.text.splitlines()):
             found = _KEY.match(line)
@@ -98,14 +102,14 @@ class ClusterFile:
 
 
 def read(path: Path) -> ClusterFile:
-    """A cluster file.
+    """Read a cluster file.
 
     Raises:
-        FileNotFoundError: there is none.
-        ValueError: it is not text.
+        FileNotFoundError: the file does not exist.
+        ValueError: it is not UTF-8 text.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"there is no {path}; expected a Ray cluster file, such as cluster.yaml")
+        raise FileNotFoundError(f"{path} does not exist; expected a Ray cluster file, such as cluster.yaml")
     try:
         return ClusterFile(path, path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
@@ -113,13 +117,13 @@ def read(path: Path) -> ClusterFile:
 
 
 def _comment(lines: list[str], key: str) -> str:
-    """What stands behind a key; a value over several lines has it behind the first."""
-    behind = (_COMMENT.search(line) for line in lines if line.startswith(f"  {key}:"))
-    return next((found[1] for found in behind if found), "")
+    """Return the comment after a key; for a value of several lines, it is on the first."""
+    comments = (_COMMENT.search(line) for line in lines if line.startswith(f"  {key}:"))
+    return next((found[1] for found in comments if found), "")
 
 
 def _child(node: Any, step: str | int) -> tuple[Any, Any] | None:
-    """Key and value that a node has under a key or an index, directly or by `<<`; None if nothing."""
+    """Return the child nodes for a key or an index, directly or through `<<`; None if there is none."""
     if isinstance(node, yaml.SequenceNode) and isinstance(step, int):
         return (node.value[step],) * 2 if step < len(node.value) else None
     pairs = node.value if isinstance(node, yaml.MappingNode) else []

@@ -1,4 +1,4 @@
-"""Connecting to Ray: the cluster that RAY_ADDRESS or a job names, or a private one on this machine."""
+"""Connects to the Ray cluster of RAY_ADDRESS or of the job, or starts a private one on this machine."""
 
 import json
 import logging
@@ -9,31 +9,31 @@ from pathlib import Path
 
 from tweetelm.cli.service_startup import RAY_PATIENCE, ensure_open_files, longer_ray_start, start_service
 
-# Ray reads these when it is imported or when a cluster starts; a value that is set wins.
+# Ray reads these at import or when a cluster starts; values in the environment take precedence.
 _SETTINGS = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # seconds between polls; each report waits for one
-    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "86400",  # a trial may wait for the ones before it
-    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # else every line of a worker appears twice
-    "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "1",  # a host's notice is two minutes, of which this is lost
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "86400",  # a trial may wait for earlier trials
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # otherwise workers' lines are printed twice
+    "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "1",  # seconds; the notice period of a spot instance is 120 s
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_worker_niceness": "0",  # by default 15: training would yield to everything else on the machine
+    "RAY_worker_niceness": "0",  # the default of 15 gives training the lowest priority
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_DEDUP_LOGS": "0",
     "RAY_COLOR_PREFIX": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a checkpoint between validations reports no score
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # checkpoints between validations have no score
     "TOKENIZERS_PARALLELISM": "false",
 }
 _ALONE = RAY_PATIENCE | {
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # a process less, where no host can be taken back
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # saves a process; a local machine is not preempted
 }
 _GIB = 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What the cluster has now; an autoscaler may add to it."""
+    """The present CPUs and GPUs of the cluster; an autoscaler may add more. `local`: this machine alone."""
 
     cpus: int
     gpus: int
@@ -41,7 +41,7 @@ class Resources:
 
 
 def survey() -> Resources:
-    """What `connect` would find, without starting anything if it is this machine."""
+    """Return the resources that `connect` would find, without starting Ray on this machine."""
     if "RAY_ADDRESS" in os.environ:
         return connect()
     import torch
@@ -50,10 +50,10 @@ def survey() -> Resources:
 
 
 def connect() -> Resources:
-    """Join the cluster this process belongs to, or start one here; once joined, stay.
+    """Join the cluster of RAY_ADDRESS, or start one on this machine; repeated calls reuse the connection.
 
     Raises:
-        ConnectionError: RAY_ADDRESS names a cluster that cannot be reached.
+        ConnectionError: the cluster of RAY_ADDRESS cannot be reached.
     """
     local = "RAY_ADDRESS" not in os.environ
     for key, value in (_SETTINGS | (_ALONE if local else {})).items():
@@ -69,17 +69,17 @@ def connect() -> Resources:
             _join(os.environ["RAY_ADDRESS"])
     except ConnectionError as error:
         raise ConnectionError(
-            f"no Ray cluster answers at {os.environ['RAY_ADDRESS']}: {error}\nCheck the address, and that "
-            "RAY_AUTH_MODE=token and the cluster's token (RAY_AUTH_TOKEN_PATH) are set here too; or unset "
-            "RAY_ADDRESS to run on this machine"
+            f"no Ray cluster answers at {os.environ['RAY_ADDRESS']}: {error}\nCheck the address, and set "
+            "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH as on the cluster; or unset RAY_ADDRESS to run on "
+            "this machine"
         ) from error
     have = ray.cluster_resources()
     return Resources(cpus=int(have.get("CPU", 0)), gpus=int(have.get("GPU", 0)), local=local)
 
 
 def _join(address: str) -> None:
-    """Join a cluster. Its processes get what a job's own environment does not set already, which Ray would
-    refuse to set twice."""
+    """Join a cluster, and set the environment of its workers, except for variables that the job's runtime_env
+    sets: Ray rejects conflicting values."""
     import ray
 
     job = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}"))
@@ -88,25 +88,26 @@ def _join(address: str) -> None:
     missing = {key: value for key, value in wanted.items() if key not in given}
     ray.init(logging_level=logging.ERROR, runtime_env={"env_vars": missing})
 
-    from ray_jobs.fault_tolerance.placement_groups import release_leaked  # here: it brings Ray Train
+    from ray_jobs.fault_tolerance.placement_groups import release_leaked  # lazy: it imports Ray Train
 
-    if left := release_leaked():
-        print(f"{left} places that a command before this one had left are given back", flush=True)
+    if count := release_leaked():
+        print(f"Released {count} placement groups leaked by earlier jobs", flush=True)
 
 
 def _environment(address: str) -> dict[str, str]:
-    """What the processes of a run find in their environment: Ray's settings, where to import from, and the
-    cluster's address. Ray's state API, which cleans up after a trial, gives up when it finds several clusters
-    on one machine and is not told which is its own."""
+    """Return the environment of a run's workers: Ray's settings, PYTHONPATH and the cluster's address.
+
+    The state API, which cleans up after a trial, needs the address if several clusters run on one machine.
+    """
     found = {key: os.environ[key] for key in (*_SETTINGS, "PYTHONPATH") if key in os.environ}
     return found | ({"RAY_ADDRESS": address} if ":" in address and "://" not in address else {})
 
 
 def _start_here() -> None:
-    """A cluster of this machine alone.
+    """Start a cluster on this machine.
 
     Raises:
-        DidNotStartError: Ray did not come up, several times.
+        DidNotStartError: Ray failed to start several times.
     """
     import ray
 
@@ -133,7 +134,7 @@ def _start_once() -> None:
 
 
 def _protect_token() -> None:
-    """Ray writes the token it generates readable by everybody."""
+    """Make Ray's generated token file private; Ray creates it world-readable."""
     path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
     if path.is_file() and path.stat().st_mode & 0o077:
         path.chmod(0o600)

@@ -1,8 +1,8 @@
-"""`python -m ray_jobs.cluster.spot_watcher`: tell Ray that a spot instance is about to be reclaimed.
+"""`python -m ray_jobs.cluster.spot_watcher`: drains the Ray node of a spot instance before AWS reclaims it.
 
-Ray then places nothing more there; runs save their state and leave
-(`ray_jobs.fault_tolerance.preemption`), Serve moves its
-replicas. It needs Ray and the standard library, and ends with the Ray that it stands beside.
+Ray then schedules nothing new on the node, runs save a checkpoint and exit
+(`ray_jobs.fault_tolerance.preemption`), and Serve moves its replicas. The watcher needs only Ray and the
+standard library, and exits with Ray.
 """
 
 import dataclasses
@@ -15,68 +15,69 @@ from ray_jobs.fault_tolerance.nodes import Node, find_node
 from ray_jobs.fault_tolerance.spot_notice import Metadata
 from tweetelm.cli import command
 
-_SILENCE_S = 60.0  # of the control plane; Ray's own processes end after as long
+_SILENCE_S = 60.0  # timeout for the control plane; Ray's processes use the same
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """Wait for word that this machine will be taken back, and drain its Ray node then.
+    """Wait for a preemption notice, then drain the Ray node of this machine.
 
-    Word is a spot notice of AWS, or SIGTERM to this process from whatever shuts the machine down.
+    A notice is a spot interruption notice of AWS, or SIGTERM to this process at shutdown.
     """
 
     now: bool = False
-    """Do not wait: drain this node."""
+    """Drain this node immediately."""
     left: float = 120.0
-    """Seconds until the machine goes, where nobody says when: with --now, or after SIGTERM."""
+    """Seconds until the machine stops, used with --now and after SIGTERM."""
     every: float = 5.0
-    """Seconds between two looks at the metadata service."""
+    """Seconds between polls of the metadata service."""
     metadata: str = "http://169.254.169.254"
     """Address of the instance metadata service."""
     address: str | None = None
-    """host:port of Ray's control plane; by default of the Ray that runs here."""
+    """host:port of Ray's GCS. Default: the Ray that runs on this machine."""
     node: str | None = None
-    """Id of the Ray node, where several run on this machine."""
+    """Id of the Ray node; needed if several run on this machine."""
 
 
 def main() -> int:
-    """Command line."""
+    """Run the command; returns the exit status."""
     arguments = command.parse(Arguments, module="ray_jobs.cluster.spot_watcher")
-    asked = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    drain_now = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: drain_now.set())
     if arguments.now:
-        asked.set()
+        drain_now.set()
     with refuse():
-        return watch(find_node(arguments.address, arguments.node), arguments, asked)
+        return watch(find_node(arguments.address, arguments.node), arguments, drain_now)
 
 
-def watch(node: Node, arguments: Arguments, asked: threading.Event) -> int:
-    """Until this machine is to go, or Ray has. `asked`: to drain now."""
-    service, heard = Metadata(arguments.metadata), time.monotonic()
-    say(f"node {node.id} of {node.cluster}: asking {arguments.metadata} every {arguments.every:g} s")
-    while time.monotonic() - heard < _SILENCE_S:
+def watch(node: Node, arguments: Arguments, drain_now: threading.Event) -> int:
+    """Poll until the node is drained or Ray has stopped; returns the exit status. `drain_now` requests a
+    drain."""
+    service, last_answer = Metadata(arguments.metadata), time.monotonic()
+    say(f"node {node.id} of {node.cluster}: polling {arguments.metadata} every {arguments.every:g} s")
+    while time.monotonic() - last_answer < _SILENCE_S:
         alive = node.alive()
         if alive is False:
-            say("Ray has ended here")
+            say("Ray has stopped on this machine")
             return 0
-        heard = time.monotonic() if alive else heard
-        goes = time.time() + arguments.left if asked.is_set() else service.goes_at()
-        if goes is not None and drain(node, goes):
+        last_answer = time.monotonic() if alive else last_answer
+        stops_at = time.time() + arguments.left if drain_now.is_set() else service.goes_at()
+        if stops_at is not None and drain(node, stops_at):
             return 0
-        asked.wait(arguments.every if goes is None else 1.0)
-    say(f"Ray's control plane has been silent for {_SILENCE_S:g} s")
+        drain_now.wait(arguments.every if stops_at is None else 1.0)
+    say(f"Ray's control plane has not answered for {_SILENCE_S:g} s")
     return 1
 
 
-def drain(node: Node, goes: float) -> bool:
-    """Whether Ray has taken note that the machine goes at that time (Unix, seconds)."""
-    refusal = node.drain(goes)
-    say(refusal or f"draining node {node.id}: the machine goes in {max(0, goes - time.time()):.0f} s")
+def drain(node: Node, stops_at: float) -> bool:
+    """Drain the node before the machine stops at `stops_at` (Unix seconds); returns whether Ray accepted."""
+    refusal = node.drain(stops_at)
+    say(refusal or f"draining node {node.id}: the machine stops in {max(0, stops_at - time.time()):.0f} s")
     return not refusal
 
 
 def say(line: str) -> None:
-    """For the log."""
+    """Print a line with a timestamp."""
     print(f"{time.strftime('%F %T')} {line}", flush=True)
 
 

@@ -1,7 +1,7 @@
-"""`python -m ray_jobs.cluster.stop_workers cluster.local.yaml`: stop Ray on every machine of your own.
+"""`python -m ray_jobs.cluster.stop_workers cluster.local.yaml`: stops Ray on all machines of a local cluster.
 
-`ray down` ends a cloud's instances, but of your own machines it stops the head only: on the others it leaves
-Ray running. The head goes first, or its autoscaler would start the others again.
+On a local cluster, `ray down` stops the head only and leaves Ray running on the workers. This command stops
+the head first, since its autoscaler would restart the workers.
 """
 
 import shlex
@@ -19,9 +19,9 @@ _STOP = shlex.quote("bash -lic 'ray stop' 2>/dev/null")
 
 
 def stop_command(config: dict[str, Any]) -> str:
-    """What the head's shell runs; nothing for a cloud, whose instances `ray down` ends.
+    """Return the shell command for the head; "" for a cloud, where `ray down` terminates the instances.
 
-    A worker that cannot be reached is named and passed over.
+    An unreachable worker is reported and skipped.
     """
     provider = config["provider"]
     if provider["type"] != "local":
@@ -33,7 +33,7 @@ def stop_command(config: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    """Command line."""
+    """Run the command; returns the exit status."""
     if len(sys.argv) != 2:
         print("usage: python -m ray_jobs.cluster.stop_workers cluster.local.yaml", file=sys.stderr)
         return 2

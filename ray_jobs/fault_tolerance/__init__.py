@@ -1,1 +1,1 @@
-"""Everything that depends on private Ray APIs; see docs/ray-internals.md."""
+"""Fault tolerance: all code that depends on private Ray APIs; see docs/ray-internals.md."""

@@ -1,4 +1,4 @@
-"""Elastic training: continue with fewer workers when a machine is lost, with more when one joins."""
+"""Elastic training: continues with fewer workers when a machine is lost, and with more when one joins."""
 
 import copy
 import os
@@ -17,15 +17,16 @@ from ray.train.v2._internal.execution.scaling_policy import (
 
 from ray_jobs.fault_tolerance.preemption import request_preemption
 
-RESIZE_EVERY_S = 180.0  # a restart takes up to a minute, and machines may come one by one
+RESIZE_EVERY_S = 180.0  # a restart takes up to a minute, and machines may join one by one
 _CONNECT_S = 2.0
 _PAUSE_S = 1.0
-_PLACES_S = 120.0  # to get the places that are thought to be there; then it counts again
-TRIES = int(24 * 3600 / _PLACES_S)
+_PLACEMENT_S = 120.0  # wait for a placement group; then available resources are counted again
+TRIES = int(24 * 3600 / _PLACEMENT_S)
 
 
 def _answers(node: dict[str, Any]) -> bool:
-    """Whether a node's raylet takes a connection. The control plane misses one only after many heartbeats."""
+    """Whether a node's raylet accepts a connection; the GCS detects a lost node only after many
+    heartbeats."""
     if not node["Alive"]:
         return False
     try:
@@ -46,21 +47,25 @@ class Elastic(ElasticScalingPolicy):
     """
 
     def after_controller_start(self, train_run_context: Any) -> None:
-        os.environ[WORKER_GROUP_START_TIMEOUT_S_ENV_VAR] = str(_PLACES_S)
-        mine, where = copy.copy(train_run_context), train_run_context.run_config
-        object.__setattr__(mine, "run_id", f"{where.storage_path}/{where.name}")  # it is frozen
-        super().after_controller_start(mine)
+        os.environ[WORKER_GROUP_START_TIMEOUT_S_ENV_VAR] = str(_PLACEMENT_S)
+        context, run_config = copy.copy(train_run_context), train_run_context.run_config
+        object.__setattr__(
+            context, "run_id", f"{run_config.storage_path}/{run_config.name}"
+        )  # the dataclass is frozen
+        super().after_controller_start(context)
 
     def _count_possible_workers(self, reserved_resources: Any) -> int:
         leaving = ray._private.state.state.get_draining_nodes()
-        here = {node["NodeID"] for node in ray.nodes() if node["NodeID"] not in leaving and _answers(node)}
-        kept = {node: has for node, has in reserved_resources.items() if node in here}
-        return int(super()._count_possible_workers(kept))
+        available = {
+            node["NodeID"] for node in ray.nodes() if node["NodeID"] not in leaving and _answers(node)
+        }
+        reserved = {node: has for node, has in reserved_resources.items() if node in available}
+        return int(super()._count_possible_workers(reserved))
 
     def make_decision_for_non_running_worker_group(self) -> ScalingDecision:
         decision = super().make_decision_for_non_running_worker_group()
         if isinstance(decision, NoopDecision):
-            time.sleep(_PAUSE_S)  # Ray would ask again at once, for ever
+            time.sleep(_PAUSE_S)  # Ray would retry in a busy loop
         return decision
 
     def make_decision_for_running_worker_group(
@@ -69,6 +74,8 @@ class Elastic(ElasticScalingPolicy):
         decision = super().make_decision_for_running_worker_group(worker_group_state, worker_group_status)
         if isinstance(decision, ResizeDecision):
             now = worker_group_state.num_workers
-            request_preemption(worker_group_state.workers, f"{now} workers become {decision.num_workers}")
+            request_preemption(
+                worker_group_state.workers, f"resizing from {now} to {decision.num_workers} workers"
+            )
             return NoopDecision()
         return decision

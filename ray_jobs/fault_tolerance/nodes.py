@@ -1,4 +1,4 @@
-"""The Ray node that a process stands beside, without joining the cluster: that would start a driver."""
+"""Finds and drains the Ray node of this machine without joining the cluster, which would start a driver."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,18 +22,19 @@ class Node:
     id: str
 
     def alive(self) -> bool | None:
-        """Whether it is; None if the control plane does not answer."""
+        """Return whether the node is alive; None if the GCS does not answer."""
         try:
             return bool(self.control.check_alive([NodeID.from_hex(self.id)], _ANSWER_S)[0])
         except RpcError:
             return None
 
-    def drain(self, goes: float) -> str:
-        """Say that its machine goes at that time (Unix, seconds). Returns why Ray refuses, or nothing."""
+    def drain(self, stops_at: float) -> str:
+        """Drain the node, whose machine stops at `stops_at` (Unix seconds); returns why Ray refuses, or
+        ""."""
         reason = autoscaler_pb2.DRAIN_NODE_REASON_PREEMPTION  # type: ignore[attr-defined]  # generated
         try:
             accepted, refusal = self.control.drain_node(
-                self.id, reason, "the machine is taken back", int(goes * 1000)
+                self.id, reason, "the machine is preempted", int(stops_at * 1000)
             )
         except RpcError as error:
             return f"Ray's control plane does not answer: {error}"
@@ -41,11 +42,11 @@ class Node:
 
 
 def find_node(address: str | None, node: str | None) -> Node:
-    """The worker node on this machine, or that of the given id.
+    """Return the worker node on this machine, or the node with the given id.
 
     Raises:
-        ConnectionError: no Ray runs here, or it does not answer.
-        ValueError: there is none, there are several, or it is the head, which cannot go.
+        ConnectionError: no Ray runs on this machine, or it does not answer.
+        ValueError: no node or several nodes match, or the node is the head, which cannot be drained.
     """
     cluster = services.canonicalize_bootstrap_address_or_die(address or "auto")
     try:
@@ -53,15 +54,19 @@ def find_node(address: str | None, node: str | None) -> Node:
         known = control.get_all_node_info(timeout=_ANSWER_S).items()
     except RpcError as error:
         raise ConnectionError(f"no Ray answers at {cluster}: {error}") from error
-    here = services.get_node_ip_address(cluster)
+    address_here = services.get_node_ip_address(cluster)
     alive = {id_.hex(): info for id_, info in known if info.state == _ALIVE}
-    mine = [id_ for id_, info in alive.items() if id_ == node or (not node and _on(info, here))]
-    if len(mine) != 1:
+    matching = [id_ for id_, info in alive.items() if id_ == node or (not node and _on(info, address_here))]
+    if len(matching) != 1:
         listed = "".join(f"\n  {id_}  {info.node_manager_address}" for id_, info in alive.items())
-        raise ValueError(f"{len(mine)} Ray nodes are {node or here}; name one of these with --node:{listed}")
-    if alive[mine[0]].is_head_node:
-        raise ValueError(f"node {mine[0]} is the head: the cluster ends with it, and nothing can leave it")
-    return Node(control, cluster, mine[0])
+        raise ValueError(
+            f"{len(matching)} Ray nodes match {node or address_here}; choose one with --node:{listed}"
+        )
+    if alive[matching[0]].is_head_node:
+        raise ValueError(
+            f"node {matching[0]} is the head, which cannot be drained; run this on a worker node"
+        )
+    return Node(control, cluster, matching[0])
 
 
 def _on(info: Any, address: str) -> bool:

@@ -1,4 +1,4 @@
-"""Placement groups of jobs whose driver is gone: leave none, release those that leaked."""
+"""Prevents and releases placement groups that leak when a job's driver dies."""
 
 import logging
 import os
@@ -9,11 +9,11 @@ from ray.train.v2._internal.callbacks.placement_group_callback import PlacementG
 from ray.train.v2._internal.execution.callback import WorkerGroupCallback
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
-_OURS = ("ray_jobs.", "tweetelm ")  # in the command lines of drivers
+_COMMANDS = ("ray_jobs.", "tweetelm ")  # substrings of this project's driver command lines
 
 
 class ExitWithDriver(WorkerGroupCallback):
-    """Ends a run's controller when its driver is gone.
+    """Stops a run's controller when its driver is gone.
 
     Ray stops the workers first. The controller takes that for a worker failure and requests a new placement
     group. Ray 2.60 never releases a placement group requested after the end of its job, so the next run on
@@ -22,8 +22,8 @@ class ExitWithDriver(WorkerGroupCallback):
 
     def before_worker_group_start(self, worker_group_context: Any) -> None:
         """Called in the controller's own process."""
-        mine = ray.get_runtime_context().get_job_id()
-        if any(job["JobID"] == mine and job["IsDead"] for job in ray._private.state.jobs()):
+        job_id = ray.get_runtime_context().get_job_id()
+        if any(job["JobID"] == job_id and job["IsDead"] for job in ray._private.state.jobs()):
             os._exit(1)
 
 
@@ -43,17 +43,17 @@ def _only_errors(_cleaner: Any) -> None:
 
 
 def release_leaked() -> int:
-    """Release the placement groups that dead jobs of ours still hold; returns their number.
+    """Release the placement groups held by dead jobs of this project; returns their number.
 
     A job that ends between the check of `ExitWithDriver` and the request leaks one. Ray keeps a group while
-    the actor that requested it lives; our actors do not outlive their drivers.
+    the actor that requested it lives; this project's actors do not outlive their drivers.
     """
     jobs = ray._private.state.jobs()
-    gone = {
-        job["JobID"] for job in jobs if job["IsDead"] and any(name in job["Entrypoint"] for name in _OURS)
+    dead = {
+        job["JobID"] for job in jobs if job["IsDead"] and any(name in job["Entrypoint"] for name in _COMMANDS)
     }
     table = ray.util.placement_group_table()
-    left = [key for key, group in table.items() if key[-8:] in gone and group["state"] != "REMOVED"]
-    for key in left:
+    leaked = [key for key, group in table.items() if key[-8:] in dead and group["state"] != "REMOVED"]
+    for key in leaked:
         remove_placement_group(PlacementGroup(ray.PlacementGroupID(bytes.fromhex(key))))
-    return len(left)
+    return len(leaked)

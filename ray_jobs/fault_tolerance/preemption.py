@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from tweetelm.training.strategy import DataParallel
 
 _ASK_EVERY_S = 1.0
-_PATIENCE_S = 600.0  # for a step and its checkpoint, before Ray ends workers that do not leave
+_PATIENCE_S = 600.0  # for a step and its checkpoint; then Ray kills workers that have not exited
 
 
 @dataclass(frozen=True)
 class PreemptionNotice(PreemptionInfo):
-    """A preemption notice that has another cause than a reclaimed host."""
+    """A preemption notice with another cause than a reclaimed host."""
 
     reason: str = ""
 
@@ -37,7 +37,7 @@ class PreemptedError(RayActorError):
     """
 
     def __init__(self, reason: str) -> None:
-        super().__init__("", f"left: {reason}", False, True)
+        super().__init__("", f"preempted: {reason}", False, True)
 
 
 def request_preemption(workers: Iterable[Any], reason: str) -> None:
@@ -49,10 +49,10 @@ def request_preemption(workers: Iterable[Any], reason: str) -> None:
 
 @dataclass(kw_only=True)
 class PreemptionPoller:
-    """Polls for a preemption notice. Every worker calls this after every step, and all get the same answer.
+    """Polls for a preemption notice. Every worker calls it after each step, and all get the same result.
 
-    A poll takes some milliseconds, a tenth of a small model's step. It polls about once a second, or after
-    each step where a step takes longer.
+    A poll takes milliseconds, a tenth of a small model's step. So it polls about once a second, or after each
+    step if a step takes longer.
     """
 
     strategy: "DataParallel"
@@ -61,12 +61,14 @@ class PreemptionPoller:
     asked: float = field(default_factory=time.perf_counter)
 
     def __call__(self) -> str:
-        """The reason to exit now, or an empty string."""
+        """Return the reason to exit now; "" to continue."""
         self.left -= 1
         if self.left:
             return ""
         reason, now = _reason(), time.perf_counter()
-        step = self.strategy.gather((now - self.asked) / self.every)[0]  # the first worker's clock counts
+        step = self.strategy.gather((now - self.asked) / self.every)[
+            0
+        ]  # rank 0's clock, so that all ranks agree
         self.every = self.left = min(max(1, int(_ASK_EVERY_S / step)), 2 * self.every)
         self.asked = now
         return reason
@@ -78,4 +80,4 @@ def _reason() -> str:
         return ""
     if isinstance(notice, PreemptionNotice):
         return notice.reason
-    return f"{len(notice.preempted_node_to_ranks)} of its machines will be taken back"
+    return f"{len(notice.preempted_node_to_ranks)} of its machines will be preempted"

@@ -1,4 +1,4 @@
-"""`ray job stop` and Ctrl-C: workers save a checkpoint and finish their trackers before the run ends."""
+"""`ray job stop` and Ctrl-C: workers save a checkpoint and close their trackers before the run ends."""
 
 import contextlib
 import signal
@@ -17,7 +17,7 @@ from ray.util.state import list_actors
 from ray_jobs.fault_tolerance.preemption import request_preemption
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_LOOK_EVERY_S = 0.5
+_POLL_EVERY_S = 0.5
 
 
 class StoppedError(Exception):
@@ -29,20 +29,20 @@ def _key() -> bytes:
 
 
 def request_stop() -> None:
-    """End all runs of this job."""
+    """Ask all runs of this job to stop."""
     _internal_kv_put(_key(), b"1")
 
 
 def stop_requested() -> bool:
-    """Whether `request_stop` was called anywhere in this job."""
+    """Return whether `request_stop` was called in any process of this job."""
     try:
         return _internal_kv_get(_key()) is not None
-    except ray.exceptions.RpcError:  # the control plane is away for a moment: ask again
+    except ray.exceptions.RpcError:  # the GCS is unreachable for a moment: the caller polls again
         return False
 
 
 class StopOnRequest(WorkerGroupCallback):
-    """Runs in the controller: asks the workers to save and exit, then ends the run."""
+    """Controller callback: asks the workers to save a checkpoint and exit, then ends the run."""
 
     def __init__(self) -> None:
         self._workers: list[Any] = []
@@ -62,14 +62,14 @@ class StopOnRequest(WorkerGroupCallback):
 
 @contextlib.contextmanager
 def stop_trials_on_signal() -> Iterator[None]:
-    """Around a search with `ExitAfterTrials`: a signal asks its trials to leave.
+    """Turn the first signal during a search into a stop request for its trials; use with `ExitAfterTrials`.
 
     Raises:
-        KeyboardInterrupt: a signal came, if only in time for the last of them.
+        KeyboardInterrupt: a signal arrived before the end of the block.
     """
 
     def stop() -> None:
-        print("stopping: the state of each trial's next step is saved first", flush=True)
+        print("stopping: each trial saves a checkpoint after its next step", flush=True)
         request_stop()
 
     with restored_handlers():
@@ -80,24 +80,26 @@ def stop_trials_on_signal() -> Iterator[None]:
 
 
 class ExitAfterTrials(tune.Callback):
-    """Called in a search's command. Until the last trial has left, Tune must take their reports: they wait
-    for it."""
+    """Tune callback that ends a stopped search once its last worker has exited.
+
+    Until then Tune must process the trials' reports, because the workers wait for that.
+    """
 
     def __init__(self) -> None:
-        self._looked = 0.0
+        self._last_poll = 0.0
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Raises KeyboardInterrupt when a signal has stopped the search."""
+        """Raise KeyboardInterrupt once a stopped search has no live workers."""
         now = time.monotonic()
-        if now - self._looked < _LOOK_EVERY_S:
+        if now - self._last_poll < _POLL_EVERY_S:
             return
-        self._looked = now
+        self._last_poll = now
         if stop_requested() and not _workers_alive():
             raise KeyboardInterrupt
 
 
 def _workers_alive() -> bool:
-    """Whether any train worker of this job is alive."""
+    """Return whether any Ray Train worker of this job is alive."""
     mine = ray.get_runtime_context().get_job_id()
     wanted: list[Any] = [
         ("class_name", "=", "RayTrainWorker"),

@@ -1,4 +1,4 @@
-"""The spot notice, as the metadata service of an AWS instance gives it.
+"""Reads the spot interruption notice from the metadata service of an AWS instance.
 
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
 """
@@ -16,27 +16,27 @@ _UNDATED_S = 120.0  # AWS gives two minutes
 
 
 class Metadata:
-    """The instance metadata service, version 2: a token first, then questions with it."""
+    """Client of the instance metadata service, version 2, which needs a session token."""
 
     def __init__(self, address: str) -> None:
         self._address = address.rstrip("/")
         self._token: str | None = None
         self._open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
-        self._trouble = ""
+        self._error = ""
 
     def goes_at(self) -> float | None:
-        """When this machine will be taken back (Unix time, seconds); None if nothing is known of that.
+        """Return when this machine will be reclaimed (Unix seconds); None without a notice.
 
-        Trouble is told once and waited out: a machine without this service, or with a slow one, goes on.
+        Connection errors are logged once and ignored, so that machines without this service keep running.
         """
         try:
-            found, trouble = self._ask(), ""
+            found, fault = self._ask(), ""
         except (OSError, HTTPException, ValueError) as error:
-            found, trouble = None, f"{type(error).__name__}: {error}"
+            found, fault = None, f"{type(error).__name__}: {error}"
             self._token = None
-        if trouble and not self._trouble:
-            print(f"{self._address} does not say whether this machine goes ({trouble})", flush=True)
-        self._trouble = trouble
+        if fault and not self._error:
+            print(f"{self._address} does not answer; no spot notice is available ({fault})", flush=True)
+        self._error = fault
         return found
 
     def _ask(self) -> float | None:
@@ -48,7 +48,7 @@ class Metadata:
             headers = {"X-aws-ec2-metadata-token": self._token}
             notice = self._request("GET", "/latest/meta-data/spot/instance-action", headers)
         except urllib.error.HTTPError as error:
-            if error.code == 404:  # nobody wants the machine
+            if error.code == 404:  # no notice
                 return None
             raise
         return _moment(notice)
@@ -60,8 +60,10 @@ class Metadata:
 
 
 def _moment(notice: str) -> float:
-    """That of `{"action": "terminate", "time": "2026-11-24T08:22:00Z"}`. A notice that cannot be read is one
-    too."""
+    """Return the time of a notice such as `{"action": "terminate", "time": "2026-11-24T08:22:00Z"}`.
+
+    An unreadable notice counts as one that expires in 120 s.
+    """
     try:
         return datetime.fromisoformat(json.loads(notice)["time"]).timestamp()
     except (ValueError, KeyError, TypeError):

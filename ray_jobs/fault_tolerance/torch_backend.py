@@ -1,4 +1,4 @@
-"""torch.distributed over the network on which Ray's nodes reach each other."""
+"""torch.distributed over the network that connects the Ray nodes."""
 
 import os
 from dataclasses import dataclass
@@ -31,8 +31,8 @@ class _NodeIpBackend(_TorchBackend):
 
 
 def name_interface() -> None:
-    """Tell Gloo, in this process, which interface has the node's address; a value that is set wins."""
+    """Set GLOO_SOCKET_IFNAME to the interface with the node's address, unless it is set."""
     address = ray.util.get_node_ip_address()
     for name, addresses in psutil.net_if_addrs().items():
-        if any(one.address == address for one in addresses):
+        if any(entry.address == address for entry in addresses):
             os.environ.setdefault("GLOO_SOCKET_IFNAME", name)

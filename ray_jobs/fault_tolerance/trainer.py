@@ -1,4 +1,4 @@
-"""Ray Train's TorchTrainer, extended at four private methods; see docs/ray-internals.md."""
+"""Ray Train's TorchTrainer with four private methods overridden; see docs/ray-internals.md."""
 
 from typing import Any
 
@@ -16,13 +16,15 @@ _TRAINS = ("RUNNING", "PREEMPTING")
 
 
 class Trainer(TorchTrainer):  # typed as V1, is V2
-    """Ray's trainer with our signal handling and elastic policy, without the Ray Data actor."""
+    """Ray's trainer with this project's signal handling and elastic policy, and without the Ray Data
+    actor."""
 
     def fit(self) -> Any:
-        """Train.
+        """Train to the end.
 
         Raises:
-            KeyboardInterrupt: a signal has stopped it.
+            KeyboardInterrupt: a signal stopped the run.
+            TrainingFailedError: training failed.
         """
         try:
             with restored_handlers():
@@ -45,21 +47,21 @@ class Trainer(TorchTrainer):  # typed as V1, is V2
         return super()._initialize_and_run_controller(**parts)  # type: ignore[misc]
 
     def _register_sigint_handler(self, controller: Any) -> None:
-        """Ray's own answers to SIGINT with exit status 0, and to SIGTERM not at all."""
+        """Replace Ray's handler, which exits with status 0 on SIGINT and ignores SIGTERM."""
 
         def stop() -> None:
             if not _trains(controller):
                 raise KeyboardInterrupt
-            print("stopping: the state of the next step is saved first", flush=True)
+            print("stopping: saving a checkpoint after the next step", flush=True)
             request_stop()
 
         on_first_signal(stop)
 
 
 def _trains(controller: Any) -> bool:
-    """Whether the run has workers that can save a checkpoint."""
+    """Return whether the run has workers that can save a checkpoint."""
     try:
         state = ray.get(controller.get_state.remote(), timeout=1)
-    except (ray.exceptions.RayError, TimeoutError):  # it waits for places, or is gone
+    except (ray.exceptions.RayError, TimeoutError):  # the controller waits for resources, or is gone
         return False
     return state._state_type.state_name in _TRAINS

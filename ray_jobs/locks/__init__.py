@@ -1,1 +1,1 @@
-"""One command at a time writes to a run: the lock and its owner."""
+"""The run lock: one command at a time writes to a run folder."""

@@ -1,4 +1,4 @@
-"""Who holds a lock: a process of a machine, and whether it is still there."""
+"""The owner of a lock: a process on a machine, and whether it is alive."""
 
 import contextlib
 import os
@@ -17,27 +17,27 @@ import psutil
 from tweetelm.files.json_file import parse_object
 from tweetelm.files.names import printable
 
-RENEW_S = 15.0  # between two signs of life
-LAPSE_S = 120.0  # without one, an owner on another machine counts as dead
+RENEW_S = 15.0  # seconds between heartbeats
+LAPSE_S = 120.0  # an owner on another machine without a heartbeat for so long counts as dead
 _FIELDS = {"token": str, "host": str, "machine": str, "pid": int, "started": float, "command": str}
 _FIELDS |= {"since": float, "renewed": float, "under": str, "identity": dict}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Owner:
-    """What owner.json says.
+    """The content of owner.json.
 
     Attributes:
-        token: of this one holding; a process that takes the lock again has another.
-        host: its name, for people.
-        machine: boot and process namespace, within which a pid means something.
-        pid: of the process.
-        started: when it did, in a unit of the machine's own: a pid that is used again has another.
-        command: that was typed.
-        since: seconds since 1970, when it took the lock.
-        renewed: when it last gave a sign of life.
-        under: the run whose lock the owner works under, such as a trial's search; or empty.
-        identity: of the run, see `runs.check_name`.
+        token: Random id of this acquisition; the same process gets another one each time.
+        host: Host name, for messages.
+        machine: Id of the boot and pid namespace in which `pid` is valid.
+        pid: Process id.
+        started: Start time of the process in a machine-specific unit; distinguishes reused pids.
+        command: Command line.
+        since: Unix time in seconds at which the lock was acquired.
+        renewed: Unix time in seconds of the last heartbeat.
+        under: Parent run whose lock is held, such as the search of a trial; or "".
+        identity: Identity of the run, see `run_dir.check_name`.
     """
 
     token: str
@@ -52,19 +52,19 @@ class Owner:
     identity: dict[str, Any] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
-        """As JSON data."""
+        """Return the owner as JSON data."""
         return asdict(self)
 
     def gone(self) -> str:
-        """Why it counts as dead; empty if it does not."""
+        """Return why the owner counts as dead; "" if it is alive."""
         if self.machine == _machine():
-            return "" if _started(self.pid) == self.started else f"its process {self.pid} has ended"
+            return "" if _started(self.pid) == self.started else f"its process {self.pid} has exited"
         silent = time.time() - self.renewed
-        return f"it gave no sign of life for {silent:.0f} s" if silent > LAPSE_S else ""
+        return f"it sent no heartbeat for {silent:.0f} s" if silent > LAPSE_S else ""
 
     @property
     def here(self) -> bool:
-        """Whether it is, or was, a process that this one could see."""
+        """Whether the owner is a process of this machine and pid namespace."""
         return self.machine == _machine()
 
     def __str__(self) -> str:
@@ -73,17 +73,17 @@ class Owner:
         return f"`{command}`, process {self.pid} on {printable(self.host)} since {since}"
 
     def advice(self) -> str:
-        """What to do while it lives."""
+        """Return what the user can do while the owner is alive."""
         if self.here:
-            return f"wait until it ends, or end it with `kill {self.pid}`"
+            return f"wait until it exits, or stop it with `kill {self.pid}`"
         return (
-            f"wait until it ends, or end it there; if that machine is gone, the lock lapses {LAPSE_S:.0f} s "
-            f"after its last sign of life, which was {max(0.0, time.time() - self.renewed):.0f} s ago"
+            "wait until it exits, or stop it on that machine; if the machine is gone, the lock expires "
+            f"{LAPSE_S:.0f} s after the last heartbeat, {max(0.0, time.time() - self.renewed):.0f} s ago"
         )
 
 
 def this_process(under: str, identity: dict[str, Any]) -> Owner:
-    """The owner that this process is from now on."""
+    """Return this process as an owner, from now on."""
     now = time.time()
     return Owner(
         token=secrets.token_hex(8),
@@ -99,23 +99,27 @@ def this_process(under: str, identity: dict[str, Any]) -> Owner:
     )
 
 
-def read_owner(data: bytes, place: str) -> Owner:
-    """Parse an owner.json; a damaged one raises ValueError with what to do."""
-    remedy = f"see that no command uses this run any more, then delete the file: rm {shlex.quote(place)}"
-    values = parse_object(data, place, remedy, _FIELDS)
+def read_owner(data: bytes, path: str) -> Owner:
+    """Parse an owner.json.
+
+    Raises:
+        ValueError: it is damaged; the message says what to do.
+    """
+    remedy = f"check that no command uses this run, then delete the file: rm {shlex.quote(path)}"
+    values = parse_object(data, path, remedy, _FIELDS)
     return Owner(**{name: values[name] for name in _FIELDS})
 
 
 def _command() -> str:
-    """The command line, with the interpreter's file name alone."""
+    """Return the command line, with the interpreter's file name instead of its path."""
     words = list(getattr(sys, "orig_argv", sys.argv))
     return shlex.join([Path(words[0]).name, *words[1:]]) if words else ""
 
 
 def _machine() -> str:
-    """Equal for processes that see each other's pids. Without /proc: for those of one machine."""
+    """Return an id shared by processes in one pid namespace; without /proc, by those of one host."""
     parts = [socket.gethostname()]
-    with contextlib.suppress(OSError):  # there is no such file but on Linux
+    with contextlib.suppress(OSError):  # the file exists on Linux only
         parts = [Path("/proc/sys/kernel/random/boot_id").read_text().strip()]
     with contextlib.suppress(OSError):
         parts.append(os.readlink("/proc/self/ns/pid"))
@@ -123,7 +127,7 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> float | None:
-    """When a process did, on a clock of the machine that nobody sets; None if it is not there or a zombie."""
+    """Return a process's start time on a monotonic clock; None if it does not exist or is a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:

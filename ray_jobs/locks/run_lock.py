@@ -1,7 +1,7 @@
-"""One command at a time writes to a run's folder, on local and on object storage.
+"""A lock on a run folder, on local and on object storage.
 
-The lock is the file .run/owner.json in that folder, which names its owner and is only ever replaced by who
-has seen what it replaces (`Store.swap`). The owner renews it; an owner that is dead is replaced by the next.
+The lock is the file .run/owner.json, which names its owner. It is changed only by compare-and-swap
+(`Store.swap`). The owner renews it with heartbeats; a dead owner is replaced by the next command.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class BusyError(ValueError):
-    """Somebody else holds the lock; `owner` is who."""
+    """Another command holds the lock; `owner` describes it."""
 
     def __init__(self, message: str, owner: Owner) -> None:
         super().__init__(message)
@@ -36,18 +36,17 @@ class BusyError(ValueError):
 def locked_folder(
     place: str, what: str, *, under: str = "", identity: dict[str, Any] | None = None
 ) -> Iterator[None]:
-    """Hold the lock of a folder or URL.
+    """Hold the lock of a folder or URL while the block runs.
 
     Args:
-        place: the folder or URL.
-        what: it is, for messages: "run 'mine'".
-        under: the run whose lock the caller, or its parent, holds already and under which this folder is: an
-            owner under the same one is of the past.
-        identity: told to those who are refused.
+        place: The folder or URL.
+        what: Its description for messages, such as "run 'mine'".
+        under: Parent run whose lock the caller holds. An owner with the same parent is stale and replaced.
+        identity: Identity of the run, stored with the lock for commands that are refused.
 
     Raises:
-        BusyError: another command holds it.
-        OSError: the place cannot be written.
+        BusyError: another command holds the lock.
+        OSError: the folder cannot be written.
     """
     store, mine = open_store(place), this_process(under, identity or {})
     _take(store, mine, what)
@@ -64,11 +63,11 @@ def _take(store: Store, mine: Owner, what: str) -> None:
         held = store.read(LOCK_FILE)
         owner = _owner(store, held)
         if owner is not None:
-            _see_it_gone(owner, mine, what, store.url)
+            _ensure_gone(owner, mine, what, store.url)
         if store.swap(LOCK_FILE, held, _bytes(mine)):
             return
     raise TimeoutError(
-        f"{store.address(LOCK_FILE)} was changed by others {_ATTEMPTS} times in a row; type the command again"
+        f"other commands changed {store.address(LOCK_FILE)} {_ATTEMPTS} times in a row; run the command again"
     )
 
 
@@ -76,15 +75,15 @@ def _owner(store: Store, held: Held | None) -> Owner | None:
     return read_owner(held.data, store.address(LOCK_FILE)) if held is not None and held.data else None
 
 
-def _see_it_gone(owner: Owner, mine: Owner, what: str, place: str) -> None:
-    """Return if the lock may be taken over from its owner; raise BusyError if it may not."""
+def _ensure_gone(owner: Owner, mine: Owner, what: str, url: str) -> None:
+    """Return if the lock can be taken over from its owner; raise BusyError if the owner is alive."""
     if mine.under and owner.under == mine.under:
         return
     why = owner.gone()
     if not why:
-        raise BusyError(f"{what} in {place} is in use by {owner}: {owner.advice()}", owner)
-    print(f"{what} was in use by {owner}, but {why}: going on in its place", flush=True)
-    if not owner.here:  # a clock may be wrong; a sign of life makes the swap that follows fail
+        raise BusyError(f"{what} in {url} is in use by {owner}: {owner.advice()}", owner)
+    print(f"{what} was in use by {owner}, but {why}: taking over its lock", flush=True)
+    if not owner.here:  # clocks may differ; a heartbeat meanwhile makes the following swap fail
         time.sleep(2 * lock_owner.RENEW_S)
 
 
@@ -93,7 +92,7 @@ def _bytes(owner: Owner) -> bytes:
 
 
 class _Renewal(threading.Thread):
-    """Gives the owner's signs of life, and ends the process if somebody else has taken the lock over."""
+    """Sends the owner's heartbeats, and exits the process if another command has taken over the lock."""
 
     def __init__(self, store: Store, owner: Owner, what: str) -> None:
         super().__init__(name="lock renewal", daemon=True)
@@ -105,7 +104,7 @@ class _Renewal(threading.Thread):
             try:
                 kept = self._renew()
             except OSError as error:
-                log.warning("the lock of %s could not be renewed, will be tried again: %s", self.what, error)
+                log.warning("renewing the lock of %s failed, retrying: %s", self.what, error)
                 continue
             if not kept:
                 self._end()
@@ -118,11 +117,11 @@ class _Renewal(threading.Thread):
             held = self._mine()
             if held is not None:
                 self.store.drop(LOCK_FILE, held)
-        except OSError as error:  # it lapses; what the command came to must not get lost
-            log.warning("the lock of %s could not be released: %s", self.what, error)
+        except OSError as error:  # the lock expires; the command's result must not be lost
+            log.warning("releasing the lock of %s failed: %s", self.what, error)
 
     def _renew(self) -> bool:
-        """False if the lock is another's."""
+        """Send a heartbeat; returns False if another command holds the lock."""
         held = self._mine()
         if held is None:
             return False
@@ -130,8 +129,8 @@ class _Renewal(threading.Thread):
         return self.store.swap(LOCK_FILE, held, _bytes(self.owner))
 
     def _mine(self) -> Held | None:
-        """The file as it is; None if it does not name this owner. (By its token: a write may have succeeded
-        whose answer got lost.)"""
+        """Return the lock file; None if its token is not this owner's. The token also identifies a write
+        whose response was lost."""
         held = self.store.read(LOCK_FILE)
         try:
             owner = _owner(self.store, held)
@@ -141,10 +140,10 @@ class _Renewal(threading.Thread):
         return held if owner is not None and owner.token == self.owner.token else None
 
     def _end(self) -> None:
-        """Two that write to one run would damage it: this one ends, at once, with all its workers."""
+        """Exit at once with all workers: two writers would damage the run."""
         print(
-            f"error: {self.what} was taken over by another command while this one was not heard of; "
-            f"this one ends: {self.store.address(LOCK_FILE)} says who has it",
+            f"error: another command took over {self.what} while this one sent no heartbeat; exiting: "
+            f"{self.store.address(LOCK_FILE)} names the new owner",
             file=sys.stderr,
             flush=True,
         )

@@ -1,4 +1,4 @@
-"""Successive halving (ASHA, arXiv 1810.05934) whose decisions survive the search's process."""
+"""Asynchronous successive halving (ASHA, arXiv 1810.05934) with decisions that survive a restart."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -10,13 +10,13 @@ from ray.tune.schedulers import AsyncHyperBandScheduler
 from tweetelm.files import object_storage
 from tweetelm.files.json_file import check_fields, parse_object
 
-# Not beside Tune's own files: restoring, it copies each .json there, and writes that old copy back later.
+# In a subfolder: on restore, Tune copies each .json beside its own files and later writes the old copy back.
 PRUNED_FILE = "pruning/rungs.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pruned:
-    """Why a trial was ended: after `epoch`, its `score` was below `cutoff`, the median of those before it."""
+    """Why a trial was pruned: after `epoch`, its `score` was below `cutoff`, the median of earlier trials."""
 
     epoch: float
     score: float
@@ -24,10 +24,10 @@ class Pruned:
 
 
 class Pruner(AsyncHyperBandScheduler):
-    """Ray's ASHA by epochs of classification, halving at each rung.
+    """Ray's ASHA over classification epochs with a reduction factor of 2.
 
-    Ray forgets a scheduler's rungs when a search is interrupted, and prunes less after it; here they are
-    kept in a file beside the search, with the reason for each decision.
+    Ray loses the rungs when a search is interrupted, and then prunes less. This class stores them in a file
+    in the search's folder, with the reason for each decision.
     """
 
     def __init__(self, path: str, *, grace: int, epochs: int) -> None:
@@ -38,21 +38,21 @@ class Pruner(AsyncHyperBandScheduler):
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         if not self._read:
-            self._recall()
+            self._load_rungs()
         super().on_trial_add(tune_controller, trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         before = self._cutoff(trial.trial_id, result)
         decision: str = super().on_trial_result(tune_controller, trial, result)
         if decision == self.STOP and before is not None:
-            score = result[self._metric]  # type: ignore[index]  # a cutoff means that there is a metric
+            score = result[self._metric]  # type: ignore[index]  # a cutoff implies a metric
             reason = Pruned(epoch=result["epoch"], score=score, cutoff=before)
             self.reasons[trial.trial_id] = asdict(reason)
-        self._remember()
+        self._save_rungs()
         return decision
 
     def _cutoff(self, trial: str, result: dict[str, Any]) -> float | None:
-        """What a result must reach at the rung that it has come to."""
+        """Return the score that a result must reach at its rung; None if there is no cutoff yet."""
         if self._metric is None or self._metric not in result:
             return None
         for milestone, recorded in self._brackets[0]._rungs:
@@ -61,12 +61,12 @@ class Pruner(AsyncHyperBandScheduler):
                 return None if cutoff is None else float(cutoff)  # type: ignore[arg-type]
         return None
 
-    def _remember(self) -> None:
+    def _save_rungs(self) -> None:
         rungs = [[float(milestone), scores] for milestone, scores in self._brackets[0]._rungs]
         document = json.dumps({"rungs": rungs, "pruned": self.reasons}, indent=2) + "\n"
         object_storage.write(self.path, document.encode())
 
-    def _recall(self) -> None:
+    def _load_rungs(self) -> None:
         self._read = True
         document = _load(self.path)
         self.reasons = document.get("pruned", {})
@@ -76,7 +76,11 @@ class Pruner(AsyncHyperBandScheduler):
 
 
 def pruned_trials(path: str) -> dict[str, Pruned]:
-    """Why each pruned trial was, by the trial's id."""
+    """Return the reason of each pruned trial by trial id.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
     return {trial: Pruned(**reason) for trial, reason in _load(path).get("pruned", {}).items()}
 
 
@@ -84,7 +88,7 @@ def _load(path: str) -> dict[str, Any]:
     found = object_storage.read(path)
     if found is None:
         return {}
-    remedy = "delete it and type the command again: the search prunes by what its trials report from then on"
+    remedy = "delete it and run the command again; the search then prunes by new reports only"
     document = parse_object(found, path, remedy, {"rungs": list, "pruned": dict})
     try:
         for milestone, scores in document["rungs"]:

@@ -1,4 +1,4 @@
-"""`--plan` of a search: trials, how many at once, hours and money."""
+"""`--plan` of a search: trials, concurrency, duration and cost."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from ray_jobs.training.resources import on_gpu
 from tweetelm.config.train_config import preparation_key
 from tweetelm.training.prepare import Prepared, prepare
 
-_ASSUMED_TFLOPS = 50.0  # in training, seen on an H200; where no GPU is at hand to be timed
+_ASSUMED_TFLOPS = 50.0  # training throughput on an H200; used if no GPU is available for timing
 
 
 @dataclass(frozen=True, kw_only=True)
 class Price:
-    """What the plan is told, because it cannot be seen from here.
+    """User-supplied price and speed.
 
     Attributes:
-        per_hour: of one GPU, or of one machine without; None: not asked for.
-        tflops: sustained by one worker in training; None: timed here, or assumed for absent GPUs.
+        per_hour: Price per hour of one GPU, or of a machine without GPUs; None: do not print the cost.
+        tflops: TFLOP/s of one worker in training; None: measured here, or assumed for absent GPUs.
     """
 
     per_hour: float | None = None
@@ -31,7 +31,8 @@ class Price:
 
 
 def describe_search(plan: Search, resources: Resources, price: Price) -> str:
-    """What a search would take at most, and with the pruning that halves its trials at each rung."""
+    """Return the plan of a search: the cost without pruning, and with half of the trials pruned at each
+    rung."""
     tried = [trial_config(plan.base, s, "plan") for s in samples(plan.space, plan.trials, 0)]
     prepared: dict[str, Prepared] = {}
     speed, how = _speed(plan, resources, price)
@@ -47,13 +48,13 @@ def describe_search(plan: Search, resources: Resources, price: Price) -> str:
     lines = [
         ("search", plan.name),
         ("task", f"{plan.base.task} on {plan.base.data.root}"),
-        ("varied", ", ".join(plan.space)),
-        ("trials", f"{plan.trials}, proposed by {plan.propose}, {plan.concurrent} at a time"),
-        ("workers", f"{plan.base.run.workers} for each trial"),
+        ("space", ", ".join(plan.space)),
+        ("trials", f"{plan.trials}, proposed by {plan.propose}, {plan.concurrent} concurrent"),
+        ("workers", f"{plan.base.run.workers} per trial"),
         ("epochs", f"at most {plan.epochs}"),
-        ("steps", f"{min(n.steps for n in needs):,} to {max(n.steps for n in needs):,} for each trial"),
+        ("steps", f"{min(n.steps for n in needs):,} to {max(n.steps for n in needs):,} per trial"),
         ("memory", f"up to {max(n.memory for n in needs) / GIB:.1f} GiB per worker"),
-        ("arithmetic", f"{sum(n.flop for n in needs) / 1e12:,.0f} TFLOP if nothing is pruned"),
+        ("arithmetic", f"{sum(n.flop for n in needs) / 1e12:,.0f} TFLOP without pruning"),
         ("speed", how),
         ("duration", _range(total / plan.concurrent, kept, duration)),
     ]
@@ -64,27 +65,27 @@ def describe_search(plan: Search, resources: Resources, price: Price) -> str:
     return "\n".join(f"{name:<11} {value}" for name, value in lines)
 
 
-def _range(most: float, kept: float, say: Callable[[float], str]) -> str:
-    return f"about {say(most * kept)} with pruning, at most {say(most)}"
+def _range(longest: float, kept: float, show: Callable[[float], str]) -> str:
+    return f"about {show(longest * kept)} with pruning, at most {show(longest)}"
 
 
 def _speed(plan: Search, resources: Resources, price: Price) -> tuple[float, str]:
-    """FLOP per second of one trial's workers together, and where the figure is from. Without GPUs, the
-    trials of a moment share the machine."""
+    """Return the FLOP/s of one trial's workers together, and the source of the figure. Without GPUs,
+    concurrent trials share the machine."""
     base, gpu = plan.base, on_gpu(plan.base, resources)
     workers = base.run.workers if gpu else 1
     if price.tflops is not None:
-        return price.tflops * 1e12 * workers, f"{price.tflops:g} TFLOP/s for each worker, as told"
+        return price.tflops * 1e12 * workers, f"{price.tflops:g} TFLOP/s per worker, from --tflops"
     if gpu and not torch.cuda.is_available():
-        told = f"{_ASSUMED_TFLOPS:g} TFLOP/s for each GPU, assumed; say --tflops if you know better"
-        return _ASSUMED_TFLOPS * 1e12 * workers, told
+        source = f"{_ASSUMED_TFLOPS:g} TFLOP/s per GPU, assumed; set --tflops to change it"
+        return _ASSUMED_TFLOPS * 1e12 * workers, source
     device, trials = torch.device("cuda" if gpu else "cpu"), 1 if gpu else plan.concurrent
     speed = measure_matmul(device, base) * USE[device.type] * workers / trials
-    return speed, f"{speed / 1e12:.2f} TFLOP/s for each trial, from a matrix product timed here"
+    return speed, f"{speed / 1e12:.2f} TFLOP/s per trial, from a matrix product timed on this machine"
 
 
 def _share_run(plan: Search) -> float:
-    """Share of all epochs that is run when each rung ends half of the trials."""
+    """Return the share of all epochs that runs if each rung prunes half of the trials."""
     epochs = plan.epochs
     run, alive, reached, rung = 0.0, 1.0, 0, plan.grace
     while rung < epochs:

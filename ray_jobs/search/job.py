@@ -30,7 +30,7 @@ def space_of_sizes(name: str, sizes: tuple[str, ...]) -> Space:
 
 
 def make_search(base: TrainConfig, space: str | Space, **options: Any) -> Search:
-    """A checked search.
+    """Return a validated search plan.
 
     Args:
         base: settings that all trials share.
@@ -38,7 +38,7 @@ def make_search(base: TrainConfig, space: str | Space, **options: Any) -> Search
         **options: further fields of `Search`.
 
     Raises:
-        ValueError: no space has that name, or the space does not fit the configuration.
+        ValueError: the space is unknown, or does not fit the configuration.
     """
     varied = find_space(space) if isinstance(space, str) else space
     check(varied, base)
@@ -53,14 +53,14 @@ def plan(
     price_per_hour: float | None,
     tflops: float | None,
 ) -> str:
-    """What a search would take, as a table.
+    """Return the estimated duration and cost of a search, as a table.
 
     Args:
-        wanted: the search.
-        concurrent: trials at once; None: as many as fit.
-        gpus: of a cluster that this machine is not part of; None: of the cluster that it is part of.
-        price_per_hour: of one GPU, or of one machine without a GPU.
-        tflops: sustained by one worker in training; None: timed here, or assumed for absent GPUs.
+        wanted: The search.
+        concurrent: Concurrent trials; None: as many as fit.
+        gpus: GPUs of the planned cluster; None: those of the connected cluster.
+        price_per_hour: Price of one GPU, or of one machine without a GPU.
+        tflops: TFLOP/s of one worker in training; None: measured here, or assumed for absent GPUs.
     """
     resources = survey()
     if gpus is not None:
@@ -70,16 +70,16 @@ def plan(
 
 
 def search_and_publish(wanted: Search, *, concurrent: int | None = None) -> str:
-    """Run or resume a search, evaluate and publish its winner. Returns the text that reports the result.
+    """Run or resume a search, evaluate and publish its winner; returns the result as text.
 
     Raises:
-        ValueError: the name belongs to another search, another command runs it, or no trial was scored.
+        ValueError: the name belongs to another search, another command runs it, or no trial has a score.
         OSError: the storage cannot be written.
     """
     if finished := _finished_before(wanted):
         return finished
     with hold(dataclasses.replace(wanted.base, name=wanted.name), **identity(wanted)):
-        if finished := _finished_before(wanted):  # another command may have ended it just now
+        if finished := _finished_before(wanted):  # another command may have finished it meanwhile
             return finished
         check_places(wanted.base)
         resources = connect()
@@ -87,25 +87,25 @@ def search_and_publish(wanted: Search, *, concurrent: int | None = None) -> str:
 
 
 def find_winner(base: TrainConfig) -> tuple[SearchResult, TrainConfig]:
-    """The result of a search that has ended, and the winner's configuration.
+    """Return the result of a finished search, and the winner's configuration.
 
     Raises:
-        FileNotFoundError: the search has not ended.
+        FileNotFoundError: the search is not finished.
     """
-    place = f"{base.run.storage_folder}/{base.name}/{RESULT_FILE}"
-    found = load_result(place)
+    path = f"{base.run.storage_folder}/{base.name}/{RESULT_FILE}"
+    found = load_result(path)
     if found is None:
-        raise FileNotFoundError(f"{place} is not there: the search has not ended; run it again")
+        raise FileNotFoundError(f"{path} does not exist: the search is not finished; run it again")
     return found, trial_config(base, found.best.sample, found.best.number)
 
 
 def identity(wanted: Search) -> dict[str, Any]:
-    """What identifies a search, besides the settings that its trials share."""
+    """Return the parts of a search's identity beside the shared settings of its trials."""
     return {"space": describe(wanted.space), "trials": wanted.trials, "propose": wanted.propose}
 
 
 def _scheduled(wanted: Search, concurrent: int | None, resources: Resources) -> Search:
-    """The search with as many trials at once as fit, or as asked for."""
+    """Return the search with `concurrent` trials at once, or as many as fit."""
     most = min(max_concurrent(wanted.base, resources), wanted.trials)
     return share(wanted, min(concurrent or most, most), resources)
 
@@ -126,7 +126,7 @@ def _search(wanted: Search, resources: Resources) -> str:
 
 
 def _finished_before(wanted: Search) -> str:
-    """The result of a search that has ended, as text; else empty."""
+    """Return the result of a finished search as text, else ""."""
     result = load_result(f"{wanted.folder}/{RESULT_FILE}")
     if result is None:
         return ""
@@ -136,7 +136,7 @@ def _finished_before(wanted: Search) -> str:
     if finished is None:
         return ""
     found = _summary(wanted, result, config, finished, report_path(wanted))
-    return f"{wanted.name} is finished already: nothing to search\n{found}"
+    return f"{wanted.name} is already finished: nothing to search\n{found}"
 
 
 def _summary(

@@ -1,4 +1,4 @@
-"""What a search shows while it runs: a live table on a terminal, a line for each event in a job's log."""
+"""Progress of a search: a live table on a terminal, a line per event in a log."""
 
 import sys
 from typing import Any
@@ -13,46 +13,50 @@ from tweetelm.training.phases import PRETRAIN
 
 
 class Watch(tune.Callback):
-    """Reads everything from the trials that Tune hands over, so that a restored search shows all of them."""
+    """Tune callback that shows progress. It reads only Tune's trials, so a restored search shows all of
+    them."""
 
     def __init__(self, *, count: int, metric: str, epochs: int) -> None:
         self.count, self.metric, self.epochs = count, metric, epochs
         self._live: Live | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_live": None}  # Tune pickles its callbacks; a screen is not for keeping
+        return {
+            **self.__dict__,
+            "_live": None,
+        }  # Tune pickles its callbacks; a live display cannot be pickled
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._tell(trials, trial, "starting: " + ", ".join(f"{k} {show(v)}" for k, v in trial.config.items()))
+        self._show(trials, trial, "starting: " + ", ".join(f"{k} {show(v)}" for k, v in trial.config.items()))
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         score = result.get(f"validation_{self.metric}")
-        said = f"epoch {result.get('epoch', 0):.2f} of {self._wanted(trial)}"
+        text = f"epoch {result.get('epoch', 0):.2f} of {self._wanted(trial)}"
         if result.get("phase") == PRETRAIN:
-            said = f"language modeling, step {result.get('step')}  loss {result.get('loss', 0.0):.4f}"
+            text = f"language modeling, step {result.get('step')}  loss {result.get('loss', 0.0):.4f}"
         elif score is None:
-            said += f"  step {result.get('step')}  loss {result.get('loss', float('nan')):.4f}"
+            text += f"  step {result.get('step')}  loss {result.get('loss', float('nan')):.4f}"
         else:
-            said += f"  validation {self.metric} {score:.4f}"
-        self._tell(trials, trial, said)
+            text += f"  validation {self.metric} {score:.4f}"
+        self._show(trials, trial, text)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._tell(trials, trial, self._end(trial))
+        self._show(trials, trial, self._end(trial))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._tell(trials, trial, "failed")
+        self._show(trials, trial, "failed")
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
         if self._live is not None:
             self._live.stop()
             self._live = None
 
-    def _tell(self, trials: list[Any], trial: Any, said: str) -> None:
+    def _show(self, trials: list[Any], trial: Any, text: str) -> None:
         if not sys.stdout.isatty():
             number = 1 + sum(_order(other) < _order(trial) for other in trials)
-            print(f"trial {number}/{self.count}  {trial.trial_id}  {said}", flush=True)
+            print(f"trial {number}/{self.count}  {trial.trial_id}  {text}", flush=True)
             return
         if self._live is None:
             self._live = Live(console=Console(), auto_refresh=False)
@@ -91,5 +95,5 @@ class Watch(tune.Callback):
 
 
 def _order(trial: Any) -> int:
-    """The place in which a trial was proposed: a restored search lists them in another order."""
+    """Return the order in which a trial was proposed; a restored search lists trials in another order."""
     return int(trial.experiment_tag.partition("_")[0])

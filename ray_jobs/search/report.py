@@ -1,20 +1,17 @@
-"""The report of a search: every trial, why the pruned ones were, what mattered, quality against cost."""
+"""The report of a search: the choice, every trial, learning curves, quality against cost, importances."""
 
-from collections.abc import Sequence
-
-from matplotlib.axes import Axes
-
+from ray_jobs.search.report_figures import cost_figure, curves_figure, parallel_figure
 from ray_jobs.search.search import Search
 from ray_jobs.search.trials import SearchResult, Trial, best_first, show
 from tweetelm.evaluation.report.document import Cell, Document, Section, Table
-from tweetelm.evaluation.report.plots import draw
+from tweetelm.evaluation.report.interval_plots import Row, bar_figure
 from tweetelm.evaluation.report.write import document_files
 from tweetelm.files import object_storage
 from tweetelm.tasks import TASKS
 
 
 def search_document(plan: Search, result: SearchResult, notices: list[str]) -> Document:
-    """Everything there is to tell about a finished search."""
+    """The report of a finished search; the choice comes first."""
     metric = TASKS[plan.base.task].metric
     sections = [
         _choice(plan, result, metric),
@@ -27,12 +24,12 @@ def search_document(plan: Search, result: SearchResult, notices: list[str]) -> D
 
 
 def report_path(plan: Search) -> str:
-    """Where a search's report is."""
+    """Path of a search's report."""
     return f"{plan.folder}/report.html"
 
 
 def write_report(plan: Search, result: SearchResult, notices: list[str]) -> str:
-    """Write the report as HTML, Markdown and JSON beside the search; returns the path of the HTML."""
+    """Write the report as HTML, Markdown and JSON into the search's folder; returns the path of the HTML."""
     for name, text in document_files(search_document(plan, result, notices)).items():
         object_storage.write(f"{plan.folder}/{name}", text.encode())
     return report_path(plan)
@@ -43,18 +40,22 @@ def _choice(plan: Search, result: SearchResult, metric: str) -> Section:
     pruned = sum(trial.status == "pruned" for trial in result.trials)
     failed = sum(trial.status == "failed" for trial in result.trials)
     rule = {
-        "quality": f"the highest validation {metric}; among equals the cheapest size",
-        "cost": f"the cheapest size within {plan.tolerance:g} of the highest validation {metric}",
+        "quality": f"the highest validation {metric}; among equal scores the fastest size",
+        "cost": f"the fastest size within {plan.tolerance:g} of the highest validation {metric}",
     }[plan.prefer]
     settings = tuple((key, show(value)) for key, value in best.sample.items())
-    told = (
-        f"{count} trials, proposed by {plan.propose}: {count - pruned - failed} went to their end, {pruned} "
-        f"were pruned by successive halving, {failed} failed.",
-        f"Chosen: trial {best.number}, by the rule: {rule}. Test data took no part in the choice.",
+    score = "–" if best.score is None else f"{best.score:.3f}"
+    text = (
+        f"Trial {best.number} was chosen: validation {metric} {score}, the best of its {best.epochs:g} "
+        f"epochs.",
+        f"Rule: {rule}. Test data were not used.",
+        f"{count} trials, sampler: {plan.propose}. {count - pruned - failed} finished, {pruned} pruned by "
+        f"successive halving (ASHA), {failed} failed.",
     )
     rows = ((f"validation {metric}", best.score), ("epochs", f"{best.epochs:g}"), *settings)
+    table = Table(columns=("setting", "value"), rows=rows, caption="Settings of the chosen trial.")
     return Section(
-        title="What was chosen", text=told, tables=(Table(columns=("setting", "value"), rows=rows),)
+        title="What was chosen", text=text, tables=(table,), figures=(parallel_figure(result, metric),)
     )
 
 
@@ -62,7 +63,8 @@ def _trials(result: SearchResult, metric: str) -> Section:
     keys = tuple(result.trials[0].sample)
     columns = ("", "trial", f"validation {metric}", "status", "epochs", "seconds", *keys, "pruned because")
     rows = tuple(_row(trial, keys, trial.run == result.winner) for trial in best_first(result.trials))
-    return Section(title="Every trial", tables=(Table(columns=columns, rows=rows),))
+    table = Table(columns=columns, rows=rows, caption="All trials, best first.")
+    return Section(title="Every trial", tables=(table,))
 
 
 def _row(trial: Trial, keys: tuple[str, ...], chosen: bool) -> tuple[Cell, ...]:
@@ -73,58 +75,34 @@ def _row(trial: Trial, keys: tuple[str, ...], chosen: bool) -> tuple[Cell, ...]:
 
 
 def _curves(result: SearchResult, metric: str) -> Section:
-    def paint(panels: Sequence[Axes]) -> None:
-        (axes,) = panels
-        for trial in result.trials:
-            if trial.curve:
-                epochs, scores = zip(*trial.curve, strict=True)
-                style = "--" if trial.status == "pruned" else "-"
-                width = 2.5 if trial.run == result.winner else 1.2
-                axes.plot(epochs, scores, style, marker="o", ms=3, lw=width)
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(f"validation {metric}")
-
-    columns = ("trial", f"validation {metric}, one after the other")
-    rows = tuple((t.number, _course(t)) for t in best_first(result.trials) if t.curve)
-    figure = draw("curves", "A line for each trial. Dashed: pruned. Thick: chosen.", paint)
-    return Section(title="Curves", tables=(Table(columns=columns, rows=rows),), figures=(figure,))
+    columns = ("trial", f"validation {metric} at each validation")
+    rows = tuple((t.number, _scores(t)) for t in best_first(result.trials) if t.curve)
+    table = Table(columns=columns, rows=rows, caption="Scores in order.")
+    text = ("The score at each validation. A trial below the cutoff of its epoch is pruned.",)
+    return Section(
+        title="Learning curves", text=text, tables=(table,), figures=(curves_figure(result, metric),)
+    )
 
 
-def _course(trial: Trial) -> str:
+def _scores(trial: Trial) -> str:
     return " → ".join(f"{score:.3f}" for _, score in trial.curve)
 
 
 def _sizes(result: SearchResult, metric: str) -> Section:
-    """The best of each size, and what each costs."""
+    """The best of each size, and its throughput."""
     if not result.speeds:
         return Section(title="Quality against cost", text=("The search had one size only.",))
     best = {size: next(t for t in best_first(result.trials) if t.size == size) for size in result.speeds}
     rows = tuple((size, t.number, t.score, result.speeds[size]) for size, t in best.items())
-
-    def paint(panels: Sequence[Axes]) -> None:
-        (axes,) = panels
-        for trial in result.trials:
-            if trial.score is not None:
-                axes.plot(result.speeds[trial.size], trial.score, "o", color="tab:gray", alpha=0.6)
-        for size, trial in best.items():
-            axes.plot(result.speeds[size], trial.score or 0.0, "o", color="tab:blue")
-            axes.annotate(
-                size,
-                (result.speeds[size], trial.score or 0.0),
-                ha="center",
-                textcoords="offset points",
-                xytext=(0, 7),
-            )
-        axes.set_xlabel("tweets a second")
-        axes.set_ylabel(f"validation {metric}")
-        axes.margins(x=0.25, y=0.15)
-
-    caption = "Each trial at the measured speed of its size; blue: the best of a size."
+    columns = ("size", "best trial", f"validation {metric}", "tweets per second")
     return Section(
         title="Quality against cost",
-        text=("Tweets a second were measured one size after the other on the machine of the search.",),
-        tables=(Table(columns=("size", "best trial", f"validation {metric}", "tweets a second"), rows=rows),),
-        figures=(draw("quality-cost", caption, paint),),
+        text=(
+            "Throughput of each size, measured one size after the other on the machine of the search.",
+            "A trial on the frontier is the best at its speed or faster.",
+        ),
+        tables=(Table(columns=columns, rows=rows, caption="Best trial of each size."),),
+        figures=(cost_figure(result, metric),),
     )
 
 
@@ -132,17 +110,19 @@ def _importance(result: SearchResult, metric: str) -> Section:
     title = "What mattered"
     found = importances(result)
     if not found:
-        return Section(title=title, text=("Too few validated trials differ to tell.",))
-    told = (
+        return Section(title=title, text=("Unknown: too few validated trials differ.",))
+    text = (
         f"Share of the variance of validation {metric} that each setting explains by itself (fANOVA over all "
-        "validated trials, pruned ones at their best score). With few trials this is a hint, no more.",
+        "validated trials; a pruned trial counts with its best score). With few trials this is a hint.",
     )
-    table = Table(columns=("setting", "importance"), rows=tuple(found.items()))
-    return Section(title=title, text=told, tables=(table,))
+    table = Table(columns=("setting", "importance"), rows=tuple(found.items()), caption="Importance.")
+    bars = [Row(label=key, value=value) for key, value in found.items()]
+    figure = bar_figure("importance", "Importance of each setting.", bars, axis="share of the variance")
+    return Section(title=title, text=text, tables=(table,), figures=(figure,))
 
 
 def importances(result: SearchResult) -> dict[str, float]:
-    """By Optuna's fANOVA, most important first; empty where nothing can be said."""
+    """Importance of each setting by Optuna's fANOVA, highest first; empty if too few trials differ."""
     import optuna
     from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 

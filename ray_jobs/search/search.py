@@ -1,4 +1,4 @@
-"""A search: many runs of `launch.run`, the poor ones pruned, one chosen by validation."""
+"""Hyperparameter search with Ray Tune: many training runs, pruned by ASHA, the best chosen by validation."""
 
 import dataclasses
 import os
@@ -25,23 +25,23 @@ from tweetelm.tasks import TASKS
 from tweetelm.training.prepare import prepare
 
 RESULT_FILE = "result.json"
-_TRIAL_MEMORY = 64 * 2**20  # a token, not a measure: a trial holds no CPU, so its workers cannot starve
+_TRIAL_MEMORY = 64 * 2**20  # a token amount: trials reserve no CPU, so that their workers can start
 
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """What is searched, how, and how the best is chosen.
+    """The plan of a search.
 
     Attributes:
-        base: the settings that trials share.
-        space: what they differ in.
-        count: trials, where the space does not say it (a grid does).
-        concurrent: trials that train at once.
-        ahead: trials beyond these that start already: their processes come up, and their workers wait for
-            the first place that is free.
-        propose: who proposes the samples.
-        prefer: see `choose`.
-        tolerance: see `choose`.
+        base: Settings shared by all trials.
+        space: Search space.
+        count: Number of trials; a grid has its own.
+        concurrent: Trials that train at once.
+        ahead: Additional trials that start early: their processes start, and their workers wait for free
+            resources.
+        propose: Search algorithm.
+        prefer: See `choose`.
+        tolerance: See `choose`.
     """
 
     base: TrainConfig
@@ -55,32 +55,32 @@ class Search:
 
     @property
     def name(self) -> str:
-        """Its runs are called after it."""
+        """Name of the search, and prefix of its run names."""
         return search_name(self.base)
 
     @property
     def folder(self) -> str:
-        """Where Tune and the result are."""
+        """Folder or URL of Tune's state and the result."""
         return f"{self.base.run.storage_folder}/{self.name}"
 
     @property
     def trials(self) -> int:
-        """How many there will be."""
+        """Number of trials."""
         return grid_size(self.space) if self.propose == "grid" else self.count
 
     @property
     def started(self) -> int:
-        """How many Tune has running at once."""
+        """Trials that Tune runs at once."""
         return self.concurrent + self.ahead
 
     @property
     def epochs(self) -> int:
-        """Of the longest trial."""
+        """Return the epochs of the longest trial."""
         return most_epochs(self.space, self.base)
 
     @property
     def grace(self) -> int:
-        """Epochs that every trial is given before the first may be pruned."""
+        """Epochs before a trial can be pruned (ASHA's grace period)."""
         return max(1, self.epochs // 3)
 
 
@@ -91,10 +91,12 @@ def search(plan: Search, resources: Resources) -> tuple[SearchResult, TrainConfi
         The result, the winner's configuration and its outcome.
 
     Raises:
-        ValueError: no trial came to a validation score.
-        KeyboardInterrupt: somebody stops it; it can be resumed.
+        ValueError: no trial has a validation score, or Tune's files are damaged.
+        KeyboardInterrupt: a signal stopped the search; it can be resumed.
     """
-    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # it hands back the trials so far as if they were all
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = (
+        "1"  # otherwise Tune returns an interrupted search as finished
+    )
     prepared = _prepare_once(plan)
     with stop_trials_on_signal():
         grid = _tuner(plan, resources, prepared).fit()
@@ -107,7 +109,7 @@ def search(plan: Search, resources: Resources) -> tuple[SearchResult, TrainConfi
 
 
 def _prepare_once(plan: Search) -> Store:
-    """Rows and tokenizer for each size of the space, where trials can fetch them."""
+    """Put the rows and tokenizer of each size into Ray's object store."""
     sizes = getattr(plan.space.get("model.name"), "categories", [plan.base.model.name])
     stored: Store = {}
     for config in (override(plan.base, {"model.name": size}) for size in sizes):
@@ -145,16 +147,20 @@ def _tuner(plan: Search, resources: Resources, prepared: Store) -> tune.Tuner:
 
 
 def _restored(plan: Search, trainable: Any, space: Any) -> tune.Tuner:
-    """The search as Ray Tune left it, in files of its own."""
+    """Restore the search from Ray Tune's files.
+
+    Raises:
+        ValueError: the files are damaged.
+    """
     try:
         return tune.Tuner.restore(
             plan.folder, trainable=trainable, param_space=space, resume_unfinished=True, restart_errored=True
         )
     except Exception as error:  # whatever unpickling raises
         raise ValueError(
-            f"the search in {plan.folder} cannot go on: Ray Tune's files there are damaged "
-            f"({type(error).__name__}: {error}); delete that folder and type the command again, or give this "
-            "search another --name"
+            f"the search in {plan.folder} cannot be resumed: Ray Tune's files are damaged "
+            f"({type(error).__name__}: {error}); delete that folder and run the command again, or choose "
+            "another --name"
         ) from error
 
 
@@ -170,15 +176,15 @@ def _tune_config(plan: Search) -> tune.TuneConfig:
 
 
 def share(plan: Search, concurrent: int, resources: Resources) -> Search:
-    """The search with so many trials at once, this machine's CPUs shared among their workers; where these
-    take every place there is, one more trial gets ready meanwhile."""
+    """Return the plan with `concurrent` trials at once, and this machine's CPUs divided among their workers.
+    If they use all resources, one more trial starts early."""
     base = share_cpus(plan.base, concurrent, resources)
     ahead = int(concurrent == max_concurrent(base, resources) and concurrent < plan.trials)
     return dataclasses.replace(plan, base=base, concurrent=concurrent, ahead=ahead)
 
 
 def _speeds(plan: Search, trials: tuple[Trial, ...], resources: Resources) -> dict[str, float]:
-    """Tweets a second by size, where the search has several."""
+    """Return tweets/s by size if the search has several sizes."""
     checkpoints: dict[str, tuple[TrainConfig, str]] = {}
     for trial in trials:
         if trial.score is not None and trial.size not in checkpoints:

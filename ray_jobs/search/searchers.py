@@ -1,4 +1,4 @@
-"""Who proposes the samples of a search."""
+"""Search algorithms: random, grid and Optuna's TPE."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from ray_jobs.search.trials import Propose
 
 
 class ScoredReports(OptunaSearch):
-    """Ray's Optuna (TPE), which ends the search at the first report without the metric; here such a report
-    (a checkpoint between validations, a step of language modeling) tells it nothing."""
+    """Ray's Optuna search (TPE) that ignores reports without the metric, on which Ray's class fails.
+    Checkpoints between validations and language-modeling steps send such reports."""
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if self.metric in result:
@@ -19,7 +19,7 @@ class ScoredReports(OptunaSearch):
 
 
 def make_searcher(kind: Propose, seed: int, concurrent: int) -> Searcher | BasicVariantGenerator:
-    """The search algorithm for `tune.TuneConfig`."""
+    """Return the search algorithm for `tune.TuneConfig`."""
     if kind == "optuna":
         return ScoredReports(seed=seed)
     return BasicVariantGenerator(random_state=seed, max_concurrent=concurrent)

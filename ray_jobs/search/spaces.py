@@ -1,4 +1,4 @@
-"""What a search may vary: dotted configuration keys and the values they may take."""
+"""Search spaces: dotted configuration keys and the domains of their values."""
 
 import difflib
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from tweetelm.config.train_config import TrainConfig
 Space = dict[str, Any]
 
 SPACES: dict[str, Space] = {
-    # Apple's two sizes, every weight learning
+    # Apple's two sizes, full fine-tuning
     "default": {
         "model.name": tune.choice(["openelm-270m", "openelm-450m"]),
         "optim.lr": tune.loguniform(5e-6, 1e-4),
@@ -23,7 +23,7 @@ SPACES: dict[str, Space] = {
         "model.dropout": tune.choice([0.0, 0.1]),
         "pretrain.epochs": tune.choice([0, 1]),
     },
-    # Apple's two sizes, and what of them learns
+    # Apple's two sizes: full, LoRA and head-only training
     "modes": {
         "model.name": tune.choice(["openelm-270m", "openelm-450m"]),
         "optim.mode": tune.choice(["full", "lora", "head"]),
@@ -49,22 +49,22 @@ SPACES: dict[str, Space] = {
 
 
 def find_space(name: str) -> Space:
-    """The space of that name.
+    """Return the named space.
 
     Raises:
-        ValueError: there is none; the message suggests the nearest.
+        ValueError: the name is unknown; the message suggests the closest one.
     """
     if name not in SPACES:
         near = difflib.get_close_matches(name, SPACES, n=1, cutoff=0.0)[0]
-        raise ValueError(f"no space is called {name!r}; did you mean {near}? There are: {', '.join(SPACES)}")
+        raise ValueError(f"unknown space {name!r}; did you mean {near}? Expected one of {', '.join(SPACES)}")
     return SPACES[name]
 
 
 def check(space: Mapping[str, Any], base: TrainConfig) -> None:
-    """See that every key names a setting and every value is allowed, before anything starts.
+    """Check that every key is a setting and every value is valid.
 
     Raises:
-        ValueError: one does not; the message suggests the nearest setting.
+        ValueError: a key or a value is invalid; the message suggests the closest setting.
     """
     for key, domain in space.items():
         for value in _extremes(domain):
@@ -72,13 +72,13 @@ def check(space: Mapping[str, Any], base: TrainConfig) -> None:
 
 
 def most_epochs(space: Mapping[str, Any], base: TrainConfig) -> int:
-    """Epochs of the longest trial."""
+    """Return the epochs of the longest trial."""
     domain = space.get("loop.epochs")
     return base.loop.epochs if domain is None else max(int(value) for value in _extremes(domain))
 
 
 def as_grid(space: Mapping[str, Any]) -> Space:
-    """The same space, every combination of its listed values to be tried once.
+    """Return the space as a grid that tries every combination of the listed values once.
 
     Raises:
         ValueError: a setting has a range instead of listed values.
@@ -86,14 +86,18 @@ def as_grid(space: Mapping[str, Any]) -> Space:
     for key, domain in space.items():
         if not isinstance(domain, Categorical):
             raise ValueError(
-                f"a grid needs listed values, but {key} has a range; list some with tune.choice([…]) in "
+                f"a grid needs listed values, but {key} is a range; list values with tune.choice([…]) in "
                 f"ray_jobs/search/spaces.py, or use --propose random"
             )
     return {key: tune.grid_search(list(domain.categories)) for key, domain in space.items()}
 
 
 def grid_size(space: Mapping[str, Any]) -> int:
-    """Combinations of a space's listed values."""
+    """Return the number of combinations of the listed values.
+
+    Raises:
+        ValueError: a setting has a range instead of listed values.
+    """
     size = 1
     for values in as_grid(space).values():
         size *= len(values["grid_search"])
@@ -101,7 +105,7 @@ def grid_size(space: Mapping[str, Any]) -> int:
 
 
 def samples(space: Mapping[str, Any], count: int, seed: int) -> list[dict[str, Any]]:
-    """Random samples like those that a search would try, for planning one."""
+    """Return `count` random samples of the space, for planning a search."""
     import numpy as np
 
     state = np.random.RandomState(seed)
@@ -111,17 +115,17 @@ def samples(space: Mapping[str, Any], count: int, seed: int) -> list[dict[str, A
 
 
 def plain(sample: Mapping[str, Any]) -> dict[str, Any]:
-    """A sample as plain Python values; some searchers hand back numpy scalars."""
+    """Return a sample with plain Python values; some searchers return numpy scalars."""
     return {key: value.item() if hasattr(value, "item") else value for key, value in sample.items()}
 
 
 def describe(space: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """A space as plain data: listed values, or the ends of a range."""
+    """Return a space as plain data: the listed values, or the ends of a range."""
     return {key: _extremes(domain) for key, domain in space.items()}
 
 
 def _extremes(domain: Domain) -> list[Any]:
-    """Every listed value, or both ends of a range."""
+    """Return the listed values, or both ends of a range."""
     if isinstance(domain, Categorical):
         return list(domain.categories)
     if isinstance(domain, Float):

@@ -1,4 +1,4 @@
-"""How fast each size of a search classifies: its cost, measured where it would run."""
+"""Inference throughput of each model size of a search, measured where it would be served."""
 
 import statistics
 import time
@@ -21,11 +21,11 @@ _TWEETS, _ROUNDS = 256, 3
 def measure_speeds(
     checkpoints: Mapping[str, tuple[TrainConfig, str]], resources: Resources
 ) -> dict[str, float]:
-    """Tweets a second of each size on validation tweets, tokenization included, one size after the other.
+    """Measure tweets/s of each size on validation tweets, including tokenization, one size after the other.
 
     Args:
-        checkpoints: by size, a trial's configuration and its checkpoint.
-        resources: the cluster's.
+        checkpoints: By size, a trial's configuration and its checkpoint.
+        resources: Resources of the cluster.
     """
     any_config = next(iter(checkpoints.values()))[0]
     options, threads = task_options(any_config, resources)

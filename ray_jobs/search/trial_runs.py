@@ -1,4 +1,4 @@
-"""The training runs of a search: how a trial's is called and configured, and what it came to."""
+"""The training runs of a search: names, configurations and results of trials."""
 
 import dataclasses
 import logging
@@ -28,14 +28,13 @@ log = logging.getLogger(__name__)
 
 
 def search_name(base: TrainConfig) -> str:
-    """A search's own name."""
+    """Return the name of a search."""
     return base.name or f"search-{base.run_name}"
 
 
 def trial_config(base: TrainConfig, sample: dict[str, Any], trial: str) -> TrainConfig:
-    """The configuration of one trial: the base with the sample's values, and a name that stays on
-    resuming.
-    """
+    """Return the configuration of a trial: the base with the sample's values, and a name that is stable
+    across restarts."""
     tracking = dataclasses.replace(base.tracking, group=search_name(base))
     name = f"{search_name(base)}-{trial}"
     return dataclasses.replace(override(base, sample), name=name, tracking=tracking)
@@ -62,14 +61,14 @@ def look_up(prepared: Store, config: TrainConfig) -> "ray.ObjectRef[Prepared]":
 
 
 def read_trials(base: TrainConfig, grid: tune.ResultGrid, pruned: dict[str, Pruned]) -> tuple[Trial, ...]:
-    """Every trial as its reports and its run's folder tell: what Tune remembers may be stale after a restart.
+    """Read every trial from its reports and its run folder; Tune's own results may be stale after a restart.
 
     Args:
-        base: the search's settings.
-        grid: what Tune hands back.
-        pruned: why each pruned trial was, by its id.
+        base: Shared settings of the search.
+        grid: Result of Tune.
+        pruned: Reasons of the pruned trials by trial id.
     """
-    started = grid._experiment_analysis.trials  # a trial that failed at once has no result to name it
+    started = grid._experiment_analysis.trials  # the result of a trial that failed at once has no id
     return tuple(_trial(base, t.config, t.trial_id, grid[i], pruned) for i, t in enumerate(started))
 
 
@@ -102,20 +101,19 @@ def _trial(
 
 
 def _curve(reports: list[dict[str, Any]], metric: str) -> tuple[tuple[float, float], ...]:
-    """(epoch, score) of each validation, in order; a step that was repeated after an interruption counts
-    once."""
+    """Return (epoch, score) of each validation, in order; steps repeated after an interruption count once."""
     validated = {report["step"]: report for report in reports if metric in report}
     return tuple((float(validated[s]["epoch"]), float(validated[s][metric])) for s in sorted(validated))
 
 
 def _trained(reports: list[dict[str, Any]]) -> float:
-    """Seconds that the workers trained: their clocks start anew after each interruption."""
+    """Return the seconds of training; the workers' clocks restart after each interruption."""
     clocks = [float(report.get("seconds", 0.0)) for report in reports]
     return sum(now for now, after in pairwise([*clocks, 0.0]) if after < now)
 
 
 def _reports(result: Any) -> list[dict[str, Any]]:
-    """All that a trial reported. (Tune's table of it has the first report's columns only.)"""
+    """Return all reports of a trial; Tune's dataframe has only the columns of the first report."""
     path = f"{result.path}/result.json"
     if not result.filesystem.get_file_info(path).is_file:
         return []
@@ -125,9 +123,10 @@ def _reports(result: Any) -> list[dict[str, Any]]:
 
 
 def _report(line: bytes, path: str) -> dict[str, Any] | None:
-    """None, and a warning, for a line that was cut off when its process was killed."""
+    """Parse a report; returns None with a warning if the line is incomplete because its process was
+    killed."""
     try:
-        return parse_object(line, path, "this report of the trial is left out")
+        return parse_object(line, path, "this report of the trial is ignored")
     except ValueError as error:
         log.warning("%s", error)
         return None

@@ -1,4 +1,4 @@
-"""The trials of a search as plain data: what was tried, what came out, and which one is chosen."""
+"""The trials of a search as plain data: samples, scores and the choice of the winner."""
 
 import dataclasses
 import json
@@ -19,14 +19,14 @@ class Trial:
     """One trial.
 
     Attributes:
-        run: name of its training run.
-        sample: the settings it tried.
-        score: its best on validation; None if it was never validated.
-        epochs: of classification, how far it came.
+        run: Name of its training run.
+        sample: Sampled settings.
+        score: Best validation score; None if it was never validated.
+        epochs: Completed classification epochs.
         status: done, pruned or failed.
-        why: of a pruned or failed one.
-        seconds: of training, validation and checkpoints included, the start-up of its processes not.
-        curve: (epoch, validation score) at each validation.
+        why: Reason of pruning or failure.
+        seconds: Training time including validation and checkpoints, without process start-up.
+        curve: (epoch, validation score) of each validation.
     """
 
     run: str
@@ -40,18 +40,18 @@ class Trial:
 
     @property
     def number(self) -> str:
-        """The end of its run's name, which tells it from the others of its search."""
+        """Suffix of the run's name, unique within the search."""
         return self.run.rsplit("-", 1)[-1]
 
     @property
     def size(self) -> str:
-        """The model it trained, where the search varies it."""
+        """Model size, if the search varies it; else ""."""
         return str(self.sample.get("model.name", ""))
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchResult:
-    """A finished search. `speeds`: tweets a second by size, measured on one machine in one go."""
+    """A finished search. `speeds`: tweets/s by model size, all measured on one machine."""
 
     trials: tuple[Trial, ...]
     winner: str
@@ -59,25 +59,29 @@ class SearchResult:
 
     @property
     def best(self) -> Trial:
-        """The chosen trial."""
+        """The winner."""
         return next(trial for trial in self.trials if trial.run == self.winner)
 
     def save(self, path: str) -> None:
-        """Write it as JSON."""
+        """Write the result as JSON to a path or URL."""
         object_storage.write(path, (json.dumps(dataclasses.asdict(self), indent=2) + "\n").encode())
 
 
 def load_result(path: str) -> SearchResult | None:
-    """The result of a search that was carried to its end before."""
+    """Return the result of a finished search; None if it is not finished.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
     found = object_storage.read(path)
     if found is None:
         return None
-    remedy = "delete it and type the command again: the search is ended anew from its trials"
+    remedy = "delete it and run the command again to choose the winner again"
     document = parse_object(found, path, remedy, {"trials": list, "winner": str, "speeds": dict})
     try:
         trials = tuple(_trial(values) for values in document["trials"])
         if document["winner"] not in [trial.run for trial in trials]:
-            raise ValueError("none of its trials is the winner")
+            raise ValueError("its winner is not among its trials")
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path} is damaged ({type(error).__name__}: {error}); {remedy}") from error
     return SearchResult(trials=trials, winner=document["winner"], speeds=document["speeds"])
@@ -89,22 +93,22 @@ def _trial(values: dict[str, Any]) -> Trial:
 
 
 def choose(trials: Sequence[Trial], speeds: Mapping[str, float], prefer: Prefer, tolerance: float) -> Trial:
-    """The trial to publish, by validation.
+    """Choose the trial to publish by its validation score.
 
     Args:
-        trials: all of them.
-        speeds: tweets a second by size; a size without one counts as slowest.
-        prefer: "quality": the best score, among equals the cheapest. "cost": the cheapest whose score is at
-            most `tolerance` below the best, among equals the best.
-        tolerance: in units of the metric.
+        trials: All trials.
+        speeds: Tweets/s by model size; a size without one counts as the slowest.
+        prefer: "quality": the best score, ties broken by speed. "cost": the fastest size whose score is at
+            most `tolerance` below the best, ties broken by score.
+        tolerance: Allowed loss in units of the metric, used with "cost".
 
     Raises:
-        ValueError: no trial came to a validation score.
+        ValueError: no trial has a validation score.
     """
     scored = [(trial, trial.score) for trial in trials if trial.score is not None]
     if not scored:
-        failures = next((f"; the first says: {t.why}" for t in trials if t.why), "")
-        raise ValueError(f"none of the {len(trials)} trials was validated{failures}")
+        failures = next((f"; first failure: {t.why}" for t in trials if t.why), "")
+        raise ValueError(f"none of the {len(trials)} trials has a validation score{failures}")
     best = max(score for _, score in scored)
     enough = best - (tolerance if prefer == "cost" else 0.0)
     good = [(trial, score) for trial, score in scored if score >= enough]
@@ -112,7 +116,7 @@ def choose(trials: Sequence[Trial], speeds: Mapping[str, float], prefer: Prefer,
 
 
 def table(trials: Sequence[Trial], metric: str, winner: str) -> str:
-    """The trials, best first, for a terminal."""
+    """Return a table of the trials for a terminal, best first."""
     keys = list(trials[0].sample)
     head = ["", "trial", *keys, "epochs", f"validation {metric}", "status"]
     lines = [head]
@@ -126,10 +130,10 @@ def table(trials: Sequence[Trial], metric: str, winner: str) -> str:
 
 
 def best_first(trials: Sequence[Trial]) -> list[Trial]:
-    """By score; those without one last."""
+    """Sort trials by score; those without a score are last."""
     return sorted(trials, key=lambda trial: -(trial.score or 0.0))
 
 
 def show(value: Any) -> str:
-    """A sampled value in two digits."""
+    """Format a sampled value; floats get two significant digits."""
     return f"{value:.2g}" if isinstance(value, float) else printable(value)

@@ -1,1 +1,1 @@
-"""One Ray Train run, from its configuration to the published version."""
+"""One Ray Train run: launch, worker loop, evaluation and publication."""

@@ -1,4 +1,4 @@
-"""`--plan`: what a run or a search would take, before anything is reserved."""
+"""`--plan`: estimates the steps, memory, FLOP and duration of a run or a search."""
 
 import time
 from dataclasses import dataclass
@@ -15,21 +15,21 @@ from tweetelm.training.phases import PRETRAIN, plan
 from tweetelm.training.prepare import Prepared
 
 GIB = 2**30
-USE = {"cpu": 0.45, "cuda": 0.08}  # share of a matrix product's speed that training was seen to reach
-_START_S = 20.0  # until the workers of a run train, seen on two CPUs
+USE = {"cpu": 0.45, "cuda": 0.08}  # measured throughput of training relative to a matrix product
+_START_S = 20.0  # start-up of the workers, measured on two CPUs
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What one run takes.
+    """The estimated cost of one run.
 
     Attributes:
-        parameters: of the model.
-        steps: of the optimizer.
-        tokens: read in all epochs.
-        flop: floating-point operations.
-        memory: bytes of one worker.
-        seconds: of all workers together, start-up included.
+        parameters: Parameters of the model.
+        steps: Optimizer steps.
+        tokens: Tokens over all epochs.
+        flop: Floating-point operations.
+        memory: Bytes per worker.
+        seconds: Duration including start-up.
     """
 
     parameters: int
@@ -43,7 +43,7 @@ class Estimate:
 def estimate(
     config: TrainConfig, prepared: Prepared, device: torch.device, flop_per_second: float
 ) -> Estimate:
-    """Count a run's work on such a device, at a speed that all its workers reach together."""
+    """Estimate a run on a device; `flop_per_second` is the throughput of all its workers together."""
     size, layout = prepared.cost, plan(prepared.train.lengths, config)
     per_epoch = sum(prepared.train.lengths)
     flop = 0.0
@@ -79,7 +79,7 @@ def _classifying_flop(size: Cost, mode: str) -> float:
 
 
 def describe_plan(config: TrainConfig, prepared: Prepared, resources: Resources) -> str:
-    """Workers, steps, tokens, memory per worker, arithmetic and an estimated duration of one run."""
+    """Return the plan of a run: workers, steps, tokens, memory per worker, FLOP and estimated duration."""
     gpu, rows = on_gpu(config, resources), prepared.train
     device = torch.device("cuda" if gpu and torch.cuda.is_available() else "cpu")
     use = USE[device.type]
@@ -106,7 +106,7 @@ def describe_plan(config: TrainConfig, prepared: Prepared, resources: Resources)
         ("arithmetic", f"{needs.flop / 1e12:.2f} TFLOP"),
         (
             "duration",
-            f"about {duration(needs.seconds)} (from a matrix product timed here, at {use:.0%} of it)",
+            f"about {duration(needs.seconds)} (at {use:.0%} of the speed of a matrix product timed here)",
         ),
     ]
     return "\n".join(f"{name:<11} {value}" for name, value in lines)
@@ -114,7 +114,7 @@ def describe_plan(config: TrainConfig, prepared: Prepared, resources: Resources)
 
 def _workers(config: TrainConfig, unit: str) -> str:
     if elastic(config):
-        return f"{config.run.required_workers} to {config.run.workers} x {unit}, as machines come and go"
+        return f"{config.run.required_workers} to {config.run.workers} x {unit}, elastic"
     return f"{config.run.workers} x {unit}"
 
 
@@ -125,20 +125,20 @@ def _weights(config: TrainConfig) -> str:
 
 
 def measure_matmul(device: torch.device, config: TrainConfig) -> float:
-    """FLOP per second of a matrix product of typical shape, in the precision that training would use."""
+    """Measure the FLOP/s of a matrix product of typical shape in the precision of training."""
     dtype = torch.bfloat16 if choose(config.loop.precision, device) == "bf16" else torch.float32
-    size = 8192 if device.type == "cuda" else 1024  # less leaves a GPU idle
+    size = 8192 if device.type == "cuda" else 1024  # smaller sizes underuse a GPU
     left, right = (torch.randn(size, 1280, device=device).to(dtype) for _ in range(2))
     best = float("inf")
     for _ in range(5):
         start = time.perf_counter()
-        (left @ right.T)[0, 0].item()  # waits for a GPU
+        (left @ right.T)[0, 0].item()  # synchronizes with the GPU
         best = min(best, time.perf_counter() - start)
     return 2 * size * size * 1280 / best
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them."""
+    """Format seconds as s, min or h."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

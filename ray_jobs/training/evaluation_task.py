@@ -15,7 +15,7 @@ from ray_jobs.training.run_storage import RunStorage
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.data import Provenance
 from tweetelm.evaluation.evaluate import calibrated, evaluate
-from tweetelm.evaluation.report.context import Evidence
+from tweetelm.evaluation.report.context import ReportContext
 from tweetelm.evaluation.report.write import write
 from tweetelm.files import object_storage
 from tweetelm.precision import use_fast_float32
@@ -40,17 +40,17 @@ def evaluate_checkpoint(
 ) -> Finished:
     """Evaluate on all splits but train, calibrate on validation, write the report, publish if configured.
 
-    This may run on another machine than the command, which has read the data and hashed the base weights.
+    The task may run on another machine than the command, which has read the data and hashed the base weights.
 
     Args:
-        config: of the run.
-        checkpoint: folder or URL of the best checkpoint.
-        dataset: the task's splits.
-        provenance: which files the dataset comes from.
-        base: what training started from.
-        git: the commit of the code; None where there is none.
-        registry: absolute path or URL of the registry.
-        threads: of torch.
+        config: Configuration of the run.
+        checkpoint: Folder or URL of the best checkpoint.
+        dataset: The task's splits.
+        provenance: Source files of the dataset.
+        base: Base model of training.
+        git: Commit of the code; None outside a repository.
+        registry: Absolute path or URL of the registry.
+        threads: CPU threads of torch.
     """
     disable_progress_bar()
     torch.set_num_threads(threads)
@@ -69,10 +69,10 @@ def evaluate_checkpoint(
             temperature=evaluation.temperature,
         )
         report = Path(scratch) / "evaluation"
-        write(Evidence(evaluation=evaluation, dataset=dataset, provenance=provenance, card=card), report)
+        write(ReportContext(evaluation=evaluation, dataset=dataset, provenance=provenance, card=card), report)
         scores = {split: {k: m[k] for k in SCORES} for split, m in evaluation.metrics.items()}
         finished = Finished(run=config.run_name, scores=scores, notices=card.notices)
-        _keep(report, f"{config.folder}/{EVALUATION}")
+        _store_report(report, f"{config.folder}/{EVALUATION}")
         if config.run.publish:
             published = publish(
                 folder, card, registry=registry, evaluation=report, replace=config.run.replace
@@ -82,14 +82,14 @@ def evaluate_checkpoint(
         return finished
 
 
-def _keep(report: Path, where: str) -> None:
-    """Store the report in the run's folder: a run that is not published has results too."""
-    object_storage.remove(where)
-    object_storage.send(report, where)
+def _store_report(report: Path, folder: str) -> None:
+    """Copy the report into the run folder, also for a run that is not published."""
+    object_storage.remove(folder)
+    object_storage.send(report, folder)
 
 
 def _track(config: TrainConfig, finished: Finished, card: Card, checkpoint: Path) -> None:
-    """Test scores, the published version and the data's hash, in the run's place in Weights & Biases."""
+    """Log test scores, the published version and the model card to the run in Weights & Biases."""
     storage = RunStorage(config.folder)
     has_key = has_api_key(os.environ)
     tracker = open_wandb(

@@ -18,17 +18,17 @@ from tweetelm.training.prepare import prepare
 
 
 def plan(config: TrainConfig) -> str:
-    """What the run would take, as a table."""
+    """Return the estimated steps, memory, FLOP and duration of a run, as a table."""
     return describe_plan(config, prepare(config, weights=False), survey())
 
 
 def train_and_publish(config: TrainConfig) -> Finished:
-    """Prepare, train or resume, evaluate the best checkpoint, publish it.
+    """Prepare, train or resume, evaluate the best checkpoint and publish it.
 
     Raises:
         FileNotFoundError: data, weights or tokenizer are missing.
         ValueError: the configuration fits neither the data nor the machine, or the name is taken.
-        OSError: the storage cannot be written or is too full.
+        OSError: the storage cannot be written or lacks space.
     """
     if config.model.name in PRESETS:
         check_space(config, cost(preset_config(config.model.name)))  # before anything is downloaded
@@ -42,10 +42,10 @@ def train_all(runs: list[TrainConfig]) -> None:
     """Train as many runs at once as fit, then evaluate each; they differ in their seeds."""
     resources = connect()
     concurrent = min(max_concurrent(runs[0], resources), len(runs))
-    print(f"{len(runs)} seeds to train, {concurrent} at a time", flush=True)
+    print(f"training {len(runs)} seeds, {concurrent} concurrent", flush=True)
     runs = [share_cpus(config, concurrent, resources) for config in runs]
     with ThreadPoolExecutor(concurrent) as pool:
         outcomes = list(pool.map(lambda config: run(config, resources, prepare(config)), runs))
     for config, outcome in zip(runs, outcomes, strict=True):
         evaluate_and_publish(config, outcome, resources, None)
-        print(f"{config.run_name} is trained and evaluated", flush=True)
+        print(f"{config.run_name}: trained and evaluated", flush=True)

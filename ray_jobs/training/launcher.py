@@ -1,4 +1,4 @@
-"""A training run from its configuration to its best checkpoint: once for `train`, per trial for a search."""
+"""Launches a Ray Train run and finds its best checkpoint, for `train` and for the trials of a search."""
 
 import errno
 import logging
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _COLLECTIVE_TIMEOUT_S = 300
 _FULL = os.strerror(errno.ENOSPC)
-_LATE_CHECKPOINT_S = 60.0  # after a host is gone, for those that stay to finish writing
+_LATE_CHECKPOINT_S = 60.0  # after the loss of a host, for the remaining workers to finish uploads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,16 +45,16 @@ class Outcome:
 
 
 def score_name(config: TrainConfig) -> str:
-    """The metric that decides which checkpoint is best, as it is called in reports."""
+    """Return the name of the metric that selects the best checkpoint."""
     return f"validation_{TASKS[config.task].metric}"
 
 
 def run(config: TrainConfig, resources: Resources, prepared: "Prepared") -> Outcome:
-    """Train, or resume what was interrupted, and find the best checkpoint.
+    """Train or resume a run, and find its best checkpoint.
 
     Raises:
         ValueError: the name belongs to a run with another configuration, or this machine is too small.
-        OSError: the storage cannot be written or is too full.
+        OSError: the storage cannot be written or lacks space.
     """
     check_prepared(config, prepared)
     train(config, resources, ray.put(prepared))
@@ -69,7 +69,7 @@ def check_prepared(config: TrainConfig, prepared: "Prepared") -> None:
     """
     check_space(config, prepared.cost)
     if prepared.head:
-        print(f"{config.model.name}: the classifier begins anew: {prepared.head}", flush=True)
+        print(f"{config.model.name}: new classifier head: {prepared.head}", flush=True)
 
 
 def train(
@@ -80,7 +80,7 @@ def train(
     callbacks: Sequence[Any] = (),
     quiet: bool = False,
 ) -> None:
-    """Run Ray Train to the end. A `quiet` run prints nothing: a search prints its progress.
+    """Run Ray Train to the end. With `quiet`, print nothing: a search prints its own progress.
 
     Raises:
         ValueError: see `run`.
@@ -128,7 +128,7 @@ def train(
 
 
 def _fit(trainer: Trainer, folder: str) -> None:
-    """To the end. A worker's own exception arrives as text."""
+    """Fit, and turn a full disk on a worker, which arrives as text, into an OSError."""
     try:
         trainer.fit()
     except ray.train.TrainingFailedError as error:
@@ -136,35 +136,43 @@ def _fit(trainer: Trainer, folder: str) -> None:
             raise
         raise OSError(
             f"no space left for checkpoints and history in {folder}, or for temporary files on "
-            "a machine that trained. Make room and type the same command again: it goes on from the last "
+            "one of its machines. Free some space and run the same command again: it resumes from the last "
             "checkpoint"
         ) from error
 
 
 def outcome(config: TrainConfig, prepared: "Prepared") -> Outcome:
-    """What a run that has ended came to."""
+    """Return the outcome of a finished run.
+
+    Raises:
+        ValueError: no checkpoint has a validation score.
+    """
     checkpoint, metrics = best_checkpoint(config)
     return Outcome(folder=config.folder, checkpoint=checkpoint, metrics=metrics, prepared=prepared)
 
 
 def best_checkpoint(config: TrainConfig) -> tuple[str, dict[str, Any]]:
-    """The best by validation that a run has kept, and its metrics."""
+    """Return a run's best checkpoint by validation, and its metrics.
+
+    Raises:
+        ValueError: no checkpoint has a validation score.
+    """
     score = score_name(config)
     found = scored_checkpoints(config)
     if not found:
         raise ValueError(
-            f"no checkpoint in {config.folder} has a validation score; delete that folder and type the "
-            "command again, which trains anew"
+            f"no checkpoint in {config.folder} has a validation score; delete that folder and run the "
+            "command again to train from the beginning"
         )
     return max(found, key=lambda pair: float(pair[1][score]))
 
 
 def scored_checkpoints(config: TrainConfig) -> list[tuple[str, dict[str, Any]]]:
-    """The checkpoints that a run has kept and validation has scored; none if it has never reported."""
+    """Return a run's stored checkpoints with a validation score, and their metrics."""
     try:
         result = ray.train.Result.from_path(config.folder)
     except RuntimeError:
         return []
-    folder = config.folder  # of object storage, Ray's paths lack the scheme
+    folder = config.folder  # Ray's paths on object storage lack the URL scheme
     pairs = [(f"{folder}/{Path(c.path).name}", metrics) for c, metrics in result.best_checkpoints or []]
     return [(path, metrics) for path, metrics in pairs if score_name(config) in metrics]

@@ -1,4 +1,4 @@
-"""Whether what a run will write at its end can be written, before it costs anything."""
+"""Checks before training that a run can write its checkpoints and its published version."""
 
 import shutil
 from pathlib import Path
@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 
 def check_places(config: TrainConfig) -> None:
-    """See that the registry takes a version, if one is to be published.
+    """Check that the registry can store a version, if the run publishes one.
 
     Raises:
-        OSError: it cannot be written; ValueError: it can be no registry, or what is there is damaged.
+        OSError: the registry cannot be written.
+        ValueError: the folder cannot be a registry, or the registry is damaged.
     """
     if config.run.publish:
         try:
@@ -25,12 +26,16 @@ def check_places(config: TrainConfig) -> None:
         except OSError as error:
             raise OSError(
                 f"cannot publish to {config.run.registry} ({error}); choose another folder or URL with "
-                "--run.registry, or train without: --run.no-publish"
+                "--run.registry, or do not publish: --run.no-publish"
             ) from error
 
 
 def check_out(place: str, flag: str) -> None:
-    """See that a folder or URL, which a flag names, can be written; OSError with the flag if not."""
+    """Check that a folder or URL given by a flag can be written.
+
+    Raises:
+        OSError: it cannot; the message names the flag.
+    """
     try:
         open_store(place).probe("")
     except OSError as error:
@@ -38,13 +43,13 @@ def check_out(place: str, flag: str) -> None:
 
 
 def check_space(config: TrainConfig, size: "Cost") -> None:
-    """See that local storage has room for the checkpoints that a run keeps, and for a published version.
+    """Check that local disks have space for a run's checkpoints and its published version.
 
     Raises:
-        OSError: it has not.
+        OSError: a disk has too little space.
     """
     learning = size.parameters if config.trains_all_weights else 0
-    checkpoints = 4 * (4 * size.parameters + 8 * learning)  # best two, last, and one being written
+    checkpoints = 4 * (4 * size.parameters + 8 * learning)  # the best two, the last, and one being written
     needs = [(config.folder, checkpoints, "checkpoints of this run need", "--run.storage")]
     if config.run.publish:
         registry = config.run.registry_folder
@@ -55,7 +60,7 @@ def check_space(config: TrainConfig, size: "Cost") -> None:
             folder = _existing(Path(place))
             device = folder.stat().st_dev
             needed[device] = needed.get(device, 0) + amount
-            _see_room(folder, needed[device], what, flag)
+            _check_room(folder, needed[device], what, flag)
 
 
 def _existing(folder: Path) -> Path:
@@ -64,10 +69,10 @@ def _existing(folder: Path) -> Path:
     return folder
 
 
-def _see_room(folder: Path, needed: int, what: str, flag: str) -> None:
+def _check_room(folder: Path, needed: int, what: str, flag: str) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise OSError(
-            f"{folder} has {free / 1e9:.1f} GB free; {what} up to {needed / 1e9:.1f} GB. Free some space or "
-            f"choose another place with {flag}"
+            f"{folder} has {free / 1e9:.1f} GB free; {what} up to {needed / 1e9:.1f} GB. Free some space, or "
+            f"choose another folder with {flag}"
         )

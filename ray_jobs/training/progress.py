@@ -1,4 +1,4 @@
-"""The first worker's account of a run: progress to read now, metrics to keep."""
+"""Progress of a run on rank 0: printed lines or a progress bar, and metrics for the trackers."""
 
 import logging
 import os
@@ -16,17 +16,18 @@ from tweetelm.training.state import Progress
 if TYPE_CHECKING:
     from ray_jobs.training.worker_config import WorkerConfig
 
-_SPEAK_EVERY_S = 5.0
+_LOG_EVERY_S = 5.0
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
 class ProgressLogger:
-    """Counts tweets and tokens, speaks every few seconds and at each validation.
+    """Counts tweets and tokens; prints and tracks metrics every 5 s and at each validation.
 
-    `bar` is a live progress bar where somebody watches a terminal; elsewhere each line is printed, unless
-    `quiet`.
+    Attributes:
+        bar: Progress bar on a terminal; without one, lines are printed.
+        quiet: Print nothing; the search shows the progress.
     """
 
     tracker: Tracker
@@ -35,21 +36,21 @@ class ProgressLogger:
     bar: Any | None
     quiet: bool = False
     started: float = field(default_factory=time.perf_counter)
-    spoke: float = 0.0
+    last_logged: float = 0.0
     tweets: int = 0
     tokens: int = 0
     steps: int = 0
 
     def log_step(self, report: Report) -> None:
-        """Take one step down."""
+        """Record one optimizer step."""
         self.tweets += report.tweets
         self.tokens += report.tokens
         self.steps += 1
         now = time.perf_counter()
-        due = now - self.spoke > _SPEAK_EVERY_S or self.steps == 1 or report.step == report.total
+        due = now - self.last_logged > _LOG_EVERY_S or self.steps == 1 or report.step == report.total
         if not due and report.scores is None:
             return
-        self.spoke, seconds = now, now - self.started
+        self.last_logged, seconds = now, now - self.started
         before = "" if report.phase == CLASSIFY else "pretrain_"
         metrics = {
             f"{before}epoch": report.epoch,
@@ -81,28 +82,32 @@ class ProgressLogger:
             print(line, flush=True)
 
     def sync(self) -> None:
-        """See that what was noted outlives this process."""
+        """Store the history durably, before a checkpoint."""
         self.storage.sync()
 
     def print(self, line: str) -> None:
-        """Tell whoever reads along."""
+        """Print a line unless quiet."""
         if not self.quiet:
             print(line, flush=True)
 
     def abort(self) -> None:
-        """Tell the trackers that the run ends here unfinished."""
+        """Close the trackers of a run that ends unfinished."""
         self.tracker.leave()
         try:
             self.storage.close()
-        except OSError as error:  # the checkpoint before has its history; another error may be on its way
-            log.warning("the last lines of this run's history were not sent: %s", error)
+        except OSError as error:  # the last checkpoint has its history; do not mask another error
+            log.warning("uploading the last lines of this run's history failed: %s", error)
         if self.bar is not None:
             self.bar.close()
 
     def close(self, progress: Progress) -> None:
-        """Finish the trackers and say why the run ended; OSError if the history cannot be stored."""
+        """Close the trackers of a finished run, and report early stopping.
+
+        Raises:
+            OSError: the history cannot be stored.
+        """
         if progress.stopped:
-            self.print(f"stopped early after step {progress.step}: best was step {progress.best_step}")
+            self.print(f"early stopping after step {progress.step}; the best step was {progress.best_step}")
         summary = {"best": progress.best, "best_step": progress.best_step, "steps": progress.step}
         self.tracker.finish(summary)
         self.storage.close()
@@ -111,9 +116,11 @@ class ProgressLogger:
 
 
 def open_progress_logger(setup: "WorkerConfig", step: int) -> ProgressLogger:
-    """Open a run's trackers, and a bar if somebody watches.
+    """Open a run's trackers, and a progress bar on a terminal.
 
-    `step`: that training goes on from.
+    Args:
+        setup: Configuration of the worker.
+        step: Step from which training resumes; 0 for a new run.
     """
     config, storage = setup.config, RunStorage(setup.folder)
     storage.restore(step)

@@ -1,4 +1,4 @@
-"""After training: evaluate the best checkpoint on validation and test, and publish it."""
+"""Evaluates the best checkpoint on validation and test, and publishes it."""
 
 import hashlib
 import json
@@ -49,7 +49,7 @@ def _evaluate_remotely(config: TrainConfig, arguments: dict[str, Any]) -> Finish
 
 
 def _base(config: TrainConfig, start: "Prepared") -> Base:
-    """What training started from, with hashes of the files themselves."""
+    """Return the base model of training, with SHA-256 hashes of its files."""
     model, base = config.model, start.base
     found = Base(
         name=model.name,

@@ -1,4 +1,4 @@
-"""Work that is not training, run as one Ray task where the accelerator is."""
+"""Runs work other than training as a Ray task on a node with the accelerator."""
 
 import contextlib
 import tempfile
@@ -15,8 +15,8 @@ from tweetelm.training import OPTIMIZER_FILE
 
 
 def task_options(config: TrainConfig, resources: Resources) -> tuple[dict[str, Any], int]:
-    """What `ray.remote` reserves for a task beside no training, and its threads: a GPU, or all of this
-    machine."""
+    """Return the `ray.remote` options of a task that runs without concurrent training, and its threads: one
+    GPU, or all CPUs of this machine."""
     gpu = on_gpu(config, resources)
     cpus = max(resources.cpus, 1) if resources.local else 1
     return {"num_cpus": 1 if gpu else cpus, "num_gpus": 1 if gpu else 0}, cpus
@@ -24,7 +24,7 @@ def task_options(config: TrainConfig, resources: Resources) -> tuple[dict[str, A
 
 @contextlib.contextmanager
 def local_copy(checkpoint: str) -> Iterator[Path]:
-    """A checkpoint's folder on this machine, fetched for the time being if it is elsewhere."""
+    """Yield a local folder of a checkpoint; a URL is downloaded temporarily, without the optimizer state."""
     if not is_url(checkpoint):
         yield Path(checkpoint)
         return

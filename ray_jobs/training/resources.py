@@ -1,4 +1,4 @@
-"""What runs take of a machine or a cluster: workers, GPUs, CPUs, and how many fit at once."""
+"""Resources of runs: workers, GPUs and CPUs, and how many runs fit at once."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from tweetelm.config.train_config import TrainConfig
 
 
 def on_gpu(config: TrainConfig, resources: Resources) -> bool:
-    """Whether workers get a GPU each."""
+    """Return whether each worker gets a GPU."""
     return config.run.gpu == "yes" or (config.run.gpu == "auto" and resources.gpus > 0)
 
 
 def cpus_per_worker(config: TrainConfig, resources: Resources) -> int:
-    """CPUs of one worker: an equal share on this machine, one elsewhere or beside a GPU."""
+    """Return the CPUs per worker: an equal share of this machine; 1 on a cluster or with a GPU."""
     if config.run.cpus is not None:
         return config.run.cpus
     if not resources.local or on_gpu(config, resources):
@@ -27,14 +27,14 @@ def cpus_per_worker(config: TrainConfig, resources: Resources) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Reservation:
-    """What Ray Train is asked for.
+    """The resources that a run requests from Ray Train.
 
     Attributes:
-        scaling: number of workers, and CPUs and GPUs of each.
-        cpus: CPUs, and threads, of each worker.
-        start_attempts: how often starting the workers may fail. Workers of an elastic run may fail to start
-            because a machine left at that moment.
-        waiting: what the run waits for on a cluster that is too small now; empty if nothing.
+        scaling: Number of workers, and CPUs and GPUs per worker.
+        cpus: CPUs and threads per worker.
+        start_attempts: Maximum attempts to start the workers; in elastic runs, a machine may be lost
+            meanwhile.
+        waiting: Message about missing resources on a cluster; "" if the run can start.
     """
 
     scaling: ray.train.ScalingConfig
@@ -44,10 +44,10 @@ class Reservation:
 
 
 def reserve(config: TrainConfig, resources: Resources) -> Reservation:
-    """Resources of a run.
+    """Return the resources of a run.
 
     Raises:
-        ValueError: this machine is too small. (A cluster may grow, so there nothing is refused.)
+        ValueError: this machine is too small. A cluster may grow, so it is not checked.
     """
     max_concurrent(config, resources)
     run, gpu, cpus = config.run, on_gpu(config, resources), cpus_per_worker(config, resources)
@@ -66,42 +66,42 @@ def reserve(config: TrainConfig, resources: Resources) -> Reservation:
 
 
 def elastic(config: TrainConfig) -> bool:
-    """Whether the number of workers may change."""
+    """Return whether the number of workers may change."""
     return config.run.required_workers < config.run.workers
 
 
 def _waiting_message(config: TrainConfig, resources: Resources) -> str:
-    """What a run on a cluster waits for before it starts, or nothing."""
+    """Return a message about the resources that a run on a cluster waits for; "" if it can start."""
     kind, have, each = _needs(config, resources)
     if resources.local or have >= config.run.required_workers * each:
         return ""
     fits = max(have // each, 1)
     flags = f"--run.workers {fits}" if config.run.min_workers is None else f"--run.min-workers {fits}"
     return (
-        f"waiting for {config.run.required_workers * each} {kind}s; the cluster has {have} now. If nothing "
-        f"adds to it, stop this and use {flags}"
+        f"waiting for {config.run.required_workers * each} {kind}s; the cluster has {have}. If it cannot "
+        f"grow, stop this and use {flags}"
     )
 
 
 def _needs(config: TrainConfig, resources: Resources) -> tuple[str, int, int]:
-    """What a run is short of first, GPUs or CPUs, how many there are, and how many a worker takes."""
+    """Return the limiting resource (GPU or CPU), the available number, and the number per worker."""
     if on_gpu(config, resources):
         return "GPU", resources.gpus, 1
     return "CPU", resources.cpus, config.run.cpus or 1
 
 
 def max_concurrent(config: TrainConfig, resources: Resources) -> int:
-    """How many such runs fit at once, each with all of its workers if it may have fewer.
+    """Return how many of these runs fit at once, each with its maximum number of workers.
 
     Raises:
-        ValueError: not even one does.
+        ValueError: not even one run fits on this machine.
     """
     kind, have, each = _needs(config, resources)
     run = config.run
     if have < run.required_workers * each and resources.local:
         least = " at least" if elastic(config) else ""
         raise ValueError(
-            f"one run takes{least} {run.required_workers} workers x {each} {kind} = "
+            f"one run needs{least} {run.required_workers} workers x {each} {kind} = "
             f"{run.required_workers * each} {kind}s, but this machine has {have}; use "
             f"--run.workers {max(have, 1)} --run.cpus 1, or a larger cluster (RAY_ADDRESS)"
         )
@@ -109,8 +109,8 @@ def max_concurrent(config: TrainConfig, resources: Resources) -> int:
 
 
 def share_cpus(config: TrainConfig, concurrent: int, resources: Resources) -> TrainConfig:
-    """This machine's CPUs shared among so many runs at once, unless the configuration says how many a worker
-    gets."""
+    """Return the configuration with this machine's CPUs divided among `concurrent` runs, unless it sets the
+    CPUs per worker."""
     if not resources.local or config.run.cpus is not None or on_gpu(config, resources):
         return config
     cpus = max(1, resources.cpus // (concurrent * config.run.workers))

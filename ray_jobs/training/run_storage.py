@@ -1,4 +1,4 @@
-"""Where the trackers of a run write: its folder, or a local one whose files follow it to object storage."""
+"""Local storage for a run's trackers, synchronized to object storage if the run folder is a URL."""
 
 import logging
 import shutil
@@ -13,8 +13,12 @@ log = logging.getLogger(__name__)
 
 
 class RunStorage:
-    """`path` is a local folder. For a run behind a URL it is this process's own: a run that goes on elsewhere
-    finds the history that was kept.
+    """A local folder for tracker files.
+
+    Attributes:
+        folder: Folder or URL of the run.
+        elsewhere: Whether the run folder is a URL.
+        path: The run folder itself, or a temporary folder whose files are uploaded.
     """
 
     def __init__(self, folder: str) -> None:
@@ -23,32 +27,34 @@ class RunStorage:
         self.path = Path(tempfile.mkdtemp(prefix="tweetelm-run-") if self.elsewhere else folder)
 
     def restore(self, step: int) -> None:
-        """Fetch the history of a run that goes on from `step`."""
+        """Download the history of a run that resumes from `step`."""
         if not (self.elsewhere and step):
             return
         found = object_storage.read(self._history)
         if found is None:
-            log.warning("%s is not there: the history begins after step %d", self._history, step)
+            log.warning("%s does not exist: the history starts after step %d", self._history, step)
             return
         atomic.write(self.path / HISTORY, found)
 
     def sync(self) -> None:
-        """Send the history, before a checkpoint: whoever goes on from that finds every line up to it.
+        """Upload the history, before a checkpoint, so that a resumed run has every line up to it.
 
-        A failure is told and no more: the next time sends everything again, and `close` does not let it pass.
+        A failure is only logged: the next call uploads everything again, and `close` raises.
         """
         if not self.elsewhere:
             return
         try:
             self._send_history()
         except OSError as error:
-            log.warning("the history of this run was not sent, the next checkpoint tries again: %s", error)
+            log.warning(
+                "uploading the history of this run failed; retrying at the next checkpoint: %s", error
+            )
 
     def close(self) -> None:
-        """Send all there is, at the end.
+        """Upload all files at the end of the run.
 
         Raises:
-            OSError: the history could not be sent. (What Weights & Biases left is worth a warning only.)
+            OSError: uploading the history failed. Failures for files of Weights & Biases are only logged.
         """
         if not self.elsewhere:
             return
@@ -57,7 +63,7 @@ class RunStorage:
         try:
             object_storage.send(self.path, self.folder)
         except OSError as error:
-            log.warning("files of Weights & Biases stay in %s: %s", self.path, error)
+            log.warning("uploading files of Weights & Biases failed; they stay in %s: %s", self.path, error)
             return
         shutil.rmtree(self.path, ignore_errors=True)
 

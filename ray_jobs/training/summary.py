@@ -1,4 +1,4 @@
-"""What a finished run says: its scores, where its model is, and the next commands to type."""
+"""The summary of a finished run: scores, location of the model, and the next commands."""
 
 import shlex
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from tweetelm.registry.versions import DEFAULT_REGISTRY, current_version, read_c
 
 
 def summary(config: TrainConfig, finished: Finished) -> str:
-    """The results table, where things are, and the next commands to type."""
+    """Return the scores, the location of the model and the next commands, for a terminal."""
     lines = ["", *(f"! {notice}" for notice in finished.notices)]
     lines.append(f"{'split':<12} {'macro-F1':>9} {'accuracy':>9} {'AUROC':>9}")
     for split, scores in finished.scores.items():
         values = (scores[key] for key in ("macro_f1", "accuracy", "auroc"))
         lines.append(f"{split:<12} " + " ".join(f"{'-' if v is None else f'{v:.4f}':>9}" for v in values))
-    return "\n".join([*lines, *(_published(config, finished) if finished.version else _kept(config))])
+    return "\n".join([*lines, *(_published(config, finished) if finished.version else _unpublished(config))])
 
 
-def _kept(config: TrainConfig) -> list[str]:
+def _unpublished(config: TrainConfig) -> list[str]:
     lines = [f"not published; the best checkpoint is in {typed(config.folder)}"]
     return [*lines, _publish_again(config, "it")] if config.run.publish else lines
 
@@ -32,19 +32,19 @@ def _published(config: TrainConfig, finished: Finished) -> list[str]:
     lines = [f"published    {place} ({version.state(finished)})"]
     asked = config.run.registry_folder
     if config.run.publish and version.registry != asked:
-        lines.append(f"             not in {typed(asked)}: this run was published before")
+        lines.append(f"             not in {typed(asked)}: this run was already published")
         lines.append(_publish_again(config, f"it in {typed(asked)} too"))
     return [*lines, "next:", *(f"  {line}" for line in version.next_commands(config))]
 
 
 def _publish_again(config: TrainConfig, what: str) -> str:
     file = f"{config.folder}/{FINISHED_FILE}"
-    return f"             to publish {what}, delete {shlex.quote(typed(file))} and type the command again"
+    return f"             to publish {what}, delete {shlex.quote(typed(file))} and run the command again"
 
 
 @dataclass(frozen=True)
 class _Version:
-    """Where a run's version is: `registry` is an absolute path or a URL."""
+    """A run's published version; `registry` is an absolute path or a URL."""
 
     registry: str
     task: str
@@ -58,14 +58,14 @@ class _Version:
         return cls(located(place), config.task, name)
 
     def state(self, finished: Finished) -> str:
-        """Whether it is served, as the registry says now."""
+        """Return whether the version is the current one in the registry."""
         try:
             current = current_version(self.task, registry=self.registry)
             read_card(self.task, registry=self.registry, version=self.name)
         except FileNotFoundError:
-            return "which is not there any more"
+            return "no longer in the registry"
         except (OSError, ValueError) as error:
-            return f"as of its publication; now: {error}"
+            return f"at publication; now: {error}"
         if current == self.name:
             return "now served"
         if finished.promoted:
@@ -73,7 +73,7 @@ class _Version:
         return f"stored, not promoted: {finished.reason}"
 
     def next_commands(self, config: TrainConfig) -> list[str]:
-        """Commands that can be pasted here."""
+        """Return shell commands for the working directory."""
         registry = shlex.quote(typed(self.registry))
         place = "" if self.registry == located(DEFAULT_REGISTRY) else f" --registry {registry}"
         root = config.data.root

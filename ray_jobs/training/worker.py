@@ -1,4 +1,4 @@
-"""What each Ray Train worker runs: the library's loop, with checkpoints, reports and progress around it."""
+"""The Ray Train worker: the library's training loop with checkpoints, reports and progress."""
 
 import atexit
 import contextlib
@@ -38,17 +38,17 @@ from tweetelm.training.rows import Rows
 from tweetelm.training.state import TrainingState
 from tweetelm.training.strategy import DataParallel
 
-_PATIENCE_S = 600.0  # for the last checkpoint's way to storage
+_PATIENCE_S = 600.0  # for the upload of the last checkpoint
 
 
 def work(setup: WorkerConfig) -> None:
-    """Train, or go on from the last checkpoint."""
+    """Train, or resume from the last checkpoint."""
     config, context = setup.config, ray.train.get_context()
     prepared: Prepared = ray.get(setup.prepared)
     device = ray.train.torch.get_device()
     assert isinstance(device, torch.device)
-    logging.getLogger().setLevel(logging.WARNING)  # Ray Train tells of every report it passes on
-    disable_progress_bar()  # transformers' own, for each file it reads or writes
+    logging.getLogger().setLevel(logging.WARNING)  # Ray Train logs every report
+    disable_progress_bar()  # transformers shows one per file
     strategy = DataParallel(device=device, rank=context.get_world_rank(), world=context.get_world_size())
     state = build_state(config, prepared, device)
     if choose(config.loop.precision, device) == "float32":
@@ -59,25 +59,25 @@ def work(setup: WorkerConfig) -> None:
             state.restore(Path(folder))
     progress = open_progress_logger(setup, state.progress.step) if strategy.is_rank0 else None
     scorer = Scorer(prepared.validation, config, strategy)
-    hand_over = Reporter(config=config, prepared=prepared, state=state, is_rank0=strategy.is_rank0)
+    reporter = Reporter(config=config, prepared=prepared, state=state, is_rank0=strategy.is_rank0)
     metric = TASKS[config.task].metric
     steps = fit(state, prepared.train, config, strategy=strategy, scorer=scorer, metric=metric)
     try:
         with _exit_at_once():
-            _train(steps, state, PreemptionPoller(strategy=strategy), hand_over, progress)
+            _train(steps, state, PreemptionPoller(strategy=strategy), reporter, progress)
     except BaseException:
         if progress:
             progress.abort()
         raise
-    if progress:  # its end says that the run is finished: not before Ray would go on from the last checkpoint
+    if progress:  # finish the trackers only once the last checkpoint is committed
         ray.train.get_all_reported_checkpoints(CheckpointConsistencyMode.COMMITTED, timeout_s=_PATIENCE_S)
         progress.close(state.progress)
 
 
 @contextlib.contextmanager
 def _exit_at_once() -> Iterator[None]:
-    """While this lasts, a process that Ray ends, as a pruned trial's, exits without cleanup: Python would
-    shut down under a step that torch computes in another thread, which aborts with traces of C++."""
+    """Make the process exit without cleanup if Ray ends it, as for a pruned trial. Otherwise Python shuts
+    down while torch computes in another thread, which aborts with C++ traces."""
 
     def leave() -> None:
         os._exit(0)
@@ -92,32 +92,34 @@ def _exit_at_once() -> Iterator[None]:
 def _train(
     steps: Iterator[Report],
     state: TrainingState,
-    asked_to_leave: PreemptionPoller,
-    hand_over: "Reporter",
+    poll_preemption: PreemptionPoller,
+    reporter: "Reporter",
     progress: ProgressLogger | None,
 ) -> None:
-    """Take the steps, to the last or until all workers are asked to leave."""
+    """Train to the last step, or until the workers are preempted.
+
+    Raises:
+        PreemptedError: the workers were preempted; a checkpoint is saved.
+    """
     for report in steps:
         if progress:
             progress.log_step(report)
         done = report.step == report.total or state.progress.stopped
-        reason = "" if done else asked_to_leave()
+        reason = "" if done else poll_preemption()
         if report.checkpoint or reason:
             if progress:
-                progress.sync()  # first: no checkpoint without its history
-            hand_over(report, leaving=bool(reason))
+                progress.sync()  # before the checkpoint, so that it has its history
+            reporter(report, leaving=bool(reason))
         if reason:
             if progress:
-                progress.print(f"leaving after step {report.step}, which is saved: {reason}")
-            logging.getLogger("ray.train").setLevel(
-                logging.CRITICAL
-            )  # Ray would show a trace, as of an error
+                progress.print(f"preempted after step {report.step}, checkpoint saved: {reason}")
+            logging.getLogger("ray.train").setLevel(logging.CRITICAL)  # Ray would log a traceback
             raise PreemptedError(reason)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reporter:
-    """Hands checkpoints to Ray. Every worker takes part; the first one's files and metrics count."""
+    """Reports checkpoints to Ray. Every worker must call it; rank 0 provides the files and metrics."""
 
     config: TrainConfig
     prepared: Prepared
@@ -126,12 +128,12 @@ class Reporter:
     started: float = field(default_factory=time.perf_counter)
 
     def __call__(self, report: Report, *, leaving: bool = False) -> None:
-        """`leaving`: return when it is written."""
+        """Report a step; with `leaving`, wait until the checkpoint is uploaded."""
         scores = {f"validation_{key}": value for key, value in (report.scores or {}).items()}
         metrics = {
             "step": report.step,
             "phase": report.phase,
-            "epoch": report.epoch if report.phase == CLASSIFY else 0.0,  # a search prunes by these
+            "epoch": report.epoch if report.phase == CLASSIFY else 0.0,  # ASHA prunes by this
             "loss": report.loss.item(),
             "seconds": time.perf_counter() - self.started,
             **scores,
@@ -142,12 +144,12 @@ class Reporter:
         ray.train.report(metrics, checkpoint=checkpoint, checkpoint_upload_mode=mode)
 
     def _save(self, metrics: dict[str, Any]) -> Checkpoint:
-        folder = Path(tempfile.mkdtemp(prefix="tweetelm-"))  # Ray deletes it when it is uploaded
+        folder = Path(tempfile.mkdtemp(prefix="tweetelm-"))  # Ray deletes it after the upload
         config = self.config
-        told = {
+        stored_metrics = {
             name: value for name, value in metrics.items() if name != "seconds"
         }  # see ray_jobs.training.checkpoints
-        extra = {"identity": config.identity, "data": self.prepared.provenance.md5, "metrics": told}
+        extra = {"identity": config.identity, "data": self.prepared.provenance.md5, "metrics": stored_metrics}
         self.state.save(folder, extra)
         tokenizer_file = folder / "tokenizer.json"
         tokenizer_file.write_text(self.prepared.tokenizer, encoding="utf-8")
@@ -159,7 +161,8 @@ class Reporter:
 
 @dataclass(frozen=True, kw_only=False)
 class Scorer:
-    """Validation scores, the rows shared among the workers and the result the same on each."""
+    """Computes validation scores; the rows are divided among the workers, and every worker gets the
+    result."""
 
     rows: Rows
     config: TrainConfig

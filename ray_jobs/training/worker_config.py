@@ -1,7 +1,7 @@
-"""What a driver hands to its workers.
+"""The configuration that a driver sends to its workers.
 
-Nothing here imports torch or transformers: a trial of a search and Ray Train's controller read it too, in
-processes of their own, and start seconds sooner without.
+This module does not import torch or transformers: trials and Ray Train's controller import it in their own
+processes, and start seconds faster without them.
 """
 
 from dataclasses import dataclass
@@ -14,13 +14,21 @@ if TYPE_CHECKING:
 
     from tweetelm.training.prepare import Prepared
 
-SCORE = "score"  # by which Ray Train keeps checkpoints: those that validation has not scored go first
+SCORE = "score"  # Ray Train keeps the checkpoints with the highest score; those without validation have -1
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerConfig:
-    """The same for every worker. `live`: somebody watches a terminal. `quiet`: somebody else tells of the
-    progress."""
+    """The configuration of every worker of a run.
+
+    Attributes:
+        config: Configuration of the run.
+        prepared: Prepared data in Ray's object store.
+        folder: Folder or URL of the run.
+        api_key_present: Whether the driver has an API key for Weights & Biases.
+        live: Whether standard output is a terminal.
+        quiet: Print no progress; the search does.
+    """
 
     config: TrainConfig
     prepared: "ray.ObjectRef[Prepared]"
@@ -31,7 +39,7 @@ class WorkerConfig:
 
 
 def start_worker(values: dict[str, WorkerConfig]) -> None:
-    """The `train_loop_per_worker` of Ray Train."""
+    """Run the training function of Ray Train (`train_loop_per_worker`)."""
     from ray_jobs.training.worker import work
 
     work(values["setup"])

@@ -13,14 +13,14 @@ from tests.support.ray_head import Cluster, running
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """A head with two CPUs, a token and ports of its own; started on first use, stopped at the end."""
+    """Start a head with two CPUs, a token and its own ports on first use; stop it at the end."""
     with running(cpus=2) as head:
         yield head
 
 
 @pytest.fixture(scope="module")
 def driver(cluster: Cluster) -> Iterator[Cluster]:
-    """The cluster, with this process connected to it as a driver; workers import from the checkout."""
+    """Connect this process to the head as a driver; workers import from the checkout."""
     import ray
     from ray._private.authentication_test_utils import reset_auth_token_state
 
@@ -29,7 +29,7 @@ def driver(cluster: Cluster) -> Iterator[Cluster]:
         for key, value in {**cluster.env, "RAY_ADDRESS": cluster.address}.items():
             if key.startswith("RAY_"):
                 patch.setenv(key, value)
-        reset_auth_token_state()  # Ray reads mode and token once per process, at its import
+        reset_auth_token_state()  # Ray reads the mode and token once per process, at import
         ray.init(address=cluster.address, log_to_driver=False, runtime_env={"env_vars": forwarded})
         yield cluster
         ray.shutdown()

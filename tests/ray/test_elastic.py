@@ -1,4 +1,4 @@
-"""Machines that go with a notice, go without, and come, on a real cluster of two nodes."""
+"""Elastic training and spot notices on a cluster of two nodes: nodes are drained, lost and added."""
 
 import dataclasses
 import subprocess
@@ -30,7 +30,7 @@ from tweetelm.config.train_config import (
 )
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
-CPUS = 2  # of each node and of each worker, so that two workers never share a node
+CPUS = 2  # per node and per worker, so that two workers never share a node
 HERE = Resources(cpus=2 * CPUS, gpus=0, local=True)
 
 
@@ -46,7 +46,7 @@ def configuration(folder: Path, name: str, fewest: int | None = None, **loop: An
             batch_tokens=640,
             micro_tokens=640,
             precision="float32",
-            validate_every=1000,  # no checkpoint but the last, and those that a test is about
+            validate_every=1000,  # only the last checkpoint, and those that a test causes
             **loop,
         ),
         run=RunConfig(workers=2, min_workers=fewest, cpus=CPUS, storage=str(folder / "runs"), retries=1),
@@ -61,7 +61,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", autouse=True)
 def watched(driver: Cluster) -> Iterator[None]:
-    """Ray Train looks for notices, and quickly. A worker has one thread: all nodes are the same machine."""
+    """Make Ray Train poll for notices often. Workers have one thread, since all nodes are this machine."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             "ray_jobs.training.launcher.reserve", lambda *a: dataclasses.replace(reserve(*a), cpus=1)
@@ -101,7 +101,7 @@ def watcher(cluster: Cluster, node: str, *flags: str) -> "subprocess.Popen[str]"
     )
 
 
-def test_a_spot_notice_moves_a_run_elsewhere_from_the_very_step(
+def test_spot_notice_moves_a_run_without_losing_a_step(
     undisturbed: dict[str, torch.Tensor], driver: Cluster, folder: Path, second: Joined
 ) -> None:
     config = configuration(folder, "noticed")
@@ -118,19 +118,19 @@ def test_a_spot_notice_moves_a_run_elsewhere_from_the_very_step(
         weights = run.end()
     assert process.returncode == 0, out
     assert f"draining node {second.id}" in out
-    (left,) = run.said(r"leaving after step (\d+), which is saved: 1 of its machines")
+    (left,) = run.said(r"preempted after step (\d+), checkpoint saved: 1 of its machines")
     assert run.said(r"resuming noticed at step (\d+)") == [left]
     assert all(torch.equal(undisturbed[key], weights[key]) for key in undisturbed)
 
 
 def recount() -> None:
-    """Make Ray count its resources now, not within the next 20 seconds."""
+    """Make Ray count its resources now instead of within 20 s."""
     coordinator = ray.get_actor("AutoscalingCoordinator", namespace="AutoscalingCoordinator")
     ray.get(coordinator.get_reserved_resources.remote("nobody", recompute=True))
 
 
 def sizes(run: Running) -> list[int]:
-    """Each number of workers that the run has had in turn.
+    """Return the numbers of workers that the run has had, in order.
 
     It may begin with one: then the resources of the run before were not released yet.
     """
@@ -139,12 +139,12 @@ def sizes(run: Running) -> list[int]:
 
 
 def two_train(run: Running) -> bool:
-    """Recounts first: a run that begins with one worker would end before the next count."""
+    """Trigger a recount first: a run that starts with one worker would end before the next count."""
     recount()
     return sizes(run)[-1:] == [2]
 
 
-def test_a_run_goes_on_with_fewer_workers_and_grows_again(
+def test_elastic_run_shrinks_and_grows(
     undisturbed: dict[str, torch.Tensor],
     driver: Cluster,
     folder: Path,
@@ -154,12 +154,14 @@ def test_a_run_goes_on_with_fewer_workers_and_grows_again(
     monkeypatch.setattr("ray_jobs.training.resources.RESIZE_EVERY_S", 0.5)
     run = Running(configuration(folder, "elastic", fewest=1, checkpoint_every=2), HERE, driver.logs)
     with joined(driver, CPUS) as lost:
-        second.lose()  # if it is still there: nothing must be spare
+        second.lose()  # if it still exists: no resources may be left over
         wait_for("it is gone", lambda: not second.alive())
         recount()
         run.start()
         wait_for("two workers train", lambda: two_train(run))
-        process = watcher(driver, lost.id, "--metadata", "http://127.0.0.1:1")  # where nothing listens
+        process = watcher(
+            driver, lost.id, "--metadata", "http://127.0.0.1:1"
+        )  # nothing listens at this address
         with frozen(driver):
             lost.lose()
         wait_for("one worker trains", lambda: sizes(run)[-1] == 1)
@@ -170,18 +172,18 @@ def test_a_run_goes_on_with_fewer_workers_and_grows_again(
         weights = run.end()
     had = sizes(run)
     assert had in ([2, 1, 2], [1, 2, 1, 2])
-    left = run.said(r"leaving after step (\d+), which is saved: 1 workers become 2")
+    left = run.said(r"preempted after step (\d+), checkpoint saved: resizing from 1 to 2 workers")
     assert len(left) == had.count(1)
     assert max(run.said(r"resuming elastic at step (\d+)")) == max(left)
     worst = max((undisturbed[key] - weights[key]).abs().max().item() for key in undisturbed)
     assert worst < 1e-5
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0, out
-    assert "Ray has ended here" in out
+    assert "Ray has stopped on this machine" in out
 
 
 def test_the_head_is_never_drained(driver: Cluster) -> None:
     process = watcher(driver, ray.get_runtime_context().get_node_id(), "--now")
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 2, out
-    assert "is the head: the cluster ends with it" in out
+    assert "is the head, which cannot be drained" in out

@@ -1,4 +1,4 @@
-"""Training and serving where Ray finds a GPU."""
+"""Training and serving on a GPU."""
 
 import os
 import random
@@ -28,7 +28,7 @@ pytestmark = [
 
 
 def command(config: TrainConfig) -> list[str]:
-    """The configuration as people type it, in half precision on one GPU."""
+    """Return a configuration in half precision on one GPU."""
     loop, run, model = config.loop, config.run, config.model
     flags = {
         "task": config.task,
@@ -51,7 +51,7 @@ def command(config: TrainConfig) -> list[str]:
     return line + [part for flag, value in flags.items() for part in (f"--{flag}", str(value))]
 
 
-def test_a_run_that_is_killed_on_a_gpu_ends_with_the_same_bits(tmp_path: Path) -> None:
+def test_killed_gpu_run_resumes_bit_identically(tmp_path: Path) -> None:
     whole, cut = (configuration(tmp_path, name, workers=1) for name in ("whole", "cut"))
     with private_ray() as env:
         subprocess.run(command(whole), cwd=ROOT, env=env, check=True, timeout=300)
@@ -70,7 +70,7 @@ def test_a_run_that_is_killed_on_a_gpu_ends_with_the_same_bits(tmp_path: Path) -
     assert same_bits(final(whole), final(cut)), f"killed after step {at}"
 
 
-def test_a_service_takes_the_gpu_and_answers_as_the_cpu_does(tmp_path: Path) -> None:
+def test_gpu_service_matches_cpu(tmp_path: Path) -> None:
     registry = tmp_path / "models"
     publish(registry, tmp_path / "checkpoint", seed=1)
     local = Predictor.load(

@@ -1,4 +1,4 @@
-"""The head that the other tests of this folder share."""
+"""The Ray head shared by the tests of this folder."""
 
 import os
 import subprocess
@@ -28,14 +28,14 @@ OWNER = """
 """
 
 
-def test_a_test_run_that_is_killed_leaves_no_process_behind(tmp_path: Path) -> None:
+def test_killed_test_run_leaves_no_process(tmp_path: Path) -> None:
     mark, folder = uuid.uuid4().hex, tmp_path / "cluster"
     folder.mkdir()
     line = [sys.executable, "-c", textwrap.dedent(OWNER), mark, str(folder)]
     with subprocess.Popen(line, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout
         assert owner.stdout.readline() == "started\n"
-        # A process that has just begun has no environment yet, for a moment.
+        # A new process has no environment for a moment.
         wait_for("it runs", lambda: [process.name() for process in members(mark)] == ["sleep"], seconds=60)
         owner.kill()
     wait_for("the killed run's processes are gone", lambda: members(mark) == [], seconds=60)
@@ -44,7 +44,7 @@ def test_a_test_run_that_is_killed_leaves_no_process_behind(tmp_path: Path) -> N
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_every_process_of_the_head_is_ours_to_stop(cluster: Cluster) -> None:
+def test_head_processes_can_be_stopped(cluster: Cluster) -> None:
     ours = {process.pid for process in members(cluster.env[MARKER])}
     using = {
         p.pid
@@ -57,7 +57,7 @@ def test_every_process_of_the_head_is_ours_to_stop(cluster: Cluster) -> None:
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_the_dashboard_asks_for_the_token(cluster: Cluster) -> None:
+def test_dashboard_requires_the_token(cluster: Cluster) -> None:
     assert "ray_version" in cluster.get("/api/version")
     with pytest.raises(HTTPError, match=r"HTTP Error 40[13]"):
         fetch(cluster.dashboard + "/api/version", "wrong" * 8)
@@ -65,7 +65,7 @@ def test_the_dashboard_asks_for_the_token(cluster: Cluster) -> None:
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_driver_in_the_test_process_reaches_workers_that_import_the_checkout(driver: Cluster) -> None:
+def test_workers_import_the_checkout(driver: Cluster) -> None:
     import ray
 
     @ray.remote

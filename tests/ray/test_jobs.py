@@ -1,4 +1,4 @@
-"""`ray job submit`, typed as the documentation says, against a head with token authentication."""
+"""`ray job submit` as in the documentation, on a head with token authentication."""
 
 import re
 import subprocess
@@ -44,11 +44,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def first(cluster: Cluster, folder: Path) -> subprocess.CompletedProcess[str]:
-    """The first submission of the run `job-a`."""
+    """Submit the run `job-a` for the first time."""
     return train(cluster, folder)
 
 
-def test_the_uploaded_library_is_the_one_that_a_worker_imports(cluster: Cluster) -> None:
+def test_workers_import_the_uploaded_library(cluster: Cluster) -> None:
     done = submit(cluster, "python", "-c", IMPORT_ON_A_WORKER)
     assert done.returncode == 0, done.stdout
     assert re.search(r"the worker has \S*working_dir_files/\S+/src/tweetelm/tasks\.py", done.stdout), (
@@ -56,7 +56,7 @@ def test_the_uploaded_library_is_the_one_that_a_worker_imports(cluster: Cluster)
     )
 
 
-def test_without_a_token_a_job_is_refused(cluster: Cluster) -> None:
+def test_job_without_token_is_rejected(cluster: Cluster) -> None:
     bare = {key: value for key, value in cluster.env.items() if not key.startswith("RAY_AUTH")}
     done = submit(cluster, "python", "-c", "print('came in')", env=bare)
     assert done.returncode != 0
@@ -64,7 +64,7 @@ def test_without_a_token_a_job_is_refused(cluster: Cluster) -> None:
     assert "came in" not in done.stdout
 
 
-def test_with_a_wrong_token_a_job_is_refused(cluster: Cluster) -> None:
+def test_job_with_wrong_token_is_rejected(cluster: Cluster) -> None:
     wrong = {key: value for key, value in cluster.env.items() if key != "RAY_AUTH_TOKEN_PATH"}
     done = submit(cluster, "python", "-c", "print('came in')", env={**wrong, "RAY_AUTH_TOKEN": "0" * 64})
     assert done.returncode != 0
@@ -72,20 +72,18 @@ def test_with_a_wrong_token_a_job_is_refused(cluster: Cluster) -> None:
     assert "came in" not in done.stdout
 
 
-def test_a_training_job_shows_its_progress_and_succeeds(first: subprocess.CompletedProcess[str]) -> None:
+def test_training_job_logs_progress_and_succeeds(first: subprocess.CompletedProcess[str]) -> None:
     assert first.returncode == 0, first.stdout
     assert re.search(r"epoch.*step.*loss", first.stdout), first.stdout
 
 
-def test_a_training_job_leaves_its_run_and_a_published_model(
-    first: subprocess.CompletedProcess[str], folder: Path
-) -> None:
+def test_training_job_publishes_a_model(first: subprocess.CompletedProcess[str], folder: Path) -> None:
     assert first.returncode == 0, first.stdout
     assert (folder / "runs" / "job-a").is_dir()
     assert (folder / "models" / "hate" / "current.json").is_file()
 
 
-def test_the_same_run_submitted_again_finds_itself_done(
+def test_finished_run_is_not_trained_again(
     cluster: Cluster, folder: Path, first: subprocess.CompletedProcess[str]
 ) -> None:
     assert first.returncode == 0, first.stdout
@@ -94,7 +92,7 @@ def test_the_same_run_submitted_again_finds_itself_done(
     assert re.search(r"job-a.*already|resum.*job-a|job-a.*resum", again.stdout, re.IGNORECASE), again.stdout
 
 
-def test_the_same_name_with_another_configuration_is_an_error_that_shows_the_difference(
+def test_name_conflict_shows_the_difference(
     cluster: Cluster, folder: Path, first: subprocess.CompletedProcess[str]
 ) -> None:
     assert first.returncode == 0, first.stdout
@@ -103,7 +101,7 @@ def test_the_same_name_with_another_configuration_is_an_error_that_shows_the_dif
     assert re.search(r"optim\.lr: \S+ -> 0\.0123", other.stdout), other.stdout
 
 
-def test_an_evaluation_that_is_stopped_leaves_nothing_and_the_same_command_gives_the_report(
+def test_stopped_evaluation_can_be_repeated(
     cluster: Cluster, folder: Path, first: subprocess.CompletedProcess[str]
 ) -> None:
     assert first.returncode == 0, first.stdout

@@ -1,4 +1,4 @@
-"""A cluster of three hosts on this machine, as `make lab` has it, in its short form."""
+"""The short form of `make lab`: a cluster of three hosts on this machine."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from tests.support.places import ROOT
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
-def test_three_hosts_train_serve_keep_strangers_out_and_end() -> None:
+def test_three_host_lab_trains_and_serves() -> None:
     if reason := missing():
         pytest.skip(reason)
     done = subprocess.run(

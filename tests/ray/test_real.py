@@ -1,4 +1,4 @@
-"""The whole way on checkpoints in Apple's layout from a stand-in hub: check, search, seeds, results page."""
+"""`ray_jobs.reproduce` with checkpoints in Apple's layout from a local hub: search, seeds, results table."""
 
 import os
 import subprocess
@@ -14,7 +14,9 @@ from tests.unit.openelm.test_hub import official, tensors, tokenizer
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 SIZES = ("tiny/OpenELM-A", "tiny/OpenELM-B")
-DATA = "data" if (ROOT / "data" / "hate").is_dir() else "sample"  # the real data, if `make data` was typed
+DATA = (
+    "data" if (ROOT / "data" / "hate").is_dir() else "sample"
+)  # the real data, if it was downloaded by `make data`
 
 
 def real(cluster: Cluster, hub: Hub, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
@@ -32,9 +34,7 @@ def real(cluster: Cluster, hub: Hub, folder: Path, *more: str) -> subprocess.Com
     )
 
 
-def test_the_whole_way_from_checkpoints_on_a_hub_to_a_table_of_results(
-    cluster: Cluster, tmp_path: Path
-) -> None:
+def test_reproduce_from_hub_to_results_table(cluster: Cluster, tmp_path: Path) -> None:
     hub = Hub()
     commits = [hub.commit(SIZES[0], official()), hub.commit(SIZES[1], official(tensors(0.5)))]
     try:
@@ -47,7 +47,7 @@ def test_the_whole_way_from_checkpoints_on_a_hub_to_a_table_of_results(
         assert "BERTweet" in page
         assert ("synthetic sample: says nothing about tweets" in page) == (DATA == "sample")
         again = real(cluster, hub, tmp_path)
-        assert "finished already" in again.stdout, again.stdout + again.stderr
+        assert "already finished" in again.stdout, again.stdout + again.stderr
         assert (tmp_path / "results.md").read_text(encoding="utf-8") == page
     finally:
         hub.close()

@@ -23,7 +23,7 @@ TOLERANCE = 5e-3  # of a loss: another processor rounds in another way
 
 def run_again(cluster: Cluster, old: Path, module: str, *arguments: str) -> str:
     """The command that was typed then, where it was typed; returns what it prints."""
-    line = [sys.executable, "-m", *module.split(), *arguments]
+    line = [sys.executable, "-m", module, *arguments]
     line += ["--run.storage", str(old / "runs"), "--run.registry", str(old / "models")]
     path = f"{ROOT}:{ROOT / 'src'}"
     env = {**os.environ, **cluster.env, "RAY_ADDRESS": cluster.address, "PYTHONPATH": path}
@@ -60,7 +60,7 @@ def test_search_keeps_its_trials_and_adds_the_last(cluster: Cluster, tmp_path: P
     old = unpack(tmp_path)
     before = {run.parent.name: history(run.parent) for run in old.glob(f"runs/{SEARCH}-*/history.jsonl")}
     assert len(before) == 2
-    run_again(cluster, old, "tools.old_run_data search", *tune_arguments(SEARCH))
+    run_again(cluster, old, "tests.support.old_runs", *tune_arguments(SEARCH))
     result = json.loads((old / "runs" / SEARCH / "result.json").read_text(encoding="utf-8"))
     trials = {trial["run"]: trial for trial in result["trials"]}
     assert len(trials) == 3

@@ -1,4 +1,4 @@
-"""Real training commands that meet, and a real run whose files were damaged."""
+"""Concurrent training commands, and runs with damaged files."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("faults")
 
 
-def test_of_two_commands_in_the_same_second_one_trains(cluster: Cluster, folder: Path) -> None:
+def test_only_one_of_two_concurrent_commands_trains(cluster: Cluster, folder: Path) -> None:
     config = configuration(folder, "twice")
     environment = surroundings(cluster, {})
     started = [
@@ -55,7 +55,7 @@ def test_of_two_commands_in_the_same_second_one_trains(cluster: Cluster, folder:
     assert not (Path(config.folder) / ".run").exists(), "the lock is free again"
 
 
-def test_a_run_with_damaged_files_ends_as_if_they_were_whole(
+def test_damaged_files_do_not_change_the_result(
     cluster: Cluster, driver: Cluster, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = configuration(folder, "twice")
@@ -70,13 +70,13 @@ def test_a_run_with_damaged_files_ends_as_if_they_were_whole(
     outcome = run(damaged, HERE, prepare(damaged))
     told = capsys.readouterr().out
     assert f"checkpoint {where}/{last} is damaged (it lacks model.safetensors): left out" in told
-    assert "going on from" in told
+    assert "resuming from" in told
     assert same_bits(final(damaged), expected)
     assert progress(damaged) == steps
     assert Path(outcome.checkpoint).is_dir()
 
 
-def test_a_finished_run_says_where_it_was_published(cluster: Cluster, folder: Path) -> None:
+def test_finished_run_shows_its_published_version(cluster: Cluster, folder: Path) -> None:
     config = configuration(folder, "twice")
     line = [*command(config), "--run.registry", str(folder / "an other")]
     began = time.monotonic()
@@ -93,5 +93,5 @@ def test_a_finished_run_says_where_it_was_published(cluster: Cluster, folder: Pa
     assert time.monotonic() - began < 30
     finished = json.loads((Path(config.folder) / "finished.json").read_text())
     assert f"published    models/hate/versions/{finished['version']} (now served)" in done.stdout
-    assert "not in an other: this run was published before" in done.stdout
+    assert "not in an other: this run was already published" in done.stdout
     assert not (folder / "an other").exists()

@@ -1,4 +1,4 @@
-"""The service as people start it, with a small model, over real HTTP."""
+"""`python -m serve` with a small model, over HTTP."""
 
 import http.client
 import json
@@ -34,7 +34,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service
 
 
-def test_served_probabilities_are_those_of_the_predictor(service: Service) -> None:
+def test_served_probabilities_match_the_predictor(service: Service) -> None:
     local = Predictor.load(
         versions.resolve("hate", registry=str(service.registry)), device="cpu", precision="float32"
     )
@@ -48,13 +48,13 @@ def test_served_probabilities_are_those_of_the_predictor(service: Service) -> No
         )
 
 
-def test_callers_who_leave_are_noticed(service: Service) -> None:
+def test_client_disconnects_are_logged(service: Service) -> None:
     assert service.leave(30) >= 15
     assert service.metric("tweetelm_waiting_tokens") == 0
     assert service.classify("x")
 
 
-def test_texts_of_many_callers_at_once_get_the_answers_they_get_alone(service: Service) -> None:
+def test_batched_answers_equal_single_answers(service: Service) -> None:
     alone = {text: service.classify(text)[0]["probs"] for text in set(TEXTS)}
     with ThreadPoolExecutor(16) as callers:
         together = list(callers.map(lambda text: service.classify(text)[0]["probs"], TEXTS * 4))
@@ -62,7 +62,7 @@ def test_texts_of_many_callers_at_once_get_the_answers_they_get_alone(service: S
         assert probs == pytest.approx(alone[text], abs=1e-5)
 
 
-def test_an_answer_has_one_request_id_and_an_error_its_shape(service: Service) -> None:
+def test_response_has_one_request_id(service: Service) -> None:
     connection = http.client.HTTPConnection(HOST, service.port, timeout=30)
     connection.request(
         "POST", "/v1/classify", b"{", {"Content-Type": "application/json", "X-Request-Id": "mine"}
@@ -75,7 +75,7 @@ def test_an_answer_has_one_request_id_and_an_error_its_shape(service: Service) -
 
 
 def commands() -> list[str]:
-    """The README's curl lines."""
+    """Return the curl commands of the README."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     return [
         line for line in readme.splitlines() if line.startswith(("curl ", "printf ")) and "curl -s" in line
@@ -83,7 +83,7 @@ def commands() -> list[str]:
 
 
 @pytest.mark.parametrize("command", commands())
-def test_the_curl_lines_of_the_readme_are_answered(service: Service, command: str) -> None:
+def test_readme_curl_commands_work(service: Service, command: str) -> None:
     asked = command.replace("127.0.0.1:8000", f"{HOST}:{service.port}")
     asked = asked.replace("curl -s", "curl -sS --noproxy '*' --fail-with-body")
     done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, timeout=60)
@@ -92,14 +92,14 @@ def test_the_curl_lines_of_the_readme_are_answered(service: Service, command: st
         assert json.loads(line)
 
 
-def test_the_readme_shows_every_route_that_classifies() -> None:
+def test_readme_shows_every_classification_route() -> None:
     shown = " ".join(commands())
     for path in ("v1/classify ", "v1/moderations", "models/hate", "predict", "v1/words", "v1/classify/file"):
         assert path in shown
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome is installed")
-def test_the_page_shows_what_the_endpoint_answers(service: Service) -> None:
+def test_page_matches_the_endpoint(service: Service) -> None:
     (answer,) = service.classify("what a lovely morning")
     with chromium() as browser, visiting(browser, service.url) as page:
         classify(page, "what a lovely morning")
@@ -108,7 +108,7 @@ def test_the_page_shows_what_the_endpoint_answers(service: Service) -> None:
         expect(shown.locator("[data-is=version]")).to_have_text(answer["version"])
 
 
-def test_a_thousand_tweets_get_the_answers_of_the_predictor_and_of_the_evaluation(service: Service) -> None:
+def test_1000_tweets_match_predictor_and_evaluation(service: Service) -> None:
     tweets = thousand_tweets()
     texts = list(tweets["text"])
     local = Predictor.load(
@@ -133,7 +133,7 @@ def test_the_page_is_served(service: Service) -> None:
     connection.close()
 
 
-def test_a_swap_keeps_the_last_good_model_when_the_new_one_cannot_be_loaded(service: Service) -> None:
+def test_failed_swap_keeps_the_last_good_model(service: Service) -> None:
     new, old = (one.version for one in versions.list_versions("hate", registry=str(service.registry)))
     service.deploy({"hate": old})
     client.wait_until_ready(service.url, within_s=60)
@@ -146,7 +146,7 @@ def test_a_swap_keeps_the_last_good_model_when_the_new_one_cannot_be_loaded(serv
     assert service.classify("x")[0]["version"] == new
 
 
-def test_ctrl_c_ends_it_cleanly(service: Service) -> None:
+def test_ctrl_c_stops_the_service_cleanly(service: Service) -> None:
     service.process.send_signal(signal.SIGINT)
     assert service.process.wait(timeout=60) == 0
     assert service.process.stdout is not None

@@ -1,4 +1,4 @@
-"""`serve deploy serve/config.yaml`, as the documentation says, against a head with token authentication."""
+"""`serve deploy serve/config.yaml` as in the documentation, on a head with token authentication."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
 def serve(cluster: Cluster, *line: str) -> str:
-    """What the `serve` command answers; standard error is folded into standard output."""
+    """Return the output of a `serve` command, with standard error in standard output."""
     done = subprocess.run(
         [command("serve"), *line],
         cwd=ROOT,
@@ -58,8 +58,8 @@ def status(cluster: Cluster) -> str:
     return found
 
 
-def test_keys_of_the_command_are_not_lost_on_a_node_without_any(cluster: Cluster, tmp_path: Path) -> None:
-    """First here: a cluster serves one application of ours at a time."""
+def test_replica_without_keys_of_the_command_fails(cluster: Cluster, tmp_path: Path) -> None:
+    """Runs first: a cluster serves one tweetelm application at a time."""
     publish(tmp_path / "models", tmp_path / "checkpoint", seed=1)
     here = {"RAY_ADDRESS": cluster.address, "TWEETELM_API_KEYS": "alice:0123456789abcdefghij"}
     done = subprocess.run(

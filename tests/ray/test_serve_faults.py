@@ -1,4 +1,4 @@
-"""Callers with two retries notice neither killed processes nor changed versions, good or bad."""
+"""Clients with two retries lose no request when processes are killed or versions change."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -10,7 +10,7 @@ from benchmarks.faults import BAD, NORMAL_WITHIN_S, Outcome, Patient, patient, u
 
 pytestmark = [pytest.mark.ray, pytest.mark.alone, pytest.mark.slow]
 RATE = 20.0
-# Behind HAProxy a replica that is to stop goes on for this long, by default 30 s: long for a test.
+# Draining time of a stopping replica behind HAProxy; the default of 30 s is too long for a test.
 
 
 @pytest.fixture(scope="module")
@@ -26,15 +26,15 @@ def assert_unnoticed(outcome: Outcome) -> None:
     assert max(outcome.until_normal()) < NORMAL_WITHIN_S
 
 
-def test_killed_replicas_are_replaced_unnoticed(to: Patient) -> None:
+def test_killed_replicas_lose_no_request(to: Patient) -> None:
     assert_unnoticed(under_load(to, [partial(to.kill, processes.REPLICA)] * 3, rate=RATE))
 
 
-def test_a_killed_controller_is_replaced_unnoticed(to: Patient) -> None:
+def test_killed_controller_loses_no_request(to: Patient) -> None:
     assert_unnoticed(under_load(to, [partial(to.kill, processes.CONTROLLER)], rate=RATE))
 
 
-def test_a_swap_goes_unnoticed_and_both_versions_answer_in_their_time(to: Patient) -> None:
+def test_swap_loses_no_request(to: Patient) -> None:
     before = to.versions[to.served]
     outcome = under_load(to, [to.swap] * 3, rate=RATE)
     assert_unnoticed(outcome)
@@ -45,12 +45,12 @@ def test_a_swap_goes_unnoticed_and_both_versions_answer_in_their_time(to: Patien
     assert timeline[-1].versions == [after]
 
 
-def test_a_rolling_update_goes_unnoticed(to: Patient) -> None:
+def test_rolling_update_loses_no_request(to: Patient) -> None:
     assert_unnoticed(under_load(to, [to.roll], rate=RATE))
 
 
 @pytest.mark.parametrize("fault", BAD)
-def test_a_bad_version_is_refused_and_the_last_good_one_goes_on(to: Patient, fault: str) -> None:
+def test_bad_version_keeps_the_last_good_one(to: Patient, fault: str) -> None:
     outcome = under_load(to, [partial(to.refuse, fault)], rate=RATE, calm_s=1.0)
     assert_unnoticed(outcome)
     assert outcome.report.versions.keys() == {to.versions[to.served]}

@@ -1,4 +1,4 @@
-"""The service under load, from callers whose tweets arrive whether or not it keeps up."""
+"""The service under open-loop load: requests arrive independently of the responses."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -17,17 +17,17 @@ def stress(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stress]:
         yield found
 
 
-def test_at_seven_tenths_of_its_capacity_no_request_fails(stress: Stress) -> None:
-    # A machine that is half as fast for a while as when its capacity was measured is no failure.
+def test_no_request_fails_at_70_percent_load(stress: Stress) -> None:
+    # A machine that is temporarily half as fast as during calibration must not fail the test.
     report = run(dataclasses.replace(stress.plan(STEADY, 20.0), retries=6))
     assert report.ok == report.requests > 0, (report.statuses, report.failures[:5])
 
 
-def test_at_twice_its_capacity_it_answers_or_says_when_to_come_back_and_nothing_else(stress: Stress) -> None:
+def test_overload_gives_only_200_or_retry_after(stress: Stress) -> None:
     report = run(stress.plan(OVERLOAD, 20.0))
     assert only_refusals(report), report.statuses
     assert report.refused > 0
-    # That refusing does not starve answering; how much is answered is for benchmarks/ to say.
+    # Rejections must not starve accepted requests; benchmarks/ measures the throughput.
     assert report.throughput > 0.2 * stress.capacity
     after = run(stress.plan(STEADY / 2, 5.0))
     assert after.ok == after.requests, after.statuses

@@ -1,4 +1,4 @@
-"""The service as it runs in production: behind HAProxy, with keys, following the registry."""
+"""The service in its production setup: behind HAProxy, with API keys, polling the registry."""
 
 import http.server
 import json
@@ -38,7 +38,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Collector(http.server.BaseHTTPRequestHandler):
-    """Takes traces as an OpenTelemetry collector does, and keeps them."""
+    """Receives and stores traces like an OpenTelemetry collector."""
 
     received: ClassVar[list[bytes]] = []
 
@@ -77,7 +77,7 @@ def service(keys: Path, collector: str, tmp_path_factory: pytest.TempPathFactory
 
 
 def until(found: Callable[[], Any], within_s: float = 60) -> Any:
-    """What `found` gives once it gives something."""
+    """Poll `found` until its result is truthy, and return it."""
     deadline = time.monotonic() + within_s
     while not (value := found()):
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -86,17 +86,17 @@ def until(found: Callable[[], Any], within_s: float = 60) -> Any:
 
 
 def log_files(service: Service, pattern: str) -> list[str]:
-    """What the service wrote into files of such a name."""
+    """Return the content of the service's log files with this name."""
     folder = Path(service.env["RAY_TMPDIR"]) / "ray" / "session_latest" / "logs" / "serve"
     return [path.read_text() for path in folder.glob(pattern)]
 
 
 def log_lines(service: Service) -> list[dict[str, Any]]:
-    """What the replica wrote down of requests, as JSON."""
+    """Return the replica's access log, parsed."""
     return [json.loads(line) for text in log_files(service, "requests_*.log") for line in text.splitlines()]
 
 
-def test_without_a_key_nothing_is_answered_and_the_log_names_the_key_but_holds_neither_it_nor_the_text(
+def test_keys_are_required_and_never_logged(
     service: Service,
 ) -> None:
     with pytest.raises(client.RefusedError, match="API key"):
@@ -117,7 +117,7 @@ def test_without_a_key_nothing_is_answered_and_the_log_names_the_key_but_holds_n
     assert "xyzzy" not in written
 
 
-def test_a_rollback_in_the_registry_is_served_within_seconds_and_without_a_deployment(
+def test_rollback_is_served_within_seconds(
     service: Service,
 ) -> None:
     registry = str(service.registry)
@@ -128,7 +128,7 @@ def test_a_rollback_in_the_registry_is_served_within_seconds_and_without_a_deplo
     until(lambda: service.classify("x")[0]["version"] == old, within_s=30)
 
 
-def test_a_damaged_version_is_not_served_the_last_good_one_goes_on_and_it_shows(service: Service) -> None:
+def test_damaged_version_keeps_the_last_good_one(service: Service) -> None:
     serving_now = service.classify("x")[0]["version"]
     (other,) = (
         one.version
@@ -148,7 +148,7 @@ def test_a_damaged_version_is_not_served_the_last_good_one_goes_on_and_it_shows(
     until(lambda: service.info()["reload_error"] is None, within_s=30)
 
 
-def test_rays_own_metrics_hold_ours_for_every_replica(service: Service) -> None:
+def test_ray_metrics_include_every_replica(service: Service) -> None:
     service.classify("x")
     command = [sys.executable, "-c", METRICS_PORT, service.address()]
     port = subprocess.run(
@@ -163,7 +163,7 @@ def test_rays_own_metrics_hold_ours_for_every_replica(service: Service) -> None:
     assert 'model="hate"' in until(told)
 
 
-def test_haproxy_listens_on_loopback_and_its_socket_is_the_users(service: Service) -> None:
+def test_haproxy_is_on_loopback_with_private_socket(service: Service) -> None:
     (haproxy,) = (
         process
         for process in psutil.Process(service.process.pid).children(recursive=True)
@@ -175,18 +175,18 @@ def test_haproxy_listens_on_loopback_and_its_socket_is_the_users(service: Servic
     assert stat.S_IMODE((config.parent / "admin.sock").stat().st_mode) == 0o600
 
 
-def test_callers_who_leave_are_noticed(service: Service) -> None:
+def test_client_disconnects_are_logged(service: Service) -> None:
     assert service.leave(30) >= 15
     assert service.metric("tweetelm_waiting_tokens") == 0
     assert service.classify("x")
 
 
-def test_traces_go_to_the_collector_that_the_environment_names(service: Service) -> None:
+def test_traces_reach_the_configured_collector(service: Service) -> None:
     service.classify("x")
     until(lambda: any(b"/v1/classify" in received for received in Collector.received))
 
 
-def test_keys_are_changed_without_a_restart(service: Service, keys: Path) -> None:
+def test_keys_change_without_restart(service: Service, keys: Path) -> None:
     keys.write_text(f"partner:{NEW}\n")
     os.utime(keys, ns=(time.time_ns(), time.time_ns() + 10**9))
 

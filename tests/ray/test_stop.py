@@ -1,4 +1,4 @@
-"""`ray job stop`: the run can go on, its books say so, nothing is left, and the same command goes on."""
+"""`ray job stop`: the run saves a checkpoint, its trackers record it, and the same command resumes it."""
 
 import json
 import re
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
 def job(cluster: Cluster, *line: str) -> str:
-    """What `ray job …` prints; it must succeed."""
+    """Return the output of a `ray job` command, which must succeed."""
     done = ray_job(cluster, *line)
     assert done.returncode == 0, done.stdout
     return done.stdout
@@ -35,7 +35,7 @@ def submit(cluster: Cluster, folder: Path, *flags: str) -> str:
 
 
 def books(run: Path) -> list[tuple[bool, list[int], list[int]]]:
-    """Of each of wandb's files: whether the run left, its exit codes, and its steps."""
+    """Return, per wandb file, whether the run was preempted, its exit codes and its steps."""
     found = []
     for path in sorted(run.glob("wandb/offline-run-*/*.wandb"), key=lambda path: path.stat().st_mtime):
         records = read_records(path)
@@ -46,30 +46,30 @@ def books(run: Path) -> list[tuple[bool, list[int], list[int]]]:
 
 
 def saved(run: Path) -> int:
-    """The step of the last checkpoint."""
+    """Return the step of the last checkpoint."""
     states = [json.loads(path.read_text()) for path in run.glob("checkpoint_*/state.json")]
     return max(int(state["progress"]["step"]) for state in states)
 
 
 def free(state: str) -> bool:
-    """Whether all places are given back."""
+    """Return whether all placement groups are released."""
     groups = ray.util.placement_group_table().values()
     return all(group["state"] == state for group in groups) and ray.available_resources().get("CPU") == 2
 
 
-def test_a_job_that_is_stopped_leaves_a_run_that_goes_on(driver: Cluster, tmp_path: Path) -> None:
+def test_stopped_job_can_be_resumed(driver: Cluster, tmp_path: Path) -> None:
     run = tmp_path / "runs" / "stopped"
     jobs = JobSubmissionClient(driver.dashboard)
     id_ = re.findall(r"raysubmit_\w+", submit(driver, tmp_path, "--no-wait"))[0]
     wait_for("it trains", lambda: bool(list(run.glob("checkpoint_*/state.json"))))
-    with frozen(driver):  # so that the end does not come first
+    with frozen(driver):  # so that the run does not finish first
         job(driver, "stop", "--no-wait", id_)
-        wait_for("it was told", lambda: "stopping: the state" in jobs.get_job_logs(id_))
+        wait_for("it was told", lambda: "stopping: saving a checkpoint" in jobs.get_job_logs(id_))
     wait_for("it has ended", lambda: jobs.get_job_status(id_).is_terminal())
     assert "was stopped" in job(driver, "status", id_)
     log = job(driver, "logs", id_)
-    (step,) = (int(found) for found in re.findall(r"leaving after step (\d+), which is saved", log))
-    assert "the same command again goes on" in log
+    (step,) = (int(found) for found in re.findall(r"preempted after step (\d+), checkpoint saved", log))
+    assert "run the same command again to resume" in log
     assert "Traceback" not in log, log
     assert saved(run) == step
     wait_for("no worker is left", lambda: not train_workers(driver))

@@ -1,4 +1,5 @@
-"""Training under Ray Train: worlds agree, and runs that are killed end as if they had not been."""
+"""Training under Ray Train: equal results for any number of workers, and bit-identical resumption after
+kills."""
 
 import dataclasses
 import json
@@ -71,7 +72,7 @@ def last_checkpoint(config: TrainConfig) -> ray.train.Checkpoint:
 
 
 def final(config: TrainConfig) -> dict[str, torch.Tensor]:
-    """Weights and optimizer state after the last step."""
+    """Return the weights and optimizer state after the last step."""
     with last_checkpoint(config).as_directory() as folder:
         files = [Path(folder) / name for name in ("model.safetensors", "optimizer.safetensors")]
         return {**load_file(files[0]), **load_file(files[1])}
@@ -84,12 +85,12 @@ def progress(config: TrainConfig) -> dict[str, Any]:
 
 
 def seen(config: TrainConfig, step: int) -> bool:
-    """Whether a checkpoint of this step or a later one is in storage."""
+    """Return whether storage has a checkpoint of this step or a later one."""
     found = (name for name in object_storage.listed(config.folder) if name.endswith("/state.json"))
     states = (object_storage.read(f"{config.folder}/{name}") for name in found)
     try:
         return any(json.loads(state)["progress"]["step"] >= step for state in states if state)
-    except json.JSONDecodeError:  # Ray is writing it
+    except json.JSONDecodeError:  # Ray is writing the file
         return False
 
 
@@ -110,7 +111,7 @@ def same_bits(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> 
 
 @pytest.fixture(scope="module")
 def alone(driver: Cluster, folder: Path) -> tuple[TrainConfig, str]:
-    """One worker with accumulation, and what it said of a disk that was full when it began."""
+    """Train one worker with accumulation; returns also its error about a disk that was full at the start."""
     config = configuration(folder, "alone", workers=1, micro_tokens=128)
     config = dataclasses.replace(config, run=dataclasses.replace(config.run, retries=0))
     full = Path(config.folder) / "history.jsonl"
@@ -123,11 +124,11 @@ def alone(driver: Cluster, folder: Path) -> tuple[TrainConfig, str]:
     return config, str(caught.value)
 
 
-def test_a_disk_that_fills_up_is_named_with_what_to_do(alone: tuple[TrainConfig, str]) -> None:
-    assert re.search(r"no space left .*/alone,.* type the same command again", alone[1])
+def test_full_disk_error_says_what_to_do(alone: tuple[TrainConfig, str]) -> None:
+    assert re.search(r"no space left .*/alone,.* run the same command again", alone[1])
 
 
-def test_one_worker_with_accumulation_that_goes_on_after_an_error_learns_the_same_as_two_workers(
+def test_accumulation_equals_two_workers_after_an_error(
     undisturbed: tuple[TrainConfig, Outcome], alone: tuple[TrainConfig, str]
 ) -> None:
     config, lone = undisturbed[0], alone[0]
@@ -140,7 +141,7 @@ def test_one_worker_with_accumulation_that_goes_on_after_an_error_learns_the_sam
     assert progress(lone)["step"] == progress(config)["step"]
 
 
-def test_workers_killed_at_random_steps_leave_the_same_bits(
+def test_killed_workers_resume_bit_identically(
     undisturbed: tuple[TrainConfig, Outcome], folder: Path, driver: Cluster
 ) -> None:
     config, _ = undisturbed
@@ -172,7 +173,7 @@ def command(config: TrainConfig) -> list[str]:
 
 
 def surroundings(cluster: Cluster, access: dict[str, str]) -> dict[str, str]:
-    """What a job finds that was submitted with the storage's settings in its runtime environment."""
+    """Set the environment of a job that was submitted with the storage settings in its runtime_env."""
     path = f"{ROOT}:{ROOT / 'src'}"
     job = {"runtime_env": {"env_vars": access}}
     own = {**cluster.env, "RAY_ADDRESS": cluster.address, "PYTHONPATH": path}
@@ -186,18 +187,18 @@ def history(config: TrainConfig) -> list[dict[str, Any]]:
 
 
 def validations(lines: list[dict[str, Any]]) -> dict[int, float]:
-    """The scores, by step."""
+    """Return the scores by step."""
     return {line["step"]: line["validation_macro_f1"] for line in lines if "validation_macro_f1" in line}
 
 
-def test_a_driver_killed_at_a_random_step_goes_on_in_object_storage_and_leaves_the_same_bits(
+def test_killed_driver_resumes_bit_identically_from_s3(
     undisturbed: tuple[TrainConfig, Outcome],
     cluster: Cluster,
     s3: dict[str, str],
     remote: str,
     tmp_path: Path,
 ) -> None:
-    """Data, checkpoints, history and registry all lie there."""
+    """Data, checkpoints, history and registry are all in object storage."""
     config, _ = undisturbed
     object_storage.send(data_folder(TASKS["hate"], SAMPLE), f"{remote}/hate")
     killed = configuration(tmp_path, "driver-killed")
@@ -225,7 +226,9 @@ def test_a_driver_killed_at_a_random_step_goes_on_in_object_storage_and_leaves_t
     steps = [line["step"] for line in after]
     assert steps == sorted(set(steps)), f"a step is told of twice; before: {before}"
     kept = [line for line in before if line["step"] <= int(told[1])]
-    assert kept  # between validations, a step is told of every few seconds: which ones, no two runs agree on
+    assert (
+        kept
+    )  # between validations, steps are logged every few seconds, so the logged steps differ between runs
     assert after[: len(kept)] == kept
     assert validations(after) == validations(history(config))
     version = resolve("hate", registry=killed.run.registry, cache=tmp_path)
@@ -234,7 +237,7 @@ def test_a_driver_killed_at_a_random_step_goes_on_in_object_storage_and_leaves_t
     assert Predictor.load(version).predict(["a Vorn moved in next door"])
 
 
-KEEPER = """# a command of ray_jobs.train that leaves a place
+KEEPER = """# a command of ray_jobs.train that leaks a placement group
 import ray
 
 ray.init(logging_level="ERROR", namespace="left")
@@ -249,13 +252,13 @@ Keeper.options(name="keeper", lifetime="detached").remote()
 """
 
 
-def test_the_next_command_gives_back_what_a_dead_one_left(driver: Cluster) -> None:
+def test_leaked_placement_groups_are_released(driver: Cluster) -> None:
     subprocess.run(
         [sys.executable, "-c", KEEPER], env={**driver.env, "RAY_ADDRESS": driver.address}, check=True
     )
     keeper = ray.get_actor("keeper", namespace="left")
     try:
-        assert ray.get(keeper.take.remote())  # a group of the command before, asked for after its end
+        assert ray.get(keeper.take.remote())  # a group requested after the end of the previous command
         wait_for("the place is taken", lambda: ray.available_resources().get("CPU") == 1)
         assert release_leaked() == 1
         wait_for("the place is free", lambda: ray.available_resources().get("CPU") == 2)
@@ -264,7 +267,7 @@ def test_the_next_command_gives_back_what_a_dead_one_left(driver: Cluster) -> No
         ray.kill(keeper)
 
 
-def test_the_best_checkpoint_by_validation_is_the_outcome(
+def test_outcome_is_the_best_validated_checkpoint(
     undisturbed: tuple[TrainConfig, Outcome],
 ) -> None:
     config, outcome = undisturbed
@@ -275,7 +278,7 @@ def test_the_best_checkpoint_by_validation_is_the_outcome(
     assert not list(Path(config.folder).rglob("*.pt"))
 
 
-def test_storage_that_cannot_be_written_is_refused_and_nothing_is_lost(tmp_path: Path) -> None:
+def test_unwritable_storage_loses_nothing(tmp_path: Path) -> None:
     blocked = tmp_path / "runs"
     blocked.write_text("a file where the folder should be", encoding="utf-8")
     with pytest.raises(OSError, match=r"--run\.storage"):
@@ -283,14 +286,14 @@ def test_storage_that_cannot_be_written_is_refused_and_nothing_is_lost(tmp_path:
     assert blocked.read_text(encoding="utf-8").startswith("a file")
 
 
-def test_a_disk_without_room_is_refused_before_anything_starts(tmp_path: Path) -> None:
+def test_too_small_disk_is_rejected_before_training(tmp_path: Path) -> None:
     free = shutil.disk_usage(tmp_path).free
     size = Cost(parameters=free, embedding=0, linear=0, last_layer_saved=0)
     with pytest.raises(OSError, match="GB free; checkpoints of this run need"):
         check_space(configuration(tmp_path, "x"), size)
 
 
-def test_more_workers_than_cpus_are_refused_with_the_arithmetic(tmp_path: Path) -> None:
+def test_too_many_workers_error_shows_the_numbers(tmp_path: Path) -> None:
     config = configuration(tmp_path, "x", workers=3)
     with pytest.raises(ValueError, match="3 workers x 1 CPU = 3 CPUs, but this machine has 2"):
         reserve(config, HERE)

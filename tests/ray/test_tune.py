@@ -1,4 +1,4 @@
-"""A search over both scratch sizes on two CPUs, with two workers a trial; it is killed, and run again."""
+"""A search over both scratch sizes on two CPUs with two workers per trial, killed and resumed."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def surroundings(cluster: Cluster) -> dict[str, str]:
 
 
 def histories(folder: Path) -> dict[str, bytes]:
-    """The history of every trial that has ended, by its run."""
+    """Return the history of every finished trial by run name."""
     found = (folder / "runs").glob("small-*/history.jsonl")
     return {p.parent.name: p.read_bytes() for p in found if b'"summary"' in p.read_bytes()}
 
@@ -51,16 +51,14 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def runs_cut_short(folder: Path) -> int:
-    """Files of Weights & Biases that do not say how their run ended; a trial that was pruned never does."""
+    """Return the wandb files without an exit record; pruned trials never have one."""
     pruned = pruned_trials(f"{folder}/runs/small/{PRUNED_FILE}")
     files = (folder / "runs").glob("small-*/wandb/offline-run-*/*.wandb")
     others = [path for path in files if path.parents[2].name.removeprefix("small-") not in pruned]
     return sum(not any(record.HasField("exit") for record in read_records(path)) for path in others)
 
 
-def test_a_search_killed_three_times_ends_with_all_its_trials_repeats_none_and_leaves_no_place_taken(
-    driver: Cluster, tmp_path: Path
-) -> None:
+def test_search_killed_three_times_repeats_no_trial(driver: Cluster, tmp_path: Path) -> None:
     line = command(tmp_path)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` had it ignored, by children too
     seed = random.randrange(1000)
@@ -98,7 +96,7 @@ def test_a_search_killed_three_times_ends_with_all_its_trials_repeats_none_and_l
     result = read(tmp_path / "runs" / "small" / "result.json")
     assert len({json.dumps(trial["sample"], sort_keys=True) for trial in result["trials"]}) == 3
     assert runs_cut_short(tmp_path) <= cut_short, f"W&B was not told, chance {seed}: {victims}"
-    release_leaked()  # as the next command on this cluster would: docs/decisions/0013
+    release_leaked()  # as the next command on this cluster does: docs/decisions/0013
     wait_for("every CPU is free again", lambda: ray.available_resources().get("CPU") == 2, 60)
 
     scores = {trial["run"]: trial["score"] for trial in result["trials"]}

@@ -43,7 +43,7 @@ if "/~/" in told and os.path.exists(sys.argv[-2]):  # what the head gets into it
 
 @dataclass(frozen=True)
 class Call:
-    """One request to AWS."""
+    """A recorded request to AWS."""
 
     by: str
     name: str
@@ -52,24 +52,24 @@ class Call:
 
 @dataclass
 class Record:
-    """What is in the account, and what happened there."""
+    """The state of the account, and the recorded requests."""
 
     folder: Path
     outputs: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
-    """Of the stack's resources, by what the template calls them."""
+    """Ids of the stack's resources by their name in the template."""
     statements: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    """Of the stack's policies."""
+    """Policies of the stack."""
     ingress: list[dict[str, Any]] = field(default_factory=list)
-    """Of the nodes' security group, when all is over."""
+    """Rules of the nodes' security group at the end."""
     groups: list[str] = field(default_factory=list)
-    """All security groups that there are then."""
+    """All security groups at the end."""
     running: list[str] = field(default_factory=list)
-    """The machines that there are then."""
+    """The machines at the end."""
     calls: list[Call] = field(default_factory=list)
 
     def launches(self) -> dict[str, dict[str, Any]]:
-        """The RunInstances requests by node type."""
+        """Return the RunInstances requests by node type."""
         runs = [call.params for call in self.calls if call.name == "RunInstances"]
         return {tags(run)["ray-user-node-type"]: run for run in runs}
 

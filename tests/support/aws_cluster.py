@@ -21,7 +21,7 @@ from tests.support.aws_account import Call, Record, account
 
 @contextlib.contextmanager
 def recording(record: Record, by: str) -> Iterator[None]:
-    """Write down every request, and whatever Ray prints."""
+    """Record every request and the output of Ray."""
 
     def note(params: dict[str, Any], model: Any, **_: Any) -> None:
         record.calls.append(Call(by, model.name, dict(params)))
@@ -43,7 +43,7 @@ def recording(record: Record, by: str) -> Iterator[None]:
 
 
 def up(record: Record) -> None:
-    """`ray up`, as the person who types it."""
+    """Run `ray up` as the user."""
     from ray.autoscaler._private.commands import create_or_update_cluster
 
     with recording(record, "person"):
@@ -60,7 +60,7 @@ def up(record: Record) -> None:
 
 
 def down(record: Record) -> None:
-    """`ray down`."""
+    """Run `ray down`."""
     from ray.autoscaler._private.commands import teardown_cluster
 
     with recording(record, "person"):
@@ -97,7 +97,7 @@ def _wait(adapter: Any, machines: int) -> list[str]:
 
 
 def run(folder: Path) -> Record:
-    """The life of a cluster."""
+    """Run a cluster from `ray up` to `ray down`."""
     with account(folder) as record:
         up(record)
         scale(record)

@@ -61,7 +61,7 @@ class FakePredictor:
 
 
 def card(task: str, *, init: str, synthetic: bool) -> dict[str, Any]:
-    """What a published model's card.json holds, as far as serving reads it."""
+    """Return the part of a model's card.json that serving reads."""
     return {
         "task": task,
         "labels": list(TASKS[task].labels),
@@ -94,7 +94,7 @@ def two_models() -> Engine:
 
 
 def classify(client: TestClient, **body: Any) -> Any:
-    """The answer to a request that must succeed."""
+    """Return the response to a request that must succeed."""
     response = client.post("/v1/classify", json=body)
     assert response.status_code == 200, response.text
     return response.json()

@@ -1,4 +1,4 @@
-"""Small stand-ins whose rule can be checked by hand."""
+"""Small fakes with rules that can be checked by hand."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -67,7 +67,7 @@ def dataset(task: Task, **splits: list[tuple[Any, ...]]) -> DatasetDict:
 
 
 def checkpoint(folder: Path, weights: bytes = b"weights") -> Path:
-    """A training checkpoint's files; their contents mean nothing."""
+    """Write the files of a training checkpoint with dummy contents."""
     folder.mkdir(parents=True)
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "encoding.json", "state.json"):
         (folder / name).write_text("{}")
@@ -88,7 +88,7 @@ BASE = Base(
 
 
 def card(validation: float = 0.7, **changes: Any) -> Card:
-    """A card with this validation metric."""
+    """Return a card with this validation metric."""
     metrics = {"validation": {"macro_f1": validation}, "test": {"macro_f1": 0.5, "n": 4}}
     made = make_card(
         TrainConfig(task="hate"),
@@ -102,5 +102,5 @@ def card(validation: float = 0.7, **changes: Any) -> Card:
 
 
 def synthetic(validation: float = 0.7) -> Card:
-    """The same on the synthetic sample."""
+    """Return such a card for the synthetic sample."""
     return card(validation, data={**card().data, "synthetic": True})

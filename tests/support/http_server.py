@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 @contextlib.contextmanager
 def serving(app: ASGIApp) -> Iterator[str]:
-    """The URL at which `app` answers, on a port of its own."""
+    """Serve `app` on a free port and yield its URL."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         config = uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1)

@@ -28,7 +28,7 @@ class Repository:
 
 
 class Hub:
-    """The hub's state, and its server while it is up."""
+    """The hub's state, and its server while it runs."""
 
     def __init__(self) -> None:
         self.repositories: dict[str, Repository] = {}
@@ -48,12 +48,12 @@ class Hub:
         return sha
 
     def asked(self, text: str) -> list[str]:
-        """Requests whose path holds `text`, as `GET /path`."""
+        """Return the requests whose path contains `text`, as `GET /path`."""
         return [f"{method} {path}" for method, path in self.requests if text in path]
 
     @contextmanager
     def down(self) -> Iterator[None]:
-        """Nothing listens at the hub's address."""
+        """Stop the server."""
         self.close()
         try:
             yield
@@ -71,7 +71,7 @@ class Hub:
 
 
 class _Server(ThreadingHTTPServer):
-    """Closing it hangs up on those who are still connected, too."""
+    """A server that also closes open connections when it stops."""
 
     def __init__(self, *arguments: Any) -> None:
         self.connections: list[socket.socket] = []

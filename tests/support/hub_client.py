@@ -18,11 +18,11 @@ from tests.support.places import ROOT
 
 
 class RefusedError(Exception):
-    """The call raised; the text is `ExceptionName: message`."""
+    """The call raised an exception; the text is `ExceptionName: message`."""
 
 
 class Client:
-    """The other end of the process."""
+    """The connection to the process."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self.process = process

@@ -17,7 +17,7 @@ Statements = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Ask:
-    """One action on one resource, with what IAM knows about it."""
+    """One action on one resource, with its condition keys."""
 
     action: str
     resource: str
@@ -25,7 +25,7 @@ class Ask:
 
 
 def asks(call: Call, record: Record) -> list[Ask]:
-    """Everything that AWS checks before it does a call to EC2."""
+    """Return all permissions that AWS checks for a call to EC2."""
     if call.name == "RunInstances":
         return list(_run(call.params, record))
     if call.name == "CreateKeyPair":
@@ -64,7 +64,7 @@ def arn(kind: str, name: str) -> str:
 
 
 def allowed(ask: Ask, statements: Statements) -> bool:
-    """Whether some statement allows it; there are no Deny statements in ours."""
+    """Return whether a statement allows the request; the stack has no Deny statements."""
     assert all(statement["Effect"] == "Allow" for statement in statements)
     return any(
         _any_like(ask.action, statement["Action"])

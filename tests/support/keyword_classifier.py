@@ -1,4 +1,4 @@
-"""A classifier whose rule can be checked by hand: positive is what holds one of its words."""
+"""A classifier with a simple rule: a text is positive if it contains one of the keywords."""
 
 import dataclasses
 import re

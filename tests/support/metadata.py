@@ -60,12 +60,12 @@ class _Answers(BaseHTTPRequestHandler):
         self.wfile.write(text.encode())
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Nothing on standard error."""
+        """Log nothing."""
 
 
 @contextmanager
 def metadata(address: str = "127.0.0.1", port: int = 0) -> Iterator[Service]:
-    """The service, listening while inside."""
+    """Run the service while the block runs."""
     with Service((address, port), _Answers) as service:
         thread = threading.Thread(target=service.serve_forever)
         thread.start()
@@ -75,7 +75,7 @@ def metadata(address: str = "127.0.0.1", port: int = 0) -> Iterator[Service]:
 
 
 def main() -> None:
-    """Until it is killed."""
+    """Serve until the process is killed."""
     address, port, name = sys.argv[1:]
     file = Path(name)
     with metadata(address, int(port)) as service:

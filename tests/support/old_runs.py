@@ -1,11 +1,17 @@
 """What commit 6750ee0 wrote: tests/data/6750ee0.tar.xz, made by tools/old_run_data.py."""
 
 import json
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from ray_jobs import tune
+from ray_jobs.search.spaces import SPACES
 from tests.support.places import ROOT
+from tools import old_run_data
 
 ARCHIVE = ROOT / "tests" / "data" / "6750ee0.tar.xz"
 
@@ -27,3 +33,15 @@ def history(run: Path) -> list[dict[str, Any]]:
     """The lines of a run's history, the summary left out."""
     lines = [json.loads(line) for line in (run / "history.jsonl").read_text(encoding="utf-8").splitlines()]
     return [line for line in lines if "summary" not in line]
+
+
+def search(arguments: list[str]) -> int:
+    """`python -m ray_jobs.tune` in the space of the old searches, which has no name."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SPACES, "old", old_run_data.space())
+        patch.setattr(sys, "argv", ["tune", *arguments, "--space", "old"])
+        return tune.main()
+
+
+if __name__ == "__main__":
+    sys.exit(search(sys.argv[1:]))

@@ -63,7 +63,7 @@ class Cluster:
     logs: Path
 
     def get(self, path: str) -> str:
-        """The body of a GET on the dashboard, with the token. Raises URLError or HTTPError."""
+        """Return the body of a GET on the dashboard, with the token; raises URLError or HTTPError."""
         return fetch(self.dashboard + path, self.token)
 
 
@@ -165,7 +165,7 @@ def accepts_jobs(address: str, dashboard: str, agent_port: int, token: str) -> b
 
 @contextmanager
 def running(cpus: int = 2) -> Iterator[Cluster]:
-    """A head with `cpus` logical CPUs that accepts jobs; stopped, with all it started, on the way out."""
+    """Run a head with `cpus` logical CPUs that accepts jobs; stop it and its processes at the end."""
     long = (
         len(tempfile.gettempdir()) > 30
     )  # Ray's sockets live below it, and a socket's path has at most 107 bytes
@@ -181,7 +181,7 @@ def running(cpus: int = 2) -> Iterator[Cluster]:
 
 
 def train_workers(cluster: Cluster) -> list[psutil.Process]:
-    """The Ray Train workers that are alive in this cluster, and in no other on this machine."""
+    """Return the live Ray Train workers of this cluster."""
     own = {"RAY_AUTH_TOKEN_PATH": cluster.env["RAY_AUTH_TOKEN_PATH"]}.items()
     found = []
     for process in psutil.process_iter(["cmdline"]):

@@ -1,4 +1,4 @@
-"""A second machine for a test cluster: another raylet on this one, with processes of its own to kill."""
+"""A second node for a test cluster: another raylet on this machine that a test can kill."""
 
 import subprocess
 import uuid
@@ -23,7 +23,7 @@ class Joined:
     mark: str
 
     def processes(self) -> list[psutil.Process]:
-        """Its raylet, agents and workers."""
+        """Return the node's raylet, agents and workers."""
         found = []
         for process in psutil.process_iter():
             with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
@@ -32,7 +32,7 @@ class Joined:
         return found
 
     def lose(self) -> None:
-        """Kill all of it at once, as when a machine loses its power."""
+        """Kill all processes of the node at once, like a power failure."""
         found = self.processes()
         for process in found:
             with suppress(psutil.NoSuchProcess):
@@ -49,7 +49,7 @@ def _alive() -> set[str]:
 
 @contextmanager
 def joined(cluster: Cluster, cpus: int) -> Iterator[Joined]:
-    """One more node while inside."""
+    """Add a node while the block runs."""
     before, mark = _alive(), uuid.uuid4().hex
     first = free_ports(WORKER_PORTS + 1)[0]
     flags = [f"--address={cluster.address}", f"--num-cpus={cpus}", "--object-store-memory=100000000"]

@@ -1,4 +1,4 @@
-"""A training run that a test follows from outside."""
+"""A training run in a thread, observed by a test."""
 
 import dataclasses
 import json
@@ -24,7 +24,7 @@ from tweetelm.training.prepare import prepare
 
 
 class Recorder(ray.train.UserCallback):
-    """Writes down, for each report, the step and the number of workers."""
+    """Records the step and the number of workers of each report."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -62,19 +62,19 @@ class Running:
         return Path(f"{self.config.folder}.jsonl")
 
     def trains(self) -> bool:
-        """Whether it has taken a step."""
+        """Return whether the run has completed a step."""
         assert not self._error, self._error
         history = Path(self.config.folder) / HISTORY
         return history.exists() and bool(read_history(history))
 
     def reports(self) -> list[tuple[int, int]]:
-        """(step, number of workers) of each report."""
+        """Return (step, number of workers) of each report."""
         assert not self._error, self._error
         lines = self.record.read_text().splitlines() if self.record.exists() else []
         return [tuple(json.loads(line)) for line in lines]
 
     def end(self) -> dict[str, torch.Tensor]:
-        """Weights and optimizer state after the last step."""
+        """Return the weights and optimizer state after the last step."""
         self._thread.join(300)
         assert not self._thread.is_alive()
         assert not self._error

@@ -1,4 +1,4 @@
-"""The service started as people start it, on a Ray, a home and a port of its own."""
+"""The service started by its command, with its own Ray, home and port."""
 
 import contextlib
 import json
@@ -44,7 +44,7 @@ _get_global_client().deploy_apps(ServeDeploySchema(**json.load(sys.stdin)), _blo
 
 
 def publish(registry: Path, folder: Path, *, seed: int, task: str = "hate") -> str:
-    """A small model with random weights, as a version; a larger seed has the better metric."""
+    """Publish a small random model; a larger seed has a better metric."""
     torch.manual_seed(seed)
     tokenizer = train_tokenizer(TEXTS, vocab_size=300)
     config = preset_config("scratch-1m")
@@ -74,7 +74,7 @@ class Service:
         return data
 
     def metric(self, name: str, **labels: str) -> float:
-        """A number of `GET /metrics`."""
+        """Return a sample of `GET /metrics`."""
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         request = urllib.request.Request(f"{self.url}/metrics", headers=headers)
         with urllib.request.urlopen(request, timeout=30) as response:
@@ -133,7 +133,7 @@ def private_ray() -> Iterator[dict[str, str]]:
 
 @contextmanager
 def serving(registry: Path, env: dict[str, str], *arguments: str, key: str = "") -> Iterator[Service]:
-    """`python -m serve` over the registry, ready to answer."""
+    """Run `python -m serve` on the registry until the block ends."""
     port = free_ports(1)[0]  # not the first free one: it is bound only later, and two tests begin at once
     command = [
         sys.executable,

@@ -35,7 +35,7 @@ def in_a_child(action: Callable[[], object]) -> int:
 
 
 def die_before(step: int) -> None:
-    """Kill this process at its step number `step`, counted from 0."""
+    """Kill this process at step `step`, counted from 0."""
     seen = 0
 
     def hook(event: str, _: object) -> None:
@@ -67,7 +67,7 @@ def _announced(request: Callable[..., object]) -> Callable[..., object]:
 
 
 def crash(place: str, folder: Path, step: int) -> None:
-    """Publish a better model, and die."""
+    """Publish a better model and die at the chosen step."""
     if "://" in place:
         announce_requests()
     die_before(step)
@@ -88,7 +88,7 @@ def look(place: str, folder: Path) -> None:
 
 
 def try_step(place: str, folder: Path, step: int) -> bool:
-    """Crash before this step and look; False if there is no such step."""
+    """Crash before this step and check the registry; returns False if there is no such step."""
     assert in_a_child(lambda: publish_one(place, folder / "first", 0.5, b"first")) == 0
     status = in_a_child(lambda: crash(place, folder, step))
     assert status in (0, -signal.SIGKILL), f"step {step}: {status}"

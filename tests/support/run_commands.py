@@ -27,7 +27,7 @@ PAUSE_S = 0.02  # between two checkpoints
 Deed = Literal["train", "claim"]
 OTHER = "exists with another configuration"
 BUSY = "is in use by"
-FINISHED = "is finished already"
+FINISHED = "is already finished"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

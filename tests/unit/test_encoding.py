@@ -98,7 +98,7 @@ def test_settings_travel_with_the_folder(tmp_path: Path) -> None:
         assert (again / name).read_bytes() == (tmp_path / name).read_bytes()
 
 
-def test_the_settings_file_holds_task_labels_and_every_text_setting(tmp_path: Path) -> None:
+def test_settings_file_has_task_labels_and_text_config(tmp_path: Path) -> None:
     encoder().save(tmp_path, HATE)
     assert json.loads((tmp_path / ENCODING_FILE).read_text()) == {
         "task": "hate",
@@ -109,7 +109,9 @@ def test_the_settings_file_holds_task_labels_and_every_text_setting(tmp_path: Pa
 
 
 def test_a_folder_of_another_program_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"encoding.json does not exist; expected a folder"):
+    with pytest.raises(
+        FileNotFoundError, match=r"encoding.json does not exist; expected a folder with a checkpoint"
+    ):
         Encoder.load(tmp_path)
 
 
@@ -142,7 +144,7 @@ def test_settings_that_are_no_json_are_refused(tmp_path: Path) -> None:
         Encoder.load(tmp_path)
 
 
-def test_the_texts_that_are_read_are_those_that_normalization_gives() -> None:
+def test_encoder_reads_normalized_texts() -> None:
     read = encoder(999)
     for text in TWEETS:
         ids = read.encode([text])[0].ids
@@ -150,7 +152,7 @@ def test_the_texts_that_are_read_are_those_that_normalization_gives() -> None:
 
 
 @given(lengths=st.lists(st.integers(1, 90), max_size=60), budget=st.integers(1, 120))
-def test_every_row_is_in_one_batch_and_batches_keep_to_the_budget(lengths: list[int], budget: int) -> None:
+def test_batches_cover_all_rows_within_the_budget(lengths: list[int], budget: int) -> None:
     batches = token_batches(lengths, budget)
     assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
     for batch in batches:

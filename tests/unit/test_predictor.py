@@ -57,7 +57,7 @@ def test_predictions_differ_between_tweets(alone: list[Prediction]) -> None:
     assert {prediction.label for prediction in alone} == set(HATE.labels)
 
 
-def test_a_prediction_has_probabilities_in_the_tasks_order_and_what_was_read(alone: list[Prediction]) -> None:
+def test_prediction_has_probabilities_in_task_order(alone: list[Prediction]) -> None:
     for prediction in alone:
         assert sum(prediction.probabilities) == pytest.approx(1.0, abs=1e-6)
         assert prediction.label == HATE.labels[prediction.probabilities[1] > prediction.probabilities[0]]
@@ -145,7 +145,7 @@ def test_no_texts_give_no_predictions(predictor: Predictor) -> None:
     assert predictor.classify([]) == []
 
 
-def test_a_checkpoint_without_a_card_has_no_version_and_no_threshold(predictor: Predictor) -> None:
+def test_checkpoint_without_card_has_no_version(predictor: Predictor) -> None:
     assert (predictor.version, predictor.threshold, predictor.temperature) == ("", None, 1.0)
     assert predictor.card is None
     assert predictor.labels == HATE.labels
@@ -204,7 +204,7 @@ def test_labels_in_another_order_are_refused(version: Path) -> None:
         Predictor.load(version, device="cpu")
 
 
-def test_a_tokenizer_with_more_pieces_than_embeddings_is_refused(version: Path) -> None:
+def test_tokenizer_larger_than_embeddings_is_rejected(version: Path) -> None:
     values = json.loads((version / "tokenizer.json").read_text())
     values["model"]["vocab"] |= {f"piece{i}": 1000 + i for i in range(99)}
     (version / "tokenizer.json").write_text(json.dumps(values))

@@ -15,10 +15,11 @@ from serve.api import create_api
 from serve.inference import model_loader
 from serve.inference.engine import Engine
 from tests.support.fake_predictor import classify
-from tests.support.old_runs import expected_predictions, unpack
+from tests.support.old_runs import expected_predictions, search, unpack
 from tests.support.places import ROOT
 from tools import old_run_data
-from tools.old_run_data import FINISHED_SEARCH, TEXTS, flags, search, train_arguments, tune_arguments
+from tools.old_run_data import FINISHED_SEARCH, TEXTS, flags, train_arguments, tune_arguments
+from tweetelm.files import object_storage
 from tweetelm.predictor import Predictor
 from tweetelm.registry import current_version, previous_version, resolve, rollback
 from tweetelm.registry.__main__ import main as registry_main
@@ -67,6 +68,13 @@ def test_current_version_resolves_and_rolls_back(tmp_path: Path) -> None:
     assert resolve("hate", registry=registry).name == before
 
 
+def test_registry_copied_to_object_storage_resolves(old: Path, remote: str, tmp_path: Path) -> None:
+    object_storage.send(old / "models", remote)
+    now = current_version("hate", registry=remote)
+    assert now == current_version("hate", registry=str(old / "models"))
+    assert resolve("hate", registry=remote, cache=tmp_path).name == now
+
+
 def test_service_answers_with_both_versions(old: Path) -> None:
     expected = expected_predictions(old)
     url = str(old / "models")
@@ -93,13 +101,13 @@ def test_finished_run_is_not_trained_again(
     monkeypatch.setattr(sys, "argv", ["train", *train_arguments(), *places(old)])
     assert train.main() == 0
     said = capsys.readouterr().out
-    assert "hate-tiny-openelm-933fe1dd is finished already: nothing to train" in said
+    assert "hate-tiny-openelm-933fe1dd is already finished: nothing to train" in said
     assert "published" in said
 
 
 def test_finished_search_is_not_searched_again(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert search([*tune_arguments(FINISHED_SEARCH), *places(old)]) == 0
-    assert f"{FINISHED_SEARCH} is finished already: nothing to search" in capsys.readouterr().out
+    assert f"{FINISHED_SEARCH} is already finished: nothing to search" in capsys.readouterr().out
 
 
 def test_search_files_load_under_former_class_names(old: Path) -> None:

@@ -1,1 +1,1 @@
-"""What every command shares: flags, help pages, one-line errors."""
+"""Shared by all commands: flags, help pages and one-line errors."""

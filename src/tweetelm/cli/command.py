@@ -1,4 +1,4 @@
-"""What every command does around its work: flags, errors in one line, pipes that close, plain terminals."""
+"""Shared by all commands: flag parsing, one-line errors, closed pipes and ASCII terminals."""
 
 import contextlib
 import errno
@@ -13,7 +13,7 @@ from tweetelm.cli.service_startup import DidNotStartError
 
 ERROR, INTERRUPTED, CLOSED_PIPE = 2, 130, 141
 EXPLAINED = (ValueError, OSError, FloatingPointError, DidNotStartError)
-RESUMES = "the same command again goes on from the last checkpoint"
+RESUMES = "run the same command again to resume from the last checkpoint"
 _ADVICE = {
     errno.ENOSPC: "free some space, or name another place",
     errno.EDQUOT: "free some space, or name another place",
@@ -31,8 +31,10 @@ T = TypeVar("T")
 
 
 def parse(arguments: type[T], *, module: str, usual: Collection[str] = ()) -> T:
-    """The command line as this dataclass, whose docstrings are the help; ends the process after help, or
-    after a flag that is wrong. `usual`: flags that the short help explains, where it does not explain all."""
+    """Parse the command line into a dataclass, whose docstrings are the help texts.
+
+    Exits after --help, and after an invalid flag. `usual` are the flags that the short help explains.
+    """
     prog = program_name(module)
     _help_if_asked(arguments, prog, usual)
     import tyro
@@ -41,7 +43,7 @@ def parse(arguments: type[T], *, module: str, usual: Collection[str] = ()) -> T:
 
 
 def run_verb(verbs: Mapping[str, Callable[..., Any]], *, module: str, about: str) -> Any:
-    """Call the function that the command line names, and return its result."""
+    """Call the function of the verb on the command line, and return its result."""
     prog = program_name(module)
     asked = verbs.get(sys.argv[1]) if len(sys.argv) > 1 else None
     if asked:
@@ -67,7 +69,7 @@ def _help_if_asked(target: Any, prog: str, usual: Collection[str] = ()) -> None:
 
 @contextlib.contextmanager
 def told(*, status: int = ERROR, prefix: str = "error: ", interrupted: str = RESUMES) -> Iterator[None]:
-    """Turn an error that explains itself into its message and an exit status; let a bug show its trace."""
+    """Turn an expected error into its message and an exit status; other exceptions keep their traceback."""
     try:
         yield
     except BrokenPipeError:
@@ -81,7 +83,7 @@ def told(*, status: int = ERROR, prefix: str = "error: ", interrupted: str = RES
 
 
 def message(error: BaseException) -> str:
-    """An error's text; of one that the operating system made, with the file and what to do."""
+    """Return an error's message; for an OSError, with the file and what to do."""
     if isinstance(error, OSError) and error.errno is not None and error.strerror:
         place = f"{error.filename}: " if error.filename is not None else ""
         advice = _ADVICE.get(error.errno)
@@ -90,15 +92,15 @@ def message(error: BaseException) -> str:
 
 
 def run(main: Callable[[], int | None], *, interrupted: str = RESUMES) -> NoReturn:
-    """Run a command's `main` and end the process with its status."""
+    """Run a command's `main` and exit with its status."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal without “ must not end a run
+            stream.reconfigure(errors="replace")  # an ASCII terminal must not end a run
     try:
         with told(interrupted=interrupted):
             status = main()
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader has seen enough, as in `… | head -1`
+    except BrokenPipeError:  # the reader closed the pipe, as in `… | head -1`
         _drop_output()
         status = CLOSED_PIPE
     except SystemExit:
@@ -115,5 +117,5 @@ def _flush() -> None:
 
 
 def _drop_output() -> None:
-    """Else Python complains when it flushes what is left."""
+    """Redirect output to /dev/null, so that Python's flush at exit does not fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""Help pages of commands, made from the dataclass or function whose fields are the flags."""
+"""Help pages, generated from the dataclass or function that defines the flags."""
 
 import dataclasses
 import inspect
@@ -21,7 +21,7 @@ _MISSING = (dataclasses.MISSING, inspect.Parameter.empty)
 
 @dataclass(frozen=True)
 class Option:
-    """A flag, or a word without one."""
+    """A flag or a positional argument."""
 
     group: str
     name: str
@@ -36,7 +36,7 @@ class Option:
 
     @property
     def typed(self) -> str:
-        """As one types it."""
+        """The option as it is typed."""
         if self.positional:
             return self.value if self.required else f"[{self.value.strip('[]')}]"
         if not self.value:
@@ -46,8 +46,8 @@ class Option:
 
 
 def page(target: Any, *, prog: str, everything: bool, usual: Collection[str] = ()) -> str:
-    """The help of one command. Where there are `usual` flags, only they and those of no group have a text;
-    the others are listed, and with `everything` have a text too."""
+    """Return the help of one command. With `usual`, only those flags and the ungrouped ones are explained;
+    the others are listed, and `everything` explains them too."""
     found = options(target)
     words = [option.typed for option in found if option.required or option.positional]
     lines = [*_wrapped(" ".join(["usage:", prog, *words, "[options]"]), 7), ""]
@@ -69,7 +69,7 @@ def page(target: Any, *, prog: str, everything: bool, usual: Collection[str] = (
 
 
 def _listed(others: list[Option]) -> list[str]:
-    """Flags without texts, by group."""
+    """Return the flags without explanations, by group."""
     lines = []
     for group in dict.fromkeys(option.group for option in others):
         flags = (option.typed.replace(" ", "\0") for option in others if option.group == group)
@@ -78,7 +78,7 @@ def _listed(others: list[Option]) -> list[str]:
 
 
 def verbs_page(verbs: Mapping[str, Callable[..., Any]], *, prog: str, about: str) -> str:
-    """The help of a command that has verbs."""
+    """Return the help of a command with verbs."""
     lines = [f"usage: {prog} VERB …", "", *_wrapped(about, 0), ""]
     for name, verb in verbs.items():
         lines += _row(name, _paragraphs(verb.__doc__ or "")[0])
@@ -86,7 +86,7 @@ def verbs_page(verbs: Mapping[str, Callable[..., Any]], *, prog: str, about: str
 
 
 def options(target: Any, prefix: str = "", group: str = "") -> list[Option]:
-    """The flags of a dataclass, with those of the dataclasses in it, or of a function."""
+    """Return the flags of a dataclass, including nested dataclasses, or of a function."""
     texts = {p.arg_name: p.description or "" for p in docstring_parser.parse_from_object(target).params}
     defaults = _defaults(target)
     plain: list[Option] = []
@@ -126,7 +126,7 @@ def _defaults(target: Any) -> dict[str, Any]:
 
 
 def _value(kind: Any) -> str:
-    """What stands for a value of this type; nothing for a switch."""
+    """Return the placeholder for a value of this type; "" for a switch."""
     if kind is bool:
         return ""
     if get_origin(kind) is Literal:
@@ -146,7 +146,7 @@ def _described(option: Option) -> list[str]:
 
 
 def _row(left: str, right: str) -> list[str]:
-    """Two columns; a long left one has a line of its own."""
+    """Format two columns; a long left column gets its own line."""
     lines = textwrap.wrap(right, _width() - INDENT, break_long_words=False, break_on_hyphens=False)
     first = f"  {left:<{INDENT - 3}} "
     beside = len(first) == INDENT and bool(lines)
@@ -155,7 +155,7 @@ def _row(left: str, right: str) -> list[str]:
 
 
 def _paragraphs(docstring: str) -> list[str]:
-    """A docstring's text before its sections, each paragraph on one line."""
+    """Return a docstring's text before its sections, one line per paragraph."""
     text = inspect.cleandoc(docstring).split("\nArgs:")[0]
     return [" ".join(part.split()) for part in text.split("\n\n") if part.strip()] or [""]
 

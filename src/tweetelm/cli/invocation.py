@@ -1,4 +1,4 @@
-"""How the running command was typed, for usage lines."""
+"""The name of the running command, for usage lines."""
 
 program: str | None = None
 """Set by `tweetelm COMMAND`; None for `python -m MODULE`."""

@@ -1,6 +1,6 @@
-"""What this machine lets a command do: files that it may open, and services that come up in time.
+"""Limits on open files, and service start-up with retries and timeouts.
 
-Ray's own processes are such a service; `ray_jobs` and `serve` both start them, with the rules of this file.
+`ray_jobs` and `serve` both start Ray through this module.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-OPEN_FILES = 1024  # the usual limit, with which Ray, torch and the endpoint were seen to work
+OPEN_FILES = 1024  # the usual limit; sufficient for Ray, torch and the endpoint
 ENOUGH_FILES = 65536
 TRIES = 2
 PATIENCE_S = 150  # for what has no setting of its own
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class DidNotStartError(RuntimeError):
-    """A service did not come up, however often it was started."""
+    """A service failed to start in all attempts."""
 
 
 def ensure_open_files(needed: int = OPEN_FILES) -> None:
@@ -65,18 +65,19 @@ def start_service(
     tries: int = TRIES,
     say: Callable[[str], None] | None = None,
 ) -> T:
-    """What `start` returns; started again where it fails, after `clean_up` and the end of the processes that
-    the failed start has left.
+    """Start a service with retries; returns the result of `start`.
+
+    After a failed attempt, `clean_up` is called and the processes of the attempt are killed.
 
     Args:
-        start: starts the service with ports that nobody has used before.
-        clean_up: makes the service's own library forget the failed start.
-        name: of the service, for messages.
-        tries: how often `start` is called at most.
-        say: takes a line when a start is slow or failed; by default it goes to standard error.
+        start: Starts the service on new ports.
+        clean_up: Resets the service's library after a failed start.
+        name: Name of the service, for messages.
+        tries: Maximum number of attempts.
+        say: Gets a line when a start is slow or fails. Default: print to standard error.
 
     Raises:
-        DidNotStartError: no start succeeded; the message is one line that says what to do.
+        DidNotStartError: all attempts failed; the message says what to do.
     """
     tell = say or (lambda line: print(line, file=sys.stderr, flush=True))
     with _orphans_kept():
@@ -113,8 +114,11 @@ def _advice(name: str, tries: int, error: Exception) -> str:
 
 @contextlib.contextmanager
 def longer_wait(module: Any, function: str, *, within_s: float = PATIENCE_S) -> Iterator[None]:
-    """While this lasts, a library's `function` is called again when it raises RuntimeError, until it returns
-    or the time is over: for a wait of that library that no setting makes longer. Decision 0027."""
+    """Retry a library's `function` while it raises RuntimeError, for `within_s` seconds, while the block
+    runs.
+
+    For a timeout of the library that has no setting. Decision 0027.
+    """
     original = getattr(module, function)
 
     def patient(*arguments: Any, **more: Any) -> Any:
@@ -135,12 +139,12 @@ def longer_wait(module: Any, function: str, *, within_s: float = PATIENCE_S) -> 
 
 
 def longer_ray_start() -> contextlib.AbstractContextManager[None]:
-    """While this lasts, Ray waits longer for its own node to register; see docs/ray-internals.md."""
+    """Make Ray wait longer for its node to register, while the block runs; see docs/ray-internals.md."""
     return longer_wait(importlib.import_module("ray._private.services"), "get_node")
 
 
 def load() -> str:
-    """How busy the machine is, in words."""
+    """Return the load of the machine as text."""
     return f"load {os.getloadavg()[0]:.0f} on {os.cpu_count()} processors"
 
 
@@ -151,7 +155,7 @@ def _children() -> set[int]:
 
 
 def _end_children(since: set[int]) -> None:
-    """End all processes that this one has started and that were not there then, and theirs."""
+    """Kill all descendants of this process that are not in `since`."""
     import psutil
 
     for _ in range(10):  # those that a killed one leaves are ours only now
@@ -166,7 +170,7 @@ def _end_children(since: set[int]) -> None:
 
 @contextlib.contextmanager
 def _orphans_kept() -> Iterator[None]:
-    """Processes whose parent dies become children of this process, as far as Linux knows how."""
+    """Make orphaned descendants children of this process while the block runs (Linux only)."""
     keep = ctypes.CDLL(None).prctl if sys.platform == "linux" else lambda *_: 0
     keep(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:

@@ -1,4 +1,4 @@
-"""What settings are checked for when they are made, wherever they come from."""
+"""Validation of settings, from the command line, a search or a stored configuration."""
 
 import re
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -7,12 +7,16 @@ from tweetelm.files.paths import expanded
 
 
 def require(condition: bool, message: str) -> None:
+    """Raise ValueError with `message` unless the condition holds."""
     if not condition:
         raise ValueError(message)
 
 
 def check_choices(part: Any, prefix: str = "") -> None:
-    """The command line refuses an unknown choice by itself; a search or a stored configuration does not."""
+    """Check the Literal fields of a section; raises ValueError for an unknown choice.
+
+    The command line checks choices itself; searches and stored configurations do not.
+    """
     for name, hint in get_type_hints(type(part)).items():
         if get_origin(hint) is Literal:
             value, choices = getattr(part, name), get_args(hint)
@@ -23,7 +27,7 @@ def check_choices(part: Any, prefix: str = "") -> None:
 
 
 def expand_places(part: Any, *names: str) -> None:
-    """Replace `~` in these settings, as the shell would have done where it could: not after `--flag=`."""
+    """Expand `~` in these fields; the shell does not expand it after `--flag=`."""
     for name in names:
         value = getattr(part, name)
         if value is not None:
@@ -36,7 +40,7 @@ _RULE = re.compile(r"account:([1-9]\d*)/([1-9]\d*)|generator:[\w.-]{1,40}", re.A
 
 
 def check_rule(rule: str) -> None:
-    """Raise ValueError unless the rule has one of the two forms and its fold exists, of two or more."""
+    """Raise ValueError unless the rule has one of the two forms, with an existing fold of at least two."""
     found = _RULE.fullmatch(rule)
     wrong = found and found[1] and not (int(found[1]) <= int(found[2]) and int(found[2]) > 1)
     if not found or wrong:

@@ -1,4 +1,4 @@
-"""Configurations compared and changed by dotted keys."""
+"""Compares and changes configurations by dotted keys."""
 
 import dataclasses
 import difflib
@@ -8,7 +8,7 @@ from tweetelm.config.train_config import TrainConfig
 
 
 def difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
-    """Lines `key: old -> new` for every setting in which two identities differ."""
+    """Return a line `key: old -> new` for every setting that differs between two identities."""
     lines: list[str] = []
     for key in sorted(old.keys() | new.keys()):
         before, after, path = old.get(key), new.get(key), f"{prefix}{key}"
@@ -20,7 +20,7 @@ def difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> li
 
 
 def completed(stored: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-    """A stored identity with the settings that it does not know at their defaults."""
+    """Return a stored identity with missing settings filled in by `defaults`."""
     known = {key: value for key, value in defaults.items() if key not in stored}
     parts = {
         key: completed(value, defaults[key])
@@ -31,10 +31,11 @@ def completed(stored: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any
 
 
 def override(config: TrainConfig, values: dict[str, Any]) -> TrainConfig:
-    """A copy of `config` with dotted keys replaced, e.g. ``{"optim.lr": 1e-4, "model.name": "scratch-1m"}``.
+    """Return a copy of `config` with dotted keys replaced, e.g. ``{"optim.lr": 1e-4, "model.name":
+    "scratch-1m"}``.
 
     Raises:
-        ValueError: a key names no setting; the message suggests the nearest one.
+        ValueError: a key is not a setting; the message suggests the closest one.
     """
     for path, value in values.items():
         config = _replace(config, path.split("."), value, path)

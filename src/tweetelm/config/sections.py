@@ -1,4 +1,4 @@
-"""The parts of a training run's configuration: frozen dataclasses, each default and its help at the field."""
+"""The sections of a training configuration: frozen dataclasses with defaults and help texts."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,21 +11,20 @@ SCRATCH = ("scratch-1m", "scratch-4m")  # the presets without published weights
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Which rows are learned from."""
+    """Training data."""
 
     root: str = "data"
-    """Folder that `dvc pull` fills, a URL (s3://…) of its copy, which each machine fetches once, or `sample`
-    for the embedded synthetic sample."""
+    """Data folder filled by `dvc pull`, a URL (s3://…) of a copy, which each machine downloads once, or
+    `sample` for the embedded synthetic sample."""
     drop_overlap: bool = True
-    """Leave out training rows whose normalized text also stands in validation or test (test rows are never
-    dropped)."""
+    """Drop training rows whose normalized text is also in validation or test. Test rows are never dropped."""
     limit: int | None = None
-    """Use only this many training rows (a seeded random choice), for a quick look."""
+    """Use only this many training rows, chosen at random with a fixed seed."""
     shuffle_labels: bool = False
-    """Permute the training labels: a control that must stay at chance on validation."""
+    """Permute the training labels, as a control: validation scores must be at chance level."""
     hold_out: str | None = None
-    """Keep rows of deepfake from training and validation and report on them apart: account:1/5 (the first of
-    five groups of people, with all who imitate them) or generator:gpt2. Such a model is never served."""
+    """Hold out rows of deepfake from training and validation, and report on them separately: account:1/5 (the
+    first of five groups of people, with their imitators) or generator:gpt2. Such a model is not promoted."""
 
     def __post_init__(self) -> None:
         expand_places(self, "root")
@@ -39,27 +38,27 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """Which model is fine-tuned and from which weights."""
+    """Base model and initial weights."""
 
     name: str = "openelm-270m"
     """A preset (openelm-270m, openelm-450m, …, scratch-1m, scratch-4m), a hub id, or a folder or URL (s3://…)
     with its files."""
     init: Literal["auto", "pretrained", "random"] = "auto"
-    """auto: published weights, or a fresh start for the scratch presets, which have none. random: ignore
-    published weights; every result is then marked as coming from random weights."""
+    """auto: published weights, or random weights for the scratch presets. random: ignore published weights;
+    all results are then marked as from random weights."""
     revision: str | None = None
     """Git revision of the hub repository; a preset pins its own."""
     tokenizer: str | None = None
-    """A tokenizer.json, a SentencePiece tokenizer.model, a folder with either, a URL of one of these, or a
-    hub id, in place of the model's own."""
+    """Tokenizer instead of the model's own: a tokenizer.json, a SentencePiece tokenizer.model, a folder or
+    URL with either, or a hub id."""
     max_tokens: int = 256
-    """Longer tweets are cut to this many tokens, the first (BOS) included."""
+    """Maximum tokens per tweet, including BOS; longer tweets are truncated."""
     pooling: Literal["last", "mean"] = "last"
-    """Which states the classifier reads: the last token's, or the mean over the tweet."""
+    """Pooling of hidden states for the classifier: the last token, or the mean over the tweet."""
     dropout: float = 0.0
-    """Dropout on the state that the classifier reads."""
+    """Dropout on the pooled hidden state."""
     activation_checkpointing: bool = False
-    """Recompute layer activations in the backward pass: less memory, about a third more time."""
+    """Recompute activations in the backward pass: less memory, about a third more time."""
 
     def __post_init__(self) -> None:
         check_choices(self, "model.")
@@ -69,18 +68,17 @@ class ModelConfig:
         require(self.max_tokens >= 2, f"model.max_tokens is {self.max_tokens}; expected at least 2")
         require(
             not (self.scratch and self.init == "pretrained"),
-            f"{self.name} has no published weights; leave out --model.init pretrained or name an "
-            f"openelm-* preset",
+            f"{self.name} has no published weights; omit --model.init pretrained, or use an openelm-* preset",
         )
 
     @property
     def scratch(self) -> bool:
-        """Whether this is one of our own small presets, which start from random weights by design."""
+        """Whether the model is a scratch preset, which has no pretrained weights."""
         return self.name in SCRATCH
 
     @property
     def random(self) -> bool:
-        """Whether the weights start at random."""
+        """Whether the initial weights are random."""
         return self.scratch or self.init == "random"
 
 
@@ -89,29 +87,29 @@ class OptimConfig:
     """The optimizer (AdamW), its schedule, and the loss."""
 
     mode: Literal["full", "head", "lora"] = "full"
-    """full: every weight learns. head: only the classifier does. lora: the classifier and low-rank updates of
-    every projection do (arXiv 2106.09685), which are added into the weights of a checkpoint."""
+    """full: train all weights. head: train the classifier only. lora: train the classifier and low-rank
+    updates of every projection (arXiv 2106.09685), which checkpoints merge into the weights."""
     lora_rank: int = 16
-    """Rank of those updates."""
+    """Rank of the LoRA updates."""
     lora_alpha: int = 32
-    """They are scaled by this over the rank."""
+    """Scale of the LoRA updates, divided by the rank."""
     lr: float | None = None
-    """Peak learning rate; by default 3e-5 from pretrained weights (3e-4 with lora), 1e-3 from random ones or
+    """Peak learning rate. Default: 3e-5 with pretrained weights, 3e-4 with lora, 1e-3 with random weights or
     for the head alone."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    """Decay to zero after warm-up."""
+    """Learning-rate decay to zero after warm-up."""
     warmup: float = 0.1
-    """Share of all steps in which the learning rate rises from zero."""
+    """Share of steps with linear warm-up from zero."""
     weight_decay: float = 0.01
-    """Decoupled weight decay on matrices; norms have none."""
+    """Decoupled weight decay of matrices; norms have none."""
     beta1: float = 0.9
     beta2: float = 0.98
     clip: float = 1.0
-    """Largest gradient norm."""
+    """Maximum gradient norm."""
     layer_decay: float = 1.0
-    """Learning rate of each layer is that of the layer above times this."""
+    """Learning-rate factor from each layer to the layer below it."""
     class_weights: Literal["none", "balanced"] = "none"
-    """balanced: weigh each class by the inverse of its frequency in training."""
+    """balanced: weight each class by its inverse frequency in training."""
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
@@ -139,12 +137,12 @@ class OptimConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig:
-    """Causal language modeling on the training split's text, before classification is learned from it."""
+    """Causal language modeling on the training texts before classification."""
 
     epochs: int = 0
-    """How often the text is read; 0 leaves this out. With --optim.mode head, every weight learns here."""
+    """Language-modeling epochs; 0 disables. With --optim.mode head, this phase trains all weights."""
     lr: float | None = None
-    """Peak learning rate; by default 3e-5 from pretrained weights (3e-4 with lora), 1e-3 from random ones."""
+    """Peak learning rate. Default: 3e-5 with pretrained weights, 3e-4 with lora, 1e-3 with random weights."""
 
     def __post_init__(self) -> None:
         require(self.epochs >= 0, f"pretrain.epochs is {self.epochs}; expected 0 or more")
@@ -156,24 +154,23 @@ class PretrainConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class LoopConfig:
-    """How long to train and in what portions. Tokens count real tokens; nothing is padded."""
+    """Training loop: epochs, batch sizes, validation. Batches are counted in tokens, without padding."""
 
     epochs: int = 3
     """Passes over the training split."""
     batch_tokens: int = 4096
-    """Tokens of one optimizer step, over all workers."""
+    """Tokens per optimizer step, over all workers."""
     micro_tokens: int | None = None
-    """Most tokens that one worker packs into one forward pass; bounds memory, changes no result. By default
-    8192 on a GPU, 2048 on a CPU."""
+    """Maximum tokens per forward pass and worker. Limits memory, does not change results. Default: 8192 on a
+    GPU, 2048 on a CPU."""
     validate_every: int | None = None
-    """Steps between validations; by default once per epoch."""
+    """Steps between validations. Default: one epoch."""
     checkpoint_every: int | None = None
-    """Steps between checkpoints, beside the one at each validation."""
+    """Steps between additional checkpoints; each validation also saves one."""
     patience: int | None = None
     """Stop after this many validations without improvement."""
     precision: Literal["auto", "bf16", "float32"] = "auto"
-    """auto: bfloat16 autocast where the hardware multiplies bfloat16, else float32. Master weights are
-    float32."""
+    """auto: bfloat16 autocast if the hardware supports it, else float32. Master weights are float32."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -189,30 +186,30 @@ class LoopConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """Where a run happens and what becomes of it. None of this changes what is learned."""
+    """Resources, storage and publication of a run; they do not change the trained weights."""
 
     workers: int = 1
-    """Ray Train workers, each with one GPU, or one CPU where there is none."""
+    """Ray Train workers; each gets one GPU, or without GPUs one CPU."""
     min_workers: int | None = None
-    """Start, and go on when machines are lost, with as few workers as this, and take more, up to
-    --run.workers, when machines come. By default a run waits for all of its workers."""
+    """Elastic training: the minimum number of workers (the maximum is --run.workers). Default: a run waits
+    for all workers."""
     cpus: int | None = None
-    """CPUs, and threads, of each worker; by default an equal share of this machine, 1 on a cluster."""
+    """CPUs and threads per worker. Default: an equal share of this machine; 1 on a cluster."""
     gpu: Literal["auto", "yes", "no"] = "auto"
-    """auto: GPUs if the cluster has any."""
+    """auto: use GPUs if the cluster has any."""
     storage: str = "runs"
-    """Folder or URL (s3://…, gs://…) for checkpoints and history; on several machines it must be shared."""
+    """Folder or URL (s3://…, gs://…) for checkpoints and history; must be shared by all machines."""
     registry: str = "models"
     """Folder or URL (s3://…, gs://…, az://…) for published models."""
     retries: int = 3
-    """How often a run restarts from its last checkpoint after losing a worker without notice."""
+    """Maximum restarts from the last checkpoint after worker failures."""
     publish: bool = True
-    """Publish the best checkpoint when training is done."""
+    """Publish the best checkpoint after training."""
     threshold: Literal["argmax", "validation"] = "argmax"
-    """What the published model tells. argmax: the likeliest label. validation: the positive one from the
-    probability on that gives the highest macro-F1 on validation."""
+    """Decision rule of the published model. argmax: the most probable label. validation: the positive label
+    at or above the threshold with the highest macro-F1 on validation."""
     replace: bool = False
-    """Publish even if the model now served has a better validation metric."""
+    """Promote the new version even if the current one has a better validation metric."""
 
     @property
     def storage_folder(self) -> str:
@@ -226,7 +223,7 @@ class RunConfig:
 
     @property
     def required_workers(self) -> int:
-        """Workers that it takes at least."""
+        """The minimum number of workers."""
         return self.workers if self.min_workers is None else self.min_workers
 
     def __post_init__(self) -> None:
@@ -243,11 +240,11 @@ class RunConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrackingConfig:
-    """Where metrics go, beside the run's own history.jsonl."""
+    """Experiment tracking, in addition to the run's history.jsonl."""
 
     wandb: Literal["auto", "online", "offline", "off"] = "auto"
-    """auto: online if WANDB_API_KEY is set, else offline (`wandb sync` later); nothing if wandb is not
-    installed. WANDB_MODE and WANDB_DISABLED win over this, but for off."""
+    """auto: online if WANDB_API_KEY is set, else offline (`wandb sync` later); off if wandb is not installed.
+    WANDB_MODE and WANDB_DISABLED override every value except off."""
     project: str = "tweetelm"
     group: str | None = None
 

@@ -1,4 +1,4 @@
-"""What a training run is: one frozen dataclass, from which the command line is made."""
+"""The configuration of a training run: a frozen dataclass that defines the command line."""
 
 import dataclasses
 import hashlib
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 _PLACEMENT = ("name", "run", "tracking")
-_LONGEST_NAME = 200  # bytes: of a trial or a seed, whose name begins with the one that was typed
+_LONGEST_NAME = 200  # bytes; names of trials and seeds extend the given name
 _FROM_RANDOM, _FROM_PRETRAINED, _LORA = 1e-3, 3e-5, 3e-4
 
 
@@ -45,8 +45,7 @@ class TrainConfig:
     task: TaskName
     """hate: is this tweet hate speech? deepfake: did a machine write it?"""
     name: str | None = None
-    """Name of the run, and its identity: the same command again resumes it. By default made from the
-    configuration."""
+    """Name of the run; the same name resumes it. Default: derived from the configuration."""
     data: DataConfig = field(default_factory=DataConfig)
     text: TextConfig = field(default_factory=TextConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -69,14 +68,14 @@ class TrainConfig:
 
     @property
     def learning_rate(self) -> float:
-        """The peak learning rate in force for classification."""
+        """The effective peak learning rate of classification."""
         if self.optim.lr is not None:
             return self.optim.lr
         return _FROM_RANDOM if self.optim.mode == "head" else self._usual_rate
 
     @property
     def pretrain_rate(self) -> float:
-        """The peak learning rate in force for language modeling."""
+        """The effective peak learning rate of language modeling."""
         return self._usual_rate if self.pretrain.lr is None else self.pretrain.lr
 
     @property
@@ -101,7 +100,7 @@ class TrainConfig:
 
     @property
     def run_name(self) -> str:
-        """The given name, or one made from the task, the model and a hash of the identity."""
+        """The given name, or one derived from the task, the model and a hash of the identity."""
         if self.name:
             return self.name
         model = safe_name(self.model.name.rstrip("/").rsplit("/", 1)[-1].lower())
@@ -115,7 +114,7 @@ class TrainConfig:
 
 
 def preparation_key(config: TrainConfig) -> str:
-    """Equal for configurations that `tweetelm.training.prepare` makes the same of."""
+    """Return a key that is equal for configurations with the same prepared data."""
     names = ("name", "init", "revision", "tokenizer", "max_tokens")
     model = {name: getattr(config.model, name) for name in names}
     parts = [config.task, dataclasses.asdict(config.data), dataclasses.asdict(config.text), model]
@@ -123,5 +122,5 @@ def preparation_key(config: TrainConfig) -> str:
 
 
 def to_dict(config: TrainConfig) -> dict[str, Any]:
-    """Plain JSON data, for `train_loop_config` and the card."""
+    """Return the configuration as JSON data, for `train_loop_config` and the model card."""
     return dataclasses.asdict(config)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tweetelm.encoding import Encoder
-from tweetelm.evaluation.report.context import Evidence
+from tweetelm.evaluation.report.context import ReportContext
 from tweetelm.evaluation.report.document import Section, Table
 from tweetelm.evaluation.report.sections.errors import worst
 from tweetelm.openelm import OpenELMForSequenceClassification
@@ -83,11 +83,11 @@ def load_differentiable(folder: Path) -> tuple[OpenELMForSequenceClassification,
 
 
 def attributed(
-    model: OpenELMForSequenceClassification, encoder: Encoder, evidence: Evidence
+    model: OpenELMForSequenceClassification, encoder: Encoder, context: ReportContext
 ) -> list[Attributed]:
     """The few worst errors, explained."""
-    rows = [int(row) for row in worst(evidence.result, FEW)]
-    encoded = encoder.encode([evidence.dataset[evidence.final][row]["text"] for row in rows])
+    rows = [int(row) for row in worst(context.result, FEW)]
+    encoded = encoder.encode([context.dataset[context.final][row]["text"] for row in rows])
     return [
         Attributed(
             row=row,
@@ -98,15 +98,15 @@ def attributed(
     ]
 
 
-def attributions(found: Sequence[Attributed], evidence: Evidence) -> Section:
+def attributions(found: Sequence[Attributed], context: ReportContext) -> Section:
     """Positions and scores of the tokens that counted most; never the tokens."""
     rows = []
     for tweet in found:
         one = tweet.attribution
         order = sorted(range(len(one.scores)), key=lambda i: -abs(one.scores[i]))[:STRONGEST]
-        rows += [(evidence.final, tweet.row, i, one.scores[i], one.change, one.error) for i in order]
+        rows += [(context.final, tweet.row, i, one.scores[i], one.change, one.error) for i in order]
     text = (
-        f"How much each token of the worst errors moved the log-odds of {evidence.task.positive}: integrated "
+        f"How much each token of the worst errors moved the log-odds of {context.task.positive}: integrated "
         f"gradients from a tweet of first tokens only, {STEPS} steps. Position 0 is the first token (BOS); "
         "`--show-text` prints the tokens.",
     )

@@ -1,4 +1,4 @@
-"""95 % intervals by the percentile bootstrap over tweets, and Wilson's for shares of few tweets.
+"""95 % intervals by the percentile bootstrap over tweets.
 
 What follows from a confusion matrix is resampled as one: drawing N tweets with replacement and counting them
 is drawing the counts from a multinomial. What needs the rows is resampled by their weights.
@@ -19,7 +19,6 @@ RESAMPLES = 2000
 PAIRED_RESAMPLES = 10_000
 SEED = 20261121
 _CHUNK = 250  # resamples at once: bounds the memory that row weights take
-_Z = 1.959963984540054  # the normal distribution's 97.5 % point
 
 Ints = npt.NDArray[np.integer[Any]]
 Floats = npt.NDArray[np.floating[Any]]
@@ -141,16 +140,6 @@ def auroc(positive: npt.NDArray[np.bool_], scores: Floats) -> Callable[[Floats],
         return _ratio((up * below).sum(axis=1), pairs)[:, None]
 
     return statistic
-
-
-def share(hits: int, rows: int) -> Interval | None:
-    """A proportion with Wilson's interval, which keeps its width where all or none are hits; None of none."""
-    if rows == 0:
-        return None
-    p, weight = hits / rows, _Z**2 / rows
-    center = (p + weight / 2) / (1 + weight)
-    reach = _Z * np.sqrt(p * (1 - p) / rows + weight / rows / 4) / (1 + weight)
-    return Interval(value=p, low=float(max(center - reach, 0)), high=float(min(center + reach, 1)))
 
 
 def _multinomial(table: Ints, resamples: int) -> Ints:

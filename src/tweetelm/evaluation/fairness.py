@@ -9,7 +9,7 @@ import numpy.typing as npt
 from datasets import Dataset
 
 from tweetelm.data.personas import persona
-from tweetelm.evaluation.bootstrap import share
+from tweetelm.evaluation.intervals import wilson
 from tweetelm.tasks import Task
 
 FEWEST = 20  # tweets below which a rate says nothing
@@ -59,7 +59,7 @@ def error_rates(split: Dataset, task: Task, labels: Ints, predicted: Ints) -> li
 
 def _rate(group: str, label: str, wrong: npt.NDArray[np.bool_]) -> dict[str, Any]:
     errors, tweets = int(wrong.sum()), len(wrong)
-    rate = share(errors, tweets)
+    rate = wilson(errors, tweets)
     assert rate is not None  # there are tweets
     ends = {"rate": rate.value, "low": rate.low, "high": rate.high}
     return {"group": group, "label": label, "tweets": tweets, "errors": errors} | ends

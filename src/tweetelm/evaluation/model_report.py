@@ -8,7 +8,7 @@ from tweetelm.data import hold_out, load, provenance
 from tweetelm.evaluation import evaluate as evaluation
 from tweetelm.evaluation.attribution import Attributed, attributed, attributions, load_differentiable
 from tweetelm.evaluation.behavior.suite import behavior
-from tweetelm.evaluation.report.context import Evidence, Rival
+from tweetelm.evaluation.report.context import ReportContext, Rival
 from tweetelm.evaluation.report.document import Section
 from tweetelm.evaluation.report.predictions import read_predictions
 from tweetelm.evaluation.report.sections.errors import worst
@@ -41,7 +41,7 @@ def load_predictor(task: Task, folder: Path, precision: Precision) -> Predictor:
 
 def gather(
     predictor: Predictor, folder: Path, *, data: str, registry: str, against: str | None = None
-) -> Evidence:
+) -> ReportContext:
     """Predict all splits but train, and read what else the report shows.
 
     Args:
@@ -60,7 +60,7 @@ def gather(
     dataset, source = hold_out(load(task, data), rule), provenance(task, data)
     # first, as it may be refused
     rival = _rival(against, registry, data, task, source.md5, len(dataset["test"]))
-    return Evidence(
+    return ReportContext(
         evaluation=evaluation.evaluate(predictor, dataset, [name for name in dataset if name != "train"]),
         dataset=dataset,
         provenance=source,
@@ -90,26 +90,26 @@ def _rival(version: str | None, registry: str, data: str, task: Task, md5: str, 
     return Rival(version=version, predictions=read_predictions(folder / "evaluation", "test", task, rows))
 
 
-def attribute_worst(folder: Path, evidence: Evidence) -> list[Attributed]:
+def attribute_worst(folder: Path, context: ReportContext) -> list[Attributed]:
     """Token attributions of the worst errors."""
     model, encoder = load_differentiable(folder)
-    return attributed(model, encoder, evidence)
+    return attributed(model, encoder, context)
 
 
-def probe(predictor: Predictor, found: list[Attributed], evidence: Evidence) -> list[Section]:
+def probe(predictor: Predictor, found: list[Attributed], context: ReportContext) -> list[Section]:
     """Report sections that need the model itself: behavior, disguised tweets, token attributions."""
-    texts = list(evidence.dataset[evidence.final]["text"])
-    sections = [behavior(predictor, texts), evasion(predictor, texts, evidence.result.labels)]
-    return [*sections, attributions(found, evidence)] if found else sections
+    texts = list(context.dataset[context.final]["text"])
+    sections = [behavior(predictor, texts), evasion(predictor, texts, context.result.labels)]
+    return [*sections, attributions(found, context)] if found else sections
 
 
-def print_worst(evidence: Evidence, found: list[Attributed]) -> None:
+def print_worst(context: ReportContext, found: list[Attributed]) -> None:
     """Print the texts of the worst errors. They are written nowhere else."""
-    split, labels = evidence.result, evidence.task.labels
+    split, labels = context.result, context.task.labels
     for row in worst(split):
-        told, p = labels[split.predicted[row]], split.probabilities[row, split.predicted[row]]
-        print(f"{evidence.final} {row}: {labels[split.labels[row]]}, told {told} ({p:.3f})")
-        print(f"    {evidence.dataset[evidence.final][int(row)]['text']}")
+        predicted, p = labels[split.predicted[row]], split.probabilities[row, split.predicted[row]]
+        print(f"{context.final} {row}: {labels[split.labels[row]]}, predicted {predicted} ({p:.3f})")
+        print(f"    {context.dataset[context.final][int(row)]['text']}")
     for one in found:
         pieces = zip(one.pieces, one.attribution.scores, strict=True)
-        print(f"{evidence.final} {one.row}: " + " ".join(f"{piece}({score:+.2f})" for piece, score in pieces))
+        print(f"{context.final} {one.row}: " + " ".join(f"{piece}({score:+.2f})" for piece, score in pieces))

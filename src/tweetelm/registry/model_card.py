@@ -1,4 +1,4 @@
-"""README.md of a version: the model card that Hugging Face and people read."""
+"""README.md of a version: the model card, with the metadata header of Hugging Face."""
 
 import shlex
 from typing import Any
@@ -9,7 +9,12 @@ from tweetelm.registry.model_card_metadata import NAMES, header
 from tweetelm.tasks import TASKS, Task
 
 PLACEMENT = ("name", "run", "tracking")
-
+RESULT_PICTURES = {
+    "headline": "Test score and 95 % interval among published systems and baselines",
+    "confusion-test": "Confusion matrix on test",
+    "reliability": "Reliability of the probabilities",
+    "slices": "Error rate by slice of test",
+}
 
 CARD_TEXT = """\
 {header}
@@ -20,16 +25,17 @@ CARD_TEXT = """\
 ## Results
 
 {results}
-{threshold} Logits are divided by the temperature {temperature}, chosen on validation as the model was. In
-brackets: 95 % intervals by the bootstrap over tweets. The whole report is `evaluation/report.html`.
+{threshold} Logits are divided by the temperature {temperature}. Model and temperature were chosen on
+validation. In brackets: 95 % intervals by the bootstrap over tweets. The full report is
+`evaluation/report.html`.
 
-## On whom errors fall
+{result_pictures}## Error rates by group
 
 {bias}
 
-## Use
+{group_pictures}## Use
 
-Intended for research on {dataset} and as one signal among several, read by a person.
+Intended for research on {dataset}, and as one signal among several that a person reviews.
 {limits}
 
 ```python
@@ -46,10 +52,10 @@ from transformers import pipeline
 pipeline("text-classification", model="FOLDER", trust_remote_code=True)("a tweet", truncation=True)
 ```
 
-For a text that is normalized already, the pipeline gives the same probabilities. It does not normalize texts
-(`encoding.json` says how training did): its answers differ on tweets with links, mentions or entities. It
-gives the most probable label and does not know the threshold of `card.json`. `AutoTokenizer` asks whether it
-may run this folder's code unless `trust_remote_code` is given; the tokenizer needs none.
+The pipeline gives the same probabilities for normalized texts. It does not normalize texts itself (settings:
+`encoding.json`), so its predictions differ on tweets with links, mentions or HTML entities. It predicts the
+most probable label and ignores the threshold of `card.json`. `AutoTokenizer` asks for permission to run this
+folder's code unless `trust_remote_code` is set; the tokenizer does not need that code.
 
 ## Training
 
@@ -59,10 +65,10 @@ Data: {dataset}, md5 `{md5}`, {rows}. {code}
 {command}
 ```
 
-## Licences
+## Licenses
 
-Data: {license}. Weights that start from Apple's OpenELM stay under Apple's license for them, which this card
-does not widen. The tweets are personal data of those who wrote them; none of their text is in this folder.
+Data: {license}. Weights fine-tuned from Apple's OpenELM remain under Apple's license; this card
+grants no further rights. The tweets are personal data of their authors; this folder contains no tweet texts.
 """
 
 
@@ -80,9 +86,13 @@ def render(card: Card) -> str:
         init=_init(card),
         tweetelm=card.libraries.get("tweetelm", ""),
         results=_results(card),
+        result_pictures=_pictures(card, RESULT_PICTURES),
         threshold=_threshold(card, task),
         temperature=f"{card.temperature:.3g}",
         bias=_bias(card),
+        group_pictures=_pictures(
+            card, {f"groups-{label}": f"Error rate by group: {label}" for label in card.labels}
+        ),
         dataset=_dataset(card, task),
         limits=task.limits,
         md5=card.data["md5"],
@@ -94,7 +104,7 @@ def render(card: Card) -> str:
 
 
 def reproduce(config: dict[str, Any]) -> str:
-    """The command that trains the same model: every setting that shapes it and is not the default."""
+    """The command that trains the same model, with every setting that is not the default."""
     default = to_dict(TrainConfig(task=config["task"]))
     flags = [f"--task {config['task']}"]
     for section, values in config.items():
@@ -113,20 +123,27 @@ def _flag(section: str, key: str, value: Any) -> str:
 
 
 def _bias(card: Card) -> str:
-    """The error rates of test, overall and by group, worst first."""
+    """Error rates on test, overall and by group, highest first."""
     rates = card.metrics.get("test", {}).get("error_rates", [])
-    if not any(found["group"] for found in rates):
-        return "Not measured: no group of people is named in, or wrote, enough tweets of test."
+    if not any(group["group"] for group in rates):
+        return "Not measured: no group has enough tweets in test."
     lines = [
-        "The share of test tweets whose true label is denied, by the people they name or imitate.",
+        "Share of test tweets with a wrong label, by the group that they name (hate) or imitate (deepfake).",
         "",
-        "| group | true label | tweets | mistaken |",
+        "| group | true label | tweets | error rate |",
         "|---|---|---|---|",
     ]
-    for found in sorted(rates, key=lambda found: (found["group"] != "", -found["rate"])):
-        rate = f"{found['rate']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
-        lines.append(f"| {found['group'] or 'all'} | {found['label']} | {found['tweets']} | {rate} |")
+    for group in sorted(rates, key=lambda group: (group["group"] != "", -group["rate"])):
+        rate = f"{group['rate']:.3f} [{group['low']:.3f}, {group['high']:.3f}]"
+        lines.append(f"| {group['group'] or 'all'} | {group['label']} | {group['tweets']} | {rate} |")
     return "\n".join(lines)
+
+
+def _pictures(card: Card, captions: dict[str, str]) -> str:
+    """Links to the figures of the report that the version contains."""
+    names = {name: f"evaluation/{name}.svg" for name in captions}
+    links = [f"![{captions[name]}]({path})\n\n" for name, path in names.items() if path in card.files]
+    return "".join(links)
 
 
 def _init(card: Card) -> str:
@@ -155,12 +172,12 @@ def _value(metrics: dict[str, Any], name: str) -> str:
 
 def _threshold(card: Card, task: Task) -> str:
     if card.threshold is None:
-        return "The likeliest label is told."
-    return f"`{task.positive}` is told where its probability is at least {card.threshold:g}."
+        return "Predicts the most probable label."
+    return f"Predicts `{task.positive}` at probability >= {card.threshold:g}."
 
 
 def _dataset(card: Card, task: Task) -> str:
-    return f"a synthetic stand-in for {task.dataset}" if card.data["synthetic"] else task.dataset
+    return f"a synthetic substitute for {task.dataset}" if card.data["synthetic"] else task.dataset
 
 
 def _code(card: Card) -> str:

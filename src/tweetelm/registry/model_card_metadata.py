@@ -34,7 +34,7 @@ def header(card: Card, task: Task) -> str:
 
 
 def _license(card: Card, task: Task) -> str:
-    """The licenses that apply: that of Apple's weights if they are the base model, and that of the data."""
+    """License names: of Apple's weights, if the model is fine-tuned from them, and of the data."""
     apple = card.base["init"] == "pretrained" and card.base["source"].startswith("apple/")
     return "-and-".join(
         ["apple-sample-code-license"] * apple
@@ -43,7 +43,7 @@ def _license(card: Card, task: Task) -> str:
 
 
 def _index(card: Card, task: Task) -> dict[str, Any]:
-    """Results in the format of the hub's model-index."""
+    """Results in the model-index format of the hub; intervals are arguments of the metrics."""
     results = [
         {
             "task": {"type": "text-classification", "name": task.question},
@@ -61,7 +61,7 @@ def _index(card: Card, task: Task) -> dict[str, Any]:
 
 
 def _metric(metrics: dict[str, Any], name: str) -> dict[str, Any]:
-    """A metric with its 95 % interval in `args`, the only field of the format that can contain it."""
+    """A metric; its interval is an argument because the format has no field for it."""
     ends = metrics.get("intervals", {}).get(name)
     value = {"type": TYPES[name], "name": NAMES[name], "value": metrics[name]}
     return value | ({"args": {"interval_95": ends}} if ends else {})

@@ -56,13 +56,13 @@ def test_every_request_is_counted_once_by_its_answer() -> None:
     assert [status for _, _, status in report.failures] == ["500"]
 
 
-def test_a_refusal_that_does_not_say_when_to_come_back_is_a_failure() -> None:
+def test_rejection_without_retry_after_is_a_failure() -> None:
     report = observe(counted(lambda _: refusal(None)), clients=1, requests=3)
     assert (report.refused, report.failed) == (0, 3)
     assert report.statuses == {"429 without Retry-After": 3}
 
 
-def test_retries_turn_refusals_into_answers_and_count_every_try() -> None:
+def test_retries_are_counted() -> None:
     # One caller, so that no second try can be a tenth request too.
     report = observe(
         counted(lambda n: refusal() if n % 10 == 0 else good()), clients=1, requests=50, retries=2
@@ -71,19 +71,19 @@ def test_retries_turn_refusals_into_answers_and_count_every_try() -> None:
     assert report.retried == report.statuses["429"] == 5
 
 
-def test_a_retry_waits_as_long_as_the_server_asks() -> None:
+def test_retry_waits_for_retry_after() -> None:
     report = observe(counted(lambda n: refusal("1") if n == 1 else good()), clients=1, requests=1, retries=1)
     assert report.ok == 1
     assert report.max_s >= 1.0
 
 
-def test_a_caller_s_own_mistake_is_not_sent_again() -> None:
+def test_client_errors_are_not_retried() -> None:
     report = observe(counted(lambda _: web.Response(status=400)), clients=1, requests=1, retries=2)
     assert report.statuses == {"400": 1}
 
 
 @pytest.mark.slow
-def test_an_open_loop_charges_a_stall_to_all_that_were_due_during_it() -> None:
+def test_open_loop_counts_a_stall_for_all_due_requests() -> None:
     stalled = False
 
     async def handler(_: web.Request) -> web.Response:
@@ -115,20 +115,20 @@ def test_arrivals_never_wait_for_answers() -> None:
     assert report.ok == 30
 
 
-def test_an_open_loop_offers_the_rate_that_it_was_told() -> None:
+def test_open_loop_offers_the_given_rate() -> None:
     even = list(arrivals(Plan(url="", rate=50, seconds=2)))
     assert even == pytest.approx([number / 50 for number in range(100)])
     chance = list(arrivals(Plan(url="", rate=50, seconds=200, poisson=True)))
     assert len(chance) == pytest.approx(10_000, rel=0.05)
 
 
-def test_a_server_that_is_not_there_is_a_failure_with_a_name() -> None:
+def test_missing_server_is_a_named_failure() -> None:
     report = asyncio.run(drive(Plan(url="http://127.0.0.1:9/", clients=1, requests=2)))
     assert report.failed == 2
     assert set(report.statuses) == {aiohttp.ClientConnectorError.__name__}
 
 
-def test_a_slow_answer_is_a_failure_once_the_caller_gives_up() -> None:
+def test_slow_response_is_a_timeout_failure() -> None:
     async def handler(_: web.Request) -> web.Response:
         await asyncio.sleep(1)
         return good()
@@ -150,12 +150,12 @@ def test_the_timeline_shows_which_versions_answered_when() -> None:
     assert report.throughput == pytest.approx(2 / 3)
 
 
-def test_percentiles_are_values_that_were_seen() -> None:
+def test_percentiles_are_observed_values() -> None:
     assert percentile(range(1, 101), 0.99) == 99
     assert percentile([3.0], 0.5) == 3.0
 
 
-def test_a_process_of_its_own_gives_the_same_report(tmp_path: Path) -> None:
+def test_separate_process_gives_the_same_report(tmp_path: Path) -> None:
     report = run(Plan(url="http://127.0.0.1:9/", rate=20, requests=5, retries=1))
     assert (report.requests, report.failed, report.retried) == (5, 5, 5)
     report.save(tmp_path / "report.json")
@@ -163,6 +163,6 @@ def test_a_process_of_its_own_gives_the_same_report(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{}, {"clients": 1, "rate": 1.0, "seconds": 1.0}, {"clients": 1}])
-def test_a_plan_that_says_too_little_or_too_much_is_refused(wrong: dict[str, float]) -> None:
+def test_invalid_load_plan_is_rejected(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="name"):
         Plan(url="", **wrong)  # type: ignore[arg-type]

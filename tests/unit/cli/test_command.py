@@ -72,7 +72,7 @@ def test_help_fits_the_terminal(command: str, columns: int, monkeypatch: pytest.
     assert "\n\n\n" not in page
 
 
-def test_the_help_of_training_is_short() -> None:
+def test_train_help_is_short() -> None:
     done = type_in("ray_jobs.train", "--help", COLUMNS="80")
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) < 100
@@ -93,7 +93,7 @@ def test_help_has_every_flag(
         assert flags - set(re.findall(r"--[a-z][a-z0-9.-]+", page)) == set()
 
 
-def test_no_sentence_is_broken_in_the_middle_of_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_help_wraps_sentences_correctly(monkeypatch: pytest.MonkeyPatch) -> None:
     """A line of help ends where the next word would not have fitted."""
     lines = help_of("ray_jobs.train", 80, monkeypatch, everything=True).splitlines()
     for line, after in pairwise(lines):
@@ -118,7 +118,7 @@ def test_no_sentence_is_broken_in_the_middle_of_a_line(monkeypatch: pytest.Monke
     ],
     ids=" ".join,
 )
-def test_a_mistake_is_told_without_a_trace(words: tuple[str, ...]) -> None:
+def test_errors_have_no_traceback(words: tuple[str, ...]) -> None:
     done = type_in(*words)
     assert done.returncode not in (0, -6)
     assert "Traceback" not in done.stderr + done.stdout
@@ -128,7 +128,7 @@ def test_a_mistake_is_told_without_a_trace(words: tuple[str, ...]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("content", [b"a: [1,\n", b"\xff\xfe", b"x: 1\n", b""])
 @pytest.mark.parametrize("command", ["cluster_file", "stop_workers"])
-def test_a_damaged_cluster_file_is_named(command: str, content: bytes, tmp_path: Path) -> None:
+def test_damaged_cluster_file_is_an_error(command: str, content: bytes, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_bytes(content)
     done = type_in(f"ray_jobs.{command}", str(tmp_path / "c.yaml"))
     assert done.returncode == 2
@@ -137,7 +137,7 @@ def test_a_damaged_cluster_file_is_named(command: str, content: bytes, tmp_path:
 
 
 @pytest.mark.parametrize("words", [TRAIN, ("serve",)], ids=["train", "serve"])
-def test_too_few_open_files_are_told_at_once(words: tuple[str, ...]) -> None:
+def test_open_file_limit_is_checked_first(words: tuple[str, ...]) -> None:
     began = time.monotonic()
     done = type_in(*words, limit=64)
     assert done.returncode != 0
@@ -147,7 +147,7 @@ def test_too_few_open_files_are_told_at_once(words: tuple[str, ...]) -> None:
 
 
 @pytest.mark.slow
-def test_a_reader_that_leaves_is_no_error() -> None:
+def test_broken_pipe_is_not_an_error() -> None:
     line = f"{sys.executable} -m tweetelm.data check hate --root sample | head -1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(
         ["bash", "-c", line],
@@ -160,7 +160,7 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     assert done.stdout.splitlines()[-1] in ("0", "141")
 
 
-def test_a_terminal_without_unicode_gets_a_question_mark() -> None:
+def test_ascii_terminal_gets_question_marks() -> None:
     done = type_in("ray_jobs.train", "--help", PYTHONIOENCODING="ascii", LC_ALL="C")
     assert (done.returncode, done.stderr) == (0, "")
     assert "s3://?" in done.stdout
@@ -186,11 +186,11 @@ def test_ctrl_c_is_one_line() -> None:
     done = run_script(script)
     assert done.returncode == 128 + signal.SIGINT
     assert done.stderr.splitlines() == [
-        "interrupted; the same command again goes on from the last checkpoint"
+        "interrupted; run the same command again to resume from the last checkpoint"
     ]
 
 
-def test_an_error_of_the_system_names_the_file_and_what_to_do() -> None:
+def test_os_error_names_file_and_remedy() -> None:
     script = "from pathlib import Path; from tweetelm.cli import command\n"
     script += "command.run(lambda: Path('/nowhere/x').write_text('x'))"
     done = run_script(script)

@@ -41,7 +41,7 @@ def test_each_command_runs_from_any_folder(name: str, tmp_path: Path) -> None:
     assert done.stdout.startswith(f"usage: tweetelm {name}")
 
 
-def test_an_unknown_command_is_refused_in_one_line() -> None:
+def test_unknown_command_is_a_one_line_error() -> None:
     done = typed("tarin")
     assert done.returncode == 2
     assert done.stderr.startswith("error: there is no command 'tarin'; expected train, tune")

@@ -52,7 +52,7 @@ def sleepers() -> list[psutil.Process]:
     return [p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
 
 
-def test_a_failed_start_is_repeated_and_leaves_no_process() -> None:
+def test_failed_start_is_retried_without_leaks() -> None:
     before, lines = sleepers(), list[str]()
     assert start_service(failing(1), lambda: None, tries=2, say=lines.append) == 2
     assert sleepers() == before
@@ -60,7 +60,7 @@ def test_a_failed_start_is_repeated_and_leaves_no_process() -> None:
     assert lines[0].startswith("Ray did not start")
 
 
-def test_after_all_tries_one_line_says_that_the_machine_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_last_failed_start_is_a_one_line_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise RuntimeError("The current node timed out\nduring startup.")
 
@@ -74,14 +74,14 @@ def test_after_all_tries_one_line_says_that_the_machine_is_busy(monkeypatch: pyt
     assert all(len(str(error.value).splitlines()) == 1 for error in (busy, idle))
 
 
-def test_a_slow_start_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_start_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service_startup, "SLOW_S", 0.05)
     lines: list[str] = []
     start_service(lambda: time.sleep(0.5), lambda: None, say=lines.append)
     assert [line.split(" (")[0] for line in lines] == ["Ray is slow to start"]
 
 
-def test_ctrl_c_during_a_start_ends_its_processes() -> None:
+def test_ctrl_c_during_start_kills_its_processes() -> None:
     before = sleepers()
 
     def start() -> None:
@@ -93,7 +93,7 @@ def test_ctrl_c_during_a_start_ends_its_processes() -> None:
     assert sleepers() == before
 
 
-def test_a_wait_without_a_setting_is_made_longer() -> None:
+def test_hard_coded_wait_is_extended() -> None:
     calls: list[int] = []
 
     def find(answer_after: int) -> int:
@@ -110,7 +110,7 @@ def test_a_wait_without_a_setting_is_made_longer() -> None:
         library.find(1000)
 
 
-def test_ray_still_waits_with_the_function_that_is_wrapped() -> None:
+def test_wrapped_wait_function_exists_in_ray() -> None:
     import inspect
 
     from ray._private import node, services
@@ -119,7 +119,7 @@ def test_ray_still_waits_with_the_function_that_is_wrapped() -> None:
     assert "ray._private.services.get_node(" in inspect.getsource(node.Node.__init__)
 
 
-def test_the_limit_of_open_files_is_raised_before_anything_is_refused() -> None:
+def test_open_file_limit_is_raised_first() -> None:
     script = "import resource as r; from tweetelm.cli.service_startup import ensure_open_files as f; "
     script += "r.setrlimit(r.RLIMIT_NOFILE, (64, {0})); f(); print(r.getrlimit(r.RLIMIT_NOFILE)[0])"
     env = {"PYTHONPATH": str(ROOT / "src")}
@@ -128,7 +128,7 @@ def test_the_limit_of_open_files_is_raised_before_anything_is_refused() -> None:
     assert int(done.stdout) == 2048
 
 
-def test_too_few_open_files_are_refused_with_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_file_limit_error_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (64, 64))
     with pytest.raises(OSError, match=r"64 files .* `ulimit -n 4096`"):
         ensure_open_files()

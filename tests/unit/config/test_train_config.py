@@ -52,7 +52,7 @@ def changed(key: str) -> TrainConfig:
         (lambda: ModelConfig(max_tokens=1), "model.max_tokens is 1; expected at least 2"),
         (
             lambda: ModelConfig(name="scratch-1m", init="pretrained"),
-            "scratch-1m has no published weights; leave out --model.init pretrained or name an openelm-*",
+            "scratch-1m has no published weights; omit --model.init pretrained, or use an openelm-*",
         ),
         (lambda: OptimConfig(lr=0.0), "optim.lr is 0.0; expected a positive number such as 3e-5"),
         (lambda: OptimConfig(mode="half"), "optim.mode is 'half'; expected one of 'full', 'head'"),
@@ -101,7 +101,7 @@ def changed(key: str) -> TrainConfig:
         ),
     ],
 )
-def test_a_bad_value_is_refused_with_what_was_expected(make: Callable[[], object], message: str) -> None:
+def test_bad_value_error_says_what_was_expected(make: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError) as refused:
         make()
     assert message in str(refused.value)
@@ -125,14 +125,14 @@ def test_values_at_the_edge_are_accepted() -> None:
         ("optim.lr.peak", "optim.lr has no parts"),
     ],
 )
-def test_a_misspelled_key_is_refused_with_the_nearest(key: str, suggestion: str) -> None:
+def test_misspelled_key_error_suggests_the_closest(key: str, suggestion: str) -> None:
     with pytest.raises(ValueError) as refused:
         override(BASE, {key: 1})
     assert str(refused.value).startswith(f"no setting is called {key!r}; ")
     assert suggestion in str(refused.value)
 
 
-def test_a_whole_group_is_not_replaced_by_a_value() -> None:
+def test_group_cannot_be_replaced_by_a_value() -> None:
     with pytest.raises(
         ValueError, match=r"'optim' is a group of settings, not 3; set one .* as 'optim\.mode'"
     ):
@@ -140,7 +140,7 @@ def test_a_whole_group_is_not_replaced_by_a_value() -> None:
     assert override(BASE, {"optim": OptimConfig(lr=1.0)}).optim.lr == 1.0
 
 
-def test_override_replaces_what_is_named_and_leaves_the_rest_and_the_original() -> None:
+def test_override_changes_only_the_named_settings() -> None:
     new = override(BASE, {"optim.lr": 1e-4, "model.name": "scratch-1m"})
     assert (new.optim.lr, new.model.name) == (1e-4, "scratch-1m")
     assert TrainConfig(task="hate") == BASE
@@ -157,7 +157,7 @@ def test_override_checks_values_as_the_command_line_does() -> None:
         override(BASE, {"loop.micro_tokens": 256, "model.max_tokens": 300})
 
 
-def test_a_setting_newer_than_a_stored_identity_counts_as_its_default() -> None:
+def test_missing_setting_in_identity_is_its_default() -> None:
     stored = BASE.identity
     del stored["optim"]["clip"], stored["pretrain"]
     assert difference(completed(stored, BASE.identity), BASE.identity) == []
@@ -175,7 +175,7 @@ def test_difference_shows_settings_that_only_one_side_has() -> None:
 
 
 @pytest.mark.parametrize("key", LEARNT)
-def test_what_is_learned_is_identity_and_names_the_run(key: str) -> None:
+def test_learning_settings_name_the_run(key: str) -> None:
     assert changed(key).identity != BASE.identity
     assert changed(key).run_name != BASE.run_name
     assert [line.split(":")[0] for line in difference(BASE.identity, changed(key).identity)] == [key]
@@ -220,17 +220,17 @@ def test_a_run_has_the_same_name_in_another_process() -> None:
         ({"model.init": "random", "optim.lr": 2e-4}, 2e-4),
     ],
 )
-def test_the_learning_rate_in_force(changes: dict[str, Any], rate: float) -> None:
+def test_effective_learning_rate(changes: dict[str, Any], rate: float) -> None:
     assert override(BASE, changes).learning_rate == rate
 
 
-def test_scratch_is_what_has_no_published_weights() -> None:
+def test_scratch_presets_have_no_published_weights() -> None:
     assert set(SCRATCH) == {name for name, preset in PRESETS.items() if preset.repo is None}
     for name in PRESETS:
         assert ModelConfig(name=name).random == (name in SCRATCH)
 
 
-def test_a_folder_that_is_called_scratch_is_not_started_at_random() -> None:
+def test_folder_named_scratch_is_not_random() -> None:
     assert not ModelConfig(name="scratch-mine").random
     assert not ModelConfig(name="./scratch-1m").random
 

@@ -56,7 +56,7 @@ def test_deepfake_rows_may_hold_newlines_quotes_and_backslashes(root: Path) -> N
     assert test["class_type"][:] == ["human", "rnn"]
 
 
-def test_the_kaggle_copy_with_its_two_more_columns_is_read_alike(root: Path) -> None:
+def test_kaggle_copy_loads_the_same(root: Path) -> None:
     before = load(DEEPFAKE, root)["test"].to_dict()
     (root / "deepfake/test.csv").write_bytes(
         b"user_id;status_id;screen_name;text;account.type;class_type\n"
@@ -129,7 +129,7 @@ def _replace(file: Path, content: bytes | None) -> None:
     file.unlink() if content is None else file.write_bytes(content)
 
 
-def test_an_early_quote_that_swallows_the_file_is_blamed_on_its_own_row(root: Path) -> None:
+def test_unclosed_quote_error_names_its_row(root: Path) -> None:
     swallowed = HEADER + b'bob;"open;bot;rnn\n' + ROW * 20_000
     (root / "deepfake/train.csv").write_bytes(swallowed)
     with pytest.raises(ValueError, match=r"train.csv, row 1 \(line 2\): "):
@@ -173,7 +173,7 @@ def tweets(train: list[tuple[str, int]], validation: list[str], test: list[str])
 TRAIN = [("a &amp; b", 1), (" ", 0), ("c", 1), ("a & b", 0), ("@ann", 0), ("d", 1), ("&#32;", 1)]
 
 
-def test_empty_rows_and_rows_that_stand_in_validation_or_test_are_left_out_of_training_alone() -> None:
+def test_only_train_drops_empty_and_overlapping_rows() -> None:
     dataset = tweets(TRAIN, ["", "a  &  b"], ["@bob", "@bob"])
     before = {name: dataset[name].to_dict() for name in ("validation", "test")}
     rows, left_out = training_rows(dataset, drop_overlap=True, text=TEXT)
@@ -182,7 +182,7 @@ def test_empty_rows_and_rows_that_stand_in_validation_or_test_are_left_out_of_tr
     assert {name: dataset[name].to_dict() for name in ("validation", "test")} == before
 
 
-def test_overlap_is_kept_when_not_asked_for_and_follows_the_text_settings() -> None:
+def test_overlap_removal_is_optional() -> None:
     dataset = tweets(TRAIN, ["a & b"], ["@bob"])
     rows, left_out = training_rows(dataset, drop_overlap=False, text=TEXT)
     assert rows["text"][:] == ["a &amp; b", "c", "a & b", "@ann", "d"]
@@ -193,7 +193,7 @@ def test_overlap_is_kept_when_not_asked_for_and_follows_the_text_settings() -> N
     }
 
 
-def test_a_selection_that_leaves_nothing_is_an_error_with_the_reasons() -> None:
+def test_empty_selection_error_lists_reasons() -> None:
     with pytest.raises(
         ValueError, match="no training row is left: 1 are empty and 1 also occur in validation or test"
     ):
@@ -204,7 +204,7 @@ def rows_found(root: Path, what: str, where: str) -> int:
     return next(f.rows for f in check(HATE, root).findings if (f.what, f.where) == (what, where))
 
 
-def test_check_counts_duplicates_overlap_and_contradictions_by_hand(root: Path) -> None:
+def test_check_counts_match_a_manual_count(root: Path) -> None:
     _write_hate(root, "train", ["x", "x", "Caf\u00e9 http://a.b", "y", "&amp;"], [0, 1, 0, 1, 0])
     _write_hate(root, "test", ["x", "y", "caf\u00c3\u00a9", "cafe\u0301 http", "CAF\u00c9!"], [0, 0, 1, 1, 0])
     assert rows_found(root, "identical: extra copies", "train") == 1
@@ -298,7 +298,7 @@ def test_the_leakage_of_the_real_data_is_what_is_documented() -> None:
 
 
 @real
-def test_training_on_the_real_hate_data_leaves_out_the_empty_rows_and_the_overlap() -> None:
+def test_real_hate_training_drops_empty_and_overlap() -> None:
     dataset = load(HATE, REAL)
     raw, left_out = training_rows(dataset, drop_overlap=True, text=TextConfig(form="raw"))
     assert left_out == {"empty": 7, "overlap": 233}

@@ -139,7 +139,7 @@ def cut_off(home: Path) -> None:
     git(home, "config", "--global", f"url.{home / 'nowhere'}/.insteadOf", "https://")
 
 
-def test_a_fresh_clone_gets_both_datasets_from_the_repositories_that_published_them(
+def test_fresh_clone_pulls_both_datasets(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(clone(project) / "upstream")
@@ -242,7 +242,7 @@ def test_a_damaged_object_in_a_copied_cache_is_refused_by_name(
     assert not (tmp_path / "second/data").exists()
 
 
-def test_a_damaged_object_in_the_clones_own_cache_is_noticed_after_the_pull(project: Path) -> None:
+def test_damaged_cache_object_is_detected_after_pull(project: Path) -> None:
     first = clone(project, "first")
     list(pull(first))
     tamper(first / ".dvc/cache", first / "data/hate/train_text.txt")
@@ -304,7 +304,7 @@ def test_foreign_files_in_a_copied_cache_are_passed_over(project: Path, home: Pa
     assert "copied 6 of 6 objects" in next(iter(pull(clone(project, "second"), cache=first / ".dvc/cache")))
 
 
-def test_the_pins_are_the_published_revisions_and_data_dvc_has_none() -> None:
+def test_pins_are_the_published_revisions() -> None:
     hate, deepfake, data = (yaml.safe_load((ROOT / name).read_text()) for name in LAYOUT[-3:])
     assert hate["deps"][0]["repo"] == {
         "url": SOURCES["hate"][0],
@@ -325,7 +325,7 @@ TRUE_CACHE = Path(os.environ.get("TWEETELM_DVC_CACHE", ROOT / ".dvc/cache"))
     not (TRUE_CACHE / "files/md5/82/b9d46e19fe749acd1b053f008cb027.dir").is_file(),
     reason="no DVC cache with the real data at .dvc/cache or $TWEETELM_DVC_CACHE; `make data` makes one",
 )
-def test_the_projects_own_files_and_the_real_cache_give_the_real_data(tmp_path: Path, home: Path) -> None:
+def test_real_cache_restores_the_real_data(tmp_path: Path, home: Path) -> None:
     project = tmp_path / "project"
     commit(project, {name: (ROOT / name).read_bytes() for name in LAYOUT})
     cut_off(home)

@@ -52,7 +52,7 @@ def test_every_account_is_held_out_in_one_fold(sample: DatasetDict) -> None:
     assert sorted(accounts) == sorted(set(sample["train"]["screen_name"]))
 
 
-def test_training_rows_that_say_what_a_held_out_row_says_are_left_out(sample: DatasetDict) -> None:
+def test_training_excludes_held_out_duplicates(sample: DatasetDict) -> None:
     found = hold_out(sample, "generator:rnn")
     copied = found["train"].add_item(dict(found["held-out"][0]) | {"class_type": "human", "label": 0})
     rows, left_out = training_rows(

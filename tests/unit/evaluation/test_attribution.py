@@ -7,7 +7,7 @@ from tests.support.checkpoints import TWEETS, checkpoint
 from tests.support.fakes import FakeProvenance, dataset
 from tweetelm.evaluation.attribution import attribute, attributed, attributions, load_differentiable
 from tweetelm.evaluation.evaluate import evaluate
-from tweetelm.evaluation.report.context import Evidence
+from tweetelm.evaluation.report.context import ReportContext
 from tweetelm.predictor import Predictor
 from tweetelm.tasks import HATE
 
@@ -33,7 +33,7 @@ def test_the_tokens_scores_sum_to_the_change_of_the_log_odds(folder: Path) -> No
         assert found.error == pytest.approx(abs(sum(found.scores) - change), abs=1e-3)
 
 
-def test_the_first_token_is_where_the_integral_starts_and_moves_nothing(folder: Path) -> None:
+def test_first_token_has_zero_attribution(folder: Path) -> None:
     model, encoder = load_differentiable(folder)
     scores = attribute(model, encoder.encode(["the cat took the biscuit"])[0].ids).scores
     assert scores[0] == 0
@@ -43,10 +43,10 @@ def test_the_first_token_is_where_the_integral_starts_and_moves_nothing(folder: 
 def test_the_stored_section_has_positions_and_no_token(folder: Path) -> None:
     rows = dataset(HATE, test=[(text, i % 2) for i, text in enumerate(TWEETS[2:])])
     made = evaluate(Predictor.load(folder, precision="float32"), rows, ["test"])
-    evidence = Evidence(evaluation=made, dataset=rows, provenance=FakeProvenance())
-    found = attributed(*load_differentiable(folder), evidence)
+    context = ReportContext(evaluation=made, dataset=rows, provenance=FakeProvenance())
+    found = attributed(*load_differentiable(folder), context)
     assert found
     assert "".join(found[0].pieces[1:])  # there are tokens to be printed
-    section = attributions(found, evidence)
+    section = attributions(found, context)
     assert {type(cell) for table in section.tables for row in table.rows for cell in row[1:]} == {int, float}
     assert len(section.tables[0].rows) == sum(min(6, len(one.pieces)) for one in found)

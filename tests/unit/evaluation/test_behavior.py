@@ -35,7 +35,7 @@ def test_a_functionality_without_cases_or_originals_is_refused() -> None:
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
-def test_functionalities_have_names_of_their_own_and_enough_different_cases(task: Task) -> None:
+def test_behavior_groups_have_unique_names_and_cases(task: Task) -> None:
     functionalities = suite(task)
     assert len(functionalities) >= (29 if task is HATE else 10)
     assert max(Counter(f.name for f in functionalities).values()) == 1
@@ -55,7 +55,7 @@ def test_the_suite_is_the_same_at_every_call() -> None:
     assert suite(DEEPFAKE) == suite(DEEPFAKE)
 
 
-def test_a_model_that_never_says_hate_passes_the_harmless_cases_only() -> None:
+def test_never_hate_model_passes_only_harmless_cases() -> None:
     for outcome in run(KeywordClassifier(HATE)):
         assert set(outcome.passed) == {outcome.functionality.expected == "not-hate"}
 
@@ -93,7 +93,7 @@ def test_escapes_and_masked_addresses_never_change_a_verdict() -> None:
         assert all(same) == (functionality.name in masked), functionality.name
 
 
-def test_a_verdict_that_flips_with_the_original_fails_an_invariance() -> None:
+def test_flipped_prediction_fails_an_invariance() -> None:
     outcomes = run(KeywordClassifier(DEEPFAKE, ("today",)), ["good morning", "see you today"])
     passed = {o.functionality.name: o.passed for o in outcomes}
     assert passed["hashtag"] == (False, True)

@@ -77,7 +77,7 @@ def test_the_threshold_is_the_best_of_all(rows: list[tuple[int, float]]) -> None
     assert macro(found) == pytest.approx(max(map(macro, middles or [0.5])))
 
 
-def test_reliability_bins_hold_mean_probability_and_observed_share() -> None:
+def test_reliability_bins_have_mean_and_observed_rate() -> None:
     positive = np.array([False, True, False, True])
     points = reliability(positive, np.array([0.25, 0.75, 0.0, 1.0]), bins=2)
     assert points == [(0.125, 0.0, 2), (0.875, 1.0, 2)]
@@ -94,7 +94,7 @@ def test_calibration_scores_are_those_of_the_definitions() -> None:
     assert loss.low < loss.value < loss.high
 
 
-def test_a_model_with_the_fitted_temperature_and_threshold_tells_what_was_evaluated(tmp_path: Path) -> None:
+def test_calibrated_model_reproduces_the_evaluation(tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "version")
     rows = [(text, i % 2) for i, text in enumerate(TWEETS)]
     tweets = dataset(HATE, validation=rows, test=rows[:5])

@@ -9,7 +9,7 @@ from datasets import ClassLabel
 from tests.support.fakes import FakeProvenance, ShoutPredictor, dataset
 from tweetelm.config.train_config import ModelConfig, TrainConfig
 from tweetelm.evaluation.evaluate import Evaluation, evaluate
-from tweetelm.evaluation.report.context import Evidence
+from tweetelm.evaluation.report.context import ReportContext
 from tweetelm.evaluation.report.predictions import recompute, write_records
 from tweetelm.evaluation.report.write import write as write_report
 from tweetelm.registry import Base, Card, make_card
@@ -34,7 +34,7 @@ def evaluation(threshold: float | None = None) -> Evaluation:
 
 def write(folder: Path, made: Evaluation, *, synthetic: bool = False, known: Card | None = None) -> None:
     provenance = FakeProvenance(synthetic=synthetic)
-    write_report(Evidence(evaluation=made, dataset=HATE_ROWS, provenance=provenance, card=known), folder)
+    write_report(ReportContext(evaluation=made, dataset=HATE_ROWS, provenance=provenance, card=known), folder)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_a_dataset_that_numbers_its_labels_otherwise_is_refused() -> None:
         evaluate(ShoutPredictor(HATE), swapped)
 
 
-def test_whoever_has_the_data_recomputes_every_number_from_the_files(tmp_path: Path) -> None:
+def test_metrics_can_be_recomputed_from_the_files(tmp_path: Path) -> None:
     write(tmp_path, evaluation(threshold=0.7), known=card())
     written = json.loads((tmp_path / "metrics.json").read_text())
     assert recompute(tmp_path, HATE_ROWS) == written["splits"]
@@ -123,6 +123,17 @@ def test_predictions_of_other_data_are_not_recomputed(tmp_path: Path) -> None:
         recompute(tmp_path, shorter)
 
 
+FIGURES = (
+    "headline",
+    "confusion-test",
+    "confusion-validation",
+    "slices",
+    "reliability",
+    "roc",
+    "precision-recall",
+)
+
+
 def test_no_file_of_a_report_holds_a_tweet(written: Path) -> None:
     files = [path for path in written.iterdir() if path.is_file()]
     assert {path.name for path in files} == {
@@ -130,7 +141,7 @@ def test_no_file_of_a_report_holds_a_tweet(written: Path) -> None:
         *(f"report.{ending}" for ending in ("html", "md", "json")),
         "predictions-test.csv",
         "predictions-validation.csv",
-        *(f"{name}.svg" for name in ("confusion", "curves", "reliability")),
+        *(f"{name}.svg" for name in FIGURES),
     }
     assert [path.name for path in files if "secret phrase" in path.read_text()] == []
 
@@ -141,7 +152,7 @@ def test_the_same_evaluation_writes_the_same_bytes(written: Path, tmp_path: Path
         assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
 
 
-def test_the_report_shows_the_headline_among_published_results_on_test(written: Path) -> None:
+def test_headline_is_among_published_test_results(written: Path) -> None:
     lines = (written / "report.md").read_text().splitlines()
     assert lines[0] == "# hate: evaluation"
     ours = next(i for i, line in enumerate(lines) if line.startswith("| → this model | 0.500 ["))
@@ -149,7 +160,7 @@ def test_the_report_shows_the_headline_among_published_results_on_test(written: 
     assert lines[ours + 1] == "| RoBERTa, from scratch on tweets | 0.499 | TweetEval README |"
 
 
-def test_a_report_on_the_synthetic_sample_says_so_first_and_compares_with_nobody(tmp_path: Path) -> None:
+def test_sample_report_has_notice_and_no_comparison(tmp_path: Path) -> None:
     write(tmp_path, evaluation(), synthetic=True)
     text = (tmp_path / "report.md").read_text()
     assert text.startswith(f"> **{SYNTHETIC_NOTICE}**\n")
@@ -163,7 +174,9 @@ def test_a_report_on_the_synthetic_sample_says_so_first_and_compares_with_nobody
 def test_a_report_says_which_weights_training_started_from(init: str, notice: str) -> None:
     def notices(known: Card, synthetic: bool = False) -> tuple[str, ...]:
         source = FakeProvenance(synthetic=synthetic)
-        return Evidence(evaluation=evaluation(), dataset=HATE_ROWS, provenance=source, card=known).notices
+        return ReportContext(
+            evaluation=evaluation(), dataset=HATE_ROWS, provenance=source, card=known
+        ).notices
 
     assert notices(card(init)) == (notice,)
     assert notices(card(init, synthetic=True), synthetic=True) == (SYNTHETIC_NOTICE, notice)
@@ -173,7 +186,7 @@ def test_a_report_says_which_weights_training_started_from(init: str, notice: st
 def test_a_split_of_one_label_is_reported_without_curves(tmp_path: Path) -> None:
     rows = dataset(HATE, test=[("a", 0), ("B", 0)])
     made = evaluate(ShoutPredictor(HATE), rows, ["test"])
-    write_report(Evidence(evaluation=made, dataset=rows, provenance=FakeProvenance()), tmp_path)
+    write_report(ReportContext(evaluation=made, dataset=rows, provenance=FakeProvenance()), tmp_path)
     assert not (tmp_path / "curves.svg").exists()
     text = (tmp_path / "report.md").read_text()
     assert "AUROC on test is undefined: every tweet is labeled not-hate" in text

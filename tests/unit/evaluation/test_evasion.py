@@ -20,13 +20,13 @@ def test_only_tweets_that_were_caught_are_attacked() -> None:
     assert [a.name for a in resistance.attacks] == list(DISGUISES)
 
 
-def test_no_more_tweets_are_attacked_than_asked_for_the_same_ones_each_time() -> None:
+def test_attack_sample_is_bounded_and_reproducible() -> None:
     few = [attack(MODEL, TEXTS * 20, np.tile(LABELS, 20), most=7) for _ in range(2)]
     assert {a.cases for a in few[0].attacks} == {7}
     assert few[0] == few[1]
 
 
-def test_a_keyword_model_misses_every_disguise_unless_it_defends_itself() -> None:
+def test_defenses_restore_a_keyword_model_under_attack() -> None:
     bare, defended = (attack(view, TEXTS, LABELS) for view in views(MODEL))
     assert {a.name: a.escaped for a in bare.attacks} == dict.fromkeys(DISGUISES, 2)
     assert {a.name: a.escaped for a in defended.attacks if a.name != "leetspeak"} == dict.fromkeys(
@@ -46,7 +46,7 @@ def test_views_differ_in_the_defenses_only() -> None:
     ]  # fmt: skip
 
 
-def test_the_section_compares_each_attack_without_and_with_and_names_the_price() -> None:
+def test_evasion_section_compares_attacks_and_cost() -> None:
     section = evasion(MODEL, [*TEXTS, "naïve h4te"], np.array([1, 1, 0, 0, 1, 0]))
     attacks, price = section.tables
     assert [row[0] for row in attacks.rows] == list(DISGUISES)

@@ -99,7 +99,7 @@ def test_damaged_json_is_named_with_what_to_do(data: bytes, reason: str) -> None
 @pytest.mark.parametrize("damaged", [b"", b"{", b'{"trials": [1], "winner": "a", "speeds": {}}', b"\xff"])
 def test_a_damaged_search_result_is_named(tmp_path: Path, damaged: bytes) -> None:
     (tmp_path / "result.json").write_bytes(damaged)
-    with pytest.raises(ValueError, match=r"result\.json is damaged .*delete it and type the command again"):
+    with pytest.raises(ValueError, match=r"result\.json is damaged .*delete it and run the command again"):
         load_result(str(tmp_path / "result.json"))
 
 

@@ -60,7 +60,7 @@ def fetched(home: Path) -> list[Path]:
     return sorted((home / ".cache" / "tweetelm" / "fetched").glob("[0-9a-f]*"))
 
 
-def test_a_file_is_what_was_written_last_and_nothing_is_left_beside_it(place: str) -> None:
+def test_last_write_wins_and_leaves_no_other_file(place: str) -> None:
     assert object_storage.read(f"{place}/a/b.json") is None
     object_storage.write(f"{place}/a/b.json", b"1")
     object_storage.write(f"{place}/a/b.json", b"22")
@@ -68,7 +68,7 @@ def test_a_file_is_what_was_written_last_and_nothing_is_left_beside_it(place: st
     assert list(object_storage.listed(place)) == ["a/b.json"]
 
 
-def test_a_folder_is_sent_fetched_and_removed_whole_links_left_out(place: str, tmp_path: Path) -> None:
+def test_folder_round_trip_skips_links(place: str, tmp_path: Path) -> None:
     source = tmp_path / "source"
     (source / "inner").mkdir(parents=True)
     (source / "inner" / "a.txt").write_text("a")
@@ -91,9 +91,7 @@ def files(where: Path) -> Iterator[Path]:
 
 
 @pytest.mark.slow  # pyarrow retries for 6 s
-def test_storage_that_does_not_answer_is_named_with_what_to_look_at(
-    remote: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreachable_storage_error_says_what_to_check(remote: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(OSError, match=r"s3://bucket/.*cannot be reached: .*AWS_ENDPOINT_URL"):
         object_storage.read(f"{remote}/run.json")
@@ -147,7 +145,7 @@ def test_data_that_change_there_are_fetched_anew(data: str, home: Path) -> None:
     assert len(fetched(home)) == 2
 
 
-def test_processes_that_ask_at_the_same_time_see_whole_files_and_fetch_once(data: str, home: Path) -> None:
+def test_concurrent_processes_download_once(data: str, home: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     line = [sys.executable, "-c", FETCH, f"{data}/hate"]
     started = [subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(4)]
@@ -177,7 +175,7 @@ def test_no_data_behind_a_url_says_where_and_how_to_bring_them(remote: str) -> N
         load(HATE, remote)
 
 
-def test_a_fault_in_data_behind_a_url_is_told_of_the_url_not_of_the_copy(data: str) -> None:
+def test_data_error_names_the_url_not_the_copy(data: str) -> None:
     labels = object_storage.read(f"{data}/hate/val_labels.txt")
     assert labels is not None
     object_storage.write(f"{data}/hate/val_labels.txt", b"7" + labels[1:])
@@ -185,7 +183,7 @@ def test_a_fault_in_data_behind_a_url_is_told_of_the_url_not_of_the_copy(data: s
         load(HATE, data)
 
 
-def test_a_model_behind_a_url_is_fetched_without_what_could_run_code(remote: str, tmp_path: Path) -> None:
+def test_model_download_skips_code_and_pickles(remote: str, tmp_path: Path) -> None:
     source = tmp_path / "model"
     source.mkdir()
     for name in ("config.json", "model.safetensors", "tokenizer.json", "modeling.py", "pytorch_model.bin"):
@@ -208,9 +206,7 @@ def write_steps(storage: RunStorage, begin: int, end: int) -> History:
     return history
 
 
-def test_the_history_of_a_run_that_goes_on_elsewhere_is_that_of_one_that_never_stopped(
-    remote: str, tmp_path: Path
-) -> None:
+def test_history_survives_a_move_to_another_machine(remote: str, tmp_path: Path) -> None:
     first = RunStorage(f"{remote}/run")
     killed = write_steps(first, 0, 5)
     first.sync()  # the checkpoint of step 5 was not stored
@@ -224,14 +220,12 @@ def test_the_history_of_a_run_that_goes_on_elsewhere_is_that_of_one_that_never_s
     assert object_storage.read(f"{remote}/run/{HISTORY}") == (tmp_path / "whole" / HISTORY).read_bytes()
 
 
-def test_a_history_that_cannot_be_sent_is_told_at_once_and_ends_no_run_quietly(
-    remote: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_failed_history_upload_is_logged_then_raised(remote: str, caplog: pytest.LogCaptureFixture) -> None:
     here = RunStorage("s3://no-such-bucket/run")
     write_steps(here, 0, 3).finish({})
     with caplog.at_level(logging.WARNING):
         here.sync()
-    assert "the next checkpoint tries again" in caplog.text
+    assert "retrying at the next checkpoint" in caplog.text
     with pytest.raises(OSError, match="cannot be reached"):
         here.close()
     assert len(read_history(here.path / HISTORY)) == 4
@@ -245,7 +239,7 @@ def test_a_run_that_goes_on_without_its_history_says_so(
 ) -> None:
     with caplog.at_level(logging.WARNING):
         RunStorage(f"{remote}/run").restore(7)
-    assert "the history begins after step 7" in caplog.text
+    assert "the history starts after step 7" in caplog.text
 
 
 def test_files_of_other_trackers_come_along_at_the_end(remote: str) -> None:

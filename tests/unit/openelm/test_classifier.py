@@ -41,7 +41,7 @@ def test_packed_padded_and_alone_agree(implementation: str, pooling: str) -> Non
         torch.testing.assert_close(model(**pad(TWEETS, side)).logits, expected, **CLOSE)
 
 
-def test_a_pad_token_in_the_configuration_stands_in_for_a_missing_mask() -> None:
+def test_pad_token_replaces_a_missing_mask() -> None:
     model = classifier("sdpa", pad_token_id=63)
     ids = pad(TWEETS, "right", pad_id=63)["input_ids"]
     torch.testing.assert_close(model(input_ids=ids).logits, alone(model), **CLOSE)
@@ -53,7 +53,7 @@ def test_what_stands_at_padded_places_does_not_matter(pad_id: int) -> None:
     torch.testing.assert_close(model(**pad(TWEETS, "left", pad_id)).logits, alone(model), **CLOSE)
 
 
-def test_the_last_layer_for_last_tokens_alone_equals_the_whole_computation() -> None:
+def test_last_token_shortcut_equals_full_computation() -> None:
     model = classifier()
     inputs = pack(TWEETS).inputs()
     rows: list[int] = []

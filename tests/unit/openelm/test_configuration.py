@@ -84,7 +84,7 @@ def test_pickling_saving_and_the_auto_class_keep_every_value(tmp_path: Any) -> N
     assert auto.to_diff_dict() == config.to_diff_dict()
 
 
-def test_code_files_named_by_a_downloaded_configuration_are_forgotten() -> None:
+def test_auto_map_of_a_downloaded_config_is_dropped() -> None:
     theirs = {
         "AutoConfig": "apple/OpenELM-270M--configuration_openelm.OpenELMConfig",
         "AutoModelForCausalLM": "modeling_openelm.OpenELMForCausalLM",

@@ -26,7 +26,7 @@ def test_the_smallest_recorded_row_that_holds_a_row(tokens: int, tweets: int, si
     assert smallest(SIZES, tokens, tweets) == size
 
 
-def test_at_most_half_of_a_row_more_than_the_smallest_is_for_nothing() -> None:
+def test_graph_padding_is_at_most_half_a_row() -> None:
     assert list(SIZES) == sorted(set(SIZES))
     assert all(after <= 1.5 * before for before, after in itertools.pairwise(SIZES))
 

@@ -110,9 +110,7 @@ def test_an_export_carries_its_code_and_names_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("trust", [None, False, True])
-def test_where_tweetelm_is_imported_its_own_classes_load_without_a_flag(
-    tmp_path: Path, trust: bool | None
-) -> None:
+def test_export_loads_without_flag_if_imported(tmp_path: Path, trust: bool | None) -> None:
     model = export(tmp_path)
     pipe = pipeline(
         "text-classification", model=str(tmp_path), trust_remote_code=trust, top_k=None, batch_size=4

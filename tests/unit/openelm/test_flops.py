@@ -83,7 +83,7 @@ def test_a_forward_pass_takes_the_counted_operations(changes: dict[str, object])
     assert counted == cost(model.config).flops_per_token * tokens
 
 
-def test_a_packed_classifier_saves_the_counted_part_of_the_last_layer() -> None:
+def test_packed_classifier_saves_the_counted_flops() -> None:
     model = classifier()
     size, tweets, tokens = cost(model.config), len(TWEETS), sum(map(len, TWEETS))
     head = 2 * model.score.weight.numel() * tweets
@@ -144,9 +144,7 @@ def test_activation_memory_grows_with_tokens_as_estimated(checkpointing: bool) -
 
 
 @pytest.mark.parametrize(("checkpointing", "gigabytes"), [(False, 9.95), (True, 6.90)])
-def test_the_memory_of_whole_processes_is_estimated_within_a_tenth(
-    checkpointing: bool, gigabytes: float
-) -> None:
+def test_memory_estimate_is_within_ten_percent(checkpointing: bool, gigabytes: float) -> None:
     """Measured: 270M, AdamW, bfloat16 autocast, 4,096 packed tokens, resident memory of one process."""
     config = preset_config("openelm-270m")
     estimate = cost(config).optimizer_bytes + activation_bytes(config, 4096, checkpointing=checkpointing)

@@ -73,7 +73,7 @@ def test_a_preset_is_fetched_by_its_hub_id(hub: Hub, online: Client, preset: str
     assert hub.asked(f"/api/models/{repo}/revision/main")
 
 
-def test_bfloat16_weights_become_float32_master_weights_tensor_by_tensor(hub: Hub, online: Client) -> None:
+def test_bf16_weights_become_float32_master_weights(hub: Hub, online: Client) -> None:
     hub.commit("test/bfloat16", official())
     loaded = online("load", "test/bfloat16")
     assert loaded["tensors"] == digests(tensors())
@@ -117,9 +117,7 @@ def test_a_second_load_downloads_no_file_again(hub: Hub, online: Client) -> None
     assert [path for _, path in hub.requests[before:] if "/api/" not in path] == []
 
 
-def test_what_was_fetched_once_loads_offline_and_what_was_not_is_refused(
-    hub: Hub, online: Client, home: Path
-) -> None:
+def test_only_cached_repositories_load_offline(hub: Hub, online: Client, home: Path) -> None:
     sha = hub.commit("test/offline", official())
     online("fetch", "test/offline")
     before = len(hub.requests)
@@ -154,7 +152,7 @@ def test_without_a_hub_the_error_says_what_to_type(hub: Hub, online: Client) -> 
     assert "--model.init random" in message
 
 
-def test_without_a_hub_a_tokenizer_error_names_the_tokenizer_flag(hub: Hub, online: Client) -> None:
+def test_offline_tokenizer_error_names_the_flag(hub: Hub, online: Client) -> None:
     with hub.down(), pytest.raises(RefusedError) as refused:
         online("fetch_tokenizer", "test/tokenizer-alone")
     assert str(refused.value).endswith("--local-dir DIR` and pass --model.tokenizer DIR")
@@ -192,7 +190,7 @@ def test_a_download_that_breaks_off_goes_on_and_arrives_whole(hub: Hub, online: 
     assert len([r for r in hub.asked("/test/cut/storage/") if r.startswith("GET")]) == 2
 
 
-def test_the_stand_in_redirects_large_files_to_storage_that_knows_ranges(hub: Hub) -> None:
+def test_local_hub_redirects_large_files(hub: Hub) -> None:
     files = official()
     sha = hub.commit("test/ranges", files)
     url = f"{hub.url}/test/ranges/resolve/{sha}/{WEIGHTS}"
@@ -213,9 +211,7 @@ def tokenizer() -> bytes:
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])
-def test_training_starts_from_the_hubs_weights_and_tokenizer_and_a_new_classifier(
-    hub: Hub, online: Client, elsewhere: bool
-) -> None:
+def test_training_starts_from_hub_weights(hub: Hub, online: Client, elsewhere: bool) -> None:
     sha = hub.commit("apple/OpenELM-270M-Instruct", official())
     hub.commit(LLAMA_TOKENIZER, {"tokenizer.json": tokenizer(), CONFIG: b"{}", WEIGHTS: b"of another model"})
     start = online("prepare", "openelm-270m-instruct", elsewhere)

@@ -45,7 +45,7 @@ def test_every_stored_tensor_is_in_the_model(name: str) -> None:
     assert equal(load_weights(OpenELMForCausalLM, GOLDEN / name), stored)
 
 
-def test_the_unused_head_of_untied_checkpoints_is_left_out_with_a_warning(
+def test_unused_untied_head_is_dropped_with_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.WARNING, logger="tweetelm"):
@@ -76,7 +76,7 @@ def test_a_tensor_of_another_shape_is_named_with_both_shapes(folder: Path) -> No
         load_weights(OpenELMForCausalLM, folder)
 
 
-def test_of_many_problems_the_first_five_are_listed_and_the_rest_counted(folder: Path) -> None:
+def test_only_the_first_five_problems_are_listed(folder: Path) -> None:
     rewrite(folder, lambda tensors: [tensors.pop(key) for key in sorted(tensors)[:12]])
     with pytest.raises(ValueError, match=r"(\S+ is missing; ){4}\S+ is missing and 7 more\."):
         load_weights(OpenELMForCausalLM, folder)
@@ -98,7 +98,7 @@ def test_only_what_may_be_new_may_be_missing(folder: Path) -> None:
         load_weights(OpenELMForSequenceClassification, folder, new=["score.weight"])
 
 
-def test_a_classifiers_weights_are_kept_and_unknown_to_a_language_model(tmp_path: Path) -> None:
+def test_classifier_head_loads_only_into_classifiers(tmp_path: Path) -> None:
     saved = classifier()
     saved.save_pretrained(tmp_path)
     loaded = load_weights(OpenELMForSequenceClassification, tmp_path, new=["score.weight"])
@@ -107,7 +107,7 @@ def test_a_classifiers_weights_are_kept_and_unknown_to_a_language_model(tmp_path
         load_weights(OpenELMForCausalLM, tmp_path)
 
 
-def test_a_bare_decoder_and_one_with_a_head_load_from_each_others_files(tmp_path: Path) -> None:
+def test_decoder_and_headed_model_load_each_other(tmp_path: Path) -> None:
     model = language_model()
     model.save_pretrained(tmp_path / "whole")
     model.transformer.save_pretrained(tmp_path / "bare")
@@ -127,7 +127,7 @@ def test_a_tied_head_may_be_stored_if_it_is_the_embedding(folder: Path) -> None:
             load_weights(model_class, folder)
 
 
-def test_an_untied_head_is_needed_by_a_language_model_and_left_aside_by_a_classifier(tmp_path: Path) -> None:
+def test_untied_head_is_needed_by_language_models_only(tmp_path: Path) -> None:
     language_model(share_input_output_layers=False).save_pretrained(tmp_path)
     load_weights(OpenELMForSequenceClassification, tmp_path, new=["score.weight"])
     rewrite(tmp_path, lambda tensors: tensors.pop("lm_head.weight"))
@@ -226,7 +226,7 @@ def test_a_damaged_index_is_named(sharded: Path, content: str, message: str) -> 
         load_weights(OpenELMForCausalLM, sharded)
 
 
-def test_a_single_file_wins_over_an_index_in_checking_as_in_loading(sharded: Path, folder: Path) -> None:
+def test_single_weight_file_precedes_an_index(sharded: Path, folder: Path) -> None:
     (sharded / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes())
     rewrite(sharded, lambda tensors: tensors["transformer.norm.weight"].fill_(2.0))
     assert load_weights(OpenELMForCausalLM, sharded).transformer.norm.weight[0] == 2.0

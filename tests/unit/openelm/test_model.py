@@ -105,9 +105,7 @@ def test_a_padded_tweet_has_the_logits_it_has_alone(implementation: str, side: s
     ],
     ids=lambda names: "+".join(sorted(names)),
 )
-def test_packed_tweets_do_not_see_each_other_however_the_row_is_described(
-    implementation: str, given: set[str]
-) -> None:
+def test_packed_tweets_do_not_attend_to_each_other(implementation: str, given: set[str]) -> None:
     model = language_model(implementation)
     batch = pack(TWEETS)
     everything: dict[str, Any] = batch.inputs() | {"attention_mask": torch.ones_like(batch.input_ids)}
@@ -139,7 +137,7 @@ def test_token_ids_and_their_embeddings_give_the_same_logits() -> None:
     assert torch.equal(model(inputs_embeds=embeds).logits, model(input_ids=ids).logits)
 
 
-def test_hidden_states_and_attentions_have_each_layers_own_shape() -> None:
+def test_outputs_have_per_layer_shapes() -> None:
     out = language_model("eager")(**pad(TWEETS, "right"), output_hidden_states=True, output_attentions=True)
     assert [tuple(state.shape) for state in out.hidden_states] == [(5, 8, 32)] * 4
     assert [tuple(weights.shape) for weights in out.attentions] == [(5, h, 8, 8) for h in (2, 4, 4)]
@@ -147,7 +145,7 @@ def test_hidden_states_and_attentions_have_each_layers_own_shape() -> None:
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_generation_is_the_same_with_a_dynamic_a_static_and_no_cache(implementation: str) -> None:
+def test_generation_is_equal_for_all_caches(implementation: str) -> None:
     model = language_model(implementation)
     prompt = pad(TWEETS[:3], "left")
     options = {"max_new_tokens": 6, "do_sample": False, "pad_token_id": 0, "eos_token_id": None}

@@ -58,7 +58,7 @@ def test_a_prepacked_model_gives_the_same_logits(
     assert (logits(packed) - expected).abs().max() <= tolerance * expected.abs().max()
 
 
-def test_float32_stays_exact_where_the_library_is_told_to_be_fast() -> None:
+def test_float32_stays_exact_with_fast_math() -> None:
     if not can_prepack(CPU, torch.float32):
         pytest.skip("this processor has no oneDNN kernels for float32")
     weight, x = torch.randn(64, 512), torch.randn(8, 512)

@@ -34,7 +34,7 @@ def test_few_sizes_are_left_where_there_were_many() -> None:
     assert len(sizes) <= 8
 
 
-def test_sixteen_sizes_are_left_for_kernels_that_are_compiled_for_each_weight() -> None:
+def test_rows_have_sixteen_sizes_per_kernel() -> None:
     counts = range(1, 2049)
     found = [pack([[1] * count], sizes=few_sizes).input_ids.shape[1] for count in counts]
     assert len(set(found)) == 16

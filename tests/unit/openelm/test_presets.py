@@ -60,7 +60,7 @@ def test_a_presets_repository_names_the_preset_too() -> None:
         preset_config("somebody/else")
 
 
-def test_the_published_sizes_have_an_instruct_twin_of_the_same_shape() -> None:
+def test_published_sizes_have_an_instruct_preset() -> None:
     for name in ("openelm-270m", "openelm-450m", "openelm-1.1b", "openelm-3b"):
         plain, instruct = PRESETS[name], PRESETS[f"{name}-instruct"]
         assert instruct.repo == f"{plain.repo}-Instruct"

@@ -85,7 +85,7 @@ def test_the_conversion_reads_a_text_as_sentencepiece_does(
     assert converted.encode(text).ids == original(text)
 
 
-def test_the_vocabulary_has_pieces_of_several_spaces_for_the_trap_to_be_one(converted: Tokenizer) -> None:
+def test_vocabulary_has_multi_space_pieces(converted: Tokenizer) -> None:
     pieces = converted.get_vocab()
     assert {"▁", "▁▁", "▁▁▁", "<0x0A>", "<s>"} <= pieces.keys()
     assert "▁" in converted.encode("the  end").tokens[-2]
@@ -164,7 +164,7 @@ def test_specials_of_a_trained_tokenizer_have_llamas_ids(trained: Tokenizer) -> 
     assert 2 not in trained.encode("<s> </s>").ids
 
 
-def test_training_keeps_to_the_vocabulary_and_is_the_same_each_time() -> None:
+def test_tokenizer_training_is_deterministic() -> None:
     first, second = (train_tokenizer(LINES * 3, 300) for _ in range(2))
     assert first.get_vocab_size() <= 300
     assert first.to_str() == second.to_str()
@@ -207,9 +207,7 @@ def test_tokenizer_json_wins_over_tokenizer_model(
     assert load_tokenizer(tmp_path).encode(LINES[0]).ids == trained.encode(LINES[0]).ids
 
 
-def test_padding_truncation_and_other_templates_in_a_file_are_put_aside(
-    trained: Tokenizer, tmp_path: Path
-) -> None:
+def test_tokenizer_file_templates_are_ignored(trained: Tokenizer, tmp_path: Path) -> None:
     other = Tokenizer.from_str(trained.to_str())
     other.enable_truncation(4)
     other.enable_padding(length=9)

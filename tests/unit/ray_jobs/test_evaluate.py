@@ -21,7 +21,7 @@ from tweetelm.tasks import DEEPFAKE, HATE, Task
 
 
 def published(place: Path, registry: str, task: Task = HATE, seed: int = 0, md5: str = "") -> str:
-    """As after training: evaluated, calibrated, published with its predictions."""
+    """Publish an evaluated and calibrated version with its predictions."""
     folder = checkpoint(place / f"{task.name}-{seed}", task, seed=seed)
     rows, source = load(task, SAMPLE), provenance(task, SAMPLE)
     found = calibrated(score(Predictor.load(folder, precision="float32"), rows), rows)
@@ -53,7 +53,7 @@ def versions(place: Path, registry: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def evaluated(versions: list[str], registry: str, place: Path) -> Path:
-    """The report of the first version, against the second."""
+    """Return the report of the first version compared with the second."""
     arguments = Arguments(
         task="hate", version=versions[0], against=versions[1], registry=registry, data=SAMPLE,
         out=place / "evaluated", probes=False,
@@ -62,9 +62,7 @@ def evaluated(versions: list[str], registry: str, place: Path) -> Path:
     return place / "evaluated"
 
 
-def test_evaluating_a_version_gives_the_numbers_that_were_published(
-    evaluated: Path, versions: list[str], registry: str
-) -> None:
+def test_evaluation_reproduces_published_metrics(evaluated: Path, versions: list[str], registry: str) -> None:
     stored = resolve("hate", registry=registry, version=versions[0]) / "evaluation"
     ours, theirs = (json.loads((folder / "metrics.json").read_text()) for folder in (evaluated, stored))
     assert theirs["temperature"] != 1.0
@@ -77,7 +75,7 @@ def test_evaluating_a_version_gives_the_numbers_that_were_published(
     assert told[0] == pytest.approx(told[1], abs=1e-5)
 
 
-def test_another_version_is_compared_tweet_by_tweet(evaluated: Path, versions: list[str]) -> None:
+def test_versions_are_compared_tweet_by_tweet(evaluated: Path, versions: list[str]) -> None:
     content = json.loads((evaluated / "report.json").read_text())
     section = next(s for s in content["sections"] if s["title"] == f"Against {versions[1]}")
     counts = dict(section["tables"][1]["rows"])
@@ -88,9 +86,7 @@ def test_another_version_is_compared_tweet_by_tweet(evaluated: Path, versions: l
 
 
 @pytest.mark.slow
-def test_a_version_of_other_data_or_another_task_is_not_compared(
-    versions: list[str], registry: str, place: Path
-) -> None:
+def test_comparison_needs_same_data_and_task(versions: list[str], registry: str, place: Path) -> None:
     other = published(place, registry, seed=2, md5="f" * 32 + ".dir")
     bot = published(place, registry, DEEPFAKE)
     folder = resolve("hate", registry=registry, version=versions[0])
@@ -104,7 +100,7 @@ def test_a_version_of_other_data_or_another_task_is_not_compared(
 
 
 @pytest.mark.slow
-def test_tweets_are_printed_when_asked_for_and_written_nowhere(
+def test_show_text_prints_tweets_without_storing(
     versions: list[str], registry: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("captum", reason="captum is an extra: pip install captum")
@@ -123,9 +119,7 @@ def test_tweets_are_printed_when_asked_for_and_written_nowhere(
 
 
 @pytest.mark.slow
-def test_a_version_with_rows_held_out_is_evaluated_on_them_again(
-    place: Path, registry: str, tmp_path: Path
-) -> None:
+def test_held_out_rows_are_evaluated_again(place: Path, registry: str, tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "checkpoint", DEEPFAKE, seed=3)
     config = {"task": "deepfake", "data": {"root": SAMPLE, "hold_out": "generator:rnn"}}
     made = card(task="deepfake", labels=DEEPFAKE.labels, metric="accuracy", config=config)
@@ -139,12 +133,10 @@ def test_a_version_with_rows_held_out_is_evaluated_on_them_again(
     assert "## Held out" in (tmp_path / "out" / "report.md").read_text()
 
 
-def test_a_report_has_one_writer_and_its_folder_is_checked_first(
-    versions: list[str], registry: str, place: Path
-) -> None:
+def test_report_folder_is_locked_and_checked_first(versions: list[str], registry: str, place: Path) -> None:
     arguments = Arguments(task="hate", registry=registry, data=SAMPLE, out=place / "busy", probes=False)
     with locked_folder(str(place / "busy"), "the report"):
-        busy = r"the report in .*/busy is in use by .*; or write elsewhere with --out"
+        busy = r"the report in .*/busy is in use by .*; or choose another folder with --out"
         with pytest.raises(ValueError, match=busy):
             evaluate(arguments)
         assert not (place / "busy" / "report.html").exists()
@@ -155,7 +147,7 @@ def test_a_report_has_one_writer_and_its_folder_is_checked_first(
     assert not [path for path in (place / "busy").iterdir() if path.name.startswith(".")]
 
 
-def test_a_checkpoint_may_be_named_from_home(
+def test_checkpoint_path_expands_home(
     place: Path, versions: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(place))

@@ -1,4 +1,4 @@
-"""What a command says of a run's name and of its own flags, before anything heavy is imported."""
+"""Fast answers about a run's name and flags, before slow imports."""
 
 import dataclasses
 import json
@@ -39,31 +39,31 @@ def train(*flags: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_a_name_is_free_then_taken_by_the_same_run_and_refused_to_another(tmp_path: Path) -> None:
+def test_run_name_belongs_to_one_configuration(tmp_path: Path) -> None:
     config = named(tmp_path)
     assert not check_name(config)
     assert not object_storage.listed(config.folder), "looking takes nothing"
     claim(config)
     assert check_name(config)
     with pytest.raises(
-        ValueError, match=r"exists with another configuration:\n +optim\.lr: None -> 0\.5\nGive"
+        ValueError, match=r"exists with another configuration:\n +optim\.lr: None -> 0\.5\nChoose"
     ):
         check_name(dataclasses.replace(config, optim=OptimConfig(lr=0.5)))
     with pytest.raises(ValueError, match="trials"):
         check_name(config, trials=3)
 
 
-def test_a_run_that_has_ended_says_so_at_once(tmp_path: Path) -> None:
+def test_finished_run_is_reported_at_once(tmp_path: Path) -> None:
     config = named(tmp_path)
     assert read_finished(config) is None
     done = finish(config)
     assert read_finished(config) == done
     said = train("--name", "mine", "--run.storage", config.run.storage)
     assert (said.returncode, said.stderr) == (0, "imported set()\n")
-    assert "mine is finished already: nothing to train" in said.stdout
+    assert "mine is already finished: nothing to train" in said.stdout
 
 
-def test_a_taken_name_is_refused_at_once(tmp_path: Path) -> None:
+def test_taken_name_is_rejected_at_once(tmp_path: Path) -> None:
     config = named(tmp_path)
     claim(config)
     said = train("--name", "mine", "--run.storage", config.run.storage, "--optim.lr", "0.5")
@@ -72,7 +72,7 @@ def test_a_taken_name_is_refused_at_once(tmp_path: Path) -> None:
     assert said.stderr.endswith("imported set()\n")
 
 
-def test_a_misspelled_flag_is_refused_at_once(tmp_path: Path) -> None:
+def test_misspelled_flag_is_rejected_at_once(tmp_path: Path) -> None:
     said = train("--optim.lrr", "1")
     assert said.returncode == 2
     assert "--optim.lrr" in said.stderr + said.stdout

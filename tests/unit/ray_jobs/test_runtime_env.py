@@ -29,6 +29,7 @@ LEFT_OUT = (
     "runs/job-a/checkpoint/state.json",
     "wandb/offline-run/files/output.log",
     "secrets/ray_auth_token",
+    "tests/data/6750ee0.tar.xz",
     "tests/golden/tiny_a/io.npz",
     "src/tweetelm/__pycache__/tasks.pyc",
     "somewhere/model.safetensors",
@@ -56,14 +57,14 @@ def names(archive: Path) -> set[str]:
         return set(packed.namelist())
 
 
-def test_the_settings_are_ones_that_ray_knows() -> None:
+def test_runtime_env_is_valid_for_ray() -> None:
     known = set(RuntimeEnv.known_fields)
     assert set(runtime_env()) <= known
     assert all(isinstance(value, str) for value in runtime_env()["env_vars"].values())
 
 
 @pytest.mark.parametrize("ignored", [False, True], ids=["excludes alone", "with .gitignore"])
-def test_code_is_uploaded_and_everything_heavy_or_secret_is_not(tmp_path: Path, ignored: bool) -> None:
+def test_upload_has_code_but_no_data_or_secrets(tmp_path: Path, ignored: bool) -> None:
     project = tmp_path / "project"
     for name in NEEDED + LEFT_OUT:
         (project / name).parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +74,7 @@ def test_code_is_uploaded_and_everything_heavy_or_secret_is_not(tmp_path: Path, 
     assert names(upload(project, tmp_path / "sent.zip")) - {".gitignore"} == set(NEEDED)
 
 
-def test_this_very_project_fits_into_five_megabytes(tmp_path: Path) -> None:
+def test_upload_is_below_five_megabytes(tmp_path: Path) -> None:
     sent = upload(ROOT, tmp_path / "sent.zip")
     assert {"runtime_env.yaml", "src/tweetelm/tasks.py"} <= names(sent)
     assert sent.stat().st_size < 5 * MEGABYTE

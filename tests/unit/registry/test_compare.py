@@ -9,7 +9,7 @@ def test_the_same_card_differs_in_nothing() -> None:
     assert all(row[3] == "+0" for row in measures(card(), card()))
 
 
-def test_settings_that_differ_stand_side_by_side_by_their_dotted_names() -> None:
+def test_differing_settings_are_compared_by_name() -> None:
     a, b = card(), card(base={**BASE, "name": "openelm-450m"}, libraries={"torch": "2.14"}, temperature=1.5)
     b = dataclasses.replace(b, config={**b.config, "optim": {**b.config["optim"], "lr": 1e-3}})
     rows = {name: (left, right) for name, left, right in differences(a, b)}

@@ -16,7 +16,7 @@ from tweetelm.registry.store import open_store
 from tweetelm.registry.versions import read_card
 
 
-def test_an_export_gives_the_same_probabilities_by_predictor_and_by_pipeline(tmp_path: Path) -> None:
+def test_export_agrees_in_predictor_and_pipeline(tmp_path: Path) -> None:
     place, out = str(tmp_path / "models"), tmp_path / "out"
     made = card(temperature=2.5)
     version = publish(checkpoint(tmp_path / "run", max_tokens=64), made, registry=place).version
@@ -32,7 +32,7 @@ def test_an_export_gives_the_same_probabilities_by_predictor_and_by_pipeline(tmp
         assert theirs == pytest.approx(expected, abs=1e-5)
 
 
-def test_the_temperature_is_applied_once_in_predictor_and_in_training(tmp_path: Path) -> None:
+def test_temperature_is_applied_once(tmp_path: Path) -> None:
     place = str(tmp_path / "models")
     folder = checkpoint(tmp_path / "run", max_tokens=64)
     plain = Predictor.load(folder, device="cpu")

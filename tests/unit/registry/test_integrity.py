@@ -60,7 +60,7 @@ def test_an_edited_card_is_refused(registry: str, source: Path, tmp_path: Path) 
         resolve("hate", registry=registry, cache=tmp_path / "cache")
 
 
-def test_a_version_is_hashed_once_and_again_when_a_file_was_touched(
+def test_version_is_rehashed_only_after_changes(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hashed = []
@@ -91,9 +91,7 @@ def test_a_damaged_version_does_not_stop_the_others(registry: str, source: Path,
     assert current_version("hate", registry=registry) == second.version
 
 
-def test_publishing_a_model_again_whose_version_lost_a_file_makes_another_whole_one(
-    registry: str, source: Path, tmp_path: Path
-) -> None:
+def test_republishing_repairs_a_damaged_version(registry: str, source: Path, tmp_path: Path) -> None:
     lost = publish(source, card(), registry=registry).version
     remove(registry, f"hate/versions/{lost}/tokenizer.json")
     again = publish(source, card(), registry=registry).version

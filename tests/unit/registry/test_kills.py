@@ -14,7 +14,7 @@ from tweetelm.registry import current_version, list_versions
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mixed", [False, True], ids=["publishing", "promoting"])
-def test_workers_that_are_killed_at_any_moment_leave_a_whole_registry(registry: str, mixed: bool) -> None:
+def test_killed_workers_leave_a_consistent_registry(registry: str, mixed: bool) -> None:
     dice, campaign = random.Random(mixed), Campaign(registry, mixed=mixed)
     for _ in range(5):
         campaign.kill_some(2, dice.uniform(0, 0.15))
@@ -22,9 +22,7 @@ def test_workers_that_are_killed_at_any_moment_leave_a_whole_registry(registry: 
 
 
 @pytest.mark.slow
-def test_a_publisher_that_dies_at_any_step_leaves_the_old_version_or_the_new_one(
-    registry: str, tmp_path: Path
-) -> None:
+def test_publish_is_atomic_at_every_step(registry: str, tmp_path: Path) -> None:
     path = os.pathsep.join([str(ROOT), str(ROOT / "src")])
     result = subprocess.run(
         [sys.executable, "-W", "error", "-m", "tests.support.registry_crashes", registry, str(tmp_path)],
@@ -38,7 +36,7 @@ def test_a_publisher_that_dies_at_any_step_leaves_the_old_version_or_the_new_one
 
 
 @pytest.mark.slow
-def test_of_many_publishers_at_the_same_time_none_is_lost_and_the_best_is_served(registry: str) -> None:
+def test_concurrent_publishers_promote_the_best(registry: str) -> None:
     campaign = Campaign(registry)
     for process in campaign.start(4, rounds=5):
         campaign.finish(process)
@@ -51,7 +49,7 @@ def test_of_many_publishers_at_the_same_time_none_is_lost_and_the_best_is_served
 
 
 @pytest.mark.slow
-def test_publishers_of_the_same_model_at_the_same_time_make_one_version(registry: str) -> None:
+def test_concurrent_same_model_makes_one_version(registry: str) -> None:
     campaign = Campaign(registry)
     first = campaign.launch(rounds=3)
     campaign.seed = 0

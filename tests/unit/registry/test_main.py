@@ -61,7 +61,7 @@ def test_show_promote_and_rollback_from_the_command_line(
     assert current_version("hate", registry=registry) == best
 
 
-def test_a_mistake_on_the_command_line_is_one_line_and_a_failure(tmp_path: Path) -> None:
+def test_usage_error_is_one_line_and_fails(tmp_path: Path) -> None:
     source = ROOT / "src"
     result = subprocess.run(
         [sys.executable, "-m", "tweetelm.registry", "show", "hate", "--registry", str(tmp_path)],
@@ -75,7 +75,7 @@ def test_a_mistake_on_the_command_line_is_one_line_and_a_failure(tmp_path: Path)
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_list_shows_what_there_is_when_a_card_or_the_pointer_is_damaged(
+def test_list_works_with_damaged_card_or_pointer(
     registry: str,
     source: Path,
     another: Path,
@@ -111,7 +111,7 @@ def test_diff_shows_what_differs_and_the_metrics_side_by_side(
         run_main(monkeypatch, "diff", "2026", "hate", "--registry", registry)
 
 
-def test_verify_is_silent_success_on_whole_versions_and_names_what_is_wrong(
+def test_verify_reports_only_damaged_versions(
     registry: str,
     source: Path,
     another: Path,
@@ -164,7 +164,7 @@ def test_an_unfinished_upload_is_no_version_and_no_damage(
     assert [each.version for each in list_versions("hate", registry=remote)] == [version]
 
 
-def test_an_export_has_the_files_of_the_card_and_never_overwrites(
+def test_export_has_all_files_and_never_overwrites(
     registry: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = publish(source, card(), registry=registry).version

@@ -1,20 +1,22 @@
 import dataclasses
+import re
 import shlex
+from pathlib import Path
 
 import tyro
 from huggingface_hub import ModelCard
 
 from tests.support.fakes import BASE, card, synthetic
+from tests.support.report import report_context
 from tweetelm.config.overrides import override
 from tweetelm.config.train_config import TrainConfig
-from tweetelm.registry import (
-    Base,
-)
+from tweetelm.evaluation.report.write import write
+from tweetelm.registry import Base, publish, resolve
 from tweetelm.registry.model_card import render, reproduce
 from tweetelm.tasks import SYNTHETIC_NOTICE
 
 
-def test_the_readme_is_a_hugging_face_model_card() -> None:
+def test_readme_is_a_hugging_face_model_card() -> None:
     header = ModelCard(render(card(version="20261121-abc123"))).data.to_dict()
     assert header["pipeline_tag"] == "text-classification"
     assert header["library_name"] == "transformers"
@@ -23,17 +25,17 @@ def test_the_readme_is_a_hugging_face_model_card() -> None:
     assert {"openelm", "hate"} <= set(header["tags"])
 
 
-def test_a_local_folder_is_not_named_as_a_base_model_on_the_hub() -> None:
+def test_local_folder_is_not_a_base_model_on_the_hub() -> None:
     local = Base(**{**BASE, "source": "/home/me/openelm", "revision": None})
     assert "base_model" not in render(card(base=local))
 
 
-def test_the_readme_says_what_the_model_cannot_do_and_how_it_was_made() -> None:
+def test_readme_has_limits_and_command() -> None:
     text = render(card(threshold=0.85))
     for words in (
         "Not for automated moderation",
         "CC BY-NC 4.0",
-        "at least 0.85",
+        ">= 0.85",
         "| validation | – | 0.700 |",
     ):
         assert words in text
@@ -41,7 +43,7 @@ def test_the_readme_says_what_the_model_cannot_do_and_how_it_was_made() -> None:
     assert "python -m ray_jobs.train --task hate\n" in text
 
 
-def test_the_readme_carries_the_notices() -> None:
+def test_readme_has_the_notices() -> None:
     marked = dataclasses.replace(synthetic(), base=Base(**{**BASE, "init": "random"}))
     text = render(marked)
     assert f"> **{SYNTHETIC_NOTICE}**" in text
@@ -50,7 +52,7 @@ def test_the_readme_carries_the_notices() -> None:
     assert SYNTHETIC_NOTICE not in render(card())
 
 
-def test_the_command_of_a_card_gives_the_same_configuration_back() -> None:
+def test_command_of_a_card_gives_the_same_config() -> None:
     changes = {
         "data.root": "my data",
         "data.drop_overlap": False,
@@ -89,7 +91,7 @@ MEASURED = {
 }
 
 
-def test_the_hub_finds_the_results_in_the_header_with_their_intervals() -> None:
+def test_header_has_results_with_intervals() -> None:
     made = card(version="20261121-abc123", metrics={"validation": {"macro_f1": 0.7}, "test": MEASURED})
     header = ModelCard(render(made)).data
     found = {(result.dataset_split, result.metric_type): result for result in header.eval_results or []}
@@ -101,21 +103,45 @@ def test_the_hub_finds_the_results_in_the_header_with_their_intervals() -> None:
     assert header.datasets == ["cardiffnlp/tweet_eval"]
 
 
-def test_the_header_names_the_terms_of_weights_and_data() -> None:
+def test_header_has_licenses_of_weights_and_data() -> None:
     scratch = Base(**{**BASE, "init": "scratch", "source": "none", "revision": None})
     names = [ModelCard(render(made)).data.to_dict()["license_name"] for made in (card(), card(base=scratch))]
     assert names == ["apple-sample-code-license-and-cc-by-nc-4.0", "cc-by-nc-4.0"]
 
 
-def test_results_on_the_synthetic_sample_are_not_told_to_the_hub() -> None:
+def test_header_has_no_results_of_the_synthetic_sample() -> None:
     header = ModelCard(render(synthetic())).data
     assert header.eval_results is None
     assert header.datasets is None
 
 
-def test_the_readme_says_on_whom_errors_fall() -> None:
+def test_readme_has_error_rates_by_group() -> None:
     text = render(card(metrics={"validation": {"macro_f1": 0.7}, "test": MEASURED}, temperature=1.5))
     assert "| test | 4 | 0.500 [0.480, 0.530] | 0.520 [0.500, 0.540] | 0.600 |" in text
     assert "| all | not-hate | 90 | 0.100 [0.050, 0.180] |\n| women | not-hate | 20 | 0.400" in text
-    assert "the temperature 1.5," in text
-    assert "Not measured: no group of people" in render(card())
+    assert "the temperature 1.5." in text
+    assert "Not measured: no group" in render(card())
+
+
+def test_readme_links_the_figures_that_the_version_has() -> None:
+    files = dict.fromkeys(
+        ("evaluation/headline.svg", "evaluation/groups-not-hate.svg", "evaluation/roc.svg"), "0"
+    )
+    text = render(card(files=files))
+    assert re.findall(r"!\[[^\]]+\]\((.+)\)", text) == [
+        "evaluation/headline.svg",
+        "evaluation/groups-not-hate.svg",
+    ]
+    assert "![" not in render(card())
+
+
+def test_published_version_has_the_figures_that_its_readme_links(source: Path, tmp_path: Path) -> None:
+    evaluation = tmp_path / "evaluation"
+    write(report_context(card=card()), evaluation)
+    registry = str(tmp_path / "registry")
+    publish(source, card(), registry=registry, evaluation=evaluation)
+    folder = resolve("hate", registry=registry)
+    links = re.findall(r"!\[[^\]]+\]\((.+)\)", (folder / "README.md").read_text())
+    names = ("headline", "confusion-test", "reliability", "slices")
+    assert links == [f"evaluation/{name}.svg" for name in names]
+    assert all((folder / link).read_text().startswith("<?xml") for link in links)

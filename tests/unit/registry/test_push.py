@@ -35,9 +35,7 @@ def push(hub: Uploads, home: Path, *arguments: str, token: str = TOKEN) -> "subp
 
 
 @pytest.mark.slow
-def test_a_pushed_version_is_private_one_commit_and_byte_for_byte_the_same(
-    hub: Uploads, source: Path, tmp_path: Path
-) -> None:
+def test_push_makes_one_private_identical_commit(hub: Uploads, source: Path, tmp_path: Path) -> None:
     place = str(tmp_path / "models")
     evaluation = tmp_path / "evaluation"
     evaluation.mkdir()

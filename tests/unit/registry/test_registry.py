@@ -22,9 +22,7 @@ from tweetelm.registry import (
 from tweetelm.registry.store import open_store
 
 
-def test_a_published_checkpoint_resolves_to_a_folder_with_its_files(
-    registry: str, source: Path, tmp_path: Path
-) -> None:
+def test_published_version_resolves_to_its_files(registry: str, source: Path, tmp_path: Path) -> None:
     evaluation = tmp_path / "evaluation"
     evaluation.mkdir()
     (evaluation / "metrics.json").write_text("{}")
@@ -39,9 +37,7 @@ def test_a_published_checkpoint_resolves_to_a_folder_with_its_files(
     assert re.fullmatch(r"20261121-[0-9a-f]{6}", published.version)
 
 
-def test_the_card_of_a_version_knows_the_hash_of_every_other_file(
-    registry: str, source: Path, tmp_path: Path
-) -> None:
+def test_card_has_the_hash_of_every_file(registry: str, source: Path, tmp_path: Path) -> None:
     publish(source, card(), registry=registry)
     folder = resolve("hate", registry=registry, cache=tmp_path / "cache")
     written = Card.from_json((folder / "card.json").read_text())
@@ -50,9 +46,7 @@ def test_the_card_of_a_version_knows_the_hash_of_every_other_file(
         assert digest == hashlib.sha256((folder / name).read_bytes()).hexdigest()
 
 
-def test_publishing_the_same_content_again_on_another_day_stores_nothing_new(
-    registry: str, source: Path
-) -> None:
+def test_publishing_again_is_idempotent(registry: str, source: Path) -> None:
     first = publish(source, card(), registry=registry)
     again = publish(source, card(created="2026-12-24T10:00:00+00:00"), registry=registry)
     assert again.version == first.version
@@ -60,9 +54,7 @@ def test_publishing_the_same_content_again_on_another_day_stores_nothing_new(
     assert len(list_versions("hate", registry=registry)) == 1
 
 
-def test_other_weights_or_another_temperature_are_another_version(
-    registry: str, source: Path, another: Path
-) -> None:
+def test_weights_or_temperature_change_the_version(registry: str, source: Path, another: Path) -> None:
     versions = {
         publish(source, card(), registry=registry).version,
         publish(another, card(), registry=registry).version,
@@ -110,9 +102,7 @@ def test_models_of_different_data_do_not_compete_by_metric(
     assert publish(another, other, registry=registry).promoted
 
 
-def test_a_model_of_the_synthetic_sample_never_replaces_one_of_real_data(
-    registry: str, source: Path, another: Path
-) -> None:
+def test_sample_model_never_replaces_real_data_model(registry: str, source: Path, another: Path) -> None:
     real = publish(source, card(0.5), registry=registry)
     for replace in (False, True):
         sample = publish(another, synthetic(0.99), registry=registry, replace=replace)
@@ -121,9 +111,7 @@ def test_a_model_of_the_synthetic_sample_never_replaces_one_of_real_data(
     assert current_version("hate", registry=registry) == real.version
 
 
-def test_a_model_of_real_data_always_replaces_one_of_the_synthetic_sample(
-    registry: str, source: Path, another: Path
-) -> None:
+def test_real_data_model_always_replaces_sample_model(registry: str, source: Path, another: Path) -> None:
     publish(source, synthetic(0.99), registry=registry)
     assert publish(another, card(0.5), registry=registry).promoted
 
@@ -137,9 +125,7 @@ def test_a_model_of_shuffled_labels_is_never_served(registry: str, source: Path)
     assert current_version("hate", registry=registry) is None
 
 
-def test_rollback_serves_the_previous_version_and_a_second_one_undoes_it(
-    registry: str, source: Path, another: Path
-) -> None:
+def test_second_rollback_undoes_the_first(registry: str, source: Path, another: Path) -> None:
     first = publish(source, card(0.6), registry=registry).version
     second = publish(another, card(0.7), registry=registry).version
     assert rollback("hate", registry=registry) == first == current_version("hate", registry=registry)
@@ -190,9 +176,7 @@ def test_an_unknown_task_is_answered_with_those_there_are(registry: str) -> None
         resolve("hat", registry=registry)
 
 
-def test_a_folder_that_is_no_checkpoint_is_refused_and_nothing_is_written(
-    registry: str, source: Path
-) -> None:
+def test_invalid_checkpoint_is_not_published(registry: str, source: Path) -> None:
     (source / "tokenizer.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"not a checkpoint: it lacks tokenizer.json"):
         publish(source, card(), registry=registry)

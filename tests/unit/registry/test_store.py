@@ -62,7 +62,7 @@ def test_a_name_is_given_once(store: Store) -> None:
     assert store.digest(f"{VERSION}/config.json") == sha256(b"{}")
 
 
-def test_a_file_that_changes_while_it_is_published_makes_no_version(store: Store) -> None:
+def test_file_changed_while_published_makes_no_version(store: Store) -> None:
     with pytest.raises(ValueError, match="changed during publishing"):
         store.put(VERSION, {**FILES, **CARD}, {**digests(FILES), "config.json": "0" * 64})
     assert store.read(f"{VERSION}/card.json") is None
@@ -80,7 +80,7 @@ def test_a_large_file_arrives_whole(store: Store, tmp_path: Path) -> None:
     assert store.read(f"{VERSION}4/card.json") is None
 
 
-def test_what_another_left_unfinished_is_finished_by_who_has_the_same_files(registry: str) -> None:
+def test_unfinished_publication_is_completed(registry: str) -> None:
     store = open_store(registry)
     assert put(store)
     if isinstance(store, FolderStore):
@@ -125,14 +125,14 @@ def test_no_update_is_lost_when_many_count_at_the_same_time(store: Store) -> Non
     assert json.loads(held.data) == 30
 
 
-def test_a_copy_that_fails_half_way_leaves_no_version_and_no_rubbish(tmp_path: Path) -> None:
+def test_failed_copy_leaves_nothing(tmp_path: Path) -> None:
     store = FolderStore(str(tmp_path / "models"))
     with pytest.raises(FileNotFoundError):
         store.put(VERSION, {**FILES, "gone": tmp_path / "gone"}, {**digests(FILES), "gone": "0"})
     assert list((tmp_path / "models" / "hate" / "versions").iterdir()) == []
 
 
-def test_what_died_long_ago_is_cleaned_away_and_what_is_young_is_left(tmp_path: Path) -> None:
+def test_only_stale_staging_folders_are_removed(tmp_path: Path) -> None:
     store = FolderStore(str(tmp_path))
     versions = tmp_path / "hate" / "versions"
     for name, age in ((".20261120-aaaaaa.00112233", 90_000), (".20261121-bbbbbb.00112233", 60)):
@@ -145,7 +145,7 @@ def test_what_died_long_ago_is_cleaned_away_and_what_is_young_is_left(tmp_path: 
     ]
 
 
-def test_what_a_writer_left_that_died_with_the_lock_is_cleaned_away(tmp_path: Path) -> None:
+def test_files_of_a_dead_lock_holder_are_removed(tmp_path: Path) -> None:
     (tmp_path / "hate").mkdir()
     (tmp_path / "hate" / ".current.json.00ff00ff").write_text("{")
     assert FolderStore(str(tmp_path)).swap("hate/current.json", None, b"1")
@@ -155,9 +155,7 @@ def test_what_a_writer_left_that_died_with_the_lock_is_cleaned_away(tmp_path: Pa
 HOLD = "import fcntl, sys; f = open(sys.argv[1], 'ab'); fcntl.flock(f, 2); print(1, flush=True); input()"
 
 
-def test_a_lock_that_is_held_too_long_is_named_and_ends_with_its_holder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lock_timeout_names_the_lock_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lock = tmp_path / ".lock"
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -176,7 +174,7 @@ def test_a_lock_that_is_held_too_long_is_named_and_ends_with_its_holder(
             pass
 
 
-def test_a_registry_in_the_home_folder_or_at_a_file_url_is_a_folder(tmp_path: Path) -> None:
+def test_home_and_file_url_registries_are_folders(tmp_path: Path) -> None:
     assert open_store(f"file://{tmp_path}").address("hate") == str(tmp_path / "hate")
     assert open_store("~/models").address("hate") == str(Path.home() / "models" / "hate")
 

@@ -48,13 +48,13 @@ def test_marks_come_off_latin_letters_only() -> None:
     assert homoglyphs.strip_marks(kept) == kept
 
 
-def test_every_look_alike_is_one_character_beyond_ascii_for_one_latin_letter() -> None:
+def test_homoglyphs_map_non_ascii_to_latin_letters() -> None:
     assert len(homoglyphs.EXACT) > 600
     assert all(code > 127 for code in homoglyphs.MIXED)
     assert all(len(x) == 1 and x.isascii() and x.isalpha() for x in homoglyphs.MIXED.values())
 
 
-def test_a_look_alike_is_folded_in_a_latin_word_wherever_it_stands() -> None:
+def test_homoglyph_is_folded_anywhere_in_a_latin_word() -> None:
     for code, letter in homoglyphs.MIXED.items():
         assert homoglyphs.fold(f"{chr(code)}q{chr(code)}") == f"{letter}q{letter}", hex(code)
 

@@ -64,13 +64,13 @@ def test_the_human_and_markov_rows_regenerate_byte_for_byte(split: str) -> None:
     assert sorted(row for row in kept if row[3] != "rnn") == sorted(humans[split] + markov[split])
 
 
-def test_half_of_the_deepfake_sample_is_human_and_a_quarter_each_machines() -> None:
+def test_deepfake_sample_class_shares() -> None:
     for split, counts in check(DEEPFAKE, "sample").splits.items():
         size = SIZES[split]
         assert counts.groups == {"human": size // 2, "others": size // 4, "rnn": size // 4}
 
 
-def test_a_markov_chain_only_puts_words_together_that_stood_together() -> None:
+def test_markov_chain_uses_only_seen_bigrams() -> None:
     chain = MarkovChain(["The cat sat.", "A cat ran, sat, ran!"])
     rng = random.Random(0)
     written = {chain.write(rng) for _ in range(200)}

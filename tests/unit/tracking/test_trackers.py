@@ -113,7 +113,7 @@ def resumed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_wandb_receives_every_step_the_configuration_and_the_summary(resumed: Path) -> None:
+def test_wandb_gets_steps_config_and_summary(resumed: Path) -> None:
     _, second = wandb_files(resumed)
     assert second["run"].project == "tweets"
     assert second["run"].run_group == "search"
@@ -124,7 +124,7 @@ def test_wandb_receives_every_step_the_configuration_and_the_summary(resumed: Pa
 
 
 @pytest.mark.slow
-def test_a_second_process_with_the_same_name_continues_the_same_wandb_run(resumed: Path) -> None:
+def test_same_name_resumes_the_wandb_run(resumed: Path) -> None:
     first, second = wandb_files(resumed)
     assert first["run"].run_id == second["run"].run_id
     assert re.fullmatch("my-run-[0-9a-f]{10}", first["run"].run_id)
@@ -144,7 +144,7 @@ def test_a_run_that_leaves_has_written_all_and_is_not_finished(tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_a_published_version_is_a_model_artifact_and_its_data_a_hash_alone(tmp_path: Path) -> None:
+def test_published_version_is_a_wandb_artifact(tmp_path: Path) -> None:
     train(tmp_path, 0, 2, "finish")
     version = tmp_path / "version"
     (version / "evaluation").mkdir(parents=True)
@@ -165,7 +165,7 @@ def test_a_published_version_is_a_model_artifact_and_its_data_a_hash_alone(tmp_p
 
 
 @pytest.mark.slow
-def test_the_history_of_a_resumed_run_is_that_of_an_uninterrupted_one(resumed: Path, tmp_path: Path) -> None:
+def test_resumed_history_equals_uninterrupted(resumed: Path, tmp_path: Path) -> None:
     train(tmp_path, 0, 7, "finish")
     expected = (tmp_path / "run" / "history.jsonl").read_text()
     assert (resumed / "run" / "history.jsonl").read_text() == expected
@@ -313,9 +313,7 @@ def test_without_wandb_the_run_goes_on_and_says_so_once(
     ]
 
 
-def test_when_wandb_cannot_start_the_run_goes_on_and_says_so_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_wandb_start_failure_warns_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     track(tmp_path, mode="no such mode")
     assert len(read_history(tmp_path / "history.jsonl")) == 3
     (record,) = [r for r in caplog.records if r.name == WARNING]
@@ -333,7 +331,7 @@ class BrokenRun:
         raise ConnectionError("gone")
 
 
-def test_when_wandb_fails_later_the_run_goes_on_and_says_so_once(
+def test_later_wandb_failure_warns_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken = SimpleNamespace(init=lambda **_: BrokenRun(), Settings=lambda **_: None, setup=lambda **_: None)

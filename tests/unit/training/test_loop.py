@@ -17,7 +17,7 @@ from tweetelm.training.rows import Rows
 from tweetelm.training.sampler import epoch_steps, micro_batches
 
 
-def test_every_row_is_in_exactly_one_step_of_an_epoch_and_steps_keep_to_the_budget() -> None:
+def test_steps_cover_all_rows_within_the_budget() -> None:
     lengths = rows(200).lengths
     for epoch in range(3):
         steps = epoch_steps(lengths, batch_tokens=256, seed=7, epoch=epoch)
@@ -98,7 +98,7 @@ def test_it_learns_a_rule_and_labels_without_one_stay_at_chance() -> None:
     assert 0.35 < accuracy(unseen)(lost.model)["accuracy"] < 0.65  # type: ignore[operator]
 
 
-def test_early_stopping_ends_after_patience_validations_without_improvement() -> None:
+def test_early_stopping_respects_patience() -> None:
     data = rows(40)
     config = configuration(epochs=50, validate_every=1, patience=3)
     state = fresh(config)

@@ -84,7 +84,7 @@ def test_shuffled_labels_are_the_same_labels_at_other_rows(prepared: Prepared) -
     assert shuffled.validation.labels.tolist() == prepared.validation.labels.tolist()
 
 
-def test_every_worker_starts_from_the_same_weights_and_seeds_differ(prepared: Prepared) -> None:
+def test_workers_share_initial_weights_and_seeds_differ(prepared: Prepared) -> None:
     config, other = configuration(), configuration(**{"loop.seed": 1})
     assert torch.equal(weights(prepared, config), weights(prepared, config))
     assert not torch.equal(weights(prepared, config), weights(prepared, other))
@@ -109,7 +109,7 @@ def test_activation_checkpointing_and_head_mode_are_set_up(prepared: Prepared) -
     assert [name for name, weight in model.named_parameters() if weight.requires_grad] == ["score.weight"]
 
 
-def test_a_folders_weights_and_tokenizer_are_where_training_starts(base: Path) -> None:
+def test_training_starts_from_a_folders_weights(base: Path) -> None:
     config = configuration("deepfake", **{"model.name": str(base), "model.pooling": "mean"})
     prepared = prepare(config)
     assert prepared.base == Checkpoint(folder=base)
@@ -122,7 +122,7 @@ def test_a_folders_weights_and_tokenizer_are_where_training_starts(base: Path) -
         assert torch.equal(model.transformer.get_parameter(name), weight)
 
 
-def test_a_folder_with_random_weights_keeps_only_its_shape_and_tokenizer(base: Path) -> None:
+def test_random_init_keeps_shape_and_tokenizer(base: Path) -> None:
     config = configuration(**{"model.name": str(base), "model.init": "random", "loop.seed": 1})
     prepared = prepare(config)
     assert prepared.base is None
@@ -138,7 +138,7 @@ def test_a_fine_tuned_folder_keeps_its_classifier(tmp_path: Path) -> None:
     assert score.abs().max() > 0.5  # the fixture's weights are 20 times those of a new classifier
 
 
-def test_a_folder_that_is_not_on_the_workers_machine_is_an_error_that_says_so(base: Path) -> None:
+def test_folder_missing_on_the_worker_is_an_error(base: Path) -> None:
     config = configuration(**{"model.name": str(base)})
     prepared = prepare(config)
     base.rename(base.parent / "elsewhere")
@@ -154,7 +154,7 @@ def test_a_named_tokenizer_wins_over_the_models_own(base: Path, tmp_path: Path) 
     assert find_tokenizer(own, Checkpoint(folder=base), []).get_vocab_size() > 270
 
 
-def test_a_folder_without_a_tokenizer_is_refused_with_the_flag_to_use(base: Path) -> None:
+def test_missing_tokenizer_error_names_the_flag(base: Path) -> None:
     (base / "tokenizer.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"has no tokenizer; name one with --model.tokenizer"):
         prepare(configuration(**{"model.name": str(base)}))

@@ -100,7 +100,7 @@ def test_accumulation_does_not_change_it() -> None:
         assert a.loss.item() == pytest.approx(b.loss.item(), abs=1e-4)
 
 
-def test_head_mode_learns_every_weight_from_the_text_and_the_head_alone_from_labels() -> None:
+def test_head_mode_pretrains_all_weights() -> None:
     data, config = rows(40), changed(pretrained(epochs=1), optim={"mode": "head"})
     boundary = plan(data.lengths, config).phases[0].end
     state = fresh(config)
@@ -123,7 +123,7 @@ def test_an_empty_share_takes_part_with_weight_zero() -> None:
 
 
 @pytest.mark.slow
-def test_a_model_that_read_the_text_first_still_learns_the_labels() -> None:
+def test_pretrained_model_learns_the_labels() -> None:
     data = rows(8)
     config = changed(pretrained(epochs=60, validate_every=60))
     state = fresh(config)

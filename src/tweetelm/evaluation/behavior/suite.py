@@ -110,4 +110,4 @@ def _by_group(outcomes: Sequence[Outcome], task: Task) -> Table:
 
 
 def _rate(passed: int, seen: int) -> Cell:
-    return wilson(passed, seen) if seen else None
+    return wilson(passed, seen)

@@ -1,4 +1,4 @@
-"""All that the sections of a report are made from."""
+"""The inputs of a report's sections."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +16,7 @@ from tweetelm.registry.model_card_metadata import NAMES
 from tweetelm.tasks import SYNTHETIC_NOTICE, Task
 from tweetelm.text.normalize import normalize
 
-__all__ = ["NAMES", "Evidence", "Rival", "measured"]
+__all__ = ["NAMES", "ReportContext", "Rival", "measured"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,15 +28,16 @@ class Rival:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """A model's evaluation, the rows it was made on, where they and the model come from.
+class ReportContext:
+    """A model's evaluation, its dataset, and where data and model come from.
 
     Args:
         evaluation: from `evaluate`.
-        dataset: at least its splits; with the training split, the report also looks at overlap and shift.
+        dataset: at least the evaluated splits; with the training split, the report also covers overlap and
+            shift.
         provenance: of the dataset.
-        card: the model's; without one the report cannot say whether its weights started at random.
-        rival: what to compare it with.
+        card: of the model; without one the report does not know whether the weights are pretrained.
+        rival: a version to compare the model with.
     """
 
     evaluation: Evaluation
@@ -51,28 +52,28 @@ class Evidence:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What must stand wherever a result is shown."""
+        """Warnings to show with every result."""
         known = [SYNTHETIC_NOTICE] * self.provenance.synthetic + (self.card.notices if self.card else [])
         return tuple(dict.fromkeys(known))
 
     @property
     def final(self) -> str:
-        """The split that counts: test, or the last there is."""
+        """Name of the split that is reported: test, or the last one."""
         names = list(self.evaluation.splits)
         return "test" if "test" in names else names[-1]
 
     @property
     def result(self) -> SplitResult:
-        """That split's result."""
+        """Result of the final split."""
         return self.evaluation.splits[self.final]
 
     @cached_property
     def plain(self) -> dict[str, list[str]]:
-        """Texts by split with links and mentions masked; for counting, never for showing."""
+        """Normalized texts by split (links and mentions masked); for counting, never shown."""
         return {name: [normalize(text) for text in split["text"]] for name, split in self.dataset.items()}
 
     def labels(self, split: str) -> npt.NDArray[np.int64]:
-        """True label ids (N,) of any split of the dataset."""
+        """True label ids (N,) of a split of the dataset."""
         return np.asarray(self.dataset[split]["label"], dtype=np.int64)
 
 

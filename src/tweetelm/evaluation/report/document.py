@@ -1,6 +1,6 @@
-"""A report as data: sections of text, tables and figures, from which JSON, HTML and Markdown are made alike.
+"""A report as data: sections of text, tables and figures. JSON, HTML and Markdown are rendered from it.
 
-Numbers stand in tables as numbers; how many digits are shown is the renderer's affair.
+Tables hold numbers; the renderers round them.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A number with the ends of its 95 % interval."""
+    """A number with its 95 % confidence interval."""
 
     value: float
     low: float
@@ -36,7 +36,7 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A drawing. `name` is its file name without ending, `svg` the whole file's text."""
+    """An SVG figure. `name` is its file name without suffix; the caption is also its text alternative."""
 
     name: str
     caption: str
@@ -45,7 +45,7 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A heading with what belongs under it, in the order text, tables, figures."""
+    """A heading, then text, figures and tables in this order."""
 
     title: str
     text: tuple[str, ...] = ()
@@ -55,14 +55,14 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """A whole report. `notices` are shown first and wherever a result is quoted."""
+    """A report. `notices` are warnings that are shown first."""
 
     title: str
     notices: tuple[str, ...] = ()
     sections: tuple[Section, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON data, figures without their drawing."""
+        """Plain JSON data; figures without their SVG."""
         document = dataclasses.asdict(self)
         for section in document["sections"]:
             for figure in section["figures"]:

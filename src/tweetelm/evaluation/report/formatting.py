@@ -1,4 +1,4 @@
-"""How a number is written in a report, the same in HTML and Markdown."""
+"""Number formatting, the same in HTML and Markdown."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from tweetelm.evaluation.report.document import Cell, Interval
 
 
 def show(cell: Cell) -> str:
-    """A cell as text: three decimals, two digits of what would vanish in them, counts in full."""
+    """A cell as text: floats with three decimals (small ones in scientific notation), integers in full."""
     if cell is None:
         return "–"
     if isinstance(cell, Interval):
@@ -21,6 +21,6 @@ def show(cell: Cell) -> str:
 
 
 def is_numeric(column: Sequence[Cell]) -> bool:
-    """Whether a column is aligned as numbers: it has some, and else only gaps."""
-    told = [cell for cell in column if cell is not None]
-    return bool(told) and all(isinstance(cell, int | float | Interval) for cell in told)
+    """Whether a column has numbers only; None is allowed beside them."""
+    present = [cell for cell in column if cell is not None]
+    return bool(present) and all(isinstance(cell, int | float | Interval) for cell in present)

@@ -1,4 +1,7 @@
-"""A document as one HTML file that needs nothing else: no script, no font, no address to fetch from."""
+"""Renders a document as one self-contained HTML file: no script, no font, no request.
+
+The first section is the first screen; links to the other sections follow it.
+"""
 
 import re
 from html import escape
@@ -8,12 +11,15 @@ from tweetelm.evaluation.report.document import Cell, Document, Figure, Interval
 from tweetelm.evaluation.report.formatting import is_numeric, show
 
 _PROLOGUE = re.compile(r"^.*?(?=<svg\b)", re.DOTALL)
+_WIDTH = re.compile(r'<svg\b[^>]*?\swidth="([\d.]+pt)"')
 _CODE = re.compile(r"`([^`]+)`")
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
+SHORT = 16  # rows; a longer table starts folded
+
 
 def render_html(document: Document) -> str:
-    """The whole page; follows the reader's light or dark mode, and prints."""
+    """The page. It follows the light or dark mode of the browser and can be printed."""
     style = files(__package__).joinpath("style.css").read_text(encoding="utf-8")
     lines = [
         "<!doctype html>",
@@ -28,8 +34,9 @@ def render_html(document: Document) -> str:
         "<body>",
         *(f'<p class="notice">{_text(notice)}</p>' for notice in document.notices),
         f"<h1>{_text(document.title)}</h1>",
+        *(_section(section, i) for i, section in enumerate(document.sections[:1])),
         _contents(document),
-        *(_section(section, i) for i, section in enumerate(document.sections)),
+        *(_section(section, i) for i, section in enumerate(document.sections[1:], 1)),
         "</body>",
         "</html>",
     ]
@@ -37,21 +44,36 @@ def render_html(document: Document) -> str:
 
 
 def _contents(document: Document) -> str:
-    links = (f'<li><a href="#s{i}">{_text(s.title)}</a></li>' for i, s in enumerate(document.sections))
-    return f"<nav><ul>{''.join(links)}</ul></nav>"
+    others = list(enumerate(document.sections))[1:]
+    links = (f'<li><a href="#s{i}">{_text(section.title)}</a></li>' for i, section in others)
+    return f"<nav><ul>{''.join(links)}</ul></nav>" if others else ""
 
 
-def _section(section: Section, number: int) -> str:
-    parts = [f'<section id="s{number}">', f"<h2>{_text(section.title)}</h2>"]
-    parts += [f"<p>{_text(paragraph)}</p>" for paragraph in section.text]
-    parts += [_table(table) for table in section.tables]
+def _section(section: Section, index: int) -> str:
+    """Text and figures side by side, then the tables."""
+    words = "\n".join(f"<p>{_text(paragraph)}</p>" for paragraph in section.text)
+    parts = [f'<section id="s{index}">', f"<h2>{_text(section.title)}</h2>"]
     if section.figures:
-        parts.append(f'<div class="figures">{"".join(map(_figure, section.figures))}</div>')
+        figures = "\n".join(map(_figure, section.figures))
+        parts.append(f'<div class="pair"><div>{words}</div>\n<div class="figures">{figures}</div></div>')
+    else:
+        parts.append(words)
+    for number, table in enumerate(section.tables):
+        is_open = number == 0 and not section.figures and len(table.rows) <= SHORT
+        parts.append(_folded(table, is_open=is_open))
     return "\n".join([*parts, "</section>"])
 
 
+def _folded(table: Table, *, is_open: bool) -> str:
+    """A table in a fold with its caption as the summary."""
+    summary = table.caption or f"Table: {', '.join(filter(None, table.columns))}"
+    return (
+        f"<details{' open' if is_open else ''}><summary>{_text(summary)}</summary>\n{_table(table)}</details>"
+    )
+
+
 def _table(table: Table) -> str:
-    """In a box of its own, which scrolls where the table is wider than the page."""
+    """In a box that scrolls sideways if the table is wider than the page."""
     numeric = [is_numeric([row[i] for row in table.rows]) for i in range(len(table.columns))]
     head = "".join(
         f"<th{_kind(number)}>{_text(name)}</th>" for name, number in zip(table.columns, numeric, strict=True)
@@ -60,9 +82,8 @@ def _table(table: Table) -> str:
         f"<tr>{''.join(_cell(cell, number) for cell, number in zip(row, numeric, strict=True))}</tr>\n"
         for row in table.rows
     )
-    caption = f"<caption>{_text(table.caption)}</caption>" if table.caption else ""
     return (
-        f'<div class="box" tabindex="0"><table>{caption}<thead><tr>{head}</tr></thead>\n'
+        f'<div class="box" tabindex="0"><table><thead><tr>{head}</tr></thead>\n'
         f"<tbody>{body}</tbody></table></div>"
     )
 
@@ -80,11 +101,13 @@ def _cell(cell: Cell, number: bool) -> str:
 
 
 def _figure(figure: Figure) -> str:
-    """The drawing inline; it is an image to whoever cannot see it, told by its caption."""
+    """Inline SVG, scaled from its own width; the caption is its text alternative."""
     drawing = _PROLOGUE.sub("", figure.svg, count=1)
     label = escape(figure.caption.replace("`", ""))
+    width = _WIDTH.search(drawing)
+    style = f' style="--width: {width[1]}"' if width else ""
     drawing = drawing.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
-    return f"<figure>{drawing}<figcaption>{_text(figure.caption)}</figcaption></figure>"
+    return f"<figure{style}>{drawing}<figcaption>{_text(figure.caption)}</figcaption></figure>"
 
 
 def _text(text: str) -> str:

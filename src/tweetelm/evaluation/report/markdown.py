@@ -1,4 +1,4 @@
-"""A document as Markdown. Figures are links to `<name>.svg` beside the file."""
+"""Renders a document as Markdown. Figures are links to `<name>.svg` in the same folder."""
 
 import re
 
@@ -9,7 +9,7 @@ _SPECIAL = re.compile(r"([\\*<|]|(?<=\])\()")
 
 
 def render_markdown(document: Document) -> str:
-    """The whole document; notices first."""
+    """The document as Markdown; notices first."""
     parts = [f"> **{_plain(notice)}**" for notice in document.notices]
     parts.append(f"# {_plain(document.title)}")
     parts += [_section(section) for section in document.sections]
@@ -18,8 +18,8 @@ def render_markdown(document: Document) -> str:
 
 def _section(section: Section) -> str:
     parts = [f"## {_plain(section.title)}", *map(_plain, section.text)]
-    parts += [_table(table) for table in section.tables]
     parts += [_figure(figure) for figure in section.figures]
+    parts += [_table(table) for table in section.tables]
     return "\n\n".join(parts)
 
 
@@ -40,7 +40,7 @@ def _figure(figure: Figure) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown leaves as it is; what stands between backticks stays code."""
+    """Escape Markdown; text between backticks stays code."""
     pieces = text.replace("\n", " ").split("`")
     if len(pieces) % 2 == 0:
         return _SPECIAL.sub(r"\\\1", " ".join(pieces))

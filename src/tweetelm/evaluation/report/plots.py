@@ -1,8 +1,11 @@
-"""Drawings of results as SVG. Same input, same bytes; lettering takes the color of the text around it."""
+"""Figures as SVG. The same input gives the same bytes. Text has the color of the page (`currentColor`).
+
+A figure has one panel, narrow enough for a phone.
+"""
 
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import matplotlib
@@ -18,101 +21,124 @@ from tweetelm.evaluation.evaluate import SplitResult
 from tweetelm.evaluation.report.document import Figure
 from tweetelm.tasks import Task
 
-INK = "#010203"  # stands for `currentColor`, which matplotlib does not know
-COLOURS = ("#3b82c4", "#d9822b", "#4a9d6e", "#a05fb4")  # legible on white and on near-black
-QUIET = "#8a8f98"
+INK = "#010203"  # placeholder for `currentColor`, which matplotlib does not support
+PAPER = "#fdfcfb"  # placeholder for the background of the page
+COLORS = ("#3b82c4", "#c2701c", "#3f8f62", "#a05fb4")  # at least 3:1 on white and on the dark page
+QUIET = "#7d838d"
 _STYLE: dict[Any, Any] = {
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
     "svg.fonttype": "none",
     "path.simplify_threshold": 0.5,
     "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
 }
+_REPLACED = {INK: "currentColor", PAPER: "var(--paper)"}
+_FILE_STYLE = (
+    "<style>svg { --paper: #ffffff; color: #1c2430; background: #ffffff } "
+    "@media (prefers-color-scheme: dark) "
+    "{ svg { --paper: #14181e; color: #e4e8ee; background: #14181e } }</style>"
+)
+_SVG_TAG = re.compile(r"<svg\b[^>]*>")
 _ID = re.compile(r'<g id="[^"]*">')
+_MARKS = ("●", "▲", "■")
+_POINTS = ("o", "^", "s")
 
 Splits = Mapping[str, SplitResult]
 
 
 def draw(
-    name: str, caption: str, paint: Callable[[Sequence[Axes]], None], *, panels: int = 1, height: float = 3.6
+    name: str, caption: str, paint: Callable[[Axes], None], *, width: float = 3.6, height: float = 3.6
 ) -> Figure:
-    """A figure of panels side by side, each 3.6 inches wide; `paint` fills their axes."""
+    """A figure with one panel; `paint` draws into its axes, `width` and `height` are in inches."""
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
-        drawing = Drawing(figsize=(3.6 * panels, height), layout="constrained")
+        drawing = Drawing(figsize=(width, height), layout="constrained")
         drawing.patch.set_alpha(0)
-        axes = drawing.subplots(1, panels, squeeze=False)[0]
-        for one in axes:
-            one.patch.set_alpha(0)
+        axes = drawing.subplots()
+        axes.patch.set_alpha(0)
         paint(axes)
         return Figure(name=name, caption=caption, svg=_svg(drawing))
 
 
 def _svg(drawing: Drawing) -> str:
-    """Without a date, and without names of groups, which would clash where figures share a page."""
+    """SVG text without a date, and without group ids, which must be unique in a page."""
     FigureCanvasSVG(drawing)
     file = io.StringIO()
-    drawing.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    return _ID.sub("<g>", file.getvalue()).replace(INK, "currentColor")
+    drawing.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    text = _ID.sub("<g>", file.getvalue())
+    for placeholder, color in _REPLACED.items():
+        text = text.replace(placeholder, color)
+    return text
 
 
-def confusion_figure(splits: Splits, task: Task) -> Figure:
-    """A panel per split: tweets by true and predicted label."""
+def standalone(svg: str) -> str:
+    """The SVG as a file of its own: with colors for light and dark mode, which a page would set."""
+    return _SVG_TAG.sub(lambda tag: f"{tag[0]}\n {_FILE_STYLE}", svg, count=1)
 
-    def paint(axes: Sequence[Axes]) -> None:
-        for one, (name, split) in zip(axes, splits.items(), strict=True):
-            _paint_confusion(one, split, task)
-            one.set_title(name)
 
-    caption = (
-        "Tweets by true and predicted label; the fuller the color, the larger the share of the true label."
+def confusion_figures(splits: Splits, task: Task) -> tuple[Figure, ...]:
+    """One confusion matrix per split."""
+    return tuple(
+        draw(
+            f"confusion-{name}",
+            f"Confusion matrix on {name}. Percentages: share of the true label.",
+            lambda axes, split=split: _paint_confusion(axes, split, task),  # type: ignore[misc]
+            height=2.8,
+        )
+        for name, split in splits.items()
     )
-    return draw("confusion", caption, paint, panels=len(splits), height=3.2)
 
 
-def curve_figure(splits: Splits, task: Task, thresholds: Mapping[str, float]) -> Figure:
-    """ROC and precision over recall, with the operating point that each of `thresholds` gives."""
-    marks = (f"{name} ({mark})" for name, mark in zip(thresholds, _MARKS, strict=False))
-    caption = f"Left: ROC. Right: precision over recall of `{task.positive}`. Markers: {', '.join(marks)}."
+def curve_figures(splits: Splits, task: Task, thresholds: Mapping[str, float]) -> tuple[Figure, Figure]:
+    """ROC and precision-recall curves with the operating point of each threshold."""
+    marks = ", ".join(f"{mark} {name}" for name, mark in zip(thresholds, _MARKS, strict=False))
 
-    def paint(axes: Sequence[Axes]) -> None:
-        for (name, split), color in zip(splits.items(), COLOURS, strict=False):
-            _paint_curves(axes[0], axes[1], split, task, name, color, list(thresholds.values()))
-        axes[0].plot([0, 1], [0, 1], color=QUIET, linestyle=":")
-        axes[0].set(xlabel="false positive rate", ylabel=f"recall of {task.positive}")
-        axes[1].set(xlabel=f"recall of {task.positive}", ylabel="precision", ylim=(-0.03, 1.03))
-        axes[0].legend(loc="lower right")
+    def paint(axes: Axes, kind: Callable[..., None]) -> None:
+        for (name, split), color in zip(splits.items(), COLORS, strict=False):
+            if split.metrics["auroc"] is not None:
+                kind(axes, split, task, list(thresholds.values()), color=color, label=name)
+        axes.legend(loc="best")
 
-    return draw("curves", caption, paint, panels=2)
+    recall = f"recall of {task.positive}"
+    return (
+        draw(
+            "roc",
+            f"ROC: {recall} over the false positive rate. {marks}.",
+            lambda axes: paint(axes, _paint_roc),
+        ),
+        draw(
+            "precision-recall",
+            f"Precision over {recall}. {marks}.",
+            lambda axes: paint(axes, _paint_precision),
+        ),
+    )
 
 
 def reliability_figure(splits: Splits, task: Task) -> Figure:
-    """Observed share of positives against the probability told, per split."""
+    """Reliability diagram: observed share of positives by predicted probability, per split."""
 
-    def paint(axes: Sequence[Axes]) -> None:
-        axes[0].plot([0, 1], [0, 1], color=QUIET, linestyle=":")
-        for (name, split), color in zip(splits.items(), COLOURS, strict=False):
+    def paint(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color=QUIET, linestyle=":")
+        for (name, split), color in zip(splits.items(), COLORS, strict=False):
             points = reliability(split.labels == len(task.labels) - 1, split.probabilities[:, -1])
             means, shares, counts = zip(*points, strict=True)
-            axes[0].plot(means, shares, color=color, label=name)
-            axes[0].scatter(means, shares, s=[10 + 120 * n / len(split.labels) for n in counts], color=color)
-        axes[0].set(xlabel=f"P({task.positive}) as told", ylabel=f"observed share of {task.positive}")
-        axes[0].set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
-        axes[0].legend(loc="upper left")
+            axes.plot(means, shares, color=color, label=name)
+            axes.scatter(means, shares, s=[10 + 120 * n / len(split.labels) for n in counts], color=color)
+        axes.set(xlabel=f"predicted P({task.positive})", ylabel=f"observed share of {task.positive}")
+        axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+        axes.legend(loc="upper left")
 
-    caption = "Reliability: on the dotted line, probabilities are right. A larger dot holds more tweets."
+    caption = "Reliability. Dotted: perfectly calibrated. A larger dot stands for more tweets."
     return draw("reliability", caption, paint)
-
-
-_MARKS = ("●", "▲", "■")
-_POINTS = ("o", "^", "s")
 
 
 def _paint_confusion(axes: Axes, split: SplitResult, task: Task) -> None:
     table = np.asarray(split.metrics["confusion"])
     for (row, column), count in np.ndenumerate(table):
         share = count / max(table[row].sum(), 1)
-        cell = Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=COLOURS[0], alpha=0.7 * share)
+        cell = Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=COLORS[0], alpha=0.5 * share)
         axes.add_patch(cell)
-        axes.text(column, row, str(count), ha="center", va="center")
+        axes.text(column, row, f"{count}\n{share:.0%}", ha="center", va="center")
     ticks, edge = range(len(task.labels)), len(task.labels) - 0.5
     axes.set(xticks=ticks, yticks=ticks, xlim=(-0.5, edge), ylim=(edge, -0.5), aspect="equal")
     axes.set(xlabel="predicted", ylabel="true")
@@ -120,25 +146,33 @@ def _paint_confusion(axes: Axes, split: SplitResult, task: Task) -> None:
     axes.set_yticklabels(task.labels, rotation=90, va="center")
 
 
-def _paint_curves(
-    roc: Axes,
-    precision: Axes,
-    split: SplitResult,
-    task: Task,
-    name: str,
-    color: str,
-    thresholds: list[float],
+def _paint_roc(
+    axes: Axes, split: SplitResult, task: Task, thresholds: list[float], *, color: str, label: str
 ) -> None:
-    truth, score = split.labels == len(task.labels) - 1, split.probabilities[:, -1]
-    if split.metrics["auroc"] is None:
-        return
-    alarms, recall, _ = roc_curve(truth, score)
-    roc.plot(alarms, recall, color=color, label=f"{name}, AUROC {split.metrics['auroc']:.3f}")
-    exact, found, _ = precision_recall_curve(truth, score)
-    precision.plot(found[:-1], exact[:-1], color=color)
+    truth, score = _truth(split, task), split.probabilities[:, -1]
+    false_positives, recall, _ = roc_curve(truth, score)
+    axes.plot(false_positives, recall, color=color, label=f"{label}, AUROC {split.metrics['auroc']:.3f}")
+    axes.plot([0, 1], [0, 1], color=QUIET, linestyle=":")
     for threshold, mark in zip(thresholds, _POINTS, strict=False):
-        told = score >= threshold
-        hits = (told & truth).sum()
-        place = hits / truth.sum()
-        roc.plot((told & ~truth).sum() / (~truth).sum(), place, mark, color=color)
-        precision.plot(place, hits / max(told.sum(), 1), mark, color=color)
+        positive = score >= threshold
+        found = (positive & truth).sum() / truth.sum()
+        axes.plot((positive & ~truth).sum() / (~truth).sum(), found, mark, color=color)
+    axes.set(xlabel="false positive rate", ylabel=f"recall of {task.positive}")
+
+
+def _paint_precision(
+    axes: Axes, split: SplitResult, task: Task, thresholds: list[float], *, color: str, label: str
+) -> None:
+    truth, score = _truth(split, task), split.probabilities[:, -1]
+    precision, recall, _ = precision_recall_curve(truth, score)
+    axes.plot(recall[:-1], precision[:-1], color=color, label=label)
+    for threshold, mark in zip(thresholds, _POINTS, strict=False):
+        positive = score >= threshold
+        true_positives = (positive & truth).sum()
+        axes.plot(true_positives / truth.sum(), true_positives / max(positive.sum(), 1), mark, color=color)
+    axes.set(xlabel=f"recall of {task.positive}", ylabel="precision", ylim=(-0.03, 1.03))
+
+
+def _truth(split: SplitResult, task: Task) -> "np.ndarray[Any, np.dtype[np.bool_]]":
+    found: np.ndarray[Any, np.dtype[np.bool_]] = split.labels == len(task.labels) - 1
+    return found

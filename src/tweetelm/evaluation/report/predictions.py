@@ -1,7 +1,7 @@
-"""An evaluation as files for machines: metrics.json and predictions-<split>.csv.
+"""Machine-readable results: metrics.json and predictions-<split>.csv.
 
-Neither holds a tweet's text: predictions are row numbers and probabilities, and whoever has the data can
-check every number with `recompute`.
+Neither contains tweet texts: predictions are row numbers and probabilities. `recompute` checks the metrics
+against them if the data is available.
 """
 
 import csv
@@ -26,14 +26,14 @@ METRICS = "metrics.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
-    """What a model said of a split's rows, in their order: label ids (N,) and probabilities (N, K)."""
+    """A model's predictions for the rows of a split, in order: label ids (N,) and probabilities (N, K)."""
 
     predicted: npt.NDArray[np.int64]
     probabilities: npt.NDArray[np.float64]
 
 
 def write_records(evaluation: Evaluation, folder: Path, data_md5: str, notices: Sequence[str]) -> None:
-    """Write both into an existing folder."""
+    """Write metrics.json and predictions-<split>.csv into an existing folder."""
     facts = {
         "task": evaluation.task.name,
         "version": evaluation.version,
@@ -49,10 +49,10 @@ def write_records(evaluation: Evaluation, folder: Path, data_md5: str, notices: 
 
 
 def recompute(folder: Path, dataset: DatasetDict) -> dict[str, dict[str, Any]]:
-    """Metrics by split from predictions-*.csv and the data alone; equal to `splits` in metrics.json.
+    """Metrics by split, computed from predictions-*.csv and the data; equal to `splits` in metrics.json.
 
     Raises:
-        ValueError: the predictions are not of this dataset's rows.
+        ValueError: the predictions belong to another dataset.
     """
     file = folder / METRICS
     task = TASKS[parse_object(file.read_bytes(), file, "evaluate again", {"task": str})["task"]]
@@ -65,11 +65,11 @@ def recompute(folder: Path, dataset: DatasetDict) -> dict[str, dict[str, Any]]:
 
 
 def read_predictions(folder: Path, split: str, task: Task, rows: int) -> Predictions:
-    """What `write_records` wrote of a split of `rows` tweets.
+    """Read the predictions that `write_records` wrote for a split of `rows` tweets.
 
     Raises:
-        FileNotFoundError: it wrote nothing of it.
-        ValueError: the predictions are of another number of rows.
+        FileNotFoundError: there is no file for this split.
+        ValueError: the file is damaged or has another number of rows.
     """
     path = folder / f"predictions-{split}.csv"
     if not path.is_file():
@@ -94,7 +94,7 @@ def read_predictions(folder: Path, split: str, task: Task, rows: int) -> Predict
 
 
 def _write_predictions(split: SplitResult, task: Task, path: Path) -> None:
-    """Floats are written in full, so that they read back bit for bit."""
+    """Write a CSV file; floats are written in full so that they round-trip exactly."""
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["row", *task.labels, "predicted"])

@@ -1,16 +1,17 @@
-"""A model's report: its sections in order, and the files they are written to. Same evidence, same bytes.
+"""Builds a model's report and writes its files. The same input gives the same bytes.
 
-No file holds a tweet's text.
+No file contains a tweet's text.
 """
 
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tweetelm.evaluation.report.context import Evidence
+from tweetelm.evaluation.report.context import ReportContext
 from tweetelm.evaluation.report.document import Document, Section
 from tweetelm.evaluation.report.html import render_html
 from tweetelm.evaluation.report.markdown import render_markdown
+from tweetelm.evaluation.report.plots import standalone
 from tweetelm.evaluation.report.predictions import write_records
 from tweetelm.evaluation.report.sections.calibration import calibration
 from tweetelm.evaluation.report.sections.errors import bias, worst_errors
@@ -21,7 +22,7 @@ from tweetelm.evaluation.report.sections.slices import overlap, parts
 from tweetelm.evaluation.report.sections.splits import held_out, side_by_side
 from tweetelm.files import atomic
 
-SECTIONS: tuple[Callable[[Evidence], Section | None], ...] = (
+SECTIONS: tuple[Callable[[ReportContext], Section | None], ...] = (
     headline,
     comparison,
     side_by_side,
@@ -35,37 +36,39 @@ SECTIONS: tuple[Callable[[Evidence], Section | None], ...] = (
 )
 
 
-def report(evidence: Evidence, probes: Sequence[Section] = ()) -> Document:
-    """The document.
+def report(context: ReportContext, probes: Sequence[Section] = ()) -> Document:
+    """The report as a document.
 
     Args:
-        evidence: what the predictions show.
-        probes: sections that needed the model itself, such as attributions; they stand before the lineage.
+        context: evaluation, data and card.
+        probes: sections that need the model itself, such as attributions; they come before the lineage.
     """
-    version = f" {evidence.evaluation.version}" if evidence.evaluation.version else ""
-    found = (section(evidence) for section in SECTIONS)
+    version = f" {context.evaluation.version}" if context.evaluation.version else ""
+    found = (section(context) for section in SECTIONS)
     return Document(
-        title=f"{evidence.task.name}{version}: evaluation",
-        notices=evidence.notices,
-        sections=(*(section for section in found if section), *probes, lineage(evidence)),
+        title=f"{context.task.name}{version}: evaluation",
+        notices=context.notices,
+        sections=(*(section for section in found if section), *probes, lineage(context)),
     )
 
 
-def write(evidence: Evidence, folder: Path, probes: Sequence[Section] = ()) -> Document:
-    """Write metrics.json, predictions and the report into `folder`, made if need be; files of the same names
-    are replaced. `publish(evaluation=folder)` takes them along."""
+def write(context: ReportContext, folder: Path, probes: Sequence[Section] = ()) -> Document:
+    """Write metrics.json, predictions and the report into `folder`, which is created if it does not exist.
+
+    Existing files with the same names are replaced. `publish(evaluation=folder)` publishes them.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    write_records(evidence.evaluation, folder, evidence.provenance.md5, evidence.notices)
-    document = report(evidence, probes)
+    write_records(context.evaluation, folder, context.provenance.md5, context.notices)
+    document = report(context, probes)
     for name, text in document_files(document).items():
         atomic.write_text(folder / name, text)
     return document
 
 
 def document_files(document: Document) -> dict[str, str]:
-    """`report.json`, `.md` and `.html`, and the figures that the Markdown refers to: texts by file name."""
+    """File contents by name: `report.json`, `.md` and `.html`, and the figures that the Markdown links to."""
     content = json.dumps(document.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     pages = {"json": content, "md": render_markdown(document), "html": render_html(document)}
     figures = [figure for section in document.sections for figure in section.figures]
-    drawings = {f"{figure.name}.svg": figure.svg for figure in figures}
+    drawings = {f"{figure.name}.svg": standalone(figure.svg) for figure in figures}
     return {f"report.{ending}": text for ending, text in pages.items()} | drawings

@@ -41,7 +41,7 @@ class Attack:
     @property
     def success(self) -> Interval | None:
         """Share that escapes; None where nothing was caught."""
-        return wilson(self.escaped, self.cases) if self.cases else None
+        return wilson(self.escaped, self.cases)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,22 +1,34 @@
-"""Reports as a browser shows them: no number that the JSON lacks, no sideways scrolling on a telephone."""
+"""Reports in a browser: numbers, layout on a phone and a wide screen, contrast, print."""
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
 
 from ray_jobs.search.report import search_document
 from ray_jobs.search.search import Search
 from ray_jobs.search.spaces import find_space, samples
 from ray_jobs.search.trials import SearchResult, Trial, choose
-from tests.support.browser import BROWSER, NUMBER, TELEPHONE, look, not_in_the_json
+from tests.support.browser import BROWSER, TELEPHONE
 from tests.support.checkpoints import checkpoint
 from tests.support.fakes import card
+from tests.support.report_page import (
+    NUMBER,
+    Scheme,
+    low_contrast,
+    numbers_missing_in_json,
+    opened,
+    text_without_figures,
+    unfold,
+)
+from tests.support.served_page import chromium
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.data import SAMPLE, load, provenance
 from tweetelm.evaluation.evaluate import calibrated, evaluate
-from tweetelm.evaluation.report.context import Evidence
+from tweetelm.evaluation.report.context import ReportContext
 from tweetelm.evaluation.report.write import document_files, write
 from tweetelm.predictor import Predictor
 from tweetelm.tasks import DEEPFAKE
@@ -27,16 +39,16 @@ pytestmark = [
 ]
 
 
-def write_evaluation(place: Path) -> None:
-    """The report of a model that has learned nothing."""
-    model = checkpoint(place / "model", DEEPFAKE)
+def write_evaluation(folder: Path) -> None:
+    """The report of an untrained model."""
+    model = checkpoint(folder / "model", DEEPFAKE)
     rows, source = load(DEEPFAKE, SAMPLE), provenance(DEEPFAKE, SAMPLE)
     found = calibrated(evaluate(Predictor.load(model, precision="float32"), rows), rows)
     made = card(task="deepfake", metric="accuracy", metrics=found.metrics)
-    write(Evidence(evaluation=found, dataset=rows, provenance=source, card=made), place)
+    write(ReportContext(evaluation=found, dataset=rows, provenance=source, card=made), folder)
 
 
-def write_search(place: Path) -> None:
+def write_search(folder: Path) -> None:
     """The report of a search with twelve trials, some of them pruned, one failed."""
     chance, space = random.Random(0), find_space("scratch")
     tried = [trial(number, sample, chance) for number, sample in enumerate(samples(space, 12, 0))]
@@ -46,7 +58,7 @@ def write_search(place: Path) -> None:
     )
     plan = Search(base=TrainConfig(task="hate"), space=space, count=12, concurrent=2)
     for name, text in document_files(search_document(plan, result, ["trained from scratch"])).items():
-        (place / name).write_text(text, encoding="utf-8")
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def trial(number: int, sample: dict[str, Any], chance: random.Random) -> Trial:
@@ -70,25 +82,71 @@ def trial(number: int, sample: dict[str, Any], chance: random.Random) -> Trial:
 
 @pytest.fixture(scope="module", params=[write_evaluation, write_search], ids=["evaluation", "search"])
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("browser")
-    request.param(place)
-    return place
+    path: Path = tmp_path_factory.mktemp("browser")
+    request.param(path)
+    return path
 
 
 @pytest.fixture(scope="module")
-def seen(folder: Path) -> dict[str, Any]:
-    return look(folder)
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
 
 
-def test_every_number_that_is_shown_stands_in_the_json(folder: Path, seen: dict[str, Any]) -> None:
-    least = 300 if (folder / "metrics.json").exists() else 100  # an evaluation has more to tell than a search
-    assert len(NUMBER.findall(seen["text"])) > least
-    assert not_in_the_json(folder, seen["text"]) == []
+def test_every_number_shown_is_in_the_json(browser: Browser, folder: Path) -> None:
+    with opened(browser, folder / "report.html") as page:
+        unfold(page)
+        text = text_without_figures(page)
+    least = 300 if (folder / "metrics.json").exists() else 100  # an evaluation has more numbers than a search
+    assert len(NUMBER.findall(text)) > least
+    assert numbers_missing_in_json(folder, text) == []
 
 
-def test_the_page_does_not_scroll_sideways_on_a_telephone(seen: dict[str, Any]) -> None:
-    assert seen["width"] == TELEPHONE
-    assert seen["reach"] <= TELEPHONE
-    assert seen["wide"] > 0  # some tables are wider, and scroll inside their box
-    assert seen["drawings"]
-    assert max(seen["drawings"]) <= TELEPHONE
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_phone_does_not_scroll_sideways(browser: Browser, folder: Path, scheme: Scheme) -> None:
+    with opened(browser, folder / "report.html", scheme=scheme) as page:
+        unfold(page)
+        assert page.evaluate("document.documentElement.scrollWidth") == TELEPHONE
+        boxes = page.eval_on_selector_all(".box", "all => all.map(box => box.scrollWidth > box.clientWidth)")
+        assert any(boxes)  # some tables are wider than the page; they scroll inside their box
+        widths = page.eval_on_selector_all("svg", "all => all.map(svg => svg.getBoundingClientRect().right)")
+        assert widths
+        assert max(widths) <= TELEPHONE
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_contrast(browser: Browser, folder: Path, scheme: Scheme) -> None:
+    with opened(browser, folder / "report.html", scheme=scheme) as page:
+        unfold(page)
+        assert low_contrast(page) == []
+
+
+def test_figures_are_beside_their_text_on_wide_screens(browser: Browser, folder: Path) -> None:
+    beside = """pairs => pairs.map(pair => {
+      const [text, figures] = [...pair.children].map(child => child.getBoundingClientRect());
+      return figures.left >= text.right && Math.abs(figures.top - text.top) < 2;
+    })"""
+    with opened(browser, folder / "report.html", width=1280) as page:
+        wide = page.eval_on_selector_all(".pair", beside)
+    with opened(browser, folder / "report.html") as page:
+        narrow = page.eval_on_selector_all(".pair", beside)
+    assert len(wide) >= 4
+    assert all(wide)
+    assert not any(narrow)
+
+
+def test_first_screen_has_notice_sentence_and_figure(browser: Browser, folder: Path) -> None:
+    with opened(browser, folder / "report.html", width=1280) as page:
+        for part in (".notice", "#s0 p", "#s0 svg"):
+            box = page.locator(part).first.bounding_box()
+            assert box is not None
+            assert box["y"] + box["height"] <= 844
+
+
+def test_tables_are_folded_on_screen_and_open_in_print(browser: Browser, folder: Path) -> None:
+    tables = "[...document.querySelectorAll('details:not([open]) table')]"
+    with opened(browser, folder / "report.html", width=1280) as page:
+        assert page.evaluate(f"{tables}.filter(table => !table.checkVisibility()).length") >= 4
+        assert not page.evaluate(f"{tables}.some(table => table.checkVisibility())")
+        page.emulate_media(media="print")
+        page.wait_for_function(f"{tables}.every(table => table.checkVisibility())")

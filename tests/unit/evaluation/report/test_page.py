@@ -1,4 +1,4 @@
-"""The renderers, on a document of every kind of content."""
+"""The renderers, on a document with every kind of content."""
 
 import json
 import re
@@ -33,11 +33,12 @@ DOCUMENT = Document(
                 ),
             ),
         ),
+        Section(title="Provenance", text=("From a run.",)),
     ),
 )
 
 
-def test_numbers_are_written_alike_everywhere() -> None:
+def test_numbers_have_one_format() -> None:
     cells = {
         0.5: "0.500",
         2970: "2970",
@@ -52,26 +53,29 @@ def test_numbers_are_written_alike_everywhere() -> None:
     assert show(Interval(value=0.5, low=0.25, high=0.75)) == "0.500 [0.250, 0.750]"
 
 
-def test_a_page_escapes_what_it_is_given_and_fetches_nothing() -> None:
+def test_page_escapes_text_and_requests_nothing() -> None:
     page = render_html(DOCUMENT)
     assert "<script" not in page
     assert "ours &lt;script&gt;" in page
     assert "<title>hate &lt;b&gt;: evaluation</title>" in page
-    assert re.findall(r"(?:src|href)=\"([^\"]*)\"", page) == ["#s0"]
+    assert re.findall(r"(?:src|href)=\"([^\"]*)\"", page) == ["#s1"]
     assert "default-src &#x27;none&#x27;" in page
     assert not re.search(r"url\(|@import|https?://(?!www\.w3\.org)", page)
 
 
-def test_a_page_shows_notices_first_and_drawings_inline() -> None:
+def test_page_shows_notices_first_and_figures_inline() -> None:
     page = render_html(DOCUMENT)
     assert page.index("synthetic sample &amp; nothing else") < page.index("<h1>")
-    assert '<figure><svg role="img" aria-label="ROC of hate" width="9pt"><g/></svg><figcaption>' in page
+    assert (
+        '<figure style="--width: 9pt"><svg role="img" aria-label="ROC of hate" width="9pt"><g/></svg>'
+        "<figcaption>" in page
+    )
     assert "<?xml" not in page
     assert '<td class="number">0.494 <span class="range">[0.476, 0.512]</span></td>' in page
     assert "<code>python -m x &lt;y&gt;</code>" in page
 
 
-def test_markdown_shows_the_same_numbers_and_breaks_no_table() -> None:
+def test_markdown_has_the_same_numbers_and_escapes_tables() -> None:
     text = render_markdown(DOCUMENT)
     assert text.startswith("> **synthetic sample & nothing else**\n\n# hate \\<b>: evaluation\n")
     assert "| system | macro-F1 | tweets |\n| --- | ---: | ---: |\n" in text
@@ -81,7 +85,7 @@ def test_markdown_shows_the_same_numbers_and_breaks_no_table() -> None:
     assert "![ROC of `hate`](roc.svg)" in text
 
 
-def test_the_json_of_a_document_has_every_number_in_full_and_no_drawing() -> None:
+def test_json_has_unrounded_numbers_and_no_svg() -> None:
     content = json.loads(json.dumps(DOCUMENT.to_dict(), allow_nan=False))
     cells = content["sections"][0]["tables"][0]["rows"]
     assert cells[0][1] == {"value": 0.4943, "low": 0.4757, "high": 0.5123}

@@ -30,25 +30,25 @@ def statements(cluster: Record, who: str) -> list[dict[str, Any]]:
     return [statement for name in RIGHTS[who] for statement in cluster.statements[name]]
 
 
-def test_the_machines_are_those_of_the_file(cluster: Record) -> None:
+def test_machines_match_the_file(cluster: Record) -> None:
     assert {name: run["InstanceType"] for name, run in cluster.launches().items()} == TYPES
     assert all(run["MaxCount"] == 1 for run in cluster.launches().values())
 
 
-def test_spot_types_are_bought_on_the_spot_market_and_the_others_are_not(cluster: Record) -> None:
+def test_only_spot_node_types_use_spot_instances(cluster: Record) -> None:
     market = {name: run.get("InstanceMarketOptions", {}) for name, run in cluster.launches().items()}
     assert {name for name, options in market.items() if options} == {"g6_spot", "g5_spot"}
     assert market["g6_spot"] == {"MarketType": "spot", "SpotOptions": {"SpotInstanceType": "one-time"}}
 
 
-def test_every_machine_stands_in_a_private_subnet_behind_our_group_alone(cluster: Record) -> None:
+def test_machines_use_private_subnet_and_own_group(cluster: Record) -> None:
     for run in cluster.launches().values():
         assert run["SubnetId"] in cluster.outputs["Subnets"].split(", ")
         assert run["SecurityGroupIds"] == [cluster.outputs["SecurityGroups"]]
         assert "NetworkInterfaces" not in run  # which could ask for a public address
 
 
-def test_only_the_nodes_and_the_door_reach_the_nodes(cluster: Record) -> None:
+def test_only_nodes_and_endpoint_reach_the_nodes(cluster: Record) -> None:
     nodes, door = cluster.ingress
     assert [pair["GroupId"] for pair in nodes["UserIdGroupPairs"]] == [cluster.outputs["SecurityGroups"]]
     assert (door["IpProtocol"], door["FromPort"], door["ToPort"]) == ("tcp", 22, 22)
@@ -56,7 +56,7 @@ def test_only_the_nodes_and_the_door_reach_the_nodes(cluster: Record) -> None:
     assert [rule["IpRanges"] + rule["Ipv6Ranges"] for rule in cluster.ingress] == [[], []]
 
 
-def test_without_our_group_ray_would_open_a_port_to_the_internet(tmp_path: Path) -> None:
+def test_without_own_group_ray_opens_ssh_to_all(tmp_path: Path) -> None:
     """Why the file names a group; and that Ray's code is really run here."""
     from ray.autoscaler._private.aws.config import bootstrap_aws
     from ray.autoscaler._private.util import prepare_config
@@ -72,7 +72,7 @@ def test_without_our_group_ray_would_open_a_port_to_the_internet(tmp_path: Path)
     assert ranges == ["0.0.0.0/0"]
 
 
-def test_metadata_asks_for_a_session_and_disks_are_encrypted(cluster: Record) -> None:
+def test_imdsv2_and_encrypted_disks_are_required(cluster: Record) -> None:
     for run in cluster.launches().values():
         assert run["MetadataOptions"]["HttpTokens"] == "required"
         (disk,) = run["BlockDeviceMappings"]
@@ -80,24 +80,24 @@ def test_metadata_asks_for_a_session_and_disks_are_encrypted(cluster: Record) ->
         assert disk["Ebs"]["DeleteOnTermination"]
 
 
-def test_workers_do_not_get_the_head_s_rights(cluster: Record) -> None:
+def test_workers_lack_the_heads_permissions(cluster: Record) -> None:
     profiles = {name: run["IamInstanceProfile"]["Name"] for name, run in cluster.launches().items()}
     assert profiles.pop("head") == cluster.outputs["HeadProfile"]
     assert set(profiles.values()) == {cluster.outputs["WorkerProfile"]}
 
 
-def test_a_bill_can_tell_whose_machines_and_disks_they_are(cluster: Record) -> None:
+def test_machines_and_disks_are_tagged_for_billing(cluster: Record) -> None:
     for name, run in cluster.launches().items():
         given = tags(run)
         assert (given["ray-cluster-name"], given["ray-user-node-type"]) == ("tweetelm", name)
         assert given["project"] == tags(run, "volume")["project"] == "tweetelm"
 
 
-def test_all_machines_have_the_image_that_the_stack_looked_up(cluster: Record) -> None:
+def test_all_machines_use_the_stacks_image(cluster: Record) -> None:
     assert {run["ImageId"] for run in cluster.launches().values()} == {cluster.outputs["Image"]}
 
 
-def test_nothing_is_left_after_ray_down(cluster: Record) -> None:
+def test_ray_down_leaves_nothing(cluster: Record) -> None:
     assert cluster.running == []
 
 
@@ -105,7 +105,7 @@ def test_nothing_is_left_after_ray_down(cluster: Record) -> None:
 
 
 @pytest.mark.parametrize("who", RIGHTS)
-def test_the_rights_suffice_for_all_that_ray_asks(cluster: Record, who: str) -> None:
+def test_permissions_cover_all_calls_of_ray(cluster: Record, who: str) -> None:
     asked = [ask for call in cluster.calls if call.by == who for ask in asks(call, cluster)]
     assert {"ec2:RunInstances", "ec2:CreateTags", "ec2:TerminateInstances", "iam:PassRole"} <= {
         ask.action for ask in asked
@@ -113,7 +113,7 @@ def test_the_rights_suffice_for_all_that_ray_asks(cluster: Record, who: str) -> 
     assert [ask for ask in asked if not allowed(ask, statements(cluster, who))] == []
 
 
-def test_the_head_launches_nothing_but_workers(cluster: Record) -> None:
+def test_head_launches_only_workers(cluster: Record) -> None:
     worker = next(call for call in cluster.calls if call.by == "head" and call.name == "RunInstances")
     machine = asks(worker, cluster)[0]
     assert allowed(machine, statements(cluster, "head"))
@@ -132,7 +132,7 @@ def test_the_head_launches_nothing_but_workers(cluster: Record) -> None:
 
 @pytest.mark.parametrize("who", RIGHTS)
 @pytest.mark.parametrize("action", ["ec2:TerminateInstances", "ec2:CreateTags"])
-def test_nobody_touches_machines_of_others(cluster: Record, who: str, action: str) -> None:
+def test_other_machines_are_out_of_reach(cluster: Record, who: str, action: str) -> None:
     others = Ask(action, arn("instance", "i-1"), {"aws:ResourceTag/ray-cluster-name": "another"})
     untagged = Ask(action, arn("instance", "i-1"), {})
     assert not allowed(others, statements(cluster, who))
@@ -154,7 +154,7 @@ def test_nobody_touches_machines_of_others(cluster: Record, who: str, action: st
         ("PutObject", "elsewhere", False),
     ],
 )
-def test_a_job_reaches_its_own_part_of_the_bucket(cluster: Record, action: str, key: str, may: bool) -> None:
+def test_jobs_reach_only_their_bucket_prefix(cluster: Record, action: str, key: str, may: bool) -> None:
     ask = Ask(f"s3:{action}", f"arn:aws:s3:::{cluster.outputs['Store']}/{key}", {})
     elsewhere = Ask(f"s3:{action}", f"arn:aws:s3:::another/{key}", {})
     assert allowed(ask, cluster.statements["StoreAccess"]) is may
@@ -164,7 +164,7 @@ def test_a_job_reaches_its_own_part_of_the_bucket(cluster: Record, action: str, 
 # --- the way in ---
 
 
-def test_every_connection_comes_in_by_the_door(cluster: Record) -> None:
+def test_all_ssh_uses_the_connect_endpoint(cluster: Record) -> None:
     commands = cluster.commands()
     assert {command[0] for command in commands} == {"ssh", "rsync"}
     door = f"--region {REGION} --instance-connect-endpoint-id {DOOR} --private-ip-address %h"
@@ -172,7 +172,7 @@ def test_every_connection_comes_in_by_the_door(cluster: Record) -> None:
 
 
 @pytest.mark.parametrize("name", ["auth_token", "api_keys"])
-def test_secrets_travel_as_private_files_and_are_never_said(cluster: Record, name: str) -> None:
+def test_secrets_are_private_files_and_never_printed(cluster: Record, name: str) -> None:
     carried = [command for command in cluster.commands() if command[-1].endswith(f"/home/ray/{name}")]
     assert [command[0] for command in carried] == ["rsync"]
     assert "-avz" in carried[0]  # which keeps the file's mode
@@ -182,7 +182,7 @@ def test_secrets_travel_as_private_files_and_are_never_said(cluster: Record, nam
     assert SECRET not in (cluster.folder / "ray_bootstrap_config.yaml").read_text()
 
 
-def test_the_containers_know_the_region_and_where_the_code_is(cluster: Record) -> None:
+def test_containers_have_region_and_code_path(cluster: Record) -> None:
     (start,) = [command[-1] for command in cluster.commands() if "docker run" in command[-1]]
     for setting in ("AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1", "PYTHONPATH=/home/ray/app:"):
         assert f" -e {setting}" in start

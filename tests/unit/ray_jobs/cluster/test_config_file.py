@@ -1,4 +1,4 @@
-"""What is refused before Ray is called, with the line and what to type; nobody is asked."""
+"""Problems of a cluster file, found offline before `ray up`, with their lines and remedies."""
 
 import json
 import subprocess
@@ -55,12 +55,12 @@ def said(text: str, name: str = "cluster.yaml") -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["cluster.yaml", "cluster.local.yaml"])
-def test_a_complete_file_has_no_problems(name: str) -> None:
+def test_complete_file_has_no_problems(name: str) -> None:
     assert said(filled(name), name) == []
 
 
 @pytest.mark.parametrize("name", ["cluster.yaml", "cluster.local.yaml"])
-def test_every_missing_value_is_named_at_once_with_its_line_and_comment(name: str) -> None:
+def test_missing_values_are_listed_with_line_and_comment(name: str) -> None:
     text = (ROOT / name).read_text()
     found = [line for line in said(text, name) if "not filled in" in line]
     missing = [line for line in text.splitlines() if "FILL-IN" in line and not line.startswith("#")]
@@ -73,25 +73,30 @@ MISTAKES = [  # what is right, what somebody wrote, where it stands, what is sai
         "&region us-east-1",
         "&region us-esat-1",
         "region:",
-        "is no region of AWS (did you mean us-east-1 or us-west-1?)",
+        "is not an AWS region (did you mean us-east-1 or us-west-1?)",
     ),
     ("AWS_REGION=us-east-1", "AWS_REGION=us-west-2", "region_of_nodes:", "AWS_REGION is us-west-2"),
-    ("us-east-1b # those", "us-west-2b # those", "zones:", "us-west-2b is no zone of us-east-1"),
-    ("subnet-0bbbbbbbbbbbbbbbb", "subnet-0bbb", "subnets:", "SubnetIds: subnet-0bbb is no id"),
-    ("subnet-0bbbbbbbbbbbbbbbb", "subnet-0aaaaaaaaaaaaaaaa", "subnets:", "SubnetIds names one twice"),
+    ("us-east-1b # those", "us-west-2b # those", "zones:", "us-west-2b is not a zone of us-east-1"),
+    ("subnet-0bbbbbbbbbbbbbbbb", "subnet-0bbb", "subnets:", "SubnetIds: subnet-0bbb is not an id"),
+    ("subnet-0bbbbbbbbbbbbbbbb", "subnet-0aaaaaaaaaaaaaaaa", "subnets:", "SubnetIds lists an id twice"),
     (
         "sg-0aaaaaaaaaaaaaaaa",
         "group",
         "security_groups:",
-        "SecurityGroupIds: group is no id (sg- and 17 digits",
+        "SecurityGroupIds: group is not an id (sg- and 17 digits",
     ),
-    ("ami-0aaaaaaaaaaaaaaaa", "ubuntu", "image:", "ImageId: ubuntu is no id (ami- and 17 digits of 0-9a-f)"),
-    ("eice-0aaaaaaaaaaaaaaaa", "eice-1", "ssh_proxy:", "eice-1 is no id"),
-    ("--region us-east-1", "--region us-west-2", "ssh_proxy:", "is for us-west-2, the region is us-east-1"),
+    (
+        "ami-0aaaaaaaaaaaaaaaa",
+        "ubuntu",
+        "image:",
+        "ImageId: ubuntu is not an id (ami- and 17 digits of 0-9a-f)",
+    ),
+    ("eice-0aaaaaaaaaaaaaaaa", "eice-1", "ssh_proxy:", "eice-1 is not an id"),
+    ("--region us-east-1", "--region us-west-2", "ssh_proxy:", "uses us-west-2, but the region is us-east-1"),
     (" %h", "", "ssh_proxy:", "has no %h"),
-    ("s3://bucket", "s3://Bucket_1", "store:", "s3://Bucket_1 is no bucket"),
-    ("Type: g5.xlarge", "Type: g5.xlage", "node_config:", "there is no g5.xlage (did you mean g5.xlarge?)"),
-    ("MarketType: spot", "MarketType: spott", "spot:", "there is no spott (did you mean spot?)"),
+    ("s3://bucket", "s3://Bucket_1", "store:", "s3://Bucket_1 is not an S3 URL"),
+    ("Type: g5.xlarge", "Type: g5.xlage", "node_config:", "unknown value g5.xlage (did you mean g5.xlarge?)"),
+    ("MarketType: spot", "MarketType: spott", "spot:", "unknown value spott (did you mean spot?)"),
     (
         "BlockDeviceMappings:",
         "BlockDeviceMapings:",
@@ -107,12 +112,12 @@ MISTAKES = [  # what is right, what somebody wrote, where it stands, what is sai
     ),
     ("max_workers: 6", "max_workers: six", "max_workers:", "'six' is not of type 'integer'"),
     ("head_node_type: head", "head_node_type: haed", "", "`head_node_type`"),
-    ("./src", "./sorce", "/home/ray/app/src:", "there is no ./sorce to copy to the nodes"),
+    ("./src", "./sorce", "/home/ray/app/src:", "./sorce, to be copied to the nodes, does not exist"),
 ]
 
 
 @pytest.mark.parametrize(("right", "wrong", "place_in_file", "message"), MISTAKES)
-def test_a_mistake_is_named_where_it_stands(right: str, wrong: str, place_in_file: str, message: str) -> None:
+def test_problem_names_its_line(right: str, wrong: str, place_in_file: str, message: str) -> None:
     text = filled()
     assert right in text
     found = [line for line in said(text.replace(right, wrong, 1)) if message in line]
@@ -120,7 +125,7 @@ def test_a_mistake_is_named_where_it_stands(right: str, wrong: str, place_in_fil
     assert found[0].startswith(place_in_file)
 
 
-def test_all_mistakes_are_named_at_once() -> None:
+def test_all_problems_are_listed_at_once() -> None:
     text = filled()
     mistakes = MISTAKES[2::3]
     for right, wrong, _, _ in mistakes:
@@ -132,13 +137,13 @@ def test_all_mistakes_are_named_at_once() -> None:
 @pytest.mark.parametrize(
     ("content", "mode", "message"),
     [
-        (None, 0, "is not there (make token)"),
+        (None, 0, "does not exist (make token)"),
         ("\n", 0o600, "is empty (make token)"),
-        ("x", 0o644, "has mode 0644; others may read it (chmod 600 "),
+        ("x", 0o644, "has mode 0644; other users can read it (chmod 600 "),
     ],
 )
 @pytest.mark.parametrize("name", ["ray_auth_token", "api_keys"])
-def test_secrets_must_be_there_and_private(
+def test_secrets_must_exist_and_be_private(
     place: Path, name: str, content: str | None, mode: int, message: str
 ) -> None:
     secret = place / "secrets" / name
@@ -150,26 +155,26 @@ def test_secrets_must_be_there_and_private(
     assert message in problem
 
 
-def test_the_command_line_of_aws_has_to_be_there(place: Path) -> None:
+def test_aws_cli_must_be_installed(place: Path) -> None:
     (place / "bin" / "aws").unlink()
     assert "aws is not installed" in said(filled())[0]
 
 
-def test_without_boto3_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_boto3_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
     assert said(filled()) == [" -> boto3 is not installed (make setup, or .venv/bin/pip install boto3)"]
 
 
 OWN = {
-    "[10.0.0.11, 10.0.0.12]": ("[10.0.0.11, 10.0.0.11]", "10.0.0.11 is there twice"),
-    "[10.0.0.11, ": ("[10.0.0.999, ", "10.0.0.999 is no address"),
-    "&head 10.0.0.10": ("&head 10.0.0.12", "10.0.0.12 is there twice"),
-    "/key #": ("/no-key #", "there is no key"),
+    "[10.0.0.11, 10.0.0.12]": ("[10.0.0.11, 10.0.0.11]", "10.0.0.11 is listed twice"),
+    "[10.0.0.11, ": ("[10.0.0.999, ", "10.0.0.999 is not an IP address"),
+    "&head 10.0.0.10": ("&head 10.0.0.12", "10.0.0.12 is listed twice"),
+    "/key #": ("/no-key #", "no-key does not exist"),
 }
 
 
 @pytest.mark.parametrize("right", OWN)
-def test_a_mistake_about_ones_own_machines_is_named(right: str) -> None:
+def test_local_cluster_problems_name_their_line(right: str) -> None:
     text = filled("cluster.local.yaml")
     assert right in text
     found = said(text.replace(right, OWN[right][0], 1), "cluster.local.yaml")
@@ -192,7 +197,7 @@ def run(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_the_outputs_of_the_stack_fill_the_file(place: Path) -> None:
+def test_stack_outputs_fill_the_file(place: Path) -> None:
     file = place / "cluster.yaml"
     file.write_text((ROOT / "cluster.yaml").read_text())
     refused = run("cluster.yaml")
@@ -207,7 +212,7 @@ def test_the_outputs_of_the_stack_fill_the_file(place: Path) -> None:
     assert file.read_text() == filled()
 
 
-def test_what_is_no_output_of_a_stack_is_refused(place: Path) -> None:
+def test_invalid_stack_outputs_are_rejected(place: Path) -> None:
     (place / "cluster.yaml").write_text((ROOT / "cluster.yaml").read_text())
     refused = run("cluster.yaml", "--fill", given="An error occurred")
     assert refused.returncode == 2
@@ -215,9 +220,9 @@ def test_what_is_no_output_of_a_stack_is_refused(place: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("a: [", "is not YAML"), ("", "has no keys"), (None, "there is no cluster.yaml")]
+    ("text", "message"), [("a: [", "is not YAML"), ("", "has no keys"), (None, "cluster.yaml does not exist")]
 )
-def test_what_is_no_cluster_file_is_refused(place: Path, text: str | None, message: str) -> None:
+def test_invalid_cluster_file_is_rejected(place: Path, text: str | None, message: str) -> None:
     if text is not None:
         (place / "cluster.yaml").write_text(text)
     refused = run("cluster.yaml")

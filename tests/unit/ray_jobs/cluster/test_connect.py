@@ -53,7 +53,7 @@ def test_ray_rejects_the_file_with_a_misspelled_key(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_everything_to_fill_in_stands_at_the_top_and_is_used(name: str) -> None:
+def test_values_to_fill_in_are_first_and_used(name: str) -> None:
     text = (ROOT / name).read_text()
     anchors = re.findall(r"^  \w+: &(\w+)", text.partition("cluster_name:")[0], re.MULTILINE)
     assert anchors
@@ -62,13 +62,13 @@ def test_everything_to_fill_in_stands_at_the_top_and_is_used(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_file_that_is_copied_to_the_nodes_exists_but_for_secrets(name: str) -> None:
+def test_file_mounts_exist_except_secrets(name: str) -> None:
     sources = [s for s in read(name)["file_mounts"].values() if not s.startswith("./secrets/")]
     assert [source for source in sources if not (ROOT / source).exists()] == []
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_ray_start_asks_for_the_token(name: str, home: Path) -> None:
+def test_every_ray_start_uses_the_token(name: str, home: Path) -> None:
     for command in start_commands(read(name)):
         assert variables(name, command, home)["RAY_AUTH_MODE"] == "token"
 
@@ -113,7 +113,7 @@ def test_libraries_are_installed_with_what_they_need() -> None:
     assert "--no-deps" not in setup
 
 
-def test_the_container_has_the_ray_and_the_python_of_the_project() -> None:
+def test_container_has_the_projects_ray_and_python() -> None:
     project = (ROOT / "pyproject.toml").read_text()
     version = re.search(r"ray\[[\w,]+\]==([\d.]+)", project)
     python = re.search(r'target-version = "(py\d+)"', project)
@@ -147,24 +147,24 @@ def launched(request: dict[str, float], failing: Sequence[str] = ()) -> dict[str
     }
 
 
-def test_without_work_there_is_no_worker() -> None:
+def test_idle_cluster_has_no_workers() -> None:
     types = read(AWS)["available_node_types"]
     assert list(types) == ["head", *WORKERS]
     assert all(types[name]["min_workers"] == 0 for name in WORKERS)
 
 
 @pytest.mark.parametrize("gone", range(len(WORKERS)))
-def test_a_gpu_is_bought_on_the_spot_market_first_and_on_demand_while_that_has_none(gone: int) -> None:
+def test_gpu_nodes_prefer_spot_then_on_demand(gone: int) -> None:
     assert launched({"GPU": 1, "CPU": 1}, failing=WORKERS[:gone]) == {WORKERS[gone]: 1}
 
 
-def test_the_head_takes_no_work() -> None:
+def test_head_runs_no_tasks() -> None:
     assert read(AWS)["available_node_types"]["head"]["resources"] == {"CPU": 0}
     assert launched({"CPU": 1}) == {"g6_spot": 1}
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_node_starts_with_the_production_settings_of_serve(name: str, home: Path) -> None:
+def test_nodes_use_production_settings_of_serve(name: str, home: Path) -> None:
     for command in start_commands(read(name)):
         started = variables(name, command, home)
         assert started.items() >= production().items()

@@ -60,7 +60,7 @@ def ran(place: Path) -> list[str]:
     return (place / "ran").read_text().splitlines() if (place / "ran").exists() else []
 
 
-def test_up_makes_private_secrets_once_and_never_prints_it(checkout: Path) -> None:
+def test_up_creates_private_secrets_once(checkout: Path) -> None:
     first = make(checkout, "up")
     assert first.returncode == 0, first.stderr
     token = checkout / "secrets" / "ray_auth_token"
@@ -81,7 +81,7 @@ def test_up_prints_the_command_and_runs_it(checkout: Path) -> None:
     assert ran(checkout) == ["v2=default ray up --yes cluster.yaml"]
 
 
-def test_up_of_an_incomplete_file_calls_nothing(checkout: Path) -> None:
+def test_up_with_incomplete_file_runs_nothing(checkout: Path) -> None:
     (checkout / "cluster.yaml").write_text((ROOT / "cluster.yaml").read_text())
     refused = make(checkout, "up")
     assert refused.returncode == 2
@@ -89,7 +89,7 @@ def test_up_of_an_incomplete_file_calls_nothing(checkout: Path) -> None:
     assert ran(checkout) == []
 
 
-def test_own_machines_start_with_the_first_autoscaler(checkout: Path) -> None:
+def test_local_cluster_uses_autoscaler_v1(checkout: Path) -> None:
     """With the second one, Ray starts only one of their workers."""
     done = make(checkout, "up", "CLUSTER=cluster.local.yaml")
     assert done.returncode == 0, done.stderr
@@ -98,7 +98,7 @@ def test_own_machines_start_with_the_first_autoscaler(checkout: Path) -> None:
 
 
 @pytest.mark.parametrize("verb", ["submit", "deploy"])
-def test_a_shell_without_the_token_is_told_what_to_type(checkout: Path, verb: str) -> None:
+def test_missing_token_error_says_what_to_type(checkout: Path, verb: str) -> None:
     refused = make(checkout, verb, "JOB=ray_jobs.train", token=False)
     assert refused.returncode == 2
     wanted = f"export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH={checkout}/secrets/ray_auth_token"
@@ -126,9 +126,7 @@ SUBMIT = "ray job submit --address http://127.0.0.1:8265 --runtime-env runtime_e
         ("ray_jobs.evaluate --task hate", [], " --registry s3://bucket/models --data s3://bucket/data"),
     ],
 )
-def test_a_job_is_told_where_runs_models_and_data_are(
-    checkout: Path, job: str, store: list[str], places: str
-) -> None:
+def test_job_gets_the_storage_urls(checkout: Path, job: str, store: list[str], places: str) -> None:
     assert make(checkout, "submit", f"JOB={job}", *store).returncode == 0
     assert ran(checkout) == [f"v2=default {SUBMIT} -- python -m {job}{places}"]
 

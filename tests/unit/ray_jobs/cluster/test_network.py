@@ -16,7 +16,7 @@ from tests.support.places import ROOT
 GLOO = "GLOO_SOCKET_IFNAME"
 
 
-def test_gloo_is_told_the_interface_by_which_ray_knows_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gloo_uses_the_ray_nodes_interface(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(GLOO, "")
     del os.environ[GLOO]
     name_interface()
@@ -24,7 +24,7 @@ def test_gloo_is_told_the_interface_by_which_ray_knows_this_machine(monkeypatch:
     assert ray.util.get_node_ip_address() in addresses
 
 
-def test_an_interface_that_somebody_chose_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_given_interface_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(GLOO, "chosen")
     name_interface()
     assert os.environ[GLOO] == "chosen"
@@ -35,7 +35,7 @@ def local() -> dict[str, object]:
     return config
 
 
-def test_every_worker_is_stopped_by_the_head_and_one_that_is_off_is_named(tmp_path: Path) -> None:
+def test_stop_workers_reports_unreachable_hosts(tmp_path: Path) -> None:
     """The line is run by a shell in which `ray` and `ssh` only say what they were asked; one host is off."""
     config = local()
     config["provider"] = {"type": "local", "worker_ips": ["10.0.0.11", "10.0.0.12"]}
@@ -53,5 +53,5 @@ def test_every_worker_is_stopped_by_the_head_and_one_that_is_off_is_named(tmp_pa
     assert done.stderr.strip() == "cannot stop Ray on 10.0.0.12"
 
 
-def test_in_a_cloud_ray_down_is_enough() -> None:
+def test_cloud_needs_only_ray_down() -> None:
     assert stop_command(yaml.safe_load((ROOT / "cluster.yaml").read_text())) == ""

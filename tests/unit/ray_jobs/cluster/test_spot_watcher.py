@@ -41,28 +41,28 @@ def quick(service: Service) -> Arguments:
     return Arguments(metadata=service.address, every=0.01)
 
 
-def test_without_a_notice_the_watcher_asks_until_ray_ends(service: Service) -> None:
+def test_watcher_polls_until_ray_stops(service: Service) -> None:
     node = Beside(lives=5)
     assert watch(node, quick(service), threading.Event()) == 0  # type: ignore[arg-type]
     assert service.asked == ("/latest/meta-data/spot/instance-action",) * 5
     assert node.drained == []
 
 
-def test_a_notice_drains_the_node_until_its_moment(service: Service) -> None:
+def test_notice_drains_the_node_by_its_deadline(service: Service) -> None:
     node = Beside()
     moment = service.take_back(90)
     assert watch(node, quick(service), threading.Event()) == 0  # type: ignore[arg-type]
     assert node.drained == [moment]
 
 
-def test_a_drain_that_ray_does_not_hear_is_tried_again(service: Service) -> None:
+def test_failed_drain_is_retried(service: Service) -> None:
     node = Beside(refusals=1)
     service.take_back(90)
     assert watch(node, quick(service), threading.Event()) == 0  # type: ignore[arg-type]
     assert len(node.drained) == 1
 
 
-def test_a_signal_drains_the_node(service: Service) -> None:
+def test_signal_drains_the_node(service: Service) -> None:
     node, asked = Beside(), threading.Event()
     asked.set()
     before = time.time()
@@ -70,25 +70,23 @@ def test_a_signal_drains_the_node(service: Service) -> None:
     assert before + 45 <= node.drained[0] <= time.time() + 45
 
 
-def test_trouble_with_the_service_is_told_once_and_waited_out(
-    service: Service, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_metadata_errors_are_logged_once(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
     asking = Metadata(service.address)
     service.broken = True
     assert [asking.goes_at() for _ in range(3)] == [None] * 3
-    assert capsys.readouterr().out.count("does not say whether this machine goes") == 1
+    assert capsys.readouterr().out.count("does not answer; no spot notice is available") == 1
     service.broken = False
     moment = service.take_back(30)
     assert asking.goes_at() == moment
 
 
-def test_where_nothing_answers_there_is_no_notice() -> None:
+def test_no_metadata_service_means_no_notice() -> None:
     with metadata() as gone:
         address = gone.address
     assert Metadata(address).goes_at() is None
 
 
-def test_a_token_that_has_expired_is_renewed(service: Service) -> None:
+def test_expired_token_is_renewed(service: Service) -> None:
     asking = Metadata(service.address)
     assert asking.goes_at() is None
     service.token = "another"
@@ -97,7 +95,7 @@ def test_a_token_that_has_expired_is_renewed(service: Service) -> None:
     assert asking.goes_at() is not None
 
 
-def test_a_notice_that_cannot_be_read_is_a_notice(service: Service) -> None:
+def test_unreadable_notice_counts_as_notice(service: Service) -> None:
     service.notice = "{}"
     before = time.time()
     moment = Metadata(service.address).goes_at()
@@ -105,9 +103,7 @@ def test_a_notice_that_cannot_be_read_is_a_notice(service: Service) -> None:
     assert before + 120 <= moment <= time.time() + 120
 
 
-def test_a_control_plane_that_stays_silent_ends_the_watcher(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_silent_gcs_stops_the_watcher(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ray_jobs.cluster.spot_watcher._SILENCE_S", 0.05)
     node = Beside()
     monkeypatch.setattr(node, "alive", lambda: None)

@@ -31,7 +31,7 @@ def resources(kind: str) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_it_is_what_cloudformation_takes(tmp_path: Path) -> None:
+def test_stack_is_valid_cloudformation(tmp_path: Path) -> None:
     """Amazon's own linter, with the schema of each resource; and it finds a misspelled property."""
     from cfnlint.api import lint
     from cfnlint.config import ManualArgs
@@ -44,7 +44,7 @@ def test_it_is_what_cloudformation_takes(tmp_path: Path) -> None:
     )
 
 
-def test_no_group_lets_anybody_in_from_an_address() -> None:
+def test_no_group_has_ingress_by_address() -> None:
     assert not any("SecurityGroupIngress" in group for group in resources("EC2::SecurityGroup").values())
     rules = resources("EC2::SecurityGroupIngress")
     assert {name: rule["SourceSecurityGroupId"]["GetAtt"] for name, rule in rules.items()} == {
@@ -54,13 +54,13 @@ def test_no_group_lets_anybody_in_from_an_address() -> None:
     assert not any(key.startswith("Cidr") for rule in rules.values() for key in rule)
 
 
-def test_the_door_leads_to_ssh_and_nowhere_else() -> None:
+def test_connect_endpoint_reaches_ssh_only() -> None:
     (way,) = resources("EC2::SecurityGroup")["DoorGroup"]["SecurityGroupEgress"]
     assert (way["FromPort"], way["ToPort"]) == (22, 22)
     assert way["DestinationSecurityGroupId"] == {"GetAtt": "Nodes.GroupId"}
 
 
-def test_no_machine_gets_a_public_address() -> None:
+def test_no_machine_has_a_public_address() -> None:
     subnets = resources("EC2::Subnet").values()
     assert not any("MapPublicIpOnLaunch" in subnet for subnet in subnets)
     routes = resources("EC2::Route")
@@ -68,7 +68,7 @@ def test_no_machine_gets_a_public_address() -> None:
     assert "GatewayId" not in routes["RouteOut"]
 
 
-def test_the_bucket_is_private_encrypted_tidy_and_outlives_the_stack() -> None:
+def test_bucket_is_private_encrypted_and_retained() -> None:
     (bucket,) = resources("S3::Bucket").values()
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     assert "ServerSideEncryptionConfiguration" in bucket["BucketEncryption"]
@@ -83,7 +83,7 @@ def test_the_bucket_is_private_encrypted_tidy_and_outlives_the_stack() -> None:
     assert yaml.load(STACK.read_text(), Loader=_Loader)["Resources"]["Bucket"]["DeletionPolicy"] == "Retain"
 
 
-def test_a_worker_may_use_the_bucket_and_nothing_else() -> None:
+def test_worker_role_allows_only_the_bucket() -> None:
     roles = resources("IAM::Role")
     assert roles["WorkerRole"]["ManagedPolicyArns"] == [{"Ref": "StoreAccess"}]
     assert "Policies" not in roles["WorkerRole"]
@@ -92,7 +92,7 @@ def test_a_worker_may_use_the_bucket_and_nothing_else() -> None:
     assert {action.partition(":")[0] for action in actions} == {"s3"}
 
 
-def test_no_right_is_wider_than_its_verb() -> None:
+def test_no_permission_is_too_wide() -> None:
     for name, policy in resources("IAM::ManagedPolicy").items():
         for statement in policy["PolicyDocument"]["Statement"]:
             assert not any("*" in action for action in _several(statement["Action"])), name

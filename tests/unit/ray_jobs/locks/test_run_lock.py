@@ -1,4 +1,4 @@
-"""One command at a time works on a run, on local and on object storage."""
+"""The run lock, on local and on object storage."""
 
 import contextlib
 import dataclasses
@@ -36,7 +36,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def holder(place: str, code: str = HOLDER) -> "subprocess.Popen[str]":
-    """Another process that holds the lock of a place."""
+    """Start another process that holds the lock of a folder."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])}
     process = subprocess.Popen(
         [sys.executable, "-c", code, place],
@@ -59,47 +59,49 @@ def write_owner(place: str, owner: Owner) -> None:
 
 
 def elsewhere(silent_s: float) -> Owner:
-    """An owner on another machine that was last heard of so many seconds ago."""
+    """Return an owner on another machine whose last heartbeat is `silent_s` seconds ago."""
     now = time.time()
     mine = this_process("", {})
     return dataclasses.replace(mine, host="far", machine="another", since=now - 900, renewed=now - silent_s)
 
 
-def test_a_second_command_is_refused_with_owner_and_advice(place: str) -> None:
+def test_second_command_error_names_owner_and_advice(place: str) -> None:
     with holder(place) as process:
-        began = time.monotonic()
-        with pytest.raises(BusyError) as told, locked_folder(place, "run 'mine'"):
-            pass
-        assert time.monotonic() - began < 5
-        assert f"process {process.pid} on {os.uname().nodename} since 20" in str(told.value)
-        assert f"end it with `kill {process.pid}`" in str(told.value)
-        assert "\n" not in str(told.value)
-        process.kill()
+        try:
+            began = time.monotonic()
+            with pytest.raises(BusyError) as told, locked_folder(place, "run 'mine'"):
+                pass
+            assert time.monotonic() - began < 5
+            assert f"process {process.pid} on {os.uname().nodename} since 20" in str(told.value)
+            assert f"stop it with `kill {process.pid}`" in str(told.value)
+            assert "\n" not in str(told.value)
+        finally:
+            process.kill()
 
 
-def test_the_lock_of_a_killed_command_is_taken_over(place: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lock_of_a_killed_command_is_taken_over(place: str, capsys: pytest.CaptureFixture[str]) -> None:
     with holder(place) as process:
         process.send_signal(signal.SIGKILL)
     with locked_folder(place, "run 'mine'"):
-        assert f"its process {process.pid} has ended: going on in its place" in capsys.readouterr().out
+        assert f"its process {process.pid} has exited: taking over its lock" in capsys.readouterr().out
 
 
-def test_a_zombie_holds_nothing(place: str) -> None:
+def test_zombie_holds_no_lock(place: str) -> None:
     process = holder(place)
     process.kill()
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and nobody has asked
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has exited and is not reaped
     with locked_folder(place, "run 'mine'"):
         pass
     process.communicate()
 
 
-def test_a_pid_that_is_used_again_is_another_owner(place: str) -> None:
+def test_reused_pid_is_another_owner(place: str) -> None:
     write_owner(place, dataclasses.replace(this_process("", {}), started=1.0))
     with locked_folder(place, "run 'mine'"):
         pass
 
 
-def test_a_lock_is_free_after_use_and_leaves_nothing(place: str) -> None:
+def test_released_lock_leaves_nothing(place: str) -> None:
     for _ in range(2):
         with locked_folder(place, "run 'mine'"):
             pass
@@ -107,24 +109,22 @@ def test_a_lock_is_free_after_use_and_leaves_nothing(place: str) -> None:
     assert left in ({}, {LOCK_FILE: b""})
 
 
-def test_a_machine_that_is_heard_of_keeps_its_lock(place: str) -> None:
+def test_recent_heartbeat_keeps_the_lock(place: str) -> None:
     write_owner(place, elsewhere(lock_owner.LAPSE_S - 20))
-    with pytest.raises(
-        BusyError, match=r"on far since .* lapses 120 s after its last sign of life, which was 100"
-    ):
+    with pytest.raises(BusyError, match=r"on far since .* expires 120 s after the last heartbeat, 100"):
         locked_folder(place, "run 'mine'").__enter__()
 
 
-def test_a_machine_that_fell_silent_loses_its_lock(
+def test_expired_heartbeat_loses_the_lock(
     place: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(lock_owner, "RENEW_S", 0.01)
     write_owner(place, elsewhere(lock_owner.LAPSE_S + 5))
     with locked_folder(place, "run 'mine'"):
-        assert "gave no sign of life for 125 s: going on in its place" in capsys.readouterr().out
+        assert "sent no heartbeat for 125 s: taking over its lock" in capsys.readouterr().out
 
 
-def test_a_wrong_clock_takes_no_lock_from_the_living(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_clock_does_not_steal_a_lock(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock_owner, "RENEW_S", 0.01)
     write_owner(place, elsewhere(lock_owner.LAPSE_S + 5))  # by this machine's clock, which is ahead
 
@@ -136,7 +136,7 @@ def test_a_wrong_clock_takes_no_lock_from_the_living(place: str, monkeypatch: py
         locked_folder(place, "run 'mine'").__enter__()
 
 
-def test_an_owner_gives_signs_of_life(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_owner_sends_heartbeats(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock_owner, "RENEW_S", 0.02)
     with locked_folder(place, "run 'mine'"):
         seen, end = set(), time.monotonic() + 10
@@ -146,7 +146,7 @@ def test_an_owner_gives_signs_of_life(place: str, monkeypatch: pytest.MonkeyPatc
         assert len(seen) == 3
 
 
-def test_an_owner_that_was_replaced_ends(place: str) -> None:
+def test_replaced_owner_exits(place: str) -> None:
     code = f"from ray_jobs.locks import lock_owner\nlock_owner.RENEW_S = 0.1\n{HOLDER}"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])}
     line = [sys.executable, "-c", code, place]
@@ -156,18 +156,18 @@ def test_an_owner_that_was_replaced_ends(place: str) -> None:
         assert old.stdout is not None
         assert old.stdout.readline() == "held\n"
         write_owner(place, elsewhere(0))
-        assert "was taken over by another command" in old.communicate(timeout=30)[1]
+        assert "another command took over" in old.communicate(timeout=30)[1]
     assert old.returncode == 3
 
 
-def test_a_damaged_owner_file_is_named(place: str) -> None:
+def test_damaged_owner_file_is_an_error(place: str) -> None:
     for damaged in (b"{", b"[]", b'{"token": 1}', b"\xff"):
         object_storage.write(owner_file(place), damaged)
         with pytest.raises(ValueError, match=r"owner\.json is damaged .* rm "):
             locked_folder(place, "run 'mine'").__enter__()
 
 
-def test_a_trial_takes_over_under_its_own_search_only(place: str) -> None:
+def test_trial_lock_is_taken_over_within_its_search(place: str) -> None:
     stale = dataclasses.replace(elsewhere(0), under="search-a")
     write_owner(place, stale)
     with pytest.raises(BusyError):
@@ -176,7 +176,7 @@ def test_a_trial_takes_over_under_its_own_search_only(place: str) -> None:
         pass
 
 
-def test_what_an_owner_file_says_cannot_act_on_a_terminal(place: str) -> None:
+def test_owner_file_cannot_inject_escape_sequences(place: str) -> None:
     write_owner(place, dataclasses.replace(elsewhere(0), command="\x1b[2J\nforged", host="\x9b1m"))
     with pytest.raises(BusyError) as told:
         locked_folder(place, "run 'mine'").__enter__()
@@ -185,7 +185,7 @@ def test_what_an_owner_file_says_cannot_act_on_a_terminal(place: str) -> None:
     assert "\x9b" not in str(told.value)
 
 
-def test_a_refused_command_claims_no_name(tmp_path: Path) -> None:
+def test_rejected_command_claims_no_name(tmp_path: Path) -> None:
     config = configuration(str(tmp_path), "mine", 1e-4)
     with hold(config):
         with pytest.raises(ValueError, match=BUSY), hold(config):
@@ -207,7 +207,7 @@ def outcomes(answers: list[Answer]) -> dict[str, int]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 8])
-def test_of_commands_at_the_same_moment_one_trains(place: str, count: int) -> None:
+def test_one_of_many_concurrent_commands_trains(place: str, count: int) -> None:
     with commands(count) as running:
         for number in range(2):
             answers = running.together("train", [(place, f"same{number}", 1e-4)] * count)
@@ -221,7 +221,7 @@ def test_of_commands_at_the_same_moment_one_trains(place: str, count: int) -> No
 
 
 @pytest.mark.slow
-def test_of_configurations_at_the_same_moment_one_gets_the_name(place: str) -> None:
+def test_one_of_many_configurations_gets_the_name(place: str) -> None:
     with commands(4) as running:
         for number in range(2):
             rounds = [(place, f"name{number}", (each + 1) * 1e-4) for each in range(4)]

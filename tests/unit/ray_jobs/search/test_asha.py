@@ -31,14 +31,14 @@ def tell(pruner: Pruner, name: str, epoch: float, score: float | None) -> str:
     return pruner.on_trial_result(None, trial, result)
 
 
-def test_a_trial_below_the_median_of_its_rung_is_pruned_and_the_reason_kept(tmp_path: Path) -> None:
+def test_trial_below_rung_median_is_pruned(tmp_path: Path) -> None:
     asha = pruner(tmp_path)
     assert tell(asha, "a", 1, 0.8) == "CONTINUE"
     assert tell(asha, "b", 1, 0.6) == "STOP"
     assert pruned_trials(str(tmp_path / PRUNED_FILE)) == {"b": Pruned(epoch=1, score=0.6, cutoff=0.8)}
 
 
-def test_a_result_without_a_score_decides_nothing(tmp_path: Path) -> None:
+def test_report_without_score_prunes_nothing(tmp_path: Path) -> None:
     asha = pruner(tmp_path)
     tell(asha, "a", 1, 0.8)
     assert tell(asha, "b", 0, None) == "CONTINUE"
@@ -46,7 +46,7 @@ def test_a_result_without_a_score_decides_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stop_after", range(1, 8))
-def test_an_interrupted_search_prunes_as_an_uninterrupted_one(tmp_path: Path, stop_after: int) -> None:
+def test_interrupted_search_prunes_identically(tmp_path: Path, stop_after: int) -> None:
     results: list[tuple[str, float, float]] = [
         ("a", 1, 0.5),
         ("b", 1, 0.7),
@@ -71,7 +71,7 @@ def test_an_interrupted_search_prunes_as_an_uninterrupted_one(tmp_path: Path, st
     assert "STOP" in decisions(tmp_path / "again", None)
 
 
-def test_a_restored_search_does_not_write_an_old_copy_over_it(tmp_path: Path) -> None:
+def test_restore_does_not_overwrite_the_rungs(tmp_path: Path) -> None:
     tell(pruner(tmp_path / "search"), "a", 1, 0.8)
     places = SimpleNamespace(
         storage_filesystem=LocalFileSystem(),
@@ -85,5 +85,5 @@ def test_a_restored_search_does_not_write_an_old_copy_over_it(tmp_path: Path) ->
     assert [path.name for path in (tmp_path / "staging").iterdir()] == ["tuner.json"]
 
 
-def test_before_anything_was_pruned_there_is_nothing_to_tell(tmp_path: Path) -> None:
+def test_no_pruned_trials_before_pruning(tmp_path: Path) -> None:
     assert pruned_trials(str(tmp_path / PRUNED_FILE)) == {}

@@ -1,4 +1,4 @@
-"""What a search shows while it runs."""
+"""Progress output of a search."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +16,7 @@ def trial(order: int, name: str, status: str = "RUNNING", **last: Any) -> Any:
     )
 
 
-def test_a_line_in_a_log_names_trial_event_and_score(capsys: pytest.CaptureFixture[str]) -> None:
+def test_log_line_has_trial_event_and_score(capsys: pytest.CaptureFixture[str]) -> None:
     watch, trials = Watch(count=8, metric="macro_f1", epochs=3), [trial(1, "aa"), trial(2, "bb")]
     watch.on_trial_start(0, trials, trials[1])
     watch.on_trial_result(0, trials, trials[1], {"epoch": 1.0, "validation_macro_f1": 0.71234})
@@ -31,7 +31,7 @@ def test_a_line_in_a_log_names_trial_event_and_score(capsys: pytest.CaptureFixtu
     ]
 
 
-def test_a_trial_keeps_its_number_when_a_restored_search_lists_it_first(
+def test_trial_number_survives_a_restore(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     watch, late = Watch(count=8, metric="macro_f1", epochs=3), trial(10, "jj")
@@ -39,7 +39,7 @@ def test_a_trial_keeps_its_number_when_a_restored_search_lists_it_first(
     assert capsys.readouterr().out.startswith("trial 10/8  jj")
 
 
-def test_the_table_tells_a_trial_that_gets_ready_from_one_that_trains() -> None:
+def test_table_marks_starting_trials() -> None:
     watch = Watch(count=3, metric="macro_f1", epochs=3)
     trials = [
         trial(2, "bb"),

@@ -1,4 +1,4 @@
-"""Which trial is chosen, and that a search's result survives the disk."""
+"""The choice of the winner, and the result file of a search."""
 
 from pathlib import Path
 
@@ -29,34 +29,34 @@ def trial(
     )
 
 
-def test_quality_takes_the_best_whatever_it_costs() -> None:
+def test_prefer_quality_takes_the_best_score() -> None:
     trials = [trial("a", "small", 0.79), trial("b", "large", 0.80)]
     assert choose(trials, SPEEDS, "quality", 0.05).number == "b"
 
 
-def test_among_equals_the_cheaper_size_is_chosen_then_the_shorter_training() -> None:
+def test_ties_prefer_cheaper_then_shorter() -> None:
     trials = [trial("a", "large", 0.8), trial("b", "small", 0.8), trial("c", "small", 0.8, epochs=2.0)]
     assert choose(trials, SPEEDS, "quality", 0.0).number == "c"
 
 
-def test_cost_takes_the_cheapest_size_that_is_nearly_as_good_and_its_best_trial() -> None:
+def test_prefer_cost_takes_cheapest_within_tolerance() -> None:
     trials = [trial("a", "large", 0.80), trial("b", "small", 0.78), trial("c", "small", 0.795)]
     assert choose(trials, SPEEDS, "cost", 0.03).number == "c"
     assert choose(trials, SPEEDS, "cost", 0.001).number == "a"
 
 
-def test_a_trial_without_a_score_is_never_chosen() -> None:
+def test_trial_without_score_is_never_chosen() -> None:
     trials = [trial("a", "small", None, status="failed"), trial("b", "large", 0.1)]
     assert choose(trials, SPEEDS, "cost", 1.0).number == "b"
 
 
-def test_a_search_in_which_nothing_was_validated_says_what_went_wrong() -> None:
+def test_search_without_scores_shows_first_failure() -> None:
     lost = Trial(run="s-a", sample={}, score=None, epochs=0, status="failed", why="out of memory")
-    with pytest.raises(ValueError, match=r"none of the 1 trials was validated.*out of memory"):
+    with pytest.raises(ValueError, match=r"none of the 1 trials has a validation score.*out of memory"):
         choose([lost], {}, "quality", 0.0)
 
 
-def test_a_result_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+def test_result_round_trips(tmp_path: Path) -> None:
     trials = (trial("a", "small", 0.7), trial("b", "large", None, status="failed"))
     result = SearchResult(trials=trials, winner="search-a", speeds=SPEEDS)
     result.save(str(tmp_path / "result.json"))
@@ -65,13 +65,13 @@ def test_a_result_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     assert load_result(str(tmp_path / "none.json")) is None
 
 
-def test_the_table_is_sorted_and_marks_the_chosen_one() -> None:
+def test_table_is_sorted_and_marks_the_winner() -> None:
     lines = table([trial("a", "small", 0.7), trial("b", "large", 0.8)], "accuracy", "search-a").splitlines()
     assert lines[1].split()[:2] == ["b", "large"]
     assert lines[2].split()[:2] == ["*", "a"]
 
 
-def test_the_setting_that_decides_is_the_important_one() -> None:
+def test_decisive_setting_is_the_most_important() -> None:
     trials = tuple(
         trial(str(i), "small" if i % 2 else "large", 0.5 + 0.1 * (i % 3), lr=10.0 ** -(1 + i % 3))
         for i in range(12)
@@ -81,6 +81,6 @@ def test_the_setting_that_decides_is_the_important_one() -> None:
     assert sum(found.values()) == pytest.approx(1.0)
 
 
-def test_two_trials_say_nothing_of_importance() -> None:
+def test_two_trials_give_no_importance() -> None:
     trials = (trial("a", "small", 0.7), trial("b", "large", 0.8))
     assert importances(SearchResult(trials=trials, winner="search-a", speeds={})) == {}

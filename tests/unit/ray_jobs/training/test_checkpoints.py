@@ -1,4 +1,4 @@
-"""A run goes on from its newest whole checkpoint, whatever became of the others and of Ray's list of them."""
+"""A run resumes from its newest valid checkpoint, also if other checkpoints or Ray's snapshot are damaged."""
 
 import json
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def run(tmp_path: Path) -> Path:
     for step in SCORES:
         write_checkpoint(folder / f"checkpoint_{step}", step)
     (folder / SNAPSHOT).write_bytes(b"")
-    leave_out_damaged(str(folder))  # makes the list
+    leave_out_damaged(str(folder))  # writes the snapshot
     return folder
 
 
@@ -79,7 +79,7 @@ def garble(file: Path) -> None:
     file.write_bytes(bytes(data))
 
 
-def test_a_whole_run_is_left_as_it_is(run: Path) -> None:
+def test_valid_run_is_unchanged(run: Path) -> None:
     before = (run / SNAPSHOT).read_bytes()
     assert leave_out_damaged(str(run)) == []
     assert (run / SNAPSHOT).read_bytes() == before
@@ -87,17 +87,17 @@ def test_a_whole_run_is_left_as_it_is(run: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=list(DAMAGE))
-def test_the_checkpoint_before_a_damaged_one_is_used(run: Path, damage: Callable[[Path], object]) -> None:
+def test_checkpoint_before_a_damaged_one_is_used(run: Path, damage: Callable[[Path], object]) -> None:
     damage(run / "checkpoint_3")
-    said = leave_out_damaged(str(run))
-    assert said[0].startswith(f"checkpoint {run}/checkpoint_3 is damaged (")
-    assert said[1:] == [f"going on from {run}/checkpoint_2"]
+    messages = leave_out_damaged(str(run))
+    assert messages[0].startswith(f"checkpoint {run}/checkpoint_3 is damaged (")
+    assert messages[1:] == [f"resuming from {run}/checkpoint_2"]
     assert latest(run) == "checkpoint_2"
     assert listed(run) == {"checkpoint_1": 0.7, "checkpoint_2": 0.5}
-    assert leave_out_damaged(str(run)) == [], "and that is the end of it"
+    assert leave_out_damaged(str(run)) == [], "the second call changes nothing"
 
 
-def test_foreign_files_damage_no_checkpoint(run: Path) -> None:
+def test_foreign_files_are_ignored(run: Path) -> None:
     for name in (".DS_Store", "Thumbs.db", "state.json~", ".ipynb_checkpoints/x.json"):
         for folder in (run, run / "checkpoint_3"):
             (folder / name).parent.mkdir(exist_ok=True)
@@ -105,34 +105,36 @@ def test_foreign_files_damage_no_checkpoint(run: Path) -> None:
     assert leave_out_damaged(str(run)) == []
 
 
-def test_several_damaged_checkpoints_are_all_left_out(run: Path) -> None:
+def test_all_damaged_checkpoints_are_skipped(run: Path) -> None:
     cut(run / "checkpoint_3" / "model.safetensors")
     cut(run / "checkpoint_2" / "state.json")
-    assert leave_out_damaged(str(run))[-1] == f"going on from {run}/checkpoint_1"
+    assert leave_out_damaged(str(run))[-1] == f"resuming from {run}/checkpoint_1"
     cut(run / "checkpoint_1" / "state.json")
-    assert leave_out_damaged(str(run))[-1] == "no whole checkpoint is left: training begins anew"
+    assert (
+        leave_out_damaged(str(run))[-1] == "no valid checkpoint is left: training restarts from the beginning"
+    )
     assert latest(run) == ""
 
 
 @pytest.mark.parametrize(
     "damaged", [b"", b"{", b"[]", b"{}", b"\xff", b'{"checkpoint_results": 3}', b"null", b" \n"]
 )
-def test_rays_damaged_list_is_made_again(run: Path, damaged: bytes) -> None:
+def test_damaged_snapshot_is_rebuilt(run: Path, damaged: bytes) -> None:
     (run / SNAPSHOT).write_bytes(damaged)
-    said = leave_out_damaged(str(run))
-    assert said[0].startswith(f"{run}/{SNAPSHOT} is damaged (")
-    assert said[1] == f"going on from {run}/checkpoint_3"
+    messages = leave_out_damaged(str(run))
+    assert messages[0].startswith(f"{run}/{SNAPSHOT} is damaged (")
+    assert messages[1] == f"resuming from {run}/checkpoint_3"
     assert (latest(run), listed(run)) == ("checkpoint_3", {f"checkpoint_{s}": v for s, v in SCORES.items()})
 
 
-def test_a_list_and_a_checkpoint_may_both_be_damaged(run: Path) -> None:
+def test_damaged_snapshot_and_checkpoint_are_handled(run: Path) -> None:
     cut(run / SNAPSHOT)
     cut(run / "checkpoint_3" / "optimizer.safetensors")
-    assert leave_out_damaged(str(run))[-1] == f"going on from {run}/checkpoint_2"
+    assert leave_out_damaged(str(run))[-1] == f"resuming from {run}/checkpoint_2"
     assert latest(run) == "checkpoint_2"
 
 
-def test_a_list_that_names_folders_outside_is_damaged(run: Path) -> None:
+def test_snapshot_with_outside_folders_is_damaged(run: Path) -> None:
     snapshot = json.loads((run / SNAPSHOT).read_text())
     snapshot["latest_checkpoint_result"]["checkpoint_dir_name"] = "../other"
     (run / SNAPSHOT).write_text(json.dumps(snapshot))
@@ -140,9 +142,9 @@ def test_a_list_that_names_folders_outside_is_damaged(run: Path) -> None:
     assert latest(run) == "checkpoint_3"
 
 
-def test_a_run_in_object_storage_is_looked_at_likewise(run: Path, remote: str) -> None:
+def test_runs_in_object_storage_are_checked(run: Path, remote: str) -> None:
     object_storage.send(run, remote)
     assert leave_out_damaged(remote) == []
     object_storage.write(f"{remote}/checkpoint_3/state.json", b"")
     assert checkpoint_fault(f"{remote}/checkpoint_3").startswith("state.json is damaged (it is empty)")
-    assert leave_out_damaged(remote)[-1] == f"going on from {remote}/checkpoint_2"
+    assert leave_out_damaged(remote)[-1] == f"resuming from {remote}/checkpoint_2"

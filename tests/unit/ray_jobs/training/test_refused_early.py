@@ -57,7 +57,7 @@ def run(module: str, *flags: str, cwd: Path = ROOT) -> subprocess.CompletedProce
 
 @pytest.mark.parametrize("module", ["train", "tune", "seeds"])
 @pytest.mark.parametrize("name", ["ünï", "..", "x" * 101])
-def test_a_name_is_refused_at_the_command_line(module: str, name: str, tmp_path: Path) -> None:
+def test_invalid_name_is_rejected_by_the_command(module: str, name: str, tmp_path: Path) -> None:
     place = str(tmp_path / "runs")
     told = run(f"ray_jobs.{module}", "--task", "hate", "--name", name, "--run.storage", place)
     assert told.returncode == 2
@@ -66,7 +66,7 @@ def test_a_name_is_refused_at_the_command_line(module: str, name: str, tmp_path:
     assert not Path(place).exists()
 
 
-def test_a_setting_that_is_no_good_is_one_line(tmp_path: Path) -> None:
+def test_invalid_setting_is_a_one_line_error(tmp_path: Path) -> None:
     told = run("ray_jobs.train", "--task", "hate", "--optim.lr", "-1")
     assert told.returncode == 2
     assert "optim.lr is -1.0; expected a positive number" in told.stderr
@@ -74,7 +74,7 @@ def test_a_setting_that_is_no_good_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("labels", ["0000", "1111"])
-def test_training_rows_of_one_label_are_refused(tmp_path: Path, labels: str) -> None:
+def test_single_label_training_is_rejected(tmp_path: Path, labels: str) -> None:
     root = str(write_hate(tmp_path / "my data", labels, "01"))
     absent = "hate" if labels[0] == "0" else "not-hate"
     with pytest.raises(
@@ -83,7 +83,7 @@ def test_training_rows_of_one_label_are_refused(tmp_path: Path, labels: str) -> 
         prepare(configuration(root))
 
 
-def test_a_limit_that_leaves_one_label_is_named(tmp_path: Path) -> None:
+def test_limit_that_leaves_one_label_is_an_error(tmp_path: Path) -> None:
     config = configuration(str(write_hate(tmp_path, "000001", "01")))
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, limit=1))
     with pytest.raises(ValueError, match=r"training rows of --data\.limit 1 in"):
@@ -91,7 +91,7 @@ def test_a_limit_that_leaves_one_label_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
-def test_a_split_of_one_label_is_noted_on_the_card(split: str) -> None:
+def test_single_label_split_is_noted_on_the_card(split: str) -> None:
     mixed, lone = [("A B", 1), ("a b", 0), ("A b", 1)], [("A B", 1), ("a b", 1)]
     rows = {"validation": mixed, "test": mixed, split: lone}
     data = dataset(HATE, **rows)
@@ -103,24 +103,26 @@ def test_a_split_of_one_label_is_noted_on_the_card(split: str) -> None:
     assert card().notices == []
 
 
-def test_places_that_cannot_be_written_are_found_first(tmp_path: Path) -> None:
+def test_unwritable_folders_are_detected_first(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     config = TrainConfig(task="hate", run=RunConfig(registry=str(tmp_path / "file" / "models")))
-    with pytest.raises(OSError, match=r"cannot publish to .*file/models .*--run\.registry, or train without"):
+    with pytest.raises(
+        OSError, match=r"cannot publish to .*file/models .*--run\.registry, or do not publish"
+    ):
         check_places(config)
     check_places(dataclasses.replace(config, run=dataclasses.replace(config.run, publish=False)))
     with pytest.raises(OSError, match=r"cannot write .*file/x .*choose another with --out"):
         check_out(str(tmp_path / "file" / "x"), "--out")
 
 
-def test_room_for_the_model_that_is_published_is_needed_too(tmp_path: Path) -> None:
+def test_disk_check_includes_the_published_model(tmp_path: Path) -> None:
     size = Cost(parameters=10**18, embedding=0, linear=0, last_layer_saved=0)
     config = TrainConfig(task="hate", run=RunConfig(storage="s3://x/y", registry=str(tmp_path)))
     with pytest.raises(OSError, match=r"GB free; a published model needs up to .*--run\.registry"):
         check_space(config, size)
 
 
-def test_an_unwritable_registry_ends_the_command_at_once(tmp_path: Path) -> None:
+def test_unwritable_registry_fails_before_training(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     flags = ["--task", "hate", "--data.root", "sample", "--model.name", "scratch-1m", "--name", "x"]
     flags += [f"--run.registry={tmp_path}/file/models", f"--run.storage={tmp_path}/runs"]
@@ -147,7 +149,7 @@ REVERSED = {"id2label": {"0": "hate", "1": "not-hate"}, "label2id": {"hate": 0, 
         ("encoding.json", {"task": None}, "the checkpoint's task is unknown"),
     ],
 )
-def test_a_head_of_other_labels_is_not_kept(
+def test_head_of_other_labels_is_replaced(
     tmp_path: Path, file: str, changes: dict[str, Any], reason: str
 ) -> None:
     base = checkpoint(tmp_path / "base")
@@ -156,7 +158,7 @@ def test_a_head_of_other_labels_is_not_kept(
     assert reason in head_mismatch(base, HATE)
 
 
-def test_a_checkpoint_of_another_task_gets_a_new_head(tmp_path: Path) -> None:
+def test_checkpoint_of_another_task_gets_a_new_head(tmp_path: Path) -> None:
     base = checkpoint(tmp_path / "base", DEEPFAKE, head=3.0)
     config = configuration("sample", name=str(base))
     prepared = prepare(config)
@@ -168,7 +170,7 @@ def test_a_checkpoint_of_another_task_gets_a_new_head(tmp_path: Path) -> None:
     assert all(torch.equal(one[key], stored[key]) for key in stored if key != HEAD)
 
 
-def test_a_checkpoint_of_the_same_task_keeps_its_head(tmp_path: Path) -> None:
+def test_checkpoint_of_the_same_task_keeps_its_head(tmp_path: Path) -> None:
     base = checkpoint(tmp_path / "base", head=3.0)
     config = configuration("sample", name=str(base))
     prepared = prepare(config)
@@ -177,7 +179,7 @@ def test_a_checkpoint_of_the_same_task_keeps_its_head(tmp_path: Path) -> None:
     assert torch.equal(model.state_dict()[HEAD], load_file(base / "model.safetensors")[HEAD])
 
 
-def test_a_checkpoint_with_more_labels_can_be_fine_tuned(tmp_path: Path) -> None:
+def test_checkpoint_with_more_labels_can_be_fine_tuned(tmp_path: Path) -> None:
     base = checkpoint(tmp_path / "base")
     weights = load_file(base / "model.safetensors")
     save_file({**weights, HEAD: torch.ones(3, weights[HEAD].shape[1])}, base / "model.safetensors")
@@ -189,7 +191,7 @@ def test_a_checkpoint_with_more_labels_can_be_fine_tuned(tmp_path: Path) -> None
     assert model.score.weight.shape[0] == 2
 
 
-def test_a_new_head_stands_on_the_card() -> None:
+def test_new_head_is_noted_on_the_card() -> None:
     made = card(base=Base(**BASE, head="the checkpoint's labels are human, bot"))
     assert "a new classifier: the checkpoint's labels are human, bot" in render(made)
     assert "a new classifier" not in render(card())

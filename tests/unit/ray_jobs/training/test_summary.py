@@ -1,4 +1,4 @@
-"""What a finished run says: where its model is, and commands that can be pasted."""
+"""The summary of a finished run: location of the model, and the next commands."""
 
 import dataclasses
 import json
@@ -42,7 +42,7 @@ def commands(told: str) -> list[list[str]]:
     return [shlex.split(line) for line in told.split("next:\n")[1].splitlines()]
 
 
-def test_next_lines_can_be_pasted(tmp_path: Path, source: Path) -> None:
+def test_next_commands_are_valid_shell(tmp_path: Path, source: Path) -> None:
     registry = str(tmp_path / "my models")
     config = configuration(tmp_path, registry)
     done = finish(config, publish(source, card(), registry=registry))
@@ -66,7 +66,7 @@ def test_the_default_registry_needs_no_flag(
     assert ["--registry" in line for line in commands(told)] == [False, False, True]
 
 
-def test_a_run_typed_again_says_where_it_was_published(
+def test_finished_run_shows_its_registry(
     tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     there, elsewhere = str(tmp_path / "models"), str(tmp_path / "other models")
@@ -74,13 +74,13 @@ def test_a_run_typed_again_says_where_it_was_published(
     assert train(configuration(tmp_path, elsewhere)) == 0
     told = capsys.readouterr().out
     assert f"published    {there}/hate/versions/{done.version} (now served)" in told
-    assert f"not in {elsewhere}: this run was published before" in told
+    assert f"not in {elsewhere}: this run was already published" in told
     assert f"delete {configuration(tmp_path, there).folder}/finished.json" in told
     assert not Path(elsewhere).exists()
     assert all(line[-1] != elsewhere for line in commands(told))
 
 
-def test_a_run_typed_again_says_what_is_served_now(tmp_path: Path, source: Path, another: Path) -> None:
+def test_finished_run_shows_the_current_version(tmp_path: Path, source: Path, another: Path) -> None:
     registry = str(tmp_path / "models")
     config = configuration(tmp_path, registry)
     done = finish(config, publish(source, card(0.5), registry=registry))
@@ -89,10 +89,10 @@ def test_a_run_typed_again_says_what_is_served_now(tmp_path: Path, source: Path,
     promote("hate", str(done.version), registry=registry)
     assert "(now served)" in summary(config, done)
     shutil.rmtree(registry)
-    assert "(which is not there any more)" in summary(config, done)
+    assert "(no longer in the registry)" in summary(config, done)
 
 
-def test_a_run_that_was_not_published_says_how_to(tmp_path: Path) -> None:
+def test_unpublished_run_says_how_to_publish(tmp_path: Path) -> None:
     config = configuration(tmp_path, str(tmp_path / "models"))
     done = finish(config, None)
     assert "to publish it, delete " in summary(config, done)
@@ -114,23 +114,21 @@ def test_a_run_that_was_not_published_says_how_to(tmp_path: Path) -> None:
         b'{"run": "mine", "scores": {}, "notices": [], "version": 7}',
     ],
 )
-def test_a_damaged_finished_file_is_named(tmp_path: Path, damaged: bytes) -> None:
+def test_damaged_finished_file_is_an_error(tmp_path: Path, damaged: bytes) -> None:
     config = configuration(tmp_path, "models")
     finish(config, None)
     object_storage.write(f"{config.folder}/{FINISHED_FILE}", damaged)
-    with pytest.raises(
-        ValueError, match=r"mine/finished\.json is damaged \(.*delete it and type the command"
-    ):
+    with pytest.raises(ValueError, match=r"mine/finished\.json is damaged \(.*delete it and run the command"):
         read_finished(config)
 
 
 @pytest.mark.parametrize("damaged", [b"", b"{", b"[]", b"\xff", b"{}", b'{"identity": 3}', b"null"])
-def test_a_damaged_run_file_is_named(tmp_path: Path, damaged: bytes) -> None:
+def test_damaged_run_file_is_an_error(tmp_path: Path, damaged: bytes) -> None:
     config = configuration(tmp_path, "models")
     claim(config)
     object_storage.write(f"{config.folder}/run.json", damaged)
     with pytest.raises(
-        ValueError, match=r"mine/run\.json is damaged \(.*delete it and type the command"
+        ValueError, match=r"mine/run\.json is damaged \(.*delete it and run the original"
     ) as told:
         train(config)
     assert "\n" not in str(told.value)

@@ -1,1 +1,1 @@
-"""The sections of a model's report: each a function of the evidence, or None where it has nothing to say."""
+"""The sections of a model's report: functions from a context to a section, or None if it is empty."""

@@ -1,4 +1,4 @@
-"""Whether probabilities can be taken at their word, and what a threshold would change."""
+"""Calibration of the probabilities, and the effect of thresholds."""
 
 from math import isclose
 
@@ -11,83 +11,83 @@ from tweetelm.evaluation.calibration import (
     rescale,
 )
 from tweetelm.evaluation.evaluate import decide
-from tweetelm.evaluation.report.context import NAMES, Evidence
+from tweetelm.evaluation.intervals import wilson
+from tweetelm.evaluation.report.context import NAMES, ReportContext
 from tweetelm.evaluation.report.document import Cell, Section, Table
-from tweetelm.evaluation.report.plots import curve_figure, reliability_figure
+from tweetelm.evaluation.report.plots import curve_figures, reliability_figure
 
 SCORES = ("negative log-likelihood", "Brier score", "ECE")
 
 
-def calibration(evidence: Evidence) -> Section:
-    """Scores of the probabilities, reliability, thresholds and curves."""
-    splits, task = evidence.evaluation.splits, evidence.task
-    tables = [_scores(evidence), *_reliability(evidence)]
+def calibration(context: ReportContext) -> Section:
+    """Calibration scores, reliability, thresholds, ROC and precision-recall curves."""
+    splits, task = context.evaluation.splits, context.task
+    tables = [_scores(context), *_reliability(context)]
     thresholds = {"even odds": 0.5}
     if "validation" in splits:
         found = splits["validation"]
         thresholds["best macro-F1 on validation"] = best_threshold(found.labels, found.probabilities[:, -1])
-    if evidence.evaluation.threshold is not None:
-        thresholds["the card's"] = evidence.evaluation.threshold
-    tables.append(_thresholds(evidence, thresholds))
+    if context.evaluation.threshold is not None:
+        thresholds["of the card"] = context.evaluation.threshold
+    tables.append(_thresholds(context, thresholds))
     figures = [reliability_figure(splits, task)]
     if any(split.metrics["auroc"] is not None for split in splits.values()):
-        figures.append(curve_figure(splits, task, thresholds))
+        figures += curve_figures(splits, task, thresholds)
     text = (
-        "Logits are divided by the temperature at which validation's labels are likeliest; it changes no "
-        "label that is told. ECE is over ten bins of equal width of P; resampling adds noise to every bin, "
-        "so its interval lies high.",
-        "What test would prefer is not looked for: a threshold chosen on test is no result.",
+        "Logits are divided by the temperature that minimizes the log-likelihood loss on validation. It does "
+        "not change the most probable label. ECE uses ten bins of equal width; resampling adds noise to "
+        "every bin, so its interval is biased upward.",
+        "No threshold is chosen on test.",
     )
     return Section(title="Calibration and threshold", text=text, tables=tuple(tables), figures=tuple(figures))
 
 
-def _scores(evidence: Evidence) -> Table:
-    """Per split, with the card's temperature and without any."""
-    told, splits = evidence.evaluation.temperature, evidence.evaluation.splits
+def _scores(context: ReportContext) -> Table:
+    """Calibration scores per split and temperature."""
+    used, splits = context.evaluation.temperature, context.evaluation.splits
     temperatures = {"none": 1.0}
-    if not isclose(told, 1.0):
-        temperatures["the card's"] = told
+    if not isclose(used, 1.0):
+        temperatures["of the card"] = used
     if "validation" in splits:
         found = splits["validation"]
         factor = fit_temperature(found.labels, found.probabilities)
         if not isclose(factor, 1.0, rel_tol=1e-3):
-            temperatures["fitted on validation"] = told * factor
+            temperatures["fitted on validation"] = used * factor
     rows: list[tuple[Cell, ...]] = []
     for name, split in splits.items():
         for rule, value in temperatures.items():
-            probabilities = rescale(split.probabilities, value / told)
+            probabilities = rescale(split.probabilities, value / used)
             rows.append((name, rule, value, *calibration_intervals(split.labels, probabilities)))
     caption = (
-        "Without a temperature, with the card's, and with the one that validation asks for if it differs."
+        "Calibration scores without a temperature, with that of the card, and with that fitted on validation."
     )
     return Table(columns=("split", "temperature", "value", *SCORES), rows=tuple(rows), caption=caption)
 
 
-def _reliability(evidence: Evidence) -> list[Table]:
-    positive = evidence.task.positive
+def _reliability(context: ReportContext) -> list[Table]:
+    positive = context.task.positive
     tables = []
-    for name, split in evidence.evaluation.splits.items():
-        points = reliability(split.labels == len(evidence.task.labels) - 1, split.probabilities[:, -1])
-        rows = tuple(
-            (mean, bootstrap.share(round(seen * count), count), count) for mean, seen, count in points
-        )
+    for name, split in context.evaluation.splits.items():
+        points = reliability(split.labels == len(context.task.labels) - 1, split.probabilities[:, -1])
+        rows = tuple((mean, wilson(round(seen * count), count), count) for mean, seen, count in points)
         columns = (f"mean P({positive})", f"observed share of {positive}", "tweets")
         tables.append(Table(columns=columns, rows=rows, caption=f"Reliability on {name}."))
     return tables
 
 
-def _thresholds(evidence: Evidence, thresholds: dict[str, float]) -> Table:
+def _thresholds(context: ReportContext, thresholds: dict[str, float]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for rule, threshold in thresholds.items():
         cells: list[Cell] = [rule, threshold]
-        for split in evidence.evaluation.splits.values():
+        for split in context.evaluation.splits.values():
             table = bootstrap.confusion(split.labels, decide(split.probabilities, threshold))
             cells += [bootstrap.interval(table, statistic) for statistic in bootstrap.STATISTICS.values()]
         rows.append(tuple(cells))
     names = [
-        f"{split}: {NAMES[name]}" for split in evidence.evaluation.splits for name in bootstrap.STATISTICS
+        f"{split}: {NAMES[name]}" for split in context.evaluation.splits for name in bootstrap.STATISTICS
     ]
     caption = (
-        f"`{evidence.task.positive}` from which probability on. The rule's own validation value flatters it."
+        f"Threshold: `{context.task.positive}` is predicted at P >= threshold. A threshold chosen on "
+        "validation scores too high there."
     )
     return Table(columns=("rule", "threshold", *names), rows=tuple(rows), caption=caption)

@@ -1,59 +1,131 @@
-"""The result in one number, among what others reached, and against another version."""
+"""The headline metric among published systems and baselines, and the comparison with another version."""
 
 from tweetelm.evaluation import bootstrap
-from tweetelm.evaluation.report.context import NAMES, Evidence, measured
-from tweetelm.evaluation.report.document import Cell, Section, Table
+from tweetelm.evaluation.report.context import NAMES, ReportContext, Rival, measured
+from tweetelm.evaluation.report.document import Cell, Figure, Interval, Section, Table
+from tweetelm.evaluation.report.formatting import show
+from tweetelm.evaluation.report.interval_plots import Row, dot_figure
+
+THIS_MODEL = "→ this model"
+System = tuple[str, float | Interval | None, str]
 
 
-def headline(evidence: Evidence) -> Section:
-    """Ours among the published results on test, best first; alone where the data are synthetic."""
-    task, name = evidence.task, NAMES[evidence.task.metric]
-    ours = measured(evidence.result.metrics, task.metric)
-    rows: list[tuple[float, tuple[Cell, ...]]] = [(ours.value if ours else 0, ("→ this model", ours, "here"))]
-    if not evidence.provenance.synthetic and evidence.final == "test":
-        rows += [(p.value, (p.system, p.value, p.source)) for p in task.published]
-    rows.sort(key=lambda row: -row[0])
-    table = Table(columns=("system", name, "source"), rows=tuple(row for _, row in rows))
-    told = (
-        "the likeliest label"
-        if evidence.evaluation.threshold is None
-        else "the label by the card's threshold"
+def headline(context: ReportContext) -> Section:
+    """This model among the published systems on test, best first; on other data, with a constant baseline."""
+    task, name = context.task, NAMES[context.task.metric]
+    score = measured(context.result.metrics, task.metric)
+    others = _others(context)
+    systems = sorted([(THIS_MODEL, score, "here"), *others], key=lambda system: -_number(system[1]))
+    rule = (
+        "the most probable label"
+        if context.evaluation.threshold is None
+        else "the label by the threshold of the card"
     )
     text = (
-        f"{task.question} {name} on the {evidence.final} split, scored on {told}; in brackets the 95 % "
-        "interval by the percentile bootstrap over tweets. It covers the choice of tweets, not of the "
-        "training seed.",
+        _meaning(context, score, others),
+        f"{task.question} Predictions: {rule}. In brackets: 95 % interval by the percentile bootstrap "
+        "over tweets. It does not cover the variance over training seeds.",
         task.limits,
     )
-    return Section(title="Headline", text=text, tables=(table,))
+    return Section(
+        title="Headline",
+        text=text,
+        tables=(
+            Table(columns=("system", name, "source"), rows=tuple(systems), caption="Systems, best first."),
+        ),
+        figures=_figures(systems, name, context.final),
+    )
 
 
-def comparison(evidence: Evidence) -> Section | None:
-    """This model less the rival, on the same tweets."""
-    rival = evidence.rival
+def _others(context: ReportContext) -> list[System]:
+    """Published results on the real test split; on other data the constant baseline."""
+    if context.final == "test" and not context.provenance.synthetic:
+        return [(found.system, found.value, found.source) for found in context.task.published]
+    return [_constant(context)]
+
+
+def _constant(context: ReportContext) -> System:
+    """The score of always predicting the more frequent label."""
+    labels = context.result.labels
+    table = bootstrap.confusion(labels, 0 * labels)
+    majority = int(table.sum(axis=1).argmax())
+    table = bootstrap.confusion(labels, 0 * labels + majority)
+    value = float(bootstrap.STATISTICS[context.task.metric](table))
+    return (f"always {context.task.labels[majority]}", value, "here")
+
+
+def _meaning(context: ReportContext, score: Interval | None, others: list[System]) -> str:
+    """The score and how it compares, in a sentence or two."""
+    name, split = NAMES[context.task.metric], context.final
+    if score is None:
+        return f"{name} on {split} is undefined."
+    start = f"{name} on {split}: {show(score)}, over {len(context.result.labels)} tweets."
+    if len(others) == 1:
+        return f"{start} Baseline ({others[0][0]}): {show(others[0][1])}."
+    values = [_number(value) for _, value, _ in others]
+    below, above = sum(v < score.low for v in values), sum(v > score.high for v in values)
+    return (
+        f"{start} Of {len(values)} published systems and baselines, {below} are below the interval, "
+        f"{len(values) - below - above} inside it, {above} above it."
+    )
+
+
+def _figures(systems: list[System], name: str, split: str) -> tuple[Figure, ...]:
+    rows = [
+        Row(label=system, value=value, strong=system == THIS_MODEL)
+        for system, value, _ in systems
+        if value is not None
+    ]
+    caption = f"{name} on {split}. Blue: this model with its 95 % interval."
+    return (dot_figure("headline", caption, rows, axis=name),)
+
+
+def _number(value: float | Interval | None) -> float:
+    return value.value if isinstance(value, Interval) else value or 0.0
+
+
+def comparison(context: ReportContext) -> Section | None:
+    """This model minus the rival, on the same tweets."""
+    rival = context.rival
     if rival is None:
         return None
-    labels, ours, theirs = evidence.result.labels, evidence.result.predicted, rival.predictions.predicted
-    rows = []
-    for name, statistic in bootstrap.STATISTICS.items():
-        found = bootstrap.paired_difference(labels, ours, theirs, statistic)
-        both = (bootstrap.interval(bootstrap.confusion(labels, told), statistic) for told in (ours, theirs))
-        rows.append((NAMES[name], *both, found.interval, found.p))
-    mine, other = ours == labels, theirs == labels
-    counts = (
-        ("both right", int((mine & other).sum())),
-        ("only this model", int((mine & ~other).sum())),
-        (f"only {rival.version}", int((~mine & other).sum())),
-        ("neither", int((~mine & ~other).sum())),
-    )
     text = (
-        f"Both models on the same {evidence.final} tweets: tweets are drawn once for both, so that what "
-        f"they have in common cancels. p: twice the share of {bootstrap.PAIRED_RESAMPLES:,} resamples in "
-        "which the difference vanishes or turns.",
+        f"Both models on the same {context.final} tweets, resampled for both together (paired bootstrap). "
+        f"p: twice the share of {bootstrap.PAIRED_RESAMPLES:,} resamples in which the difference is zero or "
+        "has the other sign.",
     )
+    rows = _differences(context, rival)
     columns = ("metric", "this model", rival.version, "difference", "p")
-    return Section(
-        title=f"Against {rival.version}",
-        text=text,
-        tables=(Table(columns=columns, rows=tuple(rows)), Table(columns=("tweets", "count"), rows=counts)),
+    tables = (
+        Table(columns=columns, rows=rows, caption="Metrics of both models."),
+        _agreement(context, rival),
     )
+    marks = [
+        Row(label=str(row[0]), value=row[3], strong=True) for row in rows if isinstance(row[3], Interval)
+    ]
+    caption = f"This model minus {rival.version}, with 95 % intervals. Above 0 this model is better."
+    figure = dot_figure("comparison", caption, marks, axis="difference", reference=0.0)
+    return Section(title=f"Against {rival.version}", text=text, tables=tables, figures=(figure,))
+
+
+def _differences(context: ReportContext, rival: Rival) -> tuple[tuple[Cell, ...], ...]:
+    labels, predicted = context.result.labels, context.result.predicted
+    rivals = rival.predictions.predicted
+    rows: list[tuple[Cell, ...]] = []
+    for name, statistic in bootstrap.STATISTICS.items():
+        difference = bootstrap.paired_difference(labels, predicted, rivals, statistic)
+        both = (bootstrap.interval(bootstrap.confusion(labels, y), statistic) for y in (predicted, rivals))
+        rows.append((NAMES[name], *both, difference.interval, difference.p))
+    return tuple(rows)
+
+
+def _agreement(context: ReportContext, rival: Rival) -> Table:
+    labels = context.result.labels
+    right, rival_right = context.result.predicted == labels, rival.predictions.predicted == labels
+    counts = (
+        ("both right", int((right & rival_right).sum())),
+        ("only this model", int((right & ~rival_right).sum())),
+        (f"only {rival.version}", int((~right & rival_right).sum())),
+        ("neither", int((~right & ~rival_right).sum())),
+    )
+    return Table(columns=("tweets", "count"), rows=counts, caption="Correct predictions of both models.")

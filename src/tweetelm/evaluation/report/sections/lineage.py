@@ -1,20 +1,20 @@
-"""Where the model and the numbers come from, and the command that makes them again."""
+"""Provenance of model and results, and the command that reproduces the model."""
 
 from tweetelm.evaluation.bootstrap import RESAMPLES, SEED
-from tweetelm.evaluation.report.context import Evidence
+from tweetelm.evaluation.report.context import ReportContext
 from tweetelm.evaluation.report.document import Cell, Section, Table
 from tweetelm.registry.model_card import reproduce
 
 
-def lineage(evidence: Evidence) -> Section:
-    """Model, data, code."""
-    source, card = evidence.provenance, evidence.card
+def lineage(context: ReportContext) -> Section:
+    """Provenance of data, model and code."""
+    source, card = context.provenance, context.card
     rows: list[tuple[Cell, Cell]] = [
-        ("data", evidence.task.dataset if not source.synthetic else "synthetic sample"),
+        ("data", context.task.dataset if not source.synthetic else "synthetic sample"),
         ("data md5", source.md5),
         *((f"{split} rows", count) for split, count in source.rows.items()),
-        ("temperature", evidence.evaluation.temperature),
-        ("threshold", evidence.evaluation.threshold),
+        ("temperature", context.evaluation.temperature),
+        ("threshold", context.evaluation.threshold),
         ("resamples", RESAMPLES),
         ("seed of the resamples", str(SEED)),
     ]
@@ -26,6 +26,6 @@ def lineage(evidence: Evidence) -> Section:
             f"{card.git['commit']}{' with local changes' if card.git['dirty'] else ''}" if card.git else None
         )
         rows += [("git commit", commit), *((f"version of {k}", v) for k, v in card.libraries.items())]
-        text.append(f"The same model again: `{reproduce(card.config)}`")
-    table = Table(columns=("what", "value"), rows=tuple(rows))
-    return Section(title="Where this comes from", text=tuple(text), tables=(table,))
+        text.append(f"To train the same model: `{reproduce(card.config)}`")
+    table = Table(columns=("item", "value"), rows=tuple(rows), caption="Data, model and code.")
+    return Section(title="Provenance", text=tuple(text), tables=(table,))

@@ -1,4 +1,4 @@
-"""The test split in parts: tweets that also stand in train, long and short ones, with and without links."""
+"""Slices of the test split: duplicates of training tweets, length, links and mentions, generators."""
 
 import re
 from collections import defaultdict
@@ -8,67 +8,95 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from tweetelm.evaluation.bootstrap import confusion, interval, macro_f1, share
-from tweetelm.evaluation.report.context import Evidence
-from tweetelm.evaluation.report.document import Cell, Interval, Section, Table
+from tweetelm.evaluation.bootstrap import confusion, interval, macro_f1
+from tweetelm.evaluation.intervals import wilson
+from tweetelm.evaluation.report.context import ReportContext
+from tweetelm.evaluation.report.document import Cell, Figure, Interval, Section, Table
+from tweetelm.evaluation.report.interval_plots import bar_figure, errors
 
 Mask = npt.NDArray[np.bool_]
-FEWEST = 20  # tweets of each label below which macro-F1 is noise
-COLUMNS = ("part", "tweets", "true share of {positive}", "accuracy", "macro-F1")
+FEWEST = 20  # tweets per label; macro-F1 of fewer is noise
+COLUMNS = ("slice", "tweets", "true share of {positive}", "accuracy", "macro-F1")
 _LINK = re.compile(r"\bhttp\b")
 _MENTION = re.compile(r"@user\b")
 
 
-def overlap(evidence: Evidence) -> Section | None:
-    """With and without test tweets that also stand in train; apart, those whose twin says the opposite."""
-    if "train" not in evidence.dataset:
+def overlap(context: ReportContext) -> Section | None:
+    """Test tweets with and without a duplicate in train, and by whether the duplicate has the same label."""
+    if "train" not in context.dataset:
         return None
-    raw = {name: list(evidence.dataset[name]["text"]) for name in (evidence.final, "train")}
+    raw = {name: list(context.dataset[name]["text"]) for name in (context.final, "train")}
     tables = [
-        _twins(evidence, raw, "identical"),
-        _twins(evidence, evidence.plain, "the same when normalized"),
+        _duplicates(context, raw, "identical"),
+        _duplicates(context, context.plain, "equal after normalization"),
     ]
-    return Section(title="Tweets that also stand in train", text=(_dropped(evidence),), tables=tuple(tables))
+    rows = [row for row in tables[1].rows if isinstance(row[3], Interval)]
+    caption = "Error rate with and without a duplicate in train (normalized), with 95 % intervals."
+    return Section(
+        title="Tweets that are also in train",
+        text=(_dropped(context),),
+        tables=tuple(tables),
+        figures=(_errors("duplicates", caption, rows),) if len(rows) > 2 else (),
+    )
 
 
-def _twins(evidence: Evidence, texts: dict[str, list[str]], kind: str) -> Table:
-    labels, seen = evidence.result.labels, evidence.labels("train")
-    twin, opposite = find_twins(texts[evidence.final], labels, texts["train"], seen)
+def _errors(
+    name: str, caption: str, rows: Sequence[tuple[Cell, ...]], reference: float | None = None
+) -> Figure:
+    """Bars of 1 - accuracy, for rows of `_table` and `_generators`."""
+    marks = [
+        errors(str(row[0]), right, strong=row[0] == "all")
+        for row in rows
+        for right in row[2:4]
+        if isinstance(right, Interval)
+    ]
+    return bar_figure(name, caption, marks, axis="error rate", reference=reference)
+
+
+def _duplicates(context: ReportContext, texts: dict[str, list[str]], kind: str) -> Table:
+    labels, seen = context.result.labels, context.labels("train")
+    duplicate, opposite = find_duplicates(texts[context.final], labels, texts["train"], seen)
     masks = {
-        "all": np.ones(len(twin), dtype=bool),
-        "without a twin": ~twin,
-        "with a twin": twin,
-        "twin of the same label": twin & ~opposite,
-        "twin of the opposite label": opposite,
+        "all": np.ones(len(duplicate), dtype=bool),
+        "without a duplicate": ~duplicate,
+        "with a duplicate": duplicate,
+        "duplicate with the same label": duplicate & ~opposite,
+        "duplicate with the opposite label": opposite,
     }
-    return _table(evidence, masks, f"A twin in train is {kind}.")
+    return _table(context, masks, f"A duplicate in train is {kind}.")
 
 
-def find_twins(
+def find_duplicates(
     texts: Sequence[str], labels: npt.NDArray[np.int64], train: Sequence[str], seen: npt.NDArray[np.int64]
 ) -> tuple[Mask, Mask]:
-    """Which texts stand in `train`, and which of those with another label, too."""
+    """Masks (N,) of texts that are in `train`, and of those that are there with another label."""
     known: dict[str, set[int]] = defaultdict(set)
     for text, label in zip(train, seen, strict=True):
         known[text].add(int(label))
     found = [known.get(text, set()) for text in texts]
-    twin = np.asarray([bool(there) for there in found])
-    opposite = np.asarray([bool(there - {int(y)}) for there, y in zip(found, labels, strict=True)])
-    return twin, opposite
-
-
-def parts(evidence: Evidence) -> Section:
-    """By generator where the task has them, by length, by links and mentions."""
-    plain = evidence.plain[evidence.final]
-    tables = [_table(evidence, dict(_surface(plain)), "By form; links and mentions are masked for the model "
-                     "unless its text settings say otherwise.")]  # fmt: skip
-    if evidence.task.group_column:
-        tables.insert(0, _generators(evidence))
-    text = (
-        "Accuracy with Wilson's 95 % interval, macro-F1 with the bootstrap's. A part with fewer "
-        f"than {FEWEST} tweets of a label has no macro-F1; with one label alone, accuracy is its recall.",
+    duplicate = np.asarray([bool(known_labels) for known_labels in found])
+    opposite = np.asarray(
+        [bool(known_labels - {int(y)}) for known_labels, y in zip(found, labels, strict=True)]
     )
-    return Section(title="In parts", text=text, tables=tuple(tables))
+    return duplicate, opposite
+
+
+def parts(context: ReportContext) -> Section:
+    """By generator (if the task has them), length, links and mentions."""
+    plain = context.plain[context.final]
+    tables = [_table(context, dict(_surface(plain)), "By length, links and mentions.")]  # fmt: skip
+    if context.task.group_column:
+        tables.insert(0, _generators(context))
+    text = (
+        "Accuracy has Wilson's 95 % interval, macro-F1 the bootstrap's. Macro-F1 needs at least "
+        f"{FEWEST} tweets of each label. In a slice with one label, accuracy is the recall of that label.",
+        "By default the model sees links and mentions masked (text settings).",
+    )
+    overall = float((context.result.labels != context.result.predicted).mean())
+    caption = "Error rate by slice, with 95 % intervals. Dotted: all tweets."
+    rows = [row for table in tables for row in table.rows]
+    figure = _errors("slices", caption, rows, overall)
+    return Section(title="Errors by slice", text=text, tables=tuple(tables), figures=(figure,))
 
 
 def _surface(texts: list[str]) -> Iterator[tuple[str, Mask]]:
@@ -82,43 +110,43 @@ def _surface(texts: list[str]) -> Iterator[tuple[str, Mask]]:
         yield from ((f"with a {name}", has), (f"without a {name}", ~has))
 
 
-def _table(evidence: Evidence, masks: dict[str, Mask], caption: str) -> Table:
-    rows = tuple(_row(name, mask, evidence) for name, mask in masks.items())
-    columns = tuple(name.format(positive=evidence.task.positive) for name in COLUMNS)
+def _table(context: ReportContext, masks: dict[str, Mask], caption: str) -> Table:
+    rows = tuple(_row(name, mask, context) for name, mask in masks.items())
+    columns = tuple(name.format(positive=context.task.positive) for name in COLUMNS)
     return Table(columns=columns, rows=rows, caption=caption)
 
 
-def _row(name: str, mask: Mask, evidence: Evidence) -> tuple[Cell, ...]:
-    labels, told = evidence.result.labels[mask], evidence.result.predicted[mask]
+def _row(name: str, mask: Mask, context: ReportContext) -> tuple[Cell, ...]:
+    labels, predicted = context.result.labels[mask], context.result.predicted[mask]
     if not len(labels):
         return (name, 0, None, None, None)
-    table = confusion(labels, told)
+    table = confusion(labels, predicted)
     f1: Interval | None = interval(table, macro_f1) if table.sum(axis=1).min() >= FEWEST else None
-    right = share(int((labels == told).sum()), len(labels))
-    return (name, len(labels), float((labels == len(evidence.task.labels) - 1).mean()), right, f1)
+    right = wilson(int((labels == predicted).sum()), len(labels))
+    return (name, len(labels), float((labels == len(context.task.labels) - 1).mean()), right, f1)
 
 
-def _generators(evidence: Evidence) -> Table:
-    """Recall per generator, beside what others published of it."""
-    task = evidence.task
-    values = np.asarray(evidence.dataset[evidence.final][task.group_column])
-    right = evidence.result.labels == evidence.result.predicted
-    others = [] if evidence.provenance.synthetic else [p for p in task.published if p.per_group]
+def _generators(context: ReportContext) -> Table:
+    """Accuracy per generator, beside published results."""
+    task = context.task
+    values = np.asarray(context.dataset[context.final][task.group_column])
+    right = context.result.labels == context.result.predicted
+    others = [] if context.provenance.synthetic else [p for p in task.published if p.per_group]
     rows: list[tuple[Cell, ...]] = []
     for value in sorted(set(values.tolist())):
-        mine = right[values == value]
-        theirs = (dict(p.per_group).get(value) for p in others)
-        rows.append((value, len(mine), share(int(mine.sum()), len(mine)), *theirs))
+        selected = right[values == value]
+        published = (dict(p.per_group).get(value) for p in others)
+        rows.append((value, len(selected), wilson(int(selected.sum()), len(selected)), *published))
     columns = (str(task.group_column), "tweets", "accuracy", *(p.system for p in others))
-    return Table(columns=columns, rows=tuple(rows), caption="By generator; human is the recall of humans.")
+    return Table(
+        columns=columns, rows=tuple(rows), caption="By generator. The row `human` is the recall of human."
+    )
 
 
-def _dropped(evidence: Evidence) -> str:
-    data = evidence.card.config.get("data", {}) if evidence.card else {}
+def _dropped(context: ReportContext) -> str:
+    data = context.card.config.get("data", {}) if context.card else {}
     if data.get("drop_overlap"):
-        return (
-            "Training left out these training rows: the model has not seen the twins (`--data.drop-overlap`)."
-        )
+        return "These rows were removed from train: the model has not seen them (`--data.drop-overlap`)."
     if data:
-        return "The model has seen the twins in training (`--data.no-drop-overlap`)."
-    return "Without the model's card it is unknown whether training left the twins out."
+        return "The model has seen these tweets in training (`--data.no-drop-overlap`)."
+    return "The model has no card: it is unknown whether it has seen these tweets in training."

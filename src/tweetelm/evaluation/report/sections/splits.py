@@ -1,4 +1,4 @@
-"""Every evaluated split side by side, and what was held out apart."""
+"""Metrics of all evaluated splits, and of the held-out groups."""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,15 +9,17 @@ from tweetelm.evaluation import bootstrap
 from tweetelm.evaluation.bootstrap import Statistic, confusion, interval
 from tweetelm.evaluation.evaluate import SplitResult
 from tweetelm.evaluation.fairness import ACCOUNT
-from tweetelm.evaluation.report.context import NAMES, Evidence, measured
-from tweetelm.evaluation.report.document import Cell, Section, Table
-from tweetelm.evaluation.report.plots import confusion_figure
+from tweetelm.evaluation.intervals import wilson
+from tweetelm.evaluation.report.context import NAMES, ReportContext, measured
+from tweetelm.evaluation.report.document import Cell, Interval, Section, Table
+from tweetelm.evaluation.report.interval_plots import bar_figure, errors
+from tweetelm.evaluation.report.plots import confusion_figures
 from tweetelm.tasks import Task
 
 
-def side_by_side(evidence: Evidence) -> Section:
-    """A column per split."""
-    splits, task = evidence.evaluation.splits, evidence.task
+def side_by_side(context: ReportContext) -> Section:
+    """Metrics with a column per split, and the confusion matrices."""
+    splits, task = context.evaluation.splits, context.task
     last = len(task.labels) - 1
     rows: list[tuple[Cell, ...]] = [
         ("tweets", *(len(split.labels) for split in splits.values())),
@@ -29,41 +31,49 @@ def side_by_side(evidence: Evidence) -> Section:
         rows.append(_row(f"precision of {name}", splits, bootstrap.precision(label)))
         rows.append(_row(f"recall of {name}", splits, bootstrap.recall(label)))
         rows.append(_row(f"F1 of {name}", splits, bootstrap.f1(label)))
-    text = ["Model and settings were chosen on validation; test decided nothing."]
+    text = ["Model and settings were chosen on validation. Test data were not used for any choice."]
     text += [f"AUROC on {name} is undefined: {s.metrics['auroc_missing']}." for name, s in splits.items()
              if s.metrics["auroc"] is None]  # fmt: skip
-    table = Table(columns=("", *splits), rows=tuple(rows))
+    table = Table(columns=("", *splits), rows=tuple(rows), caption="All metrics.")
     return Section(
         title=" and ".join(splits).capitalize() + (" side by side" if len(splits) > 1 else ""),
         text=tuple(text),
         tables=(table, *(_confusion(name, split, task) for name, split in splits.items())),
-        figures=(confusion_figure(splits, task),),
+        figures=confusion_figures(splits, task),
     )
 
 
-def held_out(evidence: Evidence) -> Section | None:
-    """What the model makes of the people or machines that it never met."""
-    split = evidence.evaluation.splits.get(HELD_OUT)
+def held_out(context: ReportContext) -> Section | None:
+    """Results on the generators or personas that were held out of training."""
+    split = context.evaluation.splits.get(HELD_OUT)
     if split is None:
         return None
-    names = np.asarray(evidence.dataset[HELD_OUT][evidence.task.group_column])
-    people = np.asarray([persona(name) for name in evidence.dataset[HELD_OUT][ACCOUNT]])
+    names = np.asarray(context.dataset[HELD_OUT][context.task.group_column])
+    people = np.asarray([persona(name) for name in context.dataset[HELD_OUT][ACCOUNT]])
     tables = (_recalls("generator", names, split), _recalls("persona", people, split))
-    rule = evidence.card.config["data"]["hold_out"] if evidence.card else "rows"
+    rows = [
+        errors(str(name), right)
+        for table in tables
+        for name, _, right in table.rows
+        if isinstance(right, Interval)
+    ]
+    caption = "Error rate on held-out tweets by generator, then by persona, with 95 % intervals."
+    figure = bar_figure("held-out", caption, rows, axis="error rate")
+    rule = context.card.config["data"]["hold_out"] if context.card else "rows"
     text = (
-        f"`{rule}` was kept from training and validation. Rows of all three published splits count here, for "
-        "the model has seen none of them; those of test stand in test, too.",
+        f"`{rule}` was held out of training and validation. This section covers the held-out rows of all "
+        "three published splits; rows of test count in test, too.",
     )
-    return Section(title="Held out", text=text, tables=tables)
+    return Section(title="Held out", text=text, tables=tables, figures=(figure,))
 
 
 def _recalls(kind: str, values: "npt.NDArray[np.str_]", split: SplitResult) -> Table:
     right = split.labels == split.predicted
     rows = []
     for value in sorted(set(values.tolist())):
-        mine = right[values == value]
-        rows.append((value, len(mine), bootstrap.share(int(mine.sum()), len(mine))))
-    return Table(columns=(kind, "tweets", "accuracy"), rows=tuple(rows))
+        selected = right[values == value]
+        rows.append((value, len(selected), wilson(int(selected.sum()), len(selected))))
+    return Table(columns=(kind, "tweets", "accuracy"), rows=tuple(rows), caption=f"Accuracy by {kind}.")
 
 
 def _row(name: str, splits: dict[str, SplitResult], statistic: Statistic) -> tuple[Cell, ...]:
@@ -74,5 +84,5 @@ def _row(name: str, splits: dict[str, SplitResult], statistic: Statistic) -> tup
 def _confusion(name: str, split: SplitResult, task: Task) -> Table:
     table = split.metrics["confusion"]
     rows = tuple((label, *counts) for label, counts in zip(task.labels, table, strict=True))
-    columns = ("true", *(f"told {label}" for label in task.labels))
-    return Table(columns=columns, rows=rows, caption=f"Tweets of {name} by true and predicted label.")
+    columns = ("true", *(f"predicted {label}" for label in task.labels))
+    return Table(columns=columns, rows=rows, caption=f"Confusion matrix on {name}.")
