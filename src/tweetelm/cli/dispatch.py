@@ -3,9 +3,9 @@
 import importlib.util
 import runpy
 import sys
-from importlib.metadata import version
 
 from tweetelm.cli import invocation
+from tweetelm.version import __version__
 
 COMMANDS = {  # command: module, description
     "train": ("ray_jobs.train", "fine-tune one model, evaluate it and publish it"),
@@ -28,7 +28,7 @@ def main() -> None:
         print(help_page())
         return
     if words[0] == "--version":
-        print(f"tweetelm {version('tweetelm')}")
+        print(f"tweetelm {__version__}")
         return
     if words[0] not in COMMANDS:
         sys.exit(_refuse(f"there is no command {words[0]!r}; expected {', '.join(COMMANDS)}"))

@@ -13,10 +13,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, NotRequired, Protocol, TypedDict
 
-import tweetelm
 from tweetelm.config.train_config import TrainConfig, to_dict
 from tweetelm.registry.card_validation import check_card, parse_json
 from tweetelm.tasks import SYNTHETIC_NOTICE, TASKS
+from tweetelm.version import __version__
 
 RANDOM_NOTICE = "random initial weights: no pretraining"
 SCRATCH_NOTICE = "trained from scratch"
@@ -234,7 +234,7 @@ def library_versions() -> dict[str, str]:
             installed[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return installed | {"tweetelm": tweetelm.__version__, "python": platform.python_version()}
+    return installed | {"tweetelm": __version__, "python": platform.python_version()}
 
 
 def git_state(folder: Path) -> Git | None:

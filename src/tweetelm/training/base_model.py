@@ -20,7 +20,7 @@ from tweetelm.openelm.checkpoints.tokenizer import (
     load_tokenizer,
     train_tokenizer,
 )
-from tweetelm.openelm.presets import find_preset, preset_config
+from tweetelm.openelm.presets import Preset, find_preset, preset_config
 from tweetelm.tasks import TASKS
 from tweetelm.text.normalize import normalize
 from tweetelm.training.label_heads import head_mismatch
@@ -53,14 +53,17 @@ def find_base_model(config: TrainConfig, texts: Sequence[str], *, weights: bool 
 
     Raises:
         FileNotFoundError: weights or tokenizer are missing.
-        ValueError: weights or tokenizer are damaged, or do not match each other.
+        ValueError: weights or tokenizer are damaged or do not match each other, or `--model.max-tokens`
+            exceeds the model's context.
     """
+    name, preset = config.model.name, find_preset(config.model.name)
     found = find_weights(config) if weights and not config.model.random else None
-    tokenizer = find_tokenizer(config, found, texts)
+    folder = found.folder if found else Path(localize(name)) if preset is None else None
+    tokenizer = _tokenizer(config, preset, folder, texts)
     return BaseModel(
         checkpoint=found,
         tokenizer=tokenizer,
-        architecture=find_architecture(config, found, tokenizer.get_vocab_size()),
+        architecture=_architecture(config, folder, tokenizer.get_vocab_size()),
         head=head_mismatch(found.folder, TASKS[config.task]) if found else "",
     )
 
@@ -106,44 +109,34 @@ def find_weights(config: TrainConfig) -> Checkpoint:
     return dataclasses.replace(found, repo=name) if is_url(name) else found
 
 
-def find_tokenizer(config: TrainConfig, base: Checkpoint | None, texts: Sequence[str]) -> Tokenizer:
-    """The tokenizer of a run.
+def _tokenizer(
+    config: TrainConfig, preset: Preset | None, folder: Path | None, texts: Sequence[str]
+) -> Tokenizer:
+    """The first that exists: `--model.tokenizer`, the folder's own, the one in the preset's hub repository.
 
-    Uses the first that exists: `--model.tokenizer`, the checkpoint's own, the one in the preset's hub
-    repository. A scratch preset has none of these; its tokenizer is trained on `texts`.
-
-    Raises:
-        FileNotFoundError: the model has no tokenizer.
+    A scratch preset has none of these; its tokenizer is trained on `texts`.
     """
     model = config.model
     if model.tokenizer is not None:
         return load_tokenizer(fetch_tokenizer(localize(model.tokenizer)))
-    preset = find_preset(model.name)
-    own = base.folder if base is not None else Path(localize(model.name)) if preset is None else None
-    if own is not None and any((own / name).is_file() for name in (TOKENIZER_FILE, SENTENCEPIECE_FILE)):
-        return load_tokenizer(own)
-    if preset is not None and preset.tokenizer is not None:
-        return load_tokenizer(fetch_tokenizer(preset.tokenizer))
+    if folder is not None and any((folder / name).is_file() for name in (TOKENIZER_FILE, SENTENCEPIECE_FILE)):
+        return load_tokenizer(folder)
     if preset is None:
         raise FileNotFoundError(
             f"{model.name} has no tokenizer; name one with --model.tokenizer (OpenELM uses Llama's)"
         )
+    if preset.tokenizer is not None:
+        return load_tokenizer(fetch_tokenizer(preset.tokenizer))
     size = preset.config["vocab_size"]
     return train_tokenizer((normalize(text, config.text) for text in texts), size)
 
 
-def find_architecture(config: TrainConfig, base: Checkpoint | None, vocabulary: int) -> OpenELMConfig:
-    """The model's configuration, without the classifier's settings.
-
-    Args:
-        config: the run's configuration.
-        base: the pretrained weights; None if weights are random.
-        vocabulary: the number of tokens of the tokenizer.
-
-    Raises:
-        ValueError: `vocabulary` exceeds the model's embeddings, or `--model.max-tokens` exceeds its context.
-    """
-    found = _published(config.model.name, base)
+def _architecture(config: TrainConfig, folder: Path | None, vocabulary: int) -> OpenELMConfig:
+    """The configuration in `folder`, or the preset's, if it suits the tokenizer and `--model.max-tokens`."""
+    if folder is not None and folder.is_dir():
+        found = read_config(folder)
+    else:
+        found = preset_config(config.model.name)
     if config.model.scratch:
         found.vocab_size = vocabulary
     if vocabulary > found.vocab_size:
@@ -157,11 +150,3 @@ def find_architecture(config: TrainConfig, base: Checkpoint | None, vocabulary: 
             f"{found.max_context_length} tokens; lower --model.max-tokens"
         )
     return found
-
-
-def _published(name: str, base: Checkpoint | None) -> OpenELMConfig:
-    if base is not None:
-        return read_config(base.folder)
-    if find_preset(name) is None and Path(folder := localize(name)).is_dir():
-        return read_config(Path(folder))  # the folder gives the architecture; the weights are random
-    return preset_config(name)

@@ -124,7 +124,7 @@ def test_only_cached_repositories_load_offline(hub: Hub, online: Client, home: P
     with client(hub.url, home, HF_HUB_OFFLINE="1") as offline:
         assert offline("fetch", "test/offline")["commit"] == sha
         assert offline("load", "test/offline")["tensors"] == digests(tensors())
-        with pytest.raises(RefusedError, match=r"--local-dir DIR` and pass --model.name DIR"):
+        with pytest.raises(RefusedError, match=r"--local-dir DIR` and set --model.name DIR"):
             offline("fetch", "test/never-seen")
     assert hub.requests[before:] == []
 

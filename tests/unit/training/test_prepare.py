@@ -15,7 +15,7 @@ from tweetelm.data import load
 from tweetelm.openelm.checkpoints.hub import Checkpoint
 from tweetelm.openelm.checkpoints.tokenizer import save_tokenizer, train_tokenizer
 from tweetelm.tasks import DEEPFAKE, HATE
-from tweetelm.training.base_model import find_architecture, find_tokenizer
+from tweetelm.training.base_model import find_base_model
 from tweetelm.training.build import build_state
 from tweetelm.training.phases import plan
 from tweetelm.training.prepare import Prepared, prepare
@@ -149,9 +149,9 @@ def test_folder_missing_on_the_worker_is_an_error(base: Path) -> None:
 def test_a_named_tokenizer_wins_over_the_models_own(base: Path, tmp_path: Path) -> None:
     train_tokenizer(LINES[:1] * 3, 270).save(str(tmp_path / "mine.json"))
     config = configuration(**{"model.name": str(base), "model.tokenizer": str(tmp_path / "mine.json")})
-    assert find_tokenizer(config, Checkpoint(folder=base), []).get_vocab_size() <= 270
+    assert find_base_model(config, []).tokenizer.get_vocab_size() <= 270
     own = configuration(**{"model.name": str(base)})
-    assert find_tokenizer(own, Checkpoint(folder=base), []).get_vocab_size() > 270
+    assert find_base_model(own, []).tokenizer.get_vocab_size() > 270
 
 
 def test_missing_tokenizer_error_names_the_flag(base: Path) -> None:
@@ -170,5 +170,5 @@ def test_tweets_longer_than_the_context_are_refused(base: Path) -> None:
     edit_json(base / "config.json", max_context_length=47)
     config = configuration(**{"model.name": str(base)})
     with pytest.raises(ValueError, match=r"max_tokens is 48, but .* reads at most 47 tokens; lower"):
-        find_architecture(config, Checkpoint(folder=base), small_tokenizer().get_vocab_size())
+        find_base_model(config, [])
     assert small_config().max_context_length >= 48
