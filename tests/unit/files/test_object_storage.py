@@ -90,7 +90,7 @@ def files(where: Path) -> Iterator[Path]:
     return (path for path in where.rglob("*") if path.is_file())
 
 
-@pytest.mark.slow  # pyarrow tries again for six seconds
+@pytest.mark.slow  # pyarrow retries for 6 s
 def test_unreachable_storage_error_says_what_to_check(remote: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(OSError, match=r"s3://bucket/.*cannot be reached: .*AWS_ENDPOINT_URL"):
