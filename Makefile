@@ -69,7 +69,7 @@ check: lint ## lint, types, import rules, fast tests: under two minutes
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not ray and not slow and not gpu and not network"
 
 CLUSTERED := $(wildcard tests/ray/test_*.py)
-LONG := $(foreach name,lab tune train elastic real jobs,tests/ray/test_$(name).py) # first: none is waited for at the end
+LONG := $(foreach name,lab tune train elastic real jobs stop,tests/ray/test_$(name).py) # first: none is waited for at the end
 test: setup ## every test that this machine can run
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not gpu and not network" --ignore tests/ray
 	@$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not alone" $(LONG) $(filter-out $(LONG),$(CLUSTERED))
