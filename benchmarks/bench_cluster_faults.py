@@ -1,9 +1,8 @@
-"""A cluster of three hosts on this machine, and what becomes of its work when hosts fail.
+"""Fault injection on a cluster of three hosts on this machine.
 
-A worker host is switched off while it trains, while a search runs and while it serves; its network is cut for
-5, 30 and 120 seconds; the head is switched off for two minutes; a host is taken back with a notice; the disk
-fills up; the autoscaler dies. Weights must be those of a run that was left alone, bit for bit, and a search
-must have the same trials.
+Faults: a worker host loses power, or its network for 5, 30 and 120 s, during training, search and serving;
+the head is off for two minutes; a host gets a spot notice; the disk is full; the autoscaler dies. Interrupted
+runs must finish bit-identical to uninterrupted ones, and interrupted searches with the same trials.
 """
 
 import argparse
@@ -15,151 +14,157 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.cluster_callers import Callers
+from benchmarks.cluster_callers import Clients
 from benchmarks.cluster_notices import WARNING_S
-from benchmarks.cluster_work import BEFORE, BESIDE, PATIENCE_S, SEARCH, TRAIN, Bench, Fault
+from benchmarks.cluster_work import MIN_STEPS, SEARCH, TIMEOUT_S, TRAIN, TRAIN_HALF, Bench, Fault
 from benchmarks.timing import machine, publish
 from tests.lab import hosts as lab
 from tests.lab.hosts import Host
 from tests.support.ray_head import wait_for
 
-HEADLESS_S = 120.0
-ALONE_S = 30.0
-CUTS = (5, 30, 120)
-OFF = "its host switched off"
+HEAD_DOWN_S = 120.0
+NO_AUTOSCALER_S = 30.0
+CUT_SECONDS = (5, 30, 120)
+POWERED_OFF = "its host powered off"
 
 
 def power_off(host: Host) -> float:
-    """For good; returns when it happened."""
+    """Power the host off for good; returns the time of the fault."""
     moment = time.monotonic()
     host.power_off()
     return moment
 
 
 def cut(seconds: float) -> Fault:
-    """The network is gone for so long."""
+    """A fault that cuts the network of a host for `seconds`."""
 
     def fault(host: Host) -> float:
         moment = time.monotonic()
         host.cut()
         time.sleep(seconds)
-        host.mend()
+        host.reconnect()
         return moment
 
     return fault
 
 
 def training(bench: Bench) -> None:
-    """Runs whose worker's host fails."""
+    """Faults of a worker host during training."""
     with bench.desk.tunnel():
-        bench.training("off", power_off, OFF)
-        for seconds in CUTS:
+        bench.training("off", power_off, POWERED_OFF)
+        for seconds in CUT_SECONDS:
             bench.training(f"cut{seconds}", cut(seconds), f"its network cut for {seconds} s")
 
 
 def search(bench: Bench) -> None:
-    """Searches one of whose hosts fails."""
+    """Faults of a worker host during a search."""
     with bench.desk.tunnel():
-        bench.ended(bench.job("ray_jobs.tune", "quiet", SEARCH))
-        expected = bench.samples("quiet")
-        bench.search("searched", power_off, OFF, expected)
-        for seconds in CUTS:
+        bench.final_status(bench.job("ray_jobs.tune", "uninterrupted-search", SEARCH))
+        expected = bench.samples("uninterrupted-search")
+        bench.search("searched", power_off, POWERED_OFF, expected)
+        for seconds in CUT_SECONDS:
             bench.search(f"searched{seconds}", cut(seconds), f"its network cut for {seconds} s", expected)
 
 
 def serving(bench: Bench) -> None:
-    """Replicas whose host fails."""
+    """Faults of a host that runs a replica."""
     with bench.desk.tunnel():
-        bench.deployed()
-        bench.serving(power_off, OFF)
-        for seconds in CUTS:
+        bench.deploy()
+        bench.serving(power_off, POWERED_OFF)
+        for seconds in CUT_SECONDS:
             bench.serving(cut(seconds), f"its network cut for {seconds} s")
 
 
 def notice(bench: Bench) -> None:
-    """A host that is taken back while it trains, searches and serves."""
-    what = f"its host taken back with a notice of {WARNING_S} s"
+    """Spot notices during training, search and serving."""
+    what = f"its host preempted with a notice of {WARNING_S} s"
     with bench.desk.tunnel():
-        bench.ended(bench.job("ray_jobs.tune", "calm", SEARCH))
-        bench.notices.watch()
-        bench.training("noticed", bench.notices.give, what)
-        bench.notices.watch()
-        bench.search("searched-noticed", bench.notices.give, what, bench.samples("calm"))
-        bench.deployed()
-        bench.notices.watch()
-        bench.serving(bench.notices.give, what)
-        bench.undeployed()
+        bench.final_status(bench.job("ray_jobs.tune", "uninterrupted-search", SEARCH))
+        bench.notices.start()
+        bench.training("noticed", bench.notices.send, what)
+        bench.notices.start()
+        bench.search("searched-noticed", bench.notices.send, what, bench.samples("uninterrupted-search"))
+        bench.deploy()
+        bench.notices.start()
+        bench.serving(bench.notices.send, what)
+        bench.undeploy()
 
 
 def disk(bench: Bench) -> None:
-    """The storage is full when a checkpoint is due; docs/cluster/recovery.md says what to do."""
+    """The storage is full when a checkpoint is written; recovery as in docs/cluster/recovery.md."""
     with bench.desk.tunnel():
         job = bench.job("ray_jobs.train", "full", TRAIN)
-        wait_for("full has trained", lambda: bench.steps("full") >= BEFORE, PATIENCE_S)
-        rest = bench.shared / "rest"
-        with rest.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        wait_for("full has trained", lambda: bench.steps("full") >= MIN_STEPS, TIMEOUT_S)
+        filler = bench.shared / "filler"
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
             os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(bench.shared).free - 2**22)
             while True:
                 file.write(bytes(2**12))
-        status = bench.ended(job)
-        rest.unlink()  # what is typed here is written down on the same disk
-        told = bench.said(job, r"[^\n]*No space left[^\n]*")
-        bench.note(f"training, the disk full: {status}; the log ends with: {''.join(told[-1:]).strip()}")
-        status = bench.ended(bench.job("ray_jobs.train", "full", TRAIN))
-        bench.note(f"room made, submitted again: {status}, {bench.compared('full')} at the end")
+        status = bench.final_status(job)
+        filler.unlink()  # the log of the next command is on the same disk
+        errors = bench.log_matches(job, r"[^\n]*No space left[^\n]*")
+        bench.note(f"training, disk full: {status}; the log ends with: {''.join(errors[-1:]).strip()}")
+        status = bench.final_status(bench.job("ray_jobs.train", "full", TRAIN))
+        bench.note(f"space freed, submitted again: {status}, {bench.compare_weights('full')} at the end")
 
 
 def autoscaler(bench: Bench) -> None:
-    """It is dead when a host comes back; docs/cluster/recovery.md says what to do."""
+    """The autoscaler is dead when a host returns; recovery as in docs/cluster/recovery.md."""
     head, host = bench.hosts[0], bench.hosts[-1]
     with bench.desk.tunnel():
         done = head.run("kill -9 $(pgrep -f autoscaler/_private/[m]onitor.py)")
         if done.returncode:
             raise RuntimeError(done.stderr)
         host.power_off()
-        wait_for("it is missed", lambda: len(bench.desk.nodes()) == len(bench.hosts) - 1, PATIENCE_S)
+        wait_for(
+            "the host is reported dead", lambda: len(bench.desk.nodes()) == len(bench.hosts) - 1, TIMEOUT_S
+        )
         host.power_on()
-        time.sleep(ALONE_S)
-        there = len(bench.desk.nodes())
-        bench.note(f"no autoscaler: {there} of {len(bench.hosts)} hosts {ALONE_S:.0f} s after one came back")
+        time.sleep(NO_AUTOSCALER_S)
+        alive = len(bench.desk.nodes())
+        bench.note(
+            f"no autoscaler: {alive} of {len(bench.hosts)} hosts alive {NO_AUTOSCALER_S:.0f} s after a return"
+        )
         job = bench.job("ray_jobs.train", "on-two", TRAIN)
-        wait_for("the run has trained", lambda: bench.steps("on-two") >= BEFORE, PATIENCE_S)
+        wait_for("the run has trained", lambda: bench.steps("on-two") >= MIN_STEPS, TIMEOUT_S)
         begun = time.monotonic()
     bench.desk.up()
     with bench.desk.tunnel():
-        bench.whole()
-        bench.note(f"`ray up`: all of them {time.monotonic() - begun:.0f} s later")
+        bench.restore_hosts()
+        bench.note(f"`ray up`: all hosts alive {time.monotonic() - begun:.0f} s later")
         known = [one["status"] for one in bench.desk.get("/api/jobs/") if one["submission_id"] == job]
-        bench.note(f"the job that ran meanwhile: {known or 'unknown to the new head'}")
-        status = bench.ended(bench.job("ray_jobs.train", "on-two", TRAIN))
-        bench.note(f"submitted again: {status}, {bench.compared('on-two')} at the end")
+        bench.note(f"the job that ran during the fault: {known or 'unknown to the new head'}")
+        status = bench.final_status(bench.job("ray_jobs.train", "on-two", TRAIN))
+        bench.note(f"submitted again: {status}, {bench.compare_weights('on-two')} at the end")
 
 
 def head(bench: Bench) -> None:
-    """Callers ask the workers; the head, on which a job runs, is off, and on again with its disk."""
+    """The head is off, then on with its disk, while a job runs and clients use the workers."""
     with bench.desk.tunnel():
-        bench.ended(bench.job("ray_jobs.train", "beside", BESIDE))
-        bench.deployed()
-        bench.job("ray_jobs.train", "headless", BESIDE)
-        wait_for("the run has trained", lambda: bench.steps("headless") >= BEFORE, PATIENCE_S)
-    callers = Callers(bench.desk, [host for host in bench.hosts[1:] if bench.desk.answers(host)])
-    callers.start()
+        bench.final_status(bench.job("ray_jobs.train", "uninterrupted-half", TRAIN_HALF))
+        bench.deploy()
+        bench.job("ray_jobs.train", "headless", TRAIN_HALF)
+        wait_for("the run has trained", lambda: bench.steps("headless") >= MIN_STEPS, TIMEOUT_S)
+    clients = Clients(bench.desk, [host for host in bench.hosts[1:] if bench.desk.answers(host)])
+    clients.start()
     moment = power_off(bench.hosts[0])
-    time.sleep(HEADLESS_S)
-    alone = [bench.desk.answers(host) for host in callers.hosts]
-    bench.note(f"the head off: {sum(alone)} of {len(alone)} endpoints answer {HEADLESS_S:.0f} s later")
-    again = time.monotonic()
+    time.sleep(HEAD_DOWN_S)
+    answering = [bench.desk.answers(host) for host in clients.hosts]
+    bench.note(f"head off: {sum(answering)} of {len(answering)} endpoints answer {HEAD_DOWN_S:.0f} s later")
+    powered_on = time.monotonic()
     bench.hosts[0].power_on()
     bench.desk.up()
     with bench.desk.tunnel():
-        joined = bench.whole()
-        bench.deployed()
-        ready = time.monotonic() - again
-        callers.stop()
-        status = bench.ended(bench.job("ray_jobs.train", "headless", BESIDE))
-    same = bench.compared("headless", "beside")
-    bench.note(f"the head on, `ray up`, `serve deploy`: {joined:.0f} s to join, {ready:.0f} until served")
-    bench.note(f"callers of the other hosts in all that time: {callers.outage(moment)}")
+        joined = bench.restore_hosts()
+        bench.deploy()
+        ready = time.monotonic() - powered_on
+        clients.stop()
+        status = bench.final_status(bench.job("ray_jobs.train", "headless", TRAIN_HALF))
+    same = bench.compare_weights("headless", "uninterrupted-half")
+    bench.note(
+        f"head on, `ray up`, `serve deploy`: hosts alive after {joined:.0f} s, serving after {ready:.0f} s"
+    )
+    bench.note(f"clients of the other hosts in that time: {clients.outage(moment)}")
     bench.note(f"the job submitted again: {status}, {same} at the end")
 
 
@@ -177,8 +182,10 @@ PARTS: dict[str, Callable[[Bench], None]] = {
 def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument(
+        "--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=", ".join(PARTS)
+    )
+    parser.add_argument("--out", type=Path, help="file of the report")
     arguments = parser.parse_args()
     if reason := lab.missing():
         print(f"error: {reason}", file=sys.stderr)
@@ -190,14 +197,14 @@ def main() -> int:
         lines = [machine(), ""]
         bench.desk.up()
         with bench.desk.tunnel():
-            bench.whole()
-            bench.ended(bench.job("ray_jobs.train", "alone", TRAIN))
+            bench.restore_hosts()
+            bench.final_status(bench.job("ray_jobs.train", "uninterrupted", TRAIN))
         try:
             for part in arguments.parts:
                 PARTS[part](bench)
             bench.desk.down()
         finally:
-            publish("Hosts that fail", [*lines, *bench.seen], arguments.out)
+            publish("Cluster faults", [*lines, *bench.notes], arguments.out)
     return 0
 
 

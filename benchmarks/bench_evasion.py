@@ -1,7 +1,8 @@
-"""Evasion and behavior of published versions and of TF-IDF: `python -m benchmarks.bench_evasion`.
+"""Evasion attacks and the behavioral suite on published versions and TF-IDF.
 
 For every version: attack success and clean metric without and with `text.defend`, then the behavioral suite.
-For TF-IDF, which is trained in a second: what training with `text.defend` costs on clean tweets.
+For TF-IDF, which trains in a second: the effect of training with `text.defend` on clean tweets.
+Run `python -m benchmarks.bench_evasion`.
 """
 
 import argparse
@@ -36,18 +37,18 @@ OPTIONS = (
 
 
 @dataclass(frozen=True)
-class Told:
+class TfidfPrediction:
     label: str
     probabilities: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Tfidf:
-    """Words and characters, logistic regression, behind the project's own text normalization."""
+    """TF-IDF features and logistic regression, after the project's text normalization."""
 
     task: Task
     text: TextConfig
-    vectoriser: Any
+    vectorizer: Any
     model: Any
     version: str = "tf-idf"
     threshold: float | None = None
@@ -57,31 +58,31 @@ class Tfidf:
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.linear_model import LogisticRegression
 
-        vectoriser = TfidfVectorizer(
+        vectorizer = TfidfVectorizer(
             ngram_range=(1, 2), sublinear_tf=True, min_df=2, token_pattern=r"(?u)\b\w+\b|[^\w\s]"
         )
-        features = vectoriser.fit_transform([normalize(t, text) for t in texts])
-        return cls(task, text, vectoriser, LogisticRegression(C=4, max_iter=1000).fit(features, labels))
+        features = vectorizer.fit_transform([normalize(t, text) for t in texts])
+        return cls(task, text, vectorizer, LogisticRegression(C=4, max_iter=1000).fit(features, labels))
 
     def with_text(self, text: TextConfig) -> "Tfidf":
         return dataclasses.replace(self, text=text)
 
     def probabilities(self, texts: Sequence[str]) -> Any:
-        return self.model.predict_proba(self.vectoriser.transform([normalize(t, self.text) for t in texts]))
+        return self.model.predict_proba(self.vectorizer.transform([normalize(t, self.text) for t in texts]))
 
-    def predict(self, texts: Sequence[str]) -> list[Told]:
+    def predict(self, texts: Sequence[str]) -> list[TfidfPrediction]:
         if not texts:
             return []
         rows = self.probabilities(texts)
-        return [Told(self.task.labels[int(row.argmax())], tuple(map(float, row))) for row in rows]
+        return [TfidfPrediction(self.task.labels[int(row.argmax())], tuple(map(float, row))) for row in rows]
 
 
 def main() -> None:
-    """Print Markdown."""
-    parser = argparse.ArgumentParser(description="Evasion and behavior, without and with the defenses.")
+    """Command line; prints Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("versions", nargs="*", type=Path, help="folders of published versions")
-    parser.add_argument("--data", default="data", help="default: %(default)s")
-    parser.add_argument("--split", default="validation", help="default: %(default)s")
+    parser.add_argument("--data", default="data", help="folder of the dataset; default: %(default)s")
+    parser.add_argument("--split", default="validation", help="split to attack; default: %(default)s")
     parser.add_argument(
         "--tfidf", nargs="*", default=[], choices=list(TASKS), help="tasks to train TF-IDF on"
     )
@@ -100,7 +101,7 @@ def main() -> None:
 
 
 def print_training_cost(task: Task, dataset: DatasetDict) -> None:
-    """The headline metric where training and reading both use an option."""
+    """Print the headline metric with each option on in training and evaluation."""
     print("| trained with | validation | test |\n|---|---|---|")
     texts, labels = dataset["train"]["text"], labels_of(dataset["train"], task)
     for option in (None, *OPTIONS):
@@ -114,14 +115,14 @@ def print_training_cost(task: Task, dataset: DatasetDict) -> None:
 
 
 def print_sections(model: Any, dataset: DatasetDict, split: str) -> None:
-    """Evasion on the split and the behavioral suite."""
+    """Print the evasion results on a split and the behavioral suite."""
     texts, labels = list(dataset[split]["text"]), labels_of(dataset[split], model.task)
-    show(evasion(model, texts, np.asarray(labels), most=300))
+    print_section(evasion(model, texts, np.asarray(labels), most=300))
     tweets = texts[:200] if model.task.name == "deepfake" else []
-    show(behavior(model, tweets))
+    print_section(behavior(model, tweets))
 
 
-def show(section: Section) -> None:
+def print_section(section: Section) -> None:
     print("\n\n".join([f"### {section.title}", *section.text]), "\n")
     for table in section.tables:
         lines = [table.columns, ["---"] * len(table.columns), *table.rows]

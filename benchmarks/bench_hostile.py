@@ -1,7 +1,7 @@
-"""What a well-behaved caller notices while 200 hostile bodies are sent, behind each of the two proxies.
+"""Latency for a well-behaved client during hostile traffic, behind each of the two proxies.
 
-The caller asks for one verdict twice a second, first alone, then beside four senders of the bodies of
-`benchmarks.hostile`, then beside 600 callers who ask nothing but GET /ready.
+The client classifies one tweet twice a second: first without other traffic, then while four clients send 200
+bodies of `benchmarks.hostile`, then while 600 clients poll GET /ready.
 """
 
 import argparse
@@ -27,16 +27,16 @@ from benchmarks.report import percentile
 from benchmarks.service import Service, command
 from benchmarks.timing import machine, publish
 
-EVERY_S = 0.5
+INTERVAL_S = 0.5
 SENDERS = 4
-PROBERS = 600
-ANSWER_S = 120.0
+PROBE_CLIENTS = 600
+TIMEOUT_S = 120.0
 
 
 def post(url: str, route: str, content_type: str, body: bytes) -> tuple[int, float]:
-    """Status and seconds of one request on a connection of its own."""
+    """Status and seconds of one request on its own connection."""
     address = urlsplit(url)
-    connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=ANSWER_S)
+    connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=TIMEOUT_S)
     began = time.perf_counter()
     try:
         connection.request("POST", route, body, {"Content-Type": content_type})
@@ -48,15 +48,15 @@ def post(url: str, route: str, content_type: str, body: bytes) -> tuple[int, flo
 
 
 @dataclass
-class Caller:
-    """Asks for one verdict every half second, whether or not the one before is answered."""
+class SteadyClient:
+    """Sends a request every 0.5 s, whether or not the previous one is answered."""
 
     url: str
     seconds: list[float] = field(default_factory=list)
     failed: int = 0
 
     @contextmanager
-    def asking(self) -> Iterator["Caller"]:
+    def running(self) -> Iterator["SteadyClient"]:
         stop = threading.Event()
         with ThreadPoolExecutor(64) as pool:
             clock = threading.Thread(target=self._tick, args=(pool, stop))
@@ -68,7 +68,7 @@ class Caller:
                 clock.join()
 
     def _tick(self, pool: ThreadPoolExecutor, stop: threading.Event) -> None:
-        while not stop.wait(EVERY_S):
+        while not stop.wait(INTERVAL_S):
             pool.submit(self._ask)
 
     def _ask(self) -> None:
@@ -83,7 +83,7 @@ class Caller:
 
 
 class Memory:
-    """The largest memory of all replicas and proxies together, looked at ten times a second; in bytes."""
+    """Peak memory of all replicas and proxies together, in bytes, sampled ten times a second."""
 
     def __init__(self, service: Service) -> None:
         self._mark = service.mark
@@ -94,14 +94,14 @@ class Memory:
         return sum(use.rss for name, use in processes.usage(self._mark).items() if name in roles)
 
     @contextmanager
-    def watched(self) -> Iterator["Memory"]:
+    def watching(self) -> Iterator["Memory"]:
         stop = threading.Event()
 
-        def look() -> None:
+        def sample() -> None:
             while not stop.wait(0.1):
                 self.peak = max(self.peak, self.now())
 
-        watch = threading.Thread(target=look)
+        watch = threading.Thread(target=sample)
         watch.start()
         try:
             yield self
@@ -111,17 +111,17 @@ class Memory:
 
 
 def send_all(url: str, count: int) -> tuple[Counter[int], list[tuple[float, str]]]:
-    """Statuses of so many hostile requests, and the slowest of them."""
+    """Send `count` hostile requests; returns the counts by status, and the five slowest requests."""
     statuses: Counter[int] = Counter()
     times: list[tuple[float, str]] = []
 
-    def send(one: Hostile) -> None:
+    def send(request: Hostile) -> None:
         try:
-            status, took = post(url, one.route, one.content_type, one.body)
+            status, took = post(url, request.route, request.content_type, request.body)
         except OSError:
-            status, took = 0, ANSWER_S
+            status, took = 0, TIMEOUT_S
         statuses[status] += 1
-        times.append((took, f"{one.kind} to {one.route}, {len(one.body):,} bytes: {status}"))
+        times.append((took, f"{request.kind} to {request.route}, {len(request.body):,} bytes: {status}"))
 
     with ThreadPoolExecutor(SENDERS) as pool:
         list(pool.map(send, itertools.islice(bodies(), count)))
@@ -129,61 +129,73 @@ def send_all(url: str, count: int) -> tuple[Counter[int], list[tuple[float, str]
 
 
 async def probe(url: str, seconds: float) -> Counter[str]:
-    """What 600 callers of GET /ready are told, each asking again as soon as it is answered."""
-    address, told, end = urlsplit(url), Counter[str](), time.monotonic() + seconds
+    """Statuses that 600 clients of GET /ready get; each sends its next request after each response."""
+    address, statuses_of_ready, end = urlsplit(url), Counter[str](), time.monotonic() + seconds
 
     async def ask() -> None:
         while time.monotonic() < end:
             reader, writer = await asyncio.open_connection(address.hostname, address.port)
             writer.write(b"GET /ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             answer = await reader.read()
-            told[answer[9:12].decode()] += 1
+            statuses_of_ready[answer[9:12].decode()] += 1
             writer.close()
 
-    await asyncio.gather(*(ask() for _ in range(PROBERS)), return_exceptions=True)
-    return told
+    await asyncio.gather(*(ask() for _ in range(PROBE_CLIENTS)), return_exceptions=True)
+    return statuses_of_ready
 
 
-def measure(registry: Path, *, haproxy: bool, count: int, calm_s: float) -> list[str]:
-    """Rows of the table, of one proxy."""
-    front = "HAProxy" if haproxy else "Ray Serve's proxy"
+def measure(registry: Path, *, haproxy: bool, count: int, baseline_s: float) -> list[str]:
+    """The rows of the table for one proxy."""
+    proxy = "HAProxy" if haproxy else "Ray Serve's proxy"
     with command(registry, haproxy=haproxy) as service:
         before = {process.pid for process in processes.by_role(service.mark)[processes.REPLICA]}
-        calm, hostile, probed = Caller(service.url), Caller(service.url), Caller(service.url)
-        with calm.asking():
-            time.sleep(calm_s)
+        baseline, hostile, probed = (
+            SteadyClient(service.url),
+            SteadyClient(service.url),
+            SteadyClient(service.url),
+        )
+        with baseline.running():
+            time.sleep(baseline_s)
         idle = Memory(service).now()
-        with hostile.asking(), Memory(service).watched() as memory:
+        with hostile.running(), Memory(service).watching() as memory:
             statuses, slowest = send_all(service.url, count)
-        with probed.asking():
-            told = asyncio.run(probe(service.url, calm_s))
+        with probed.running():
+            statuses_of_ready = asyncio.run(probe(service.url, baseline_s))
         after = {process.pid for process in processes.by_role(service.mark)[processes.REPLICA]}
-    print(f"{front}: hostile requests by status {dict(statuses)}, /ready {dict(told)}")
+    print(f"{proxy}: hostile requests by status {dict(statuses)}, /ready {dict(statuses_of_ready)}")
     print("\n".join(f"  {took:.2f} s  {what}" for took, what in slowest), flush=True)
-    kept = "the same" if before == after else "RESTARTED"
-    more = f"{memory.peak / idle:.2f} x idle ({idle / 1e6:.0f} MB); replica {kept}"
+    replica = "the same" if before == after else "RESTARTED"
+    remarks = f"{memory.peak / idle:.2f} x idle ({idle / 1e6:.0f} MB); replica {replica}"
     refused = sum(n for status, n in statuses.items() if status >= 500 or not status)
     return [
-        _row(front, "alone", calm, ""),
+        _row(proxy, "nothing else", baseline, ""),
         _row(
-            front, f"beside {count} hostile bodies", hostile, f"{refused} of these 5xx or lost; memory {more}"
+            proxy,
+            f"{count} hostile bodies",
+            hostile,
+            f"{refused} of these 5xx or no response; memory {remarks}",
         ),
-        _row(front, f"beside {PROBERS} callers of /ready", probed, f"{told.total()} answers: {dict(told)}"),
+        _row(
+            proxy,
+            f"{PROBE_CLIENTS} clients of /ready",
+            probed,
+            f"{statuses_of_ready.total()} responses: {dict(statuses_of_ready)}",
+        ),
     ]
 
 
-def _row(front: str, what: str, caller: Caller, more: str) -> str:
-    p50, p99 = (1e3 * percentile(caller.seconds, share) for share in (0.5, 0.99))
-    worst = 1e3 * max(caller.seconds)
+def _row(proxy: str, traffic: str, client: SteadyClient, remarks: str) -> str:
+    p50, p99 = (1e3 * percentile(client.seconds, share) for share in (0.5, 0.99))
+    worst = 1e3 * max(client.seconds)
     cells = [
-        front,
-        what,
-        len(caller.seconds),
-        caller.failed,
+        proxy,
+        traffic,
+        len(client.seconds),
+        client.failed,
         f"{p50:.0f}",
         f"{p99:.0f}",
         f"{worst:.0f}",
-        more,
+        remarks,
     ]
     return f"| {' | '.join(map(str, cells))} |"
 
@@ -191,24 +203,26 @@ def _row(front: str, what: str, caller: Caller, more: str) -> str:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=200, help="hostile bodies")
-    parser.add_argument("--calm", type=float, default=20.0, help="seconds of the rounds without them")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--count", type=int, default=200, help="number of hostile bodies")
+    parser.add_argument(
+        "--calm", type=float, default=20.0, help="seconds of each round without hostile bodies"
+    )
+    parser.add_argument("--out", type=Path, help="file of the report")
     arguments = parser.parse_args()
     lines = [
         machine(),
         "",
-        "One replica of a small model; the caller, the hostile senders and the service share the machine. "
-        "Times in milliseconds, of one caller who asks twice a second.",
+        "One replica of a small model; the client, the hostile clients and the service share the machine. "
+        "Times in milliseconds, for a client that sends two requests a second.",
         "",
-        "| behind | the caller asks | answers | failed | p50 | p99 | worst | and |",
+        "| proxy | other traffic | responses | failed | p50 | p99 | maximum | remarks |",
         "|---|---|---|---|---|---|---|---|",
     ]
     with tempfile.TemporaryDirectory() as folder:
         publish_model(Path(folder), seed=1)
         for haproxy in (True, False):
-            lines += measure(Path(folder), haproxy=haproxy, count=arguments.count, calm_s=arguments.calm)
-    publish("Hostile bodies", lines, arguments.out)
+            lines += measure(Path(folder), haproxy=haproxy, count=arguments.count, baseline_s=arguments.calm)
+    publish("Hostile requests", lines, arguments.out)
 
 
 if __name__ == "__main__":

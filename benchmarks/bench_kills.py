@@ -1,8 +1,8 @@
-"""Runs and searches killed at random moments, again and again, against ones that were left alone.
+"""Kill runs and searches at random times and compare their results with uninterrupted ones.
 
-Each kill is a SIGKILL of the command itself or of one of its Ray Train workers; the command is then typed
-again. At the end the weights and the optimizer must be the undisturbed run's bit for bit, and a search must
-have the same trials.
+Each kill is a SIGKILL of the command or of one of its Ray Train workers. A killed command is started again.
+Final weights and optimizer must be bit-identical to the uninterrupted run's; a search must have the same
+trials.
 """
 
 import argparse
@@ -26,12 +26,12 @@ SETTINGS += " --loop.batch-tokens 640 --loop.precision float32 --loop.checkpoint
 SETTINGS += " --pretrain.epochs 1 --loop.epochs 3 --tracking.wandb off --run.cpus 1"
 TRAIN = f"ray_jobs.train {SETTINGS} --run.workers 2"
 TUNE = f"ray_jobs.tune {SETTINGS} --space tiny --trials 4"
-PATIENCE_S = 600
+TIMEOUT_S = 600
 
 
 @dataclass(kw_only=True)
-class Toll:
-    """What was done to one command until it ended."""
+class KillCounts:
+    """Kills and starts of one command until it succeeded."""
 
     drivers: int = 0
     workers: int = 0
@@ -43,7 +43,7 @@ class Toll:
 
 
 def start(module: str, folder: Path) -> "subprocess.Popen[bytes]":
-    """The command, with everything it writes under `folder`."""
+    """Start the command; it writes only under `folder`."""
     line = [sys.executable, "-m", *module.split(), "--name", "killed"]
     line += ["--run.storage", str(folder / "runs"), "--run.registry", str(folder / "models")]
     environment = {**os.environ, "RAY_AUTH_MODE": "token", "HOME": str(folder), "RAY_DEDUP_LOGS": "0"}
@@ -52,12 +52,12 @@ def start(module: str, folder: Path) -> "subprocess.Popen[bytes]":
 
 
 def steps_logged(folder: Path) -> int:
-    """Lines of all histories: grows with the work."""
+    """Number of training steps in all histories, as a measure of progress."""
     return sum(p.read_bytes().count(b'"step"') for p in (folder / "runs").glob("*/history.jsonl"))
 
 
 def workers_of(process: "subprocess.Popen[bytes]") -> list[psutil.Process]:
-    """Its Ray Train workers."""
+    """The Ray Train workers of a command."""
     try:
         family = psutil.Process(process.pid).children(recursive=True)
     except psutil.NoSuchProcess:
@@ -72,32 +72,36 @@ def _line(process: psutil.Process) -> list[str]:
         return []
 
 
-def torment(module: str, folder: Path, kills: int, chance: random.Random) -> Toll:
-    """Start, kill at a random later step, start again, until `kills` are done; then let it end."""
-    toll = Toll()
+def run_with_kills(module: str, folder: Path, kills: int, rng: random.Random) -> KillCounts:
+    """Start the command, kill it at random steps `kills` times, restarting it, and let it finish.
+
+    Raises:
+        TimeoutError: no step completed in `TIMEOUT_S`.
+    """
+    counts = KillCounts()
     while True:
         process = start(module, folder)
-        toll.starts += 1
-        goal = steps_logged(folder) + chance.randint(0, 3)
-        deadline = time.monotonic() + PATIENCE_S
-        while process.poll() is None and toll.kills < kills:
+        counts.starts += 1
+        goal = steps_logged(folder) + rng.randint(0, 3)
+        deadline = time.monotonic() + TIMEOUT_S
+        while process.poll() is None and counts.kills < kills:
             if time.monotonic() > deadline:
                 process.kill()
-                raise TimeoutError(f"no progress in {PATIENCE_S} s; see {folder}/log.txt")
+                raise TimeoutError(f"no training step in {TIMEOUT_S} s; see {folder}/log.txt")
             if steps_logged(folder) >= goal and (workers := workers_of(process)):
-                if chance.random() < 0.5 and toll.workers < 2 * toll.starts:
-                    chance.choice(workers).kill()
-                    toll.workers += 1
+                if rng.random() < 0.5 and counts.workers < 2 * counts.starts:
+                    rng.choice(workers).kill()
+                    counts.workers += 1
                     goal, deadline = (
-                        steps_logged(folder) + chance.randint(1, 4),
-                        time.monotonic() + PATIENCE_S,
+                        steps_logged(folder) + rng.randint(1, 4),
+                        time.monotonic() + TIMEOUT_S,
                     )
                 else:
                     process.kill()
-                    toll.drivers += 1
+                    counts.drivers += 1
             time.sleep(0.05)
-        if process.wait(PATIENCE_S) == 0:
-            return toll
+        if process.wait(TIMEOUT_S) == 0:
+            return counts
 
 
 def fingerprint(folder: Path) -> str:
@@ -112,7 +116,7 @@ def fingerprint(folder: Path) -> str:
 
 
 def trials(folder: Path) -> list[str]:
-    """The samples of a finished search."""
+    """The hyperparameters of all trials of a finished search, as sorted JSON."""
     document = json.loads((folder / "runs" / "killed" / "result.json").read_text(encoding="utf-8"))
     return sorted(json.dumps(trial["sample"], sort_keys=True) for trial in document["trials"])
 
@@ -120,33 +124,32 @@ def trials(folder: Path) -> list[str]:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=5, help="runs to torment")
-    parser.add_argument("--searches", type=int, default=2, help="searches to torment")
-    parser.add_argument("--kills", type=int, default=5, help="kills of each")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--runs", type=int, default=5, help="number of runs")
+    parser.add_argument("--searches", type=int, default=2, help="number of searches")
+    parser.add_argument("--kills", type=int, default=5, help="kills per run or search")
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the kills")
+    parser.add_argument("--out", type=Path, help="file of the report")
     arguments = parser.parse_args()
-    chance, lines = random.Random(arguments.seed), [machine(), ""]
+    rng, lines = random.Random(arguments.seed), [machine(), ""]
     for module, count, result in (
         (TRAIN, arguments.runs, fingerprint),
         (TUNE, arguments.searches, trials),
     ):
         if not count:
             continue
-        with tempfile.TemporaryDirectory() as quiet:
-            torment(module, Path(quiet), 0, chance)
-            expected = result(Path(quiet))
+        with tempfile.TemporaryDirectory() as baseline:
+            run_with_kills(module, Path(baseline), 0, rng)
+            expected = result(Path(baseline))
         equal = killed = 0
         for number in range(count):
             with tempfile.TemporaryDirectory() as folder:
-                toll = torment(module, Path(folder), arguments.kills, chance)
+                counts = run_with_kills(module, Path(folder), arguments.kills, rng)
                 same = result(Path(folder)) == expected
-            equal, killed = equal + same, killed + toll.kills
-            said = (
-                f"{toll.drivers} commands and {toll.workers} workers killed: {'equal' if same else 'DIFFERS'}"
-            )
-            print(f"{module.split()[0]} {number + 1} of {count}: {said}", flush=True)
-        what = "runs end with the same bits" if module is TRAIN else "searches end with the same trials"
+            equal, killed = equal + same, killed + counts.kills
+            outcome = "identical" if same else "DIFFERS"
+            outcome = f"{counts.drivers} commands and {counts.workers} workers killed: {outcome}"
+            print(f"{module.split()[0]} {number + 1} of {count}: {outcome}", flush=True)
+        what = "runs finish bit-identical" if module is TRAIN else "searches finish with the same trials"
         lines.append(f"- {equal} of {count} {what} after {killed} kills")
     publish("Kills", lines, arguments.out)
 

@@ -1,10 +1,8 @@
-"""Commands that start in the same moment under one name: does one train, and what are the others told?
+"""Start several commands at once on one run name: exactly one must train, the others must be rejected.
 
-Rounds of two and of eight commands of the same configuration, and of different ones, on a folder and on a
-local stand-in for S3; and rounds in which the command that trains is killed and the same is typed again. They
-go the way of `python -m ray_jobs.train` (tests/support/run_commands.py), but for Ray Train: checkpoints are
-written
-in place of what it does.
+Rounds of two and of eight commands, with equal and with different configurations, on a folder and on a fake
+S3 (moto); and rounds in which the training command is killed and started again. The commands follow
+`python -m ray_jobs.train` (tests/support/run_commands.py), but write checkpoints without Ray Train.
 """
 
 import argparse
@@ -24,61 +22,61 @@ from tests.support.s3 import BUCKET, object_storage
 from tweetelm.files.object_storage import read
 
 WORDS = {BUSY: "in use", OTHER: "another configuration", FINISHED: "already finished"}
-HEAD = ("| place | commands | configurations | rounds | rounds with one that trained | others told: in use | "
-        "another configuration | already finished | anything else | checkpoints lost |")  # fmt: skip
+HEAD = ("| storage | commands | configurations | rounds | rounds in which one trained | rejected: in use | "
+        "another configuration | already finished | other | checkpoints lost |")  # fmt: skip
 
 
 def outcome(answer: Answer) -> str:
-    """What a command came to, in a word of the table."""
+    """The outcome of a command, as named in the table."""
     if answer.trained and answer.status == 0:
         return "trained"
-    return next((told for word, told in WORDS.items() if word in answer.said), "anything else")
+    return next((name for message, name in WORDS.items() if message in answer.said), "other")
 
 
-def kept(place: str, name: str) -> bool:
-    """Whether the last two checkpoints of a run are there, written by one process."""
+def checkpoints_intact(place: str, name: str) -> bool:
+    """Whether the last two checkpoints of a run exist and come from one process."""
     folder = configuration(place, name, 1e-4).folder
     found = {read(f"{folder}/checkpoint_{step}/state.json") for step in (STEPS - 2, STEPS - 1)}
     return len(found) == 1 and None not in found
 
 
 def rounds(running: Commands, place: str, label: str, count: int, *, same: bool) -> str:
-    """A row of the table."""
+    """Run `count` rounds and return their table row."""
     size = len(running.processes)
-    told: collections.Counter[str] = collections.Counter()
+    outcomes: collections.Counter[str] = collections.Counter()
     one = lost = 0
     for _ in range(count):
         name = f"run-{uuid.uuid4().hex[:8]}"
         rates = [1e-4 if same else (each + 1) * 1e-4 for each in range(size)]
-        came_to = [
+        results = [
             outcome(answer) for answer in running.together("train", [(place, name, lr) for lr in rates])
         ]
-        one += came_to.count("trained") == 1
-        lost += not kept(place, name)
-        told.update(came_to)
-    kind = "the same" if same else "different"
-    shares = " | ".join(str(told[word]) for word in (*WORDS.values(), "anything else"))
+        one += results.count("trained") == 1
+        lost += not checkpoints_intact(place, name)
+        outcomes.update(results)
+    kind = "equal" if same else "different"
+    shares = " | ".join(str(outcomes[word]) for word in (*WORDS.values(), "other"))
     print(f"{label}, {size} commands, {kind}: done", flush=True)
     return f"| {label} | {size} | {kind} | {count} | {one} | {shares} | {lost} |"
 
 
 def killed(place: str, environment: Mapping[str, str], label: str, count: int, seed: int) -> str:
-    """Kill the command that trains at a random moment and type it again."""
-    dice, resumed = random.Random(seed), 0
+    """Kill a training command at a random time and start it again, `count` times."""
+    rng, resumed = random.Random(seed), 0
     with commands(1, environment) as again:
         for number in range(count):
             name = f"killed-{number}-{uuid.uuid4().hex[:6]}"
             with commands(1, environment) as first:
                 first.send("train", [(place, name, 1e-4)])
-                time.sleep(0.05 + dice.uniform(0, 0.15))
+                time.sleep(0.05 + rng.uniform(0, 0.15))
             (answer,) = again.together("train", [(place, name, 1e-4)])
-            resumed += outcome(answer) in ("trained", "already finished") and kept(place, name)
+            resumed += outcome(answer) in ("trained", "already finished") and checkpoints_intact(place, name)
     print(f"{label}, killed: done", flush=True)
-    return f"{label}: {count} commands killed in training; the same command then ended well: {resumed}."
+    return f"{label}: {count} commands killed during training; {resumed} finished after a restart."
 
 
 def campaign(place: str, environment: Mapping[str, str], label: str, count: int) -> tuple[list[str], str]:
-    """All rounds in one kind of place."""
+    """All rounds on one kind of storage."""
     rows = []
     for size in (2, 8):
         with commands(size, environment) as running:
@@ -89,8 +87,8 @@ def campaign(place: str, environment: Mapping[str, str], label: str, count: int)
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=50)
-    parser.add_argument("--out", type=Path, help="write the result there, too")
+    parser.add_argument("--rounds", type=int, default=50, help="rounds per row of the table")
+    parser.add_argument("--out", type=Path, help="file of the report")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         rows, line = campaign(folder, {}, "folder", arguments.rounds)
@@ -101,7 +99,7 @@ def main() -> None:
     lines.append(line)
     about = f"{date.today()}, Python {platform.python_version()}, {os.cpu_count()} CPUs."
     table = "\n".join([HEAD, "|---" * 10 + "|", *rows, *more])
-    text = "\n\n".join(["# Commands that meet on one run", about, table, *lines])
+    text = "\n\n".join(["# Concurrent commands on one run", about, table, *lines])
     print(f"\n{text}")
     if arguments.out:
         arguments.out.write_text(text + "\n", encoding="utf-8")

@@ -1,6 +1,6 @@
-"""What Ray Train costs over the bare loop, and Ray Tune over that: the same runs, in seconds.
+"""Overhead of Ray Train over the plain training loop, and of Ray Tune over Ray Train, in seconds.
 
-A run has started when its first worker opens the history, and is trained when the last line is written.
+Training starts when the first worker opens the history, and ends when the last history line is written.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from tweetelm.config.train_config import (
 from tweetelm.evaluation.metrics import quick_score
 from tweetelm.predictor import classify_packed
 from tweetelm.tasks import HATE
-from tweetelm.training.build import build_state
+from tweetelm.training.build_classifier import build_state
 from tweetelm.training.loop import fit
 from tweetelm.training.prepare import prepare
 from tweetelm.training.strategy import DataParallel
@@ -47,7 +47,7 @@ def configuration(folder: str, name: str) -> TrainConfig:
 
 
 def bare(config: TrainConfig) -> None:
-    """The loop alone, in this process, with the same validations and checkpoints."""
+    """Run the training loop in this process, with the same validations and checkpoints."""
     prepared = prepare(config)
     device = torch.device("cpu")
     state = build_state(config, prepared, device)
@@ -65,7 +65,7 @@ def bare(config: TrainConfig) -> None:
 
 
 class Watch(threading.Thread):
-    """Notes when the histories under a folder appear and when they were last written."""
+    """Records when the histories under a folder appear and when they were last written."""
 
     def __init__(self, folder: str) -> None:
         super().__init__(daemon=True)
@@ -80,28 +80,28 @@ class Watch(threading.Thread):
                 self.written[path.parent.name] = path.stat().st_mtime
 
     def trained(self, run: str) -> float:
-        """Seconds from the first worker's start to its last line."""
+        """Seconds from the first to the last history line of a run."""
         return self.written[run] - self.opened[run]
 
 
 def one_run(folder: str, name: str, resources: Resources, watch: Watch) -> str:
-    """A run both ways, and what the difference is made of."""
+    """Time one run without and with Ray Train, and break down the difference."""
     start = time.time()
     bare(configuration(folder, f"bare-{name}"))
-    alone = time.time() - start
+    plain = time.time() - start
     start = time.time()
     config = configuration(folder, f"ray-{name}")
     run(config, resources, prepare(config))
     with_ray, opened, written = time.time() - start, watch.opened[f"ray-{name}"], watch.written[f"ray-{name}"]
     return (
-        f"- run {name}: bare loop {alone:.1f} s, under Ray Train {with_ray:.1f} s: {with_ray - alone:.1f} s "
-        f"more. Until the worker trains {opened - start:.1f} s, training {written - opened:.1f} s, until the "
-        f"call returns {start + with_ray - written:.1f} s"
+        f"- run {name}: plain loop {plain:.1f} s, Ray Train {with_ray:.1f} s, overhead "
+        f"{with_ray - plain:.1f} s. Until the worker trains {opened - start:.1f} s, training "
+        f"{written - opened:.1f} s, until the call returns {start + with_ray - written:.1f} s"
     )
 
 
 def one_search(folder: str, trials: int, resources: Resources, watch: Watch) -> str:
-    """Trials one after the other, and the seconds of each that are not training."""
+    """Run a search with one trial at a time; returns the overhead per trial."""
     base = configuration(folder, "search")
     space = {"optim.lr": tune.loguniform(1e-3, 1.1e-3)}
     plan = share(Search(base=base, space=space, count=trials, concurrent=1), 1, resources)
@@ -115,24 +115,24 @@ def one_search(folder: str, trials: int, resources: Resources, watch: Watch) -> 
     )
     between = (last - first - trained) / max(1, trials - 1)
     return (
-        f"- search of {trials} trials, one at a time: {total:.1f} s, of which {trained:.1f} s training: "
-        f"{(total - trained) / trials:.1f} s more for each trial. Until the first one trains "
-        f"{first - start:.1f} s, from one trial's last line to the next one's first {between:.1f} s, from "
-        f"the last line to the result {start + total - last:.1f} s"
+        f"- search of {trials} trials, one at a time: {total:.1f} s, {trained:.1f} s of it training; "
+        f"overhead {(total - trained) / trials:.1f} s per trial. Until the first trial trains "
+        f"{first - start:.1f} s, between the training of two trials {between:.1f} s, from the last history "
+        f"line to the result {start + total - last:.1f} s"
     )
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--trials", type=int, default=4)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds")
+    parser.add_argument("--trials", type=int, default=4, help="trials of the search")
+    parser.add_argument("--out", type=Path, help="file of the report")
     arguments = parser.parse_args()
     lines = [machine(), ""]
     start = time.perf_counter()
     resources = connect()
-    lines.append(f"- starting a local cluster: {time.perf_counter() - start:.1f} s")
+    lines.append(f"- start of a local cluster: {time.perf_counter() - start:.1f} s")
     with tempfile.TemporaryDirectory() as folder:
         watch = Watch(folder)
         watch.start()
@@ -140,7 +140,7 @@ def main() -> None:
         lines += [one_run(folder, str(number), resources, watch) for number in range(arguments.rounds)]
         lines.append(one_search(folder, arguments.trials, resources, watch))
         watch.over.set()
-    publish("Ray's overhead", lines, arguments.out)
+    publish("Ray overhead", lines, arguments.out)
 
 
 if __name__ == "__main__":

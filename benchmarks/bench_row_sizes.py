@@ -1,5 +1,8 @@
-"""Classification on a CPU, each pass with other tweets as a service has them: rows of few sizes, for which
-the matrix library has its kernels at hand, against rows of many."""
+"""CPU classification with rows rounded to few sizes, compared with rows of many sizes.
+
+Every pass has different tweets, as in serving. The matrix library caches its kernels by size, so few sizes
+mean more cache hits.
+"""
 
 import argparse
 import itertools
@@ -10,65 +13,65 @@ from pathlib import Path
 import torch
 
 from benchmarks.published import publish as publish_model
-from benchmarks.shapes import Rows, arriving
-from benchmarks.timing import ROUNDS, Side, in_turn, machine, publish
+from benchmarks.shapes import Rows, sample_rows
+from benchmarks.timing import ROUNDS, Variant, machine, publish, run_interleaved
 from tweetelm import registry as versions
 from tweetelm.openelm.inference.onednn import is_prepacked
 from tweetelm.openelm.packing import Sizes, few_sizes, many_sizes, pack
 from tweetelm.predictor import Predictor
 
 TWEETS = 4000
-TOGETHER = {1: 20, 8: 10, 32: 5}  # tweets in a pass, and passes of each side in a round
+PASSES = {1: 20, 8: 10, 32: 5}  # tweets per pass: passes of each variant per round
 FEW = "few sizes"
 
 
-def passes(predictor: Predictor, rows: Iterator[list[int]], together: int, sizes: Sizes) -> Side:
-    """The next passes over so many tweets."""
-    count = TOGETHER[together]
+def passes(predictor: Predictor, rows: Iterator[list[int]], size: int, sizes: Sizes) -> Variant:
+    """A variant that classifies the next tweets of `rows`, `size` tweets per pass."""
+    count = PASSES[size]
 
     def run() -> None:
         with torch.inference_mode():
             for _ in range(count):
-                batch: Rows = list(itertools.islice(rows, together))
+                batch: Rows = list(itertools.islice(rows, size))
                 predictor.model(**pack(batch, sizes=sizes).inputs())
 
-    return Side(run, float(count * together))
+    return Variant(run, float(count * size))
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--preset", default="openelm-270m")
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--preset", default="openelm-270m", help="shape of the model")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="number of rounds")
+    parser.add_argument("--out", type=Path, help="file of the report")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as registry:
         version = publish_model(Path(registry), arguments.preset)
         predictor = Predictor.load(versions.resolve("hate", registry=registry, version=version))
     if not is_prepacked(predictor.model):
         raise SystemExit(
-            f"{arguments.preset} is not prepacked on this processor: there is nothing to compare"
+            f"{arguments.preset} is not prepacked on this processor, so there is nothing to compare"
         )
     vocabulary = predictor.model.config.vocab_size
-    ways: dict[str, Sizes] = {FEW: few_sizes, "many sizes": many_sizes}
+    choices: dict[str, Sizes] = {FEW: few_sizes, "many sizes": many_sizes}
     lines = [machine(), ""]
     dtype = predictor.model.transformer.token_embeddings.weight.dtype
     lines += [
-        f"{arguments.preset}, random weights, {str(dtype).removeprefix('torch.')}; no two passes have the "
-        f"same tweets. Median of {arguments.rounds} rounds (lowest to highest), one more not counted.",
+        f"{arguments.preset}, random weights, {str(dtype).removeprefix('torch.')}; every pass has "
+        f"different tweets. Median of {arguments.rounds} rounds (lowest to highest) after one warm-up round.",
         "",
-        "| tweets in a pass | side | tweets/s | few sizes are faster by |",
+        "| tweets per pass | variant | tweets/s | speedup of few sizes |",
         "|---|---|---|---|",
     ]
-    for together in TOGETHER:
-        rows = itertools.cycle(arriving(TWEETS, vocabulary))
-        sides = {name: passes(predictor, rows, together, sizes) for name, sizes in ways.items()}
-        taken = in_turn(sides, arguments.rounds)
-        few = taken[FEW]
+    for size in PASSES:
+        rows = itertools.cycle(sample_rows(TWEETS, vocabulary))
+        variants = {name: passes(predictor, rows, size, sizes) for name, sizes in choices.items()}
+        timings = run_interleaved(variants, arguments.rounds)
+        few = timings[FEW]
         lines += [
-            f"| {together} | {name} | {its.rate} | {few.faster_than(its)} |" for name, its in taken.items()
+            f"| {size} | {name} | {its.rate} | {few.faster_than(its)} |" for name, its in timings.items()
         ]
-    publish("Sizes of rows", lines, arguments.out)
+    publish("Row sizes", lines, arguments.out)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""The 270M shape over HTTP: our service behind HAProxy, transformers' pipeline as tutorials put it behind
-FastAPI, and the same with careful batches; against the bare model on the same tweets.
+"""Serving throughput and latency of the 270M shape over HTTP.
 
-All have the same random weights, and are sent the same texts, as long as the hate task's tweets. All run all
-the time and take turns, for a machine may be twice as fast a minute later.
+Servers: ours behind HAProxy; a transformers pipeline behind FastAPI, as in tutorials; the same with batching
+by length. The bare model on the same tweets is the reference. All have the same random weights and get the
+same texts, with the lengths of the hate task's tweets. All servers run throughout and are measured in turn,
+because the speed of the machine changes over time.
 """
 
 import argparse
@@ -36,9 +37,9 @@ CLIENTS = (1, 8, 64)
 STEADY = 0.7
 CPUS = os.cpu_count() or 1
 MEBIBYTE = 2**20
-TIMEOUT_S = 120.0  # the pipeline's queue may be long, and is no failure
+TIMEOUT_S = 120.0  # a long wait in the pipeline's queue is not a failure
 GOALS = {PIPELINE: 8.0, BATCHED: 2.0, BARE: 0.9}
-GOAL_FORWARDS = 3.0
+GOAL_FORWARD_PASSES = 3.0
 
 
 class Bare:
@@ -50,15 +51,15 @@ class Bare:
         self._next = itertools.cycle(texts)
 
     def rate(self, seconds: float) -> float:
-        """Tweets a second, all tweets at once, for at least so long."""
+        """Tweets per second with all tweets in one call, measured for at least `seconds`."""
         began, rounds = time.perf_counter(), 0
         while (took := time.perf_counter() - began) < seconds:
             self.predictor.predict(self.texts)
             rounds += 1
         return rounds * len(self.texts) / took
 
-    def alone_s(self, count: int = 32) -> float:
-        """Seconds of a tweet by itself, the median."""
+    def single_s(self, count: int = 32) -> float:
+        """Median seconds of a single-tweet forward pass."""
         seconds = []
         for text in itertools.islice(self._next, count):
             began = time.perf_counter()
@@ -69,7 +70,7 @@ class Bare:
 
 @dataclass(frozen=True)
 class Run:
-    """One plan against one server; `cpu_s` of the server's processes."""
+    """The report of one load plan, and the CPU seconds of the server's processes."""
 
     report: Report
     cpu_s: float
@@ -83,7 +84,7 @@ def measure(target: Service, plan: Plan) -> Run:
 
 
 def memory(target: Service) -> str:
-    """Of the process that holds the model, and of all of the server."""
+    """Resident memory of the process with the model, and of the whole server, in words."""
     found = processes.usage(target.mark)
     holder = found.get(processes.REPLICA, found.get("other"))
     assert holder is not None
@@ -94,7 +95,7 @@ def memory(target: Service) -> str:
 
 
 def cold_start(target: Service) -> float:
-    """Seconds from the SIGKILL of the only replica until a tweet is classified again."""
+    """Seconds from SIGKILL of the only replica to the next successful response."""
     began = time.monotonic()
     processes.kill(target.mark, processes.REPLICA)
 
@@ -105,12 +106,12 @@ def cold_start(target: Service) -> float:
             return False
         return True
 
-    service.wait_for("it answers again", answers, within_s=service.START_S, every_s=0.05)
+    service.wait_for("the service answers again", answers, within_s=service.START_S, every_s=0.05)
     return time.monotonic() - began
 
 
 @dataclass(frozen=True)
-class Bench:
+class Comparison:
     """The versions, texts and durations of one run."""
 
     registry: Path
@@ -119,8 +120,8 @@ class Bench:
     seconds: float
     clients: tuple[int, ...]
 
-    def sides(self) -> dict[str, Callable[[], AbstractContextManager[Service]]]:
-        """Ours last: its turn with the most clients lies between the batches' and the bare model's."""
+    def servers(self) -> dict[str, Callable[[], AbstractContextManager[Service]]]:
+        """Servers by name. Ours is last, next to the bare model and the batched pipeline in time."""
         return {
             PIPELINE: lambda: service.peer("pipeline", model=self.version),
             BATCHED: lambda: service.peer("batched", model=self.version),
@@ -132,66 +133,66 @@ class Bench:
         return Plan(url=url, clients=clients, seconds=self.seconds, tweets=self.texts, timeout_s=TIMEOUT_S)
 
     def open(self, target: Service, rate: float) -> Plan:
-        """Independent arrivals; longer, for a p99 needs many requests."""
+        """Poisson arrivals, six times as long, because a p99 needs many requests."""
         plan = Plan(url=target.classify_url, rate=rate, seconds=6 * self.seconds, poisson=True)
         return dataclasses.replace(plan, tweets=self.texts, timeout_s=TIMEOUT_S)
 
 
 @dataclass
-class Found:
-    """What came out: a value for each round, in order."""
+class Results:
+    """Measurements, one value per round in order."""
 
     closed: dict[tuple[str, int], list[Run]] = dataclasses.field(default_factory=dict)
     bare: list[float] = dataclasses.field(default_factory=list)
     idle: list[float] = dataclasses.field(default_factory=list)
-    """Processors that the idle servers took from the bare model; its rate is what it would be with those."""
+    """CPUs that the idle servers used while the bare model ran; `bare` is corrected for them."""
     open: dict[str, Run] = dataclasses.field(default_factory=dict)
-    alone_s: list[float] = dataclasses.field(default_factory=list)
-    """A tweet by itself in the bare model, before and after the open loops."""
+    single_s: list[float] = dataclasses.field(default_factory=list)
+    """Seconds of single-tweet passes of the bare model, before and after the open-loop runs."""
     memory: dict[str, str] = dataclasses.field(default_factory=dict)
     cold_start_s: list[float] = dataclasses.field(default_factory=list)
 
-    def best(self, side: str) -> Spread:
-        """Requests a second with whatever number of clients suits the side best."""
-        if side == BARE:
+    def best(self, server: str) -> Spread:
+        """Requests per second at the number of clients with the highest throughput."""
+        if server == BARE:
             return Spread(self.bare)
         rates = [
             Spread([one.report.throughput for one in runs])
             for (name, _), runs in self.closed.items()
-            if name == side
+            if name == server
         ]
         return max(rates, key=lambda rate: rate.median)
 
-    def times(self, side: str) -> Spread:
-        """Our throughput by the side's, round by round."""
-        pairs = zip(self.best(OURS).rounds, self.best(side).rounds, strict=True)
+    def speedup(self, server: str) -> Spread:
+        """Ratio of our throughput to the server's, per round."""
+        pairs = zip(self.best(OURS).rounds, self.best(server).rounds, strict=True)
         return Spread([ours / other for ours, other in pairs])
 
 
-def compare(bench: Bench, model: Bare, rounds: int, starts: int) -> Found:
-    """All servers in turn, and the bare model."""
-    found = Found()
+def compare(comparison: Comparison, model: Bare, rounds: int, starts: int) -> Results:
+    """Measure all servers and the bare model in turn, for `rounds` rounds and `starts` cold starts."""
+    found = Results()
     with contextlib.ExitStack() as stack:
-        targets = {side: stack.enter_context(start()) for side, start in bench.sides().items()}
+        targets = {server: stack.enter_context(start()) for server, start in comparison.servers().items()}
         for target in targets.values():
-            run(dataclasses.replace(bench.closed(target, 8), seconds=min(10.0, bench.seconds)))
+            run(dataclasses.replace(comparison.closed(target, 8), seconds=min(10.0, comparison.seconds)))
         for number in range(rounds):
-            for clients, (side, target) in itertools.product(bench.clients, targets.items()):
-                found.closed.setdefault((side, clients), []).append(
-                    measure(target, bench.closed(target, clients))
+            for clients, (server, target) in itertools.product(comparison.clients, targets.items()):
+                found.closed.setdefault((server, clients), []).append(
+                    measure(target, comparison.closed(target, clients))
                 )
             before, began = _cpu_s(targets), time.monotonic()
-            rate = model.rate(bench.seconds)
+            rate = model.rate(comparison.seconds)
             found.idle.append((_cpu_s(targets) - before) / (time.monotonic() - began))
             found.bare.append(rate / (1 - found.idle[-1] / CPUS))
             print(f"round {number + 1} of {rounds}", flush=True)
         rate = STEADY * found.best(OURS).median
-        for side, target in targets.items():
-            if side == OURS or rate < found.best(side).median:  # else its queue only grows
-                found.alone_s.append(model.alone_s())
-                found.open[side] = measure(target, bench.open(target, rate))
-                found.alone_s.append(model.alone_s())
-            found.memory[side] = memory(target)
+        for server, target in targets.items():
+            if server == OURS or rate < found.best(server).median:  # otherwise its queue only grows
+                found.single_s.append(model.single_s())
+                found.open[server] = measure(target, comparison.open(target, rate))
+                found.single_s.append(model.single_s())
+            found.memory[server] = memory(target)
         found.cold_start_s = [cold_start(targets[OURS]) for _ in range(starts)]
     return found
 
@@ -200,9 +201,9 @@ def _cpu_s(targets: dict[str, Service]) -> float:
     return sum(one.cpu_s for target in targets.values() for one in processes.usage(target.mark).values())
 
 
-def row(side: str, load: str, runs: list[Run]) -> str:
+def row(server: str, load: str, runs: list[Run]) -> str:
     reports = [one.report for one in runs]
-    ok, others = sum(one.ok for one in reports), sum(one.refused + one.failed for one in reports)
+    ok, not_ok = sum(one.ok for one in reports), sum(one.refused + one.failed for one in reports)
     values = [
         Spread([one.throughput for one in reports]),
         Spread([1e3 * one.p50_s for one in reports]),
@@ -210,33 +211,35 @@ def row(side: str, load: str, runs: list[Run]) -> str:
         Spread([1e3 * one.cpu_s / max(1, one.report.requests) for one in runs]),
         Spread([1e3 * one.cpu_s / max(1, one.requests) for one in reports]),
     ]
-    return f"| {side} | {load} | {ok} | {others} | {' | '.join(map(str, values))} |"
+    return f"| {server} | {load} | {ok} | {not_ok} | {' | '.join(map(str, values))} |"
 
 
-def table(found: Found) -> list[str]:
-    lines = ["| server | load | ok | others | ok/s | p50 ms | p99 ms | CPU-ms/request | of the generator |"]
+def table(found: Results) -> list[str]:
+    lines = ["| server | load | ok | not ok | ok/s | p50 ms | p99 ms | CPU-ms/request | generator CPU-ms |"]
     lines.append("|---|---|---|---|---|---|---|---|---|")
-    lines += [row(side, f"{clients} clients", runs) for (side, clients), runs in sorted(found.closed.items())]
-    return lines + [row(side, one.report.load, [one]) for side, one in found.open.items()]
+    lines += [
+        row(server, f"{clients} clients", runs) for (server, clients), runs in sorted(found.closed.items())
+    ]
+    return lines + [row(server, one.report.load, [one]) for server, one in found.open.items()]
 
 
-def verdicts(found: Found) -> list[str]:
-    """Each goal, and what came out."""
-    told = []
-    for side, goal in GOALS.items():
-        times = found.times(side)
-        what = f"{times} times the throughput of the {side}; goal: at least {goal:g}"
-        told.append(_verdict(times.median >= goal, what))
-    alone_s = percentile(found.alone_s, 0.5)
-    forwards = found.open[OURS].report.p99_s / alone_s
+def verdicts(found: Results) -> list[str]:
+    """Goals with results, cold starts and memory."""
+    lines = []
+    for server, goal in GOALS.items():
+        speedup = found.speedup(server)
+        what = f"{speedup} times the throughput of the {server}; goal: at least {goal:g}"
+        lines.append(_verdict(speedup.median >= goal, what))
+    single_s = percentile(found.single_s, 0.5)
+    forwards = found.open[OURS].report.p99_s / single_s
     what = (
-        f"p99 at {STEADY:.0%} load is {forwards:.1f} forward passes of one tweet ({1e3 * alone_s:.0f} ms); "
-        f"goal: under {GOAL_FORWARDS:g}"
+        f"p99 at {STEADY:.0%} load is {forwards:.1f} x a single-tweet pass ({1e3 * single_s:.0f} ms); "
+        f"goal: under {GOAL_FORWARD_PASSES:g}"
     )
-    told.append(_verdict(forwards < GOAL_FORWARDS, what))
+    lines.append(_verdict(forwards < GOAL_FORWARD_PASSES, what))
     if starts := ", ".join(f"{seconds:.1f}" for seconds in found.cold_start_s):
-        told.append(f"- from the SIGKILL of the replica to the next answer: {starts} s")
-    return told + [f"- memory, {side}: {text}" for side, text in found.memory.items()]
+        lines.append(f"- from SIGKILL of the replica to the next response: {starts} s")
+    return lines + [f"- memory, {server}: {text}" for server, text in found.memory.items()]
 
 
 def _verdict(good: bool, what: str) -> str:
@@ -246,15 +249,19 @@ def _verdict(good: bool, what: str) -> str:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--preset", default="openelm-270m", help="scratch-4m for a quick look")
-    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument(
-        "--seconds", type=float, default=15.0, help="of each turn; open loops: six times that"
+        "--preset", default="openelm-270m", help="shape of the model; scratch-4m for a quick run"
     )
-    parser.add_argument("--clients", type=int, nargs="+", default=CLIENTS)
-    parser.add_argument("--tweets", type=int, default=256)
-    parser.add_argument("--starts", type=int, default=3, help="cold starts")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--rounds", type=int, default=4, help="number of rounds")
+    parser.add_argument(
+        "--seconds", type=float, default=15.0, help="seconds per measurement; open loop: six times as long"
+    )
+    parser.add_argument(
+        "--clients", type=int, nargs="+", default=CLIENTS, help="numbers of closed-loop clients"
+    )
+    parser.add_argument("--tweets", type=int, default=256, help="number of different tweets")
+    parser.add_argument("--starts", type=int, default=3, help="number of cold starts")
+    parser.add_argument("--out", type=Path, help="file of the report")
     arguments = parser.parse_args()
     lines = [machine(), ""]
     with contextlib.ExitStack() as stack:
@@ -264,15 +271,14 @@ def main() -> None:
         texts = tweets(arguments.tweets, tokenizer_of(arguments.preset))
         file.write_text(json.dumps(texts), encoding="utf-8")
         version = versions.resolve("hate", registry=str(registry))
-        bench = Bench(registry, version, file, arguments.seconds, tuple(arguments.clients))
-        found = compare(bench, Bare(version, texts), arguments.rounds, arguments.starts)
+        comparison = Comparison(registry, version, file, arguments.seconds, tuple(arguments.clients))
+        found = compare(comparison, Bare(version, texts), arguments.rounds, arguments.starts)
     lines += [
         f"{arguments.preset}, random weights; {arguments.tweets} tweets with the lengths of the real ones, "
-        f"one to a request; turns of {arguments.seconds:g} s, median of {arguments.rounds} rounds (lowest to "
-        f"highest), ratios within a round. The bare model (Predictor.predict, all tweets at once) does "
-        f"{found.best(BARE)} tweets/s with {torch.get_num_threads()} threads; added to what was measured is "
-        f"the share of the {Spread(found.idle)} processors that the idle servers took meanwhile. The load "
-        "generator shares the processors.",
+        f"one per request; {arguments.seconds:g} s per measurement, median of {arguments.rounds} rounds "
+        "(lowest to highest), ratios within a round. The bare model (Predictor.predict, all tweets in one "
+        f"call) classifies {found.best(BARE)} tweets/s with {torch.get_num_threads()} threads, corrected for "
+        f"the {Spread(found.idle)} CPUs that the idle servers used. The load generator shares the CPUs.",
         "",
         *table(found),
         "",

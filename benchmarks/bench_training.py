@@ -1,5 +1,4 @@
-"""A training step against the usual ways, and the peak memory of one: on a GPU, if there is one. `--quick`
-for a small model."""
+"""Training throughput compared with common alternatives, and peak memory. Runs on a GPU if there is one."""
 
 import argparse
 import resource
@@ -12,8 +11,27 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from benchmarks.shapes import Rows, arriving, last_labels, model, on, padded, sorted_batches, tokens, useful
-from benchmarks.timing import PEAK, ROUNDS, Side, in_turn, machine, peak_side, publish, share_of_peak
+from benchmarks.shapes import (
+    Rows,
+    alternating_labels,
+    model,
+    padded,
+    real_share,
+    sample_rows,
+    sorted_batches,
+    to_device,
+    tokens,
+)
+from benchmarks.timing import (
+    PEAK,
+    ROUNDS,
+    Variant,
+    machine,
+    peak_variant,
+    publish,
+    run_interleaved,
+    share_of_peak,
+)
 from tweetelm.config.train_config import OptimConfig
 from tweetelm.encoding import pass_tokens
 from tweetelm.openelm import OpenELMForSequenceClassification
@@ -33,7 +51,7 @@ Model = OpenELMForSequenceClassification
 def one_step(
     net: Model, optimizer: torch.optim.Optimizer, batches: list[dict[str, Any]], how: str, bf16: bool
 ) -> Callable[[], None]:
-    """One optimizer step, its batches accumulated."""
+    """A function that runs one optimizer step with gradients accumulated over `batches`."""
     rows = sum(len(batch.get("cu_seq_lens_q", [0])) - 1 or len(batch["input_ids"]) for batch in batches)
 
     def run() -> None:
@@ -41,8 +59,8 @@ def one_step(
         net.train()
         for batch in batches:
             with autocast("bf16" if bf16 else "float32", DEVICE):
-                logits = net(**on(DEVICE, batch)).logits.float()
-            labels = last_labels(len(logits)).to(DEVICE)
+                logits = net(**to_device(DEVICE, batch)).logits.float()
+            labels = alternating_labels(len(logits)).to(DEVICE)
             (F.cross_entropy(logits, labels, reduction="sum") / rows).backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimizer.step()
@@ -52,7 +70,7 @@ def one_step(
 
 
 def packed(rows: Rows) -> list[dict[str, Any]]:
-    """A step in packed portions, as training cuts it."""
+    """The packed micro-batches of one step, split as in training."""
     rows = sorted(rows, key=len)
     most = pass_tokens(DEVICE)
     portions = micro_batches(range(len(rows)), [len(r) for r in rows], rank=0, world=1, micro_tokens=most)
@@ -60,14 +78,16 @@ def packed(rows: Rows) -> list[dict[str, Any]]:
 
 
 def peak_memory(name: str, tokens_wanted: int, checkpointing: bool) -> None:
-    """Two packed steps of at most `tokens_wanted` tokens; prints the process's or the GPU's peak memory in
-    GB."""
+    """Run two packed steps of at most `tokens_wanted` tokens and print the peak memory in GB.
+
+    The memory is that of the GPU if there is one, else of the process.
+    """
     net = model(name).to(DEVICE)
     if checkpointing:
         (getattr(net, "activation_checkpointing_enable", None) or net.gradient_checkpointing_enable)()
     optimizer = build_optimizer(net, OptimConfig(), 1e-5, net.config.num_transformer_layers)
     rows: Rows = []
-    for row in arriving(400, net.config.vocab_size):
+    for row in sample_rows(400, net.config.vocab_size):
         if tokens(rows) + len(row) <= tokens_wanted:
             rows.append(row)
     step = one_step(net, optimizer, packed(rows), "varlen", bf16=True)
@@ -78,7 +98,7 @@ def peak_memory(name: str, tokens_wanted: int, checkpointing: bool) -> None:
 
 
 def measure_memory(name: str, checkpointing: bool) -> float:
-    """`peak_memory` in a fresh process."""
+    """Run `peak_memory` in a new process; returns GB."""
     line = [
         sys.executable,
         "-m",
@@ -94,14 +114,14 @@ def measure_memory(name: str, checkpointing: bool) -> float:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="scratch-4m in place of the 270M shape")
-    parser.add_argument("--tweets", type=int, default=896 if GPU else 112, help="of a packed step")
-    parser.add_argument("--slow", type=int, default=256 if GPU else 64, help="tweets of a step in float32")
-    parser.add_argument("--no-memory", action="store_true", help="leave out peak memory")
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--quick", action="store_true", help="use scratch-4m instead of openelm-270m")
+    parser.add_argument("--tweets", type=int, default=896 if GPU else 112, help="tweets per packed step")
+    parser.add_argument("--slow", type=int, default=256 if GPU else 64, help="tweets per float32 step")
+    parser.add_argument("--no-memory", action="store_true", help="skip peak memory")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="number of rounds")
     parser.add_argument("--memory", choices=["plain", "checkpointing"], help=argparse.SUPPRESS)
     parser.add_argument("--model", default="openelm-270m", help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, help="file of the report")
     arguments = parser.parse_args()
     if arguments.memory:
         peak_memory(arguments.model, 4096, arguments.memory == "checkpointing")
@@ -113,34 +133,34 @@ def main() -> None:
     net = model(name).to(DEVICE)
     optimizer = build_optimizer(net, OptimConfig(), 1e-5, net.config.num_transformer_layers)
     vocabulary = net.config.vocab_size
-    rows, slow = arriving(arguments.tweets, vocabulary), arriving(arguments.slow, vocabulary)
+    rows, slow = sample_rows(arguments.tweets, vocabulary), sample_rows(arguments.slow, vocabulary)
     grouped = sorted_batches(max(2, arguments.tweets // BATCH), BATCH, vocabulary)
-    sides = {
-        PEAK: peak_side(DEVICE),
-        OURS: Side(one_step(net, optimizer, packed(rows), "varlen", bf16=True), tokens(rows)),
-        "length-grouped, sdpa, bf16": Side(
+    variants = {
+        PEAK: peak_variant(DEVICE),
+        OURS: Variant(one_step(net, optimizer, packed(rows), "varlen", bf16=True), tokens(rows)),
+        "length-grouped, sdpa, bf16": Variant(
             one_step(net, optimizer, list(padded(grouped, BATCH)), "sdpa", bf16=True), tokens(grouped)
         ),
-        "padded to the longest, eager, float32": Side(
+        "padded to the longest, eager, float32": Variant(
             one_step(net, optimizer, list(padded(slow, BATCH)), "eager", bf16=False), tokens(slow)
         ),
     }
-    taken = in_turn(sides, arguments.rounds)
+    timings = run_interleaved(variants, arguments.rounds)
     size = cost(net.config)
     flop = 6.0 * (tokens(rows) * (size.linear - size.last_layer_saved) + len(rows) * size.last_layer_saved)
     lines += [
-        f"{name}, random weights. A step: ours {len(rows)} tweets ({tokens(rows)} tokens) packed; "
-        f"grouped {len(grouped)} ({tokens(grouped)}) and padded {len(slow)} ({tokens(slow)}) in batches of "
-        f"{BATCH}, of whose tokens {useful(grouped, BATCH):.3f} and {useful(slow, BATCH):.2f} are real. "
-        f"Median of {arguments.rounds} rounds (lowest to highest).",
+        f"{name}, random weights. One step: ours {len(rows)} tweets ({tokens(rows)} tokens), packed; "
+        f"length-grouped {len(grouped)} ({tokens(grouped)}) and padded {len(slow)} ({tokens(slow)}), in "
+        f"batches of {BATCH}. Share of non-padding tokens: grouped {real_share(grouped, BATCH):.3f}, "
+        f"padded {real_share(slow, BATCH):.2f}. Median of {arguments.rounds} rounds (lowest to highest).",
         "",
     ]
-    lines += ["| side | tokens/s | ours is faster by | in processor seconds |", "|---|---|---|---|"]
-    ours = taken[OURS]
-    for side, its in taken.items():
-        if side != PEAK:
-            lines.append(f"| {side} | {its.rate} | {ours.faster_than(its)} | {ours.cheaper_than(its)} |")
-    lines += ["", share_of_peak(taken, OURS, flop) + " (optimizer included)"]
+    lines += ["| variant | tokens/s | speedup of ours (wall) | speedup of ours (CPU) |", "|---|---|---|---|"]
+    ours = timings[OURS]
+    for variant, its in timings.items():
+        if variant != PEAK:
+            lines.append(f"| {variant} | {its.rate} | {ours.faster_than(its)} | {ours.cheaper_than(its)} |")
+    lines += ["", share_of_peak(timings, OURS, flop) + " (optimizer included)"]
     if memory:
         lines += ["", "Peak memory, 4,096 packed tokens, AdamW, one process:", ""]
     lines += [f"- {kind}: {value:.2f} GB" for kind, value in memory.items()]

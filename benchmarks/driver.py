@@ -1,7 +1,8 @@
-"""Ray Serve on this machine, told what to do on standard input: `python -m benchmarks.driver --port P`.
+"""Ray Serve on this machine, controlled over standard input: `python -m benchmarks.driver --port P`.
 
-Each line is a JSON object and is answered with one: {"deploy": APP} as `serve deploy` would (see
-`benchmarks.service.app`), {"status": true} with the states of the replicas. It ends with its input.
+Each input line is a JSON object and gets one JSON object in response: {"deploy": APP} deploys like
+`serve deploy` (see `benchmarks.service.app`), {"status": true} returns the states of the replicas. The
+process ends with its input.
 """
 
 import argparse
@@ -29,7 +30,7 @@ def start(port: int, cpus: int) -> None:
 
 
 def deploy(app: dict[str, Any]) -> dict[str, Any]:
-    """Sets the goal; `status` says when it is reached."""
+    """Deploy an application without waiting; `status` shows the progress."""
     from ray.serve.context import _get_global_client
     from ray.serve.schema import ServeDeploySchema
 
@@ -60,17 +61,17 @@ COMMANDS: dict[str, Callable[[Any], dict[str, Any]]] = {"deploy": deploy, "statu
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--cpus", type=int, default=4, help="logical CPUs to place replicas on")
+    parser.add_argument("--port", type=int, required=True, help="port to listen on")
+    parser.add_argument("--cpus", type=int, default=4, help="logical CPUs of the cluster")
     arguments = parser.parse_args()
-    answers, sys.stdout = sys.stdout, sys.stderr  # what libraries print is no answer
+    answers, sys.stdout = sys.stdout, sys.stderr  # keep library output out of the responses
     start(arguments.port, arguments.cpus)
     print("{}", file=answers, flush=True)
     for line in sys.stdin:
         ((name, argument),) = json.loads(line).items()
         try:
             answer = COMMANDS[name](argument)
-        except Exception as error:  # noqa: BLE001 — the controller may just have been killed; the caller decides
+        except Exception as error:  # noqa: BLE001 — the controller may have just been killed; the client decides
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), file=answers, flush=True)
 

@@ -1,4 +1,4 @@
-"""Bodies that are meant to hold a server: kinds of JSON, texts and files, in several sizes, for any route."""
+"""Hostile request bodies: JSON, texts and files of several kinds and sizes, for every route."""
 
 import itertools
 import json
@@ -15,7 +15,7 @@ ROUTES = {
     "/": "inputs",
     "/predict": "inputs",
 }
-"""Each with the name of the field that holds the texts."""
+"""JSON routes, each with the name of the field for the texts."""
 FILE_ROUTE = "/v1/classify/file"
 
 JSON: dict[str, tuple[str, str, str]] = {
@@ -34,7 +34,7 @@ JSON: dict[str, tuple[str, str, str]] = {
     "a long number": ("", "9", ""),
     "a long fraction": ("0.", "9", ""),
 }
-"""Values as (beginning, what is repeated, end)."""
+"""JSON values as (start, repeated part, end)."""
 TEXTS: dict[str, tuple[str, str, str]] = {
     "marks": ("a", "\u0301\u0316", ""),
     "marks that decompose": ("a", "\u0344\u0f73", ""),
@@ -67,12 +67,12 @@ FILES: dict[str, tuple[str, bytes, bytes]] = {
     "an open quote": ("text/csv", b'text\n"', b"\n"),
     "empty rows": ("text/csv", b"text,more\n", b"\n"),
 }
-"""Each as (Content-Type, beginning, what is repeated)."""
+"""Files as (Content-Type, start, repeated part)."""
 
 
 @dataclass(frozen=True)
 class Hostile:
-    """One request."""
+    """A hostile request."""
 
     kind: str
     route: str
@@ -81,35 +81,35 @@ class Hostile:
 
 
 def filled(parts: tuple[str, str, str], size: int, measure: Callable[[str], int] = len) -> str:
-    """A value of about `size` bytes, and no more."""
+    """A value of at most about `size` units of `measure`, which counts characters by default."""
     start, middle, end = parts
     return start + middle * max(1, (size - measure(start + end)) // measure(middle)) + end
 
 
 def quoted(text: str) -> int:
-    """Bytes of a text in a JSON string."""
+    """Number of bytes of a text as a JSON string, without the quotes."""
     return len(json.dumps(text, ensure_ascii=False).encode()) - 2
 
 
 def json_body(kind: str, size: int, field: str) -> bytes:
-    """A body whose texts are a strange JSON value."""
+    """A JSON body of about `size` bytes with a hostile value in `field`."""
     return f'{{"{field}":{filled(JSON[kind], size - 20)}}}'.encode()
 
 
 def text_body(kind: str, size: int, field: str, *, texts: int = 1) -> bytes:
-    """A body with one strange text, or the same several times."""
+    """A JSON body of about `size` bytes that has a hostile text in `field`, `texts` times."""
     each = [filled(TEXTS[kind], (size - 40) // texts - 4, quoted)] * texts
     return json.dumps({field: each if texts > 1 else each[0]}, ensure_ascii=False).encode()
 
 
 def file_body(kind: str, size: int) -> bytes:
-    """A file of strange rows."""
+    """A hostile file of about `size` bytes."""
     _, start, middle = FILES[kind]
     return start + middle * max(1, (size - len(start)) // len(middle))
 
 
 def bodies() -> Iterator[Hostile]:
-    """Without end: every kind at every size, from the largest on, by turns for all routes."""
+    """An infinite sequence of every kind at every size, largest first, with the routes in turn."""
     makers: list[tuple[str, Callable[[int, str], bytes]]] = [
         *((f"JSON: {kind}", lambda size, field, kind=kind: json_body(kind, size, field)) for kind in JSON),
         *((f"text: {kind}", lambda size, field, kind=kind: text_body(kind, size, field)) for kind in TEXTS),

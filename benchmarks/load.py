@@ -1,8 +1,8 @@
-"""A load generator for the classify route, in a process of its own: `python -m benchmarks.load --url …`.
+"""A load generator for the classify route: `python -m benchmarks.load --url …`.
 
-Closed loop: `clients` callers, each of which sends its next tweet when it has its answer. Open loop: tweets
-arrive at `rate` whatever becomes of them, as they do from the world. There a latency counts from the moment
-the tweet was due: a server that stalls is charged for everything that had to wait, sent or not.
+Closed loop: each of `clients` sends its next tweet after the previous response. Open loop: tweets arrive at
+`rate`, independent of the responses. Open-loop latencies count from the time at which a request was due, so a
+server that stalls is charged for all requests that had to wait, sent or not.
 """
 
 import asyncio
@@ -26,36 +26,36 @@ from benchmarks.report import OK, REFUSED, Report, Tally
 
 TWEETS = ("what a lovely morning", "they should all go back", "rain again, so the match is off 😂")
 BACK_OFF_S = 0.1
-PATIENCE_S = 120.0
+GRACE_S = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What to send. One of `clients` and `rate`, and of `seconds` and `requests` at least one."""
+    """A load plan. Set exactly one of `clients` and `rate`, and `seconds`, `requests` or both."""
 
     url: str
-    """Where tweets are sent, e.g. http://127.0.0.1:8000/v1/classify."""
+    """URL of the classify route, e.g. http://127.0.0.1:8000/v1/classify."""
     clients: int | None = None
-    """Closed loop: callers at a time."""
+    """Closed loop: number of concurrent clients."""
     rate: float | None = None
-    """Open loop: arrivals a second."""
+    """Open loop: arrivals per second."""
     seconds: float | None = None
     requests: int | None = None
     poisson: bool = False
-    """Open loop: independent arrivals in place of evenly spaced ones."""
+    """Open loop: Poisson arrivals instead of evenly spaced ones."""
     retries: int = 0
-    """More tries after a failure or refusal, 0.1, 0.2, 0.4 … s apart, or as long as Retry-After says."""
+    """Retries after a failure or 429, after 0.1, 0.2, 0.4 … s or Retry-After, whichever is longer."""
     timeout_s: float = 30.0
-    """Of one try."""
+    """Timeout of one attempt, in seconds."""
     tweets: Path | None = None
-    """JSON list of texts to send in turn; by default three short ones."""
+    """JSON file with a list of texts to send in turn; the default is three short texts."""
     seed: int = 0
 
     def __post_init__(self) -> None:
         if (self.clients is None) == (self.rate is None):
-            raise ValueError("name either clients (closed loop) or rate (open loop)")
+            raise ValueError("the load plan needs either clients or rate: name one of them")
         if self.seconds is None and self.requests is None:
-            raise ValueError("name seconds, requests, or both: the run must end")
+            raise ValueError("the load plan has no end: name seconds, requests or both")
 
     def __str__(self) -> str:
         if self.rate is None:
@@ -63,7 +63,7 @@ class Plan:
         return f"open loop, {self.rate:.1f} requests/s{', Poisson' if self.poisson else ''}"
 
     def flags(self) -> list[str]:
-        """This plan on the command line."""
+        """This plan as command-line flags."""
         given = {field.name: getattr(self, field.name) for field in fields(self)}
         named = {name: value for name, value in given.items() if value is not None and name != "poisson"}
         line = [text for name, value in named.items() for text in (f"--{name.replace('_', '-')}", str(value))]
@@ -73,12 +73,12 @@ class Plan:
 def arrivals(plan: Plan) -> Iterator[float]:
     """Seconds from the start at which requests are due in the open loop."""
     assert plan.rate is not None
-    chance, due = random.Random(plan.seed), 0.0
+    rng, due = random.Random(plan.seed), 0.0
     for number in itertools.count():
         if number == plan.requests or (plan.seconds is not None and due >= plan.seconds):
             return
         yield due
-        due = due + chance.expovariate(plan.rate) if plan.poisson else (number + 1) / plan.rate
+        due = due + rng.expovariate(plan.rate) if plan.poisson else (number + 1) / plan.rate
 
 
 class Load:
@@ -104,7 +104,7 @@ class Load:
     async def _closed(self) -> None:
         left = itertools.count() if self.plan.requests is None else iter(range(self.plan.requests))
 
-        async def caller() -> None:
+        async def client() -> None:
             end = self.plan.seconds
             while not self.stopped.is_set() and (end is None or self._now() < end):
                 if next(left, None) is None:
@@ -112,12 +112,12 @@ class Load:
                 await self._request(self._now())
 
         assert self.plan.clients is not None
-        await asyncio.gather(*(caller() for _ in range(self.plan.clients)))
+        await asyncio.gather(*(client() for _ in range(self.plan.clients)))
 
     async def _open(self) -> None:
         async with asyncio.TaskGroup() as group:
             for due in arrivals(self.plan):
-                await asyncio.sleep(max(0.0, due - self._now()))  # at 0 too: the answers need their turn
+                await asyncio.sleep(max(0.0, due - self._now()))  # also at 0, so that responses are processed
                 if self.stopped.is_set():
                     return
                 group.create_task(self._request(due))
@@ -135,7 +135,7 @@ class Load:
             await asyncio.sleep(max(BACK_OFF_S * 2 ** (tries - 1), wait_s))
 
     async def _try(self, body: bytes) -> tuple[str, str | None, float]:
-        """Status or exception, the version that answered, and the seconds that Retry-After asks for."""
+        """Send one attempt; returns status or exception, version, and Retry-After in seconds."""
         headers = {"Content-Type": "application/json"}
         try:
             async with self.session.post(self.plan.url, data=body, headers=headers) as response:
@@ -156,7 +156,7 @@ def _version(answer: bytes) -> str | None:
 
 
 async def drive(plan: Plan) -> Report:
-    """Run a plan in this process. SIGTERM ends it early, with the report of what there was."""
+    """Run a plan in this process. On SIGTERM it stops early and reports the requests so far."""
     tweets = json.loads(plan.tweets.read_text(encoding="utf-8")) if plan.tweets else TWEETS
     timeout, connector = aiohttp.ClientTimeout(plan.timeout_s), aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
@@ -169,47 +169,47 @@ async def drive(plan: Plan) -> Report:
             loop.remove_signal_handler(signal.SIGTERM)
 
 
-class Running:
-    """A plan in a process of its own."""
+class LoadProcess:
+    """A load generator in a separate process."""
 
     def __init__(self, plan: Plan) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="tweetelm-load-")
         self._file = Path(self._folder.name) / "report.json"
         line = [sys.executable, "-m", "benchmarks.load", *plan.flags(), "--out", str(self._file)]
-        self.process = subprocess.Popen(
+        self.popen = subprocess.Popen(
             line, cwd=Path(__file__).parents[1], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
-        self._within_s = plan.seconds + PATIENCE_S if plan.seconds else None
+        self._within_s = plan.seconds + GRACE_S if plan.seconds else None
 
     def report(self) -> Report:
-        """What it saw, once it has ended by itself."""
-        _, errors = self.process.communicate(timeout=self._within_s)
-        if self.process.returncode:
-            raise RuntimeError(f"the load generator ended with {self.process.returncode}:\n{errors}")
+        """Wait until the process ends, and return its report."""
+        _, errors = self.popen.communicate(timeout=self._within_s)
+        if self.popen.returncode:
+            raise RuntimeError(f"the load generator exited with status {self.popen.returncode}:\n{errors}")
         return Report.read(self._file)
 
     def stop(self) -> Report:
-        """End it now."""
-        self.process.terminate()
+        """Stop the load now and return the report."""
+        self.popen.terminate()
         return self.report()
 
     def close(self) -> None:
-        """Kill it if it still runs, and remove its files."""
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.communicate()
+        """Kill the process if it still runs, and remove its files."""
+        if self.popen.poll() is None:
+            self.popen.kill()
+            self.popen.communicate()
         self._folder.cleanup()
 
 
-def run(plan: Plan, beside: Callable[[], object] | None = None) -> Report:
-    """Run a plan in a process of its own, and `beside` meanwhile in this one."""
-    running = Running(plan)
+def run(plan: Plan, meanwhile: Callable[[], object] | None = None) -> Report:
+    """Run a plan in a separate process, and call `meanwhile` in this process at the same time."""
+    process = LoadProcess(plan)
     try:
-        if beside:
-            beside()
-        return running.report()
+        if meanwhile:
+            meanwhile()
+        return process.report()
     finally:
-        running.close()
+        process.close()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,7 +217,7 @@ class Options(Plan):
     """A load generator for the classify route."""
 
     out: Path | None = None
-    """File for the report as JSON; by default a summary is printed."""
+    """File for the report as JSON, in addition to the printed summary."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Our whole application around a model that does nothing, to see what everything else costs."""
+"""Our application with a no-op model, to measure the cost of everything else."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _PREDICTION = Prediction(HATE.labels[0], (0.75, 0.25), 3, truncated=False)
 
 @dataclass(frozen=True)
 class Constant:
-    """As much of a `Predictor` as serving uses."""
+    """A no-op `Predictor` with the attributes that serving uses."""
 
     task: Task = HATE
     labels: tuple[str, ...] = HATE.labels
@@ -37,13 +37,13 @@ class Constant:
 
 
 class NoOp(TweetClassifier):
-    """A replica that has such a model."""
+    """A replica with a no-op model."""
 
     def _load(self, _: Any) -> dict[str, Loaded]:
         return {HATE.name: Loaded(Path(), cast(Predictor, Constant()))}
 
 
 def build(args: dict[str, Any]) -> Application:
-    """As `serve.app.build`."""
+    """Build the application, like `serve.app.build`."""
     settings = read(args)
     return deployment(settings, NoOp).bind(settings)

@@ -1,8 +1,8 @@
-"""What else people put behind HTTP, on uvicorn and FastAPI: `python -m benchmarks.peers KIND --port P`.
+"""Reference servers on uvicorn and FastAPI: `python -m benchmarks.peers KIND --port P`.
 
-noop: the route and no model. pipeline: transformers' own pipeline in float32, one call for each request, as
-the tutorials have it. batched: what care gets from the same: a queue that gathers up to 32 texts for 10 ms,
-sorts them by length, and runs them in bfloat16.
+noop: the route without a model. pipeline: a transformers pipeline in float32, one call per request, as in
+tutorials. batched: the same pipeline, tuned: a queue collects up to 32 texts for 10 ms, sorts them by length
+and runs them in bfloat16.
 """
 
 import argparse
@@ -27,34 +27,36 @@ Answer = Callable[[str], Awaitable[Scores]]
 
 
 async def constant(_: str) -> Scores:
-    """The same for every text."""
+    """The same scores for every text."""
     return [{"label": "not-hate", "score": 0.75}, {"label": "hate", "score": 0.25}]
 
 
 def load_pipeline(folder: str, dtype: str) -> Callable[..., list[Scores]]:
-    """A pipeline that gives every label's score for a list of texts."""
+    """A pipeline that returns the scores of all labels for each text of a list."""
     from transformers import pipeline
 
-    import tweetelm.openelm  # noqa: F401 — tells transformers the architecture
+    import tweetelm.openelm  # noqa: F401 — registers the architecture with transformers
 
     found: Any = pipeline("text-classification", model=folder, top_k=None, dtype=dtype, device=pick_device())
     return found  # type: ignore[no-any-return]
 
 
 def one_by_one(pipe: Callable[..., list[Scores]]) -> Answer:
-    """A call for each request, one after the other: at the same time they would only share the processor, and
-    a fast tokenizer that two threads use at once raises."""
-    alone = threading.Lock()
+    """One pipeline call per request, one at a time.
+
+    Concurrent calls would only share the CPU, and a fast tokenizer raises when two threads use it at once.
+    """
+    lock = threading.Lock()
 
     def call(text: str) -> Scores:
-        with alone:
+        with lock:
             return pipe([text])[0]
 
     return lambda text: asyncio.to_thread(call, text)
 
 
 class Batches:
-    """Gathers the texts of many requests."""
+    """Batches the texts of concurrent requests."""
 
     def __init__(self, pipe: Callable[..., list[Scores]]) -> None:
         self.pipe = pipe
@@ -66,7 +68,7 @@ class Batches:
         return await future
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Classify batches until cancelled."""
         while True:
             waiting = [await self.queue.get()]
             with contextlib.suppress(TimeoutError):
@@ -79,13 +81,13 @@ class Batches:
                     future.set_result(scores)
 
     def _classify(self, texts: Sequence[str]) -> list[Scores]:
-        order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
-        found = self.pipe([texts[place] for place in order], batch_size=BATCH)
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+        found = self.pipe([texts[index] for index in order], batch_size=BATCH)
         return [scores for _, scores in sorted(zip(order, found, strict=True), key=lambda pair: pair[0])]
 
 
 def create(answer: Answer, background: Callable[[], Any] | None = None) -> FastAPI:
-    """The route, in the shape of our own."""
+    """The classify route, with responses in the format of our API."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -127,9 +129,9 @@ def application(kind: str, model: str | None) -> FastAPI:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kind", choices=["noop", "pipeline", "batched"])
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--model", help="folder of the model")
+    parser.add_argument("kind", choices=["noop", "pipeline", "batched"], help="kind of server")
+    parser.add_argument("--port", type=int, required=True, help="port to listen on")
+    parser.add_argument("--model", help="folder of the model (pipeline, batched)")
     arguments = parser.parse_args()
     api = application(arguments.kind, arguments.model)
     uvicorn.run(api, port=arguments.port, access_log=False, log_level="warning")

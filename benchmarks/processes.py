@@ -1,4 +1,4 @@
-"""The processes of one Ray cluster, told from all others by a mark in their environment, and their roles."""
+"""The processes of one Ray cluster and their roles, identified by a marker in their environment."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,19 +8,19 @@ import psutil
 
 MARKER = "TWEETELM_BENCHMARK"
 REPLICA, PROXY, CONTROLLER = "replica", "proxy", "controller"
-HAPROXY_KEEPER, HAPROXY = "haproxy keeper", "haproxy"
+HAPROXY_MANAGER, HAPROXY = "haproxy manager", "haproxy"
 _TITLES = {
     "ray::ServeReplica:": REPLICA,
     "ray::ProxyActor": PROXY,
     "ray::ServeController": CONTROLLER,
-    "ray::HAProxyManager": HAPROXY_KEEPER,
+    "ray::HAProxyManager": HAPROXY_MANAGER,
 }
 _PROGRAMS = {"haproxy": HAPROXY, "gcs_server": "gcs", "raylet": "raylet"}
 
 
 @dataclass(frozen=True)
 class Usage:
-    """Of the processes of one role together. `rss` in bytes, the pages they share counted in each."""
+    """Totals over the processes of one role. `rss` is in bytes and counts shared pages once per process."""
 
     count: int
     cpu_s: float
@@ -28,7 +28,11 @@ class Usage:
 
 
 def role(process: psutil.Process) -> str:
-    """What a process is to Ray Serve, "other" if nothing in particular. Raises psutil.Error if it is gone."""
+    """The role of a process in Ray Serve, or "other".
+
+    Raises:
+        psutil.Error: the process has ended.
+    """
     line = process.cmdline()
     first = line[0] if line else ""
     for title, name in _TITLES.items():
@@ -38,7 +42,7 @@ def role(process: psutil.Process) -> str:
 
 
 def members(mark: str) -> list[psutil.Process]:
-    """Every living process that was started with this mark in its environment."""
+    """Every running process with this marker in its environment."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -50,7 +54,7 @@ def members(mark: str) -> list[psutil.Process]:
 
 
 def by_role(mark: str) -> dict[str, list[psutil.Process]]:
-    """The members, oldest first."""
+    """The members by role, oldest first."""
     found: dict[str, list[psutil.Process]] = {}
     for process in members(mark):
         try:
@@ -61,7 +65,7 @@ def by_role(mark: str) -> dict[str, list[psutil.Process]]:
 
 
 def usage(mark: str) -> dict[str, Usage]:
-    """Processor seconds since their start, and memory, by role."""
+    """CPU seconds since process start, and memory, by role."""
     return {name: _usage(processes) for name, processes in by_role(mark).items()}
 
 
@@ -78,42 +82,46 @@ def _usage(processes: list[psutil.Process]) -> Usage:
 
 
 def spent(before: dict[str, Usage], after: dict[str, Usage]) -> dict[str, float]:
-    """Processor seconds by role between two calls of `usage`; of roles that were there both times."""
+    """CPU seconds by role between two calls of `usage`, for roles in both."""
     return {name: after[name].cpu_s - before[name].cpu_s for name in after if name in before}
 
 
 def kill(mark: str, name: str) -> int:
-    """SIGKILL to the oldest process of a role; its id.
+    """Send SIGKILL to the oldest process of a role; returns its process id.
 
     Raises:
-        LookupError: there is none now.
+        LookupError: no process has this role.
     """
     processes = by_role(mark).get(name)
     if not processes:
-        raise LookupError(f"no process of this cluster is a {name}")
+        raise LookupError(f"no process of this cluster has the role {name}")
     killed = processes[0]
     killed.kill()
     return int(killed.pid)
 
 
 def end(mark: str) -> None:
-    """End the members, and those that they start while dying."""
-    for ask, seconds in [(psutil.Process.terminate, 5), *[(psutil.Process.kill, 5)] * 5]:
+    """Terminate all members, including processes that they start while stopping.
+
+    Raises:
+        RuntimeError: a member survives.
+    """
+    for stop, seconds in [(psutil.Process.terminate, 5), *[(psutil.Process.kill, 5)] * 5]:
         left = members(mark)
         for process in left:
             try:
-                ask(process)
+                stop(process)
             except psutil.NoSuchProcess:
                 continue
         psutil.wait_procs(left, timeout=seconds)
         if not members(mark):
             return
-    raise RuntimeError(f"processes of the cluster survive: {members(mark)}")
+    raise RuntimeError(f"these processes of the cluster still run: {members(mark)}")
 
 
 @contextmanager
-def ended(mark: str) -> Iterator[None]:
-    """None of the members is left afterwards."""
+def end_on_exit(mark: str) -> Iterator[None]:
+    """Terminate all members on exit."""
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Registries for benchmarks: models of random weights in the shape of a preset, published in earnest."""
+"""Registries for benchmarks: published models with the shape of a preset and random weights."""
 
 import math
 import random
@@ -25,13 +25,13 @@ from tweetelm.tasks import DEEPFAKE, HATE, Task
 
 Fault = Literal["tampered", "not a number", "of another task"]
 _BASE = Base(name="", init="random", source="", revision=None, weights_sha256=None, tokenizer_sha256=None)
-_MAX_TOKENS = 512  # longer than any of the tweets: none is cut
+_MAX_TOKENS = 512  # longer than every tweet, so that none is truncated
 
 
 def publish(registry: Path, preset: str = "scratch-1m", *, seed: int = 0, fault: Fault | None = None) -> str:
-    """A version for the hate task, the current one unless it has a fault; its name."""
+    """Publish a model for the hate task; returns its version, which is current unless it has a fault."""
     task = DEEPFAKE if fault == "of another task" else HATE
-    seed += 1000 * (fault is not None)  # the same content would be the good version, and damaged with it
+    seed += 1000 * (fault is not None)  # equal content would be the same version as the good one
     with tempfile.TemporaryDirectory(prefix="tweetelm-checkpoint-") as name:
         _write(Path(name), preset, task, seed, broken=fault == "not a number")
         score = 0.0 if fault else 0.5 + seed / 100
@@ -64,7 +64,7 @@ def _write(folder: Path, preset: str, task: Task, seed: int, *, broken: bool) ->
 
 
 def tokenizer_of(preset: str) -> Tokenizer:
-    """One for the preset's shape, trained on the sample."""
+    """A tokenizer with the preset's vocabulary size, trained on the sample."""
     return train_tokenizer(load(HATE, SAMPLE)["train"]["text"], preset_config(preset).vocab_size)
 
 
@@ -77,17 +77,16 @@ def _flip_last_byte(path: Path) -> None:
 
 
 def tweets(count: int, tokenizer: Tokenizer, lengths: Sequence[int] | None = None) -> list[str]:
-    """Texts that this tokenizer reads as so many tokens as the hate task's tweets have under Llama's.
+    """Random texts whose token counts follow those of the hate task's tweets with Llama's tokenizer.
 
-    They are in random order and have the lengths of evenly spaced quantiles, so that few have the shape of
-    all.
+    The lengths are evenly spaced quantiles in random order, so that few texts have the distribution of all.
     """
     known = lengths or all_lengths()
-    chance = random.Random(0)
+    rng = random.Random(0)
     words = _words_of_one_token(tokenizer)
     wanted = [known[int((i + 0.5) / count * len(known))] for i in range(count)]
-    chance.shuffle(wanted)
-    return [" ".join(chance.choices(words, k=max(1, length - 1))) for length in wanted]  # BOS is the other
+    rng.shuffle(wanted)
+    return [" ".join(rng.choices(words, k=max(1, length - 1))) for length in wanted]  # plus BOS
 
 
 def _words_of_one_token(tokenizer: Tokenizer) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a load generator saw, request by request, and the figures that follow from it."""
+"""The results of a load generator: a tally of requests, and the report computed from it."""
 
 import json
 import math
@@ -15,39 +15,39 @@ KEPT_FAILURES = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Second:
-    """Requests that were due in one second of the run."""
+    """Counts of the requests that were due in one second of the run."""
 
     ok: int
     refused: int
     failed: int
     retried: int
     p99_s: float | None
-    """Of the good answers; None where there was none."""
+    """p99 latency of successful requests; None if there are none."""
     versions: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """A run of the load generator.
+    """The report of a run of the load generator.
 
-    Every request is either ok (200), refused (429 with Retry-After) or failed (anything else: another status,
-    no answer, a 429 that does not say when to come back). With retries, the last try counts. Latencies are of
-    good answers, in seconds from the moment a request was due, retries included.
+    Every request is ok (200), refused (429 with Retry-After) or failed (another status, no response, or 429
+    without Retry-After). With retries, the last attempt counts. Latencies cover successful requests, in
+    seconds from the time at which the request was due, retries included.
     """
 
     load: str
     started: float
     """Unix time at which the first request was due."""
     seconds: float
-    """From `started` to the last answer."""
+    """Seconds from `started` to the last response."""
     requests: int
     ok: int
     refused: int
     failed: int
     retried: int
-    """Requests that took more than one try."""
+    """Requests with more than one attempt."""
     statuses: dict[str, int]
-    """By status or exception, every try counted."""
+    """Attempts by status or exception."""
     p50_s: float
     p99_s: float
     max_s: float
@@ -56,17 +56,17 @@ class Report:
     timeline: list[Second]
     """By the second in which a request was due."""
     failures: list[tuple[float, float, str]]
-    """(due, over, status) of the first failed requests, in unix time."""
+    """(due, ended, status) of the first failed requests, in Unix time."""
     cpu_s: float
-    """Of the generator itself."""
+    """CPU seconds of the load generator."""
 
     @property
     def throughput(self) -> float:
-        """Good answers a second."""
+        """Successful requests per second."""
         return self.ok / self.seconds
 
     def window(self, begin: float, end: float) -> list[Second]:
-        """The seconds of the timeline that lie wholly between two unix times."""
+        """The seconds of the timeline that lie completely between two Unix times."""
         first, last = math.ceil(begin - self.started), math.floor(end - self.started)
         return self.timeline[max(0, first) : max(0, last)]
 
@@ -82,7 +82,7 @@ class Report:
 
 
 def percentile(values: Iterable[float], share: float) -> float:
-    """The smallest value that at least `share` of all reach or stay under; NaN of none."""
+    """The smallest value that is >= a fraction `share` of all values; NaN if there are none."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else math.nan
 
@@ -98,7 +98,7 @@ class _Bucket:
 
 
 class Tally:
-    """Counts answers as they come, at eight bytes for each, so that a run may last for hours."""
+    """Counts requests, with eight bytes per request, so that a run can last for hours."""
 
     def __init__(self) -> None:
         self.statuses: Counter[str] = Counter()
@@ -108,11 +108,11 @@ class Tally:
         self._seconds: list[_Bucket] = []
 
     def attempt(self, status: str) -> None:
-        """One try, the last or not."""
+        """Count an attempt, final or not."""
         self.statuses[status] += 1
 
     def add(self, due_s: float, over_s: float, status: str, *, tries: int, version: str | None) -> None:
-        """A request that is over. Times are in seconds from the start of the run."""
+        """Count a finished request. Times are in seconds from the start of the run."""
         while len(self._seconds) <= int(due_s):
             self._seconds.append(_Bucket())
         bucket = self._seconds[int(due_s)]

@@ -1,4 +1,4 @@
-"""Our service for benchmarks: a Ray of its own, with published models of random weights."""
+"""Our service for benchmarks, on its own Ray cluster."""
 
 import json
 import os
@@ -22,7 +22,7 @@ START_S = 180.0
 
 @dataclass(frozen=True)
 class Service:
-    """A running service; `mark` tells its processes."""
+    """A running service; `mark` is the marker in the environment of its processes."""
 
     url: str
     mark: str
@@ -34,10 +34,10 @@ class Service:
 
 
 @contextmanager
-def workplace(*, haproxy: bool, **extra: str) -> Iterator[tuple[Path, dict[str, str], str]]:
-    """A folder, an environment with a home, a folder for Ray and a token of our own, and the mark in it.
+def isolated_environment(*, haproxy: bool, **extra: str) -> Iterator[tuple[Path, dict[str, str], str]]:
+    """A temporary folder, an environment with its own home, Ray folder and token, and the marker in it.
 
-    The path is short, for Ray's sockets lie in it.
+    The path of the folder is short, because it contains Ray's sockets.
     """
     with tempfile.TemporaryDirectory(prefix="tw", ignore_cleanup_errors=True) as name:
         mark = secrets.token_hex(8)
@@ -55,21 +55,25 @@ def workplace(*, haproxy: bool, **extra: str) -> Iterator[tuple[Path, dict[str, 
 
 @contextmanager
 def _program(module: str, *flags: str, haproxy: bool = False) -> Iterator[Service]:
-    """`python -m MODULE FLAGS --port P`, once it is ready."""
+    """Run `python -m MODULE FLAGS --port P`; yields when it is ready.
+
+    Raises:
+        RuntimeError: the process ended or was not ready in `START_S` seconds.
+    """
     port = local_server.free_ports(1)[0]
     line = [sys.executable, "-m", module, *flags, "--port", str(port)]
     url = f"http://{local_server.HOST}:{port}"
-    with workplace(haproxy=haproxy) as (folder, environment, mark):
+    with isolated_environment(haproxy=haproxy) as (folder, environment, mark):
         path = folder / "log.txt"
         with (
             path.open("w") as log,
             subprocess.Popen(line, cwd=ROOT, env=environment, stdout=log, stderr=log) as process,
-            processes.ended(mark),
+            processes.end_on_exit(mark),
         ):
 
             def ready() -> bool:
                 if process.poll() is not None:
-                    raise RuntimeError("it has ended")
+                    raise RuntimeError("the process has ended")
                 try:
                     client.get(f"{url}/ready")
                 except (client.RefusedError, OSError):
@@ -85,31 +89,31 @@ def _program(module: str, *flags: str, haproxy: bool = False) -> Iterator[Servic
 
 
 def command(registry: Path, *, haproxy: bool = True) -> AbstractContextManager[Service]:
-    """`python -m serve`, as people type it."""
+    """Run `python -m serve`, as users do."""
     flags = ["--registry", str(registry), "--stay", *(["--haproxy"] if haproxy else [])]
     return _program("serve", *flags, haproxy=haproxy)
 
 
 def peer(kind: str, *, model: Path | None = None) -> AbstractContextManager[Service]:
-    """One of `benchmarks.peers`."""
+    """Run a reference server of `benchmarks.peers`."""
     return _program("benchmarks.peers", kind, *(["--model", str(model)] if model else []))
 
 
 @dataclass(frozen=True)
-class Driven(Service):
-    """A service whose driver takes orders."""
+class DrivenService(Service):
+    """A service whose driver process accepts commands."""
 
     process: "subprocess.Popen[str]" = field(repr=False)
 
-    def order(self, **order: Any) -> dict[str, Any]:
-        """One of `benchmarks.driver`'s commands, and its answer.
+    def send(self, **command: Any) -> dict[str, Any]:
+        """Send a command of `benchmarks.driver` and return its response.
 
         Raises:
-            RuntimeError: it failed.
+            RuntimeError: the command failed.
         """
         assert self.process.stdin
         assert self.process.stdout
-        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.write(json.dumps(command) + "\n")
         self.process.stdin.flush()
         answer: dict[str, Any] = json.loads(self.process.stdout.readline())
         if "error" in answer:
@@ -117,17 +121,17 @@ class Driven(Service):
         return answer
 
     def replicas(self) -> dict[str, int]:
-        """How many replicas are in which state; empty while the controller does not answer."""
+        """Number of replicas by state; empty while the controller does not answer."""
         try:
-            found: dict[str, int] = self.order(status=True)["replicas"]
+            found: dict[str, int] = self.send(status=True)["replicas"]
         except RuntimeError:
             return {}
         return found
 
-    def settled(self, count: int) -> bool:
-        """Whether just so many replicas run, and the deployment is where it should be."""
+    def is_stable(self, count: int) -> bool:
+        """Whether exactly `count` replicas run and the deployment is healthy."""
         try:
-            found = self.order(status=True)
+            found = self.send(status=True)
         except RuntimeError:
             return False
         states = found["app"], found["deployment"], found["replicas"]
@@ -135,11 +139,11 @@ class Driven(Service):
 
 
 @contextmanager
-def driven(*, haproxy: bool = True, cpus: int = 4, **extra: str) -> Iterator[Driven]:
-    """Ray Serve with nothing deployed yet."""
+def driven(*, haproxy: bool = True, cpus: int = 4, **extra: str) -> Iterator[DrivenService]:
+    """Start Ray Serve without an application."""
     port = local_server.free_ports(1)[0]
     line = [sys.executable, "-m", "benchmarks.driver", "--port", str(port), "--cpus", str(cpus)]
-    with workplace(haproxy=haproxy, **extra) as (folder, environment, mark):
+    with isolated_environment(haproxy=haproxy, **extra) as (folder, environment, mark):
         with (folder / "driver.log").open("w") as log:
             pipe = subprocess.PIPE
             process = subprocess.Popen(
@@ -149,13 +153,13 @@ def driven(*, haproxy: bool = True, cpus: int = 4, **extra: str) -> Iterator[Dri
             assert process.stdout
             if not process.stdout.readline():
                 raise RuntimeError(f"Ray did not start:\n{(folder / 'driver.log').read_text()[-2000:]}")
-            yield Driven(f"http://{local_server.HOST}:{port}", mark, folder, process)
+            yield DrivenService(f"http://{local_server.HOST}:{port}", mark, folder, process)
 
 
 def app(
     args: Mapping[str, Any], *, user_config: Mapping[str, Any], build: str = "serve.app:build", **options: Any
 ) -> dict[str, Any]:
-    """The application as serve/config.yaml has it. `options` are of its deployment."""
+    """The application in the format of serve/config.yaml; `options` are those of its deployment."""
     deployment = {"name": "TweetClassifier", "user_config": dict(user_config), **options}
     return {
         "name": "tweetelm",
@@ -167,14 +171,14 @@ def app(
 
 
 def wait_for(claim: str, check: Callable[[], bool], *, within_s: float, every_s: float = 0.2) -> float:
-    """The seconds until `check()` was true.
+    """Wait until `check()` is true; returns the seconds.
 
     Raises:
-        TimeoutError: it was not within `within_s`.
+        TimeoutError: it is not true within `within_s` seconds.
     """
     began = time.monotonic()
     while not check():
         if time.monotonic() - began > within_s:
-            raise TimeoutError(f"after {within_s:g} s it is not true that {claim}")
+            raise TimeoutError(f"not true after {within_s:g} s: {claim}")
         time.sleep(every_s)
     return time.monotonic() - began

@@ -1,4 +1,4 @@
-"""Models and batches of the shapes that benchmarks run: random weights, real lengths."""
+"""Models with random weights and batches with real tweet lengths, for benchmarks."""
 
 import json
 import random
@@ -17,14 +17,16 @@ Rows = list[list[int]]
 
 
 def all_lengths() -> list[int]:
-    """Tokens of each of the hate task's training tweets under Llama's tokenizer, shortest first."""
+    """Token counts of the hate task's training tweets with Llama's tokenizer, in ascending order."""
     table = json.loads(LENGTHS.read_text(encoding="utf-8"))["splits"]["train"]
     return [length for length, count in table for _ in range(count)]
 
 
-def arriving(count: int, vocabulary: int) -> Rows:
-    """`count` tweets in random order, with the lengths of evenly spaced quantiles of the real ones, so that a
-    small number has the shape of all."""
+def sample_rows(count: int, vocabulary: int) -> Rows:
+    """`count` rows of random tokens in random order.
+
+    Their lengths are evenly spaced quantiles of the real ones, so that few rows have the distribution of all.
+    """
     lengths = all_lengths()
     chosen = [lengths[int((i + 0.5) / count * len(lengths))] for i in range(count)]
     random.Random(0).shuffle(chosen)
@@ -32,9 +34,9 @@ def arriving(count: int, vocabulary: int) -> Rows:
 
 
 def sorted_batches(batches: int, size: int, vocabulary: int) -> Rows:
-    """`batches` x `size` tweets: every so manieth batch of all training tweets sorted by length.
+    """`batches` x `size` rows: evenly spaced batches of all training tweets sorted by length.
 
-    Sorting a few hundred tweets would pad more than sorting all of them does, and flatter what does not pad.
+    Sorting only a few hundred tweets would need more padding, which would favor variants without padding.
     """
     lengths = all_lengths()
     every = len(lengths) // size / batches
@@ -44,17 +46,17 @@ def sorted_batches(batches: int, size: int, vocabulary: int) -> Rows:
 
 def _rows(lengths: list[int], vocabulary: int) -> Rows:
     """Random token ids, BOS first."""
-    chooser = random.Random(1)
-    return [[1, *(chooser.randrange(3, vocabulary) for _ in range(length - 1))] for length in lengths]
+    rng = random.Random(1)
+    return [[1, *(rng.randrange(3, vocabulary) for _ in range(length - 1))] for length in lengths]
 
 
 def tokens(rows: Rows) -> int:
-    """Real tokens."""
+    """Number of tokens, without padding."""
     return sum(map(len, rows))
 
 
 def model(name: str, implementation: str = "varlen") -> OpenELMForSequenceClassification:
-    """A preset's shape with random weights and two labels."""
+    """A model with the shape of a preset, random weights and two labels."""
     config = preset_config(name)
     config.num_labels = 2
     torch.manual_seed(0)
@@ -63,7 +65,7 @@ def model(name: str, implementation: str = "varlen") -> OpenELMForSequenceClassi
 
 
 def padded(rows: Rows, size: int, to: int | None = None) -> Iterator[dict[str, Any]]:
-    """Batches of `size` rows in the order given, padded on the right to the longest, or to `to` tokens."""
+    """Batches of `size` rows in order, padded on the right to the longest row or to `to` tokens."""
     for start in range(0, len(rows), size):
         batch = rows[start : start + size]
         width = to or max(map(len, batch))
@@ -74,16 +76,16 @@ def padded(rows: Rows, size: int, to: int | None = None) -> Iterator[dict[str, A
         yield {"input_ids": ids, "attention_mask": mask.long(), "use_cache": False}
 
 
-def on(device: torch.device, batch: dict[str, Any]) -> dict[str, Any]:
-    """The same keyword arguments with their tensors on `device`."""
+def to_device(device: torch.device, batch: dict[str, Any]) -> dict[str, Any]:
+    """Model inputs with their tensors moved to `device`."""
     return {key: x.to(device) if isinstance(x, Tensor) else x for key, x in batch.items()}
 
 
-def useful(rows: Rows, size: int, to: int | None = None) -> float:
-    """Share of real tokens in such batches."""
+def real_share(rows: Rows, size: int, to: int | None = None) -> float:
+    """Fraction of tokens in the batches of `padded` that are not padding."""
     return tokens(rows) / sum(batch["input_ids"].numel() for batch in padded(rows, size, to))
 
 
-def last_labels(count: int) -> Tensor:
-    """Labels for `count` rows."""
+def alternating_labels(count: int) -> Tensor:
+    """`count` labels: 0, 1, 0, 1, …"""
     return torch.arange(count) % 2

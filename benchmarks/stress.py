@@ -1,4 +1,4 @@
-"""A service asked for all it can do, then for less, for more, and for less again."""
+"""A service under open-loop load at given fractions of its measured capacity."""
 
 import dataclasses
 import json
@@ -17,47 +17,49 @@ from benchmarks.service import Service
 CLIENTS = 32
 STEADY = 0.7
 OVERLOAD = 2.0
-CALM = 3
+NORMAL_SECONDS = 3
 
 
 @dataclass(frozen=True)
 class Stress:
-    """The service, the file of tweets to send, and its capacity in good answers a second."""
+    """The service, the file of tweets to send, and its capacity in successful requests per second."""
 
     service: Service
     tweets: Path
     capacity: float
 
     def plan(self, share: float, seconds: float) -> Plan:
-        """Independent arrivals at a share of the capacity."""
+        """A plan with Poisson arrivals at the fraction `share` of the capacity."""
         base = Plan(url=self.service.classify_url, rate=share * self.capacity, seconds=seconds, poisson=True)
         return dataclasses.replace(base, tweets=self.tweets)
 
 
 def measure_capacity(target: Service, texts: Path, seconds: float) -> Report:
-    """A closed loop of as many callers as keep it busy, after a short one that warms it up."""
+    """Measure the capacity with a closed loop of `CLIENTS` clients, after a warm-up of 3 s."""
     plan = Plan(url=target.classify_url, clients=CLIENTS, seconds=seconds, tweets=texts)
     run(dataclasses.replace(plan, seconds=3.0))
     return run(plan)
 
 
 def only_refusals(report: Report) -> bool:
-    """Whether all that was not answered was refused with a time to come back."""
+    """Whether every response was 200 or 429 with Retry-After."""
     return report.statuses.keys() <= {OK, REFUSED}
 
 
-def normal_again(overload: Report, planned_s: float, after: Report, limit_s: float) -> float:
-    """Seconds from the last arrival of the overload to the first of `CALM` seconds in a row whose p99 is
-    under the limit; infinite if there are none."""
+def recovery_s(overload: Report, planned_s: float, after: Report, limit_s: float) -> float:
+    """Seconds from the end of the overload until p99 is within the limit again; infinite if it never is.
+
+    p99 must stay within `limit_s` for `NORMAL_SECONDS` seconds in a row.
+    """
     gap = after.started - (overload.started + planned_s)
-    calm = [second.p99_s is not None and second.p99_s <= limit_s for second in after.timeline]
-    starts = range(len(calm) - CALM + 1)
-    return next((gap + start for start in starts if all(calm[start : start + CALM])), math.inf)
+    normal = [second.p99_s is not None and second.p99_s <= limit_s for second in after.timeline]
+    starts = range(len(normal) - NORMAL_SECONDS + 1)
+    return next((gap + start for start in starts if all(normal[start : start + NORMAL_SECONDS])), math.inf)
 
 
 @contextmanager
 def stressed(folder: Path, *, seconds: float, preset: str = "scratch-1m") -> Iterator[tuple[Stress, Report]]:
-    """`python -m serve --haproxy` with a model of this shape, and how its capacity was measured."""
+    """Run `python -m serve --haproxy` with a model of this shape; yields it with its capacity report."""
     registry, texts = folder / "models", folder / "tweets.json"
     publish(registry, preset)
     texts.write_text(json.dumps(tweets(500, tokenizer_of(preset))), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Timing several sides of one comparison in turn, and writing down what came out."""
+"""Interleaved timing of the variants of a comparison, and reports of the results."""
 
 import datetime
 import os
@@ -15,13 +15,13 @@ import torch
 ROUNDS = 5
 PEAK = "bf16 matrix product"
 _SHAPE = (2048, 1280, 7680)
-_GPU_ROWS = 8192  # of a forward pass there
+_GPU_ROWS = 8192  # of a GPU's forward pass
 _PRODUCTS = 8
 
 
 @dataclass(frozen=True)
 class Spread:
-    """One number for each round; printed as the median and, of several, the range."""
+    """One value per round; printed as median and, for several rounds, range."""
 
     rounds: list[float]
 
@@ -38,17 +38,16 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Side:
-    """One way of doing the work. `amount` is how much of it one call of `run` does, in any unit that all
-    sides share."""
+class Variant:
+    """One way to do the work. `amount` is the work of one call of `run`, in a unit common to all variants."""
 
     run: Callable[[], object]
     amount: float
 
 
 @dataclass(frozen=True)
-class Taken:
-    """Seconds by the clock and of the processor, for each counted round, and the work of a round."""
+class Timing:
+    """Wall and CPU seconds per counted round, and the amount of work per round."""
 
     wall: list[float]
     cpu: list[float]
@@ -59,42 +58,44 @@ class Taken:
         """Work per second."""
         return Spread([self.amount / seconds for seconds in self.wall])
 
-    def faster_than(self, other: "Taken") -> Spread:
-        """Ratio of the rates, round by round: neighbours in time share the machine's other load."""
+    def faster_than(self, other: "Timing") -> Spread:
+        """Ratio of the rates per round, so that other load on the machine affects both."""
         return Spread([a / b for a, b in zip(self.rate.rounds, other.rate.rounds, strict=True)])
 
-    def cheaper_than(self, other: "Taken") -> Spread:
-        """The same in processor seconds, which other programs disturb less."""
+    def cheaper_than(self, other: "Timing") -> Spread:
+        """The same ratio in CPU seconds, which other programs affect less."""
         pairs = zip(self.cpu, other.cpu, strict=True)
         return Spread([b * self.amount / (a * other.amount) for a, b in pairs])
 
 
-def in_turn(sides: dict[str, Side], rounds: int) -> dict[str, Taken]:
-    """Run every side once uncounted, then all sides one after the other, `rounds` times. A GPU's work counts
-    until it is done."""
-    for side in sides.values():
-        side.run()
-    settle()
-    taken = {name: Taken([], [], side.amount) for name, side in sides.items()}
+def run_interleaved(variants: dict[str, Variant], rounds: int) -> dict[str, Timing]:
+    """Run every variant once as warm-up, then all variants in turn, `rounds` times.
+
+    On a GPU, a round ends when its work is done.
+    """
+    for variant in variants.values():
+        variant.run()
+    synchronize()
+    timings = {name: Timing([], [], variant.amount) for name, variant in variants.items()}
     for number in range(rounds):
-        for name, side in sides.items():
+        for name, variant in variants.items():
             wall, cpu = time.perf_counter(), time.process_time()
-            side.run()
-            settle()
-            taken[name].wall.append(time.perf_counter() - wall)
-            taken[name].cpu.append(time.process_time() - cpu)
+            variant.run()
+            synchronize()
+            timings[name].wall.append(time.perf_counter() - wall)
+            timings[name].cpu.append(time.process_time() - cpu)
         print(f"round {number + 1} of {rounds}", flush=True)
-    return taken
+    return timings
 
 
-def settle() -> None:
-    """Wait until a GPU has done what it was told."""
+def synchronize() -> None:
+    """Wait until the GPU, if there is one, has done all submitted work."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
 
-def peak_side(device: torch.device) -> Side:
-    """Products of large bfloat16 matrices; the amount is in floating-point operations."""
+def peak_variant(device: torch.device) -> Variant:
+    """A variant with products of large bfloat16 matrices; its amount is in FLOP."""
     rows, inner, columns = _SHAPE
     products = _PRODUCTS
     if device.type == "cuda":
@@ -106,22 +107,21 @@ def peak_side(device: torch.device) -> Side:
         for _ in range(products):
             torch.nn.functional.linear(left, right)
 
-    return Side(run, 2.0 * rows * inner * columns * products)
+    return Variant(run, 2.0 * rows * inner * columns * products)
 
 
-def share_of_peak(taken: dict[str, Taken], name: str, flop: float) -> str:
-    """How much of the peak a side reaches that needs `flop` operations a round."""
-    done = Spread([flop / seconds / 1e9 for seconds in taken[name].wall])
-    peak = Spread([rate / 1e9 for rate in taken[PEAK].rate.rounds])
+def share_of_peak(timings: dict[str, Timing], name: str, flop: float) -> str:
+    """The throughput of a variant with `flop` operations per round, as a fraction of the peak."""
+    done = Spread([flop / seconds / 1e9 for seconds in timings[name].wall])
+    peak = Spread([rate / 1e9 for rate in timings[PEAK].rate.rounds])
     share = Spread([a / b for a, b in zip(done.rounds, peak.rounds, strict=True)])
     return (
-        f"{name}: {done} GFLOP/s of work really done; {PEAK} in the same rounds: {peak} GFLOP/s; "
-        f"share {share}"
+        f"{name}: {done} GFLOP/s of useful work; {PEAK} in the same rounds: {peak} GFLOP/s; fraction {share}"
     )
 
 
 def machine() -> str:
-    """What it ran on, and how busy that was."""
+    """Description of the machine, its software and its load."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     processor = next(
         (line.split(":")[1].strip() for line in lines if "model name" in line), platform.machine()
@@ -133,12 +133,12 @@ def machine() -> str:
     return (
         f"{processor}, {os.cpu_count()} CPUs, {torch.get_num_threads()} threads, {versions}, Python "
         f"{platform.python_version()}, {datetime.date.today()}. Load average at the start: {load} "
-        f"(an idle machine: near 0; above {os.cpu_count()}, the figures are disturbed)."
+        f"(an idle machine: near 0; above {os.cpu_count()}, the figures are unreliable)."
     )
 
 
 def publish(name: str, lines: list[str], out: Path | None) -> None:
-    """Print a report, and write it to a file if asked to."""
+    """Print a report and write it to `out`, if given."""
     text = "\n".join([f"# {name}", "", *lines, ""])
     print(text)
     if out:

@@ -1,9 +1,9 @@
-"""`python -m tests.lab`: a cluster of three hosts on this machine, as people start, use and stop it.
+"""End-to-end test on a cluster of three hosts on this machine: `python -m tests.lab`.
 
-Trains across two hosts, searches, deploys and asks; the head loses power and is brought back; a fourth host,
-which has no token, tries every door; the token is changed.
-`--short` leaves out the search and the token. Everything is gone afterwards, also when it fails;
-`--keep FOLDER` keeps the logs.
+Starts the cluster with `ray up`, trains across two hosts, searches, deploys and sends requests. The head
+loses power and is recovered. A fourth host without a token probes every listening socket. The token is
+changed. `--short` skips the search and the token. All processes and files are removed at the end, also after
+a failure; `--keep FOLDER` keeps the logs.
 """
 
 import argparse
@@ -19,8 +19,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tests.lab import hosts as lab
-from tests.lab.desk import SHARED, Desk, must, say
-from tests.lab.doors import Door
+from tests.lab.desk import SHARED, Desk, check, echo
+from tests.lab.doors import Listener
 from tests.lab.hosts import ROOT, Host
 from tests.support.ray_head import wait_for
 
@@ -29,8 +29,8 @@ TINY += f" --loop.epochs 2 --loop.batch-tokens 1024 --tracking.wandb off --run.s
 TINY += f" --run.registry {SHARED}/models"
 
 
-class Walk:
-    """What was done and how long it took."""
+class StepLog:
+    """The completed steps and their durations."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -38,30 +38,30 @@ class Walk:
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         begun = time.monotonic()
-        say(f"--- {name}")
+        echo(f"--- {name}")
         yield
         self.lines.append(f"{time.monotonic() - begun:6.0f} s  {name}")
-        say(f"    {self.lines[-1].strip()}")
+        echo(f"    {self.lines[-1].strip()}")
 
 
 def workers(host: Host) -> int:
-    """Ray Train workers that run on it."""
+    """Number of Ray Train workers on a host."""
     return sum("RayTrainWorker" in line for line in host.processes())
 
 
 def train(desk: Desk, hosts: Sequence[Host]) -> None:
-    """Two workers on two hosts; the job's log tells of the progress."""
+    """Train with two workers on two hosts, and print the progress from the job's log."""
     line = ["python", "-m", "ray_jobs.train", "--name", "across", *TINY.split(), "--run.workers", "2"]
-    must(desk.submit(*line, "--run.cpus", "2", wait=False))
+    check(desk.submit(*line, "--run.cpus", "2", wait=False))
     (job,) = [j["submission_id"] for j in desk.get("/api/jobs/") if "across" in j["entrypoint"]]
     wait_for("two hosts train", lambda: sum(workers(host) > 0 for host in hosts) == 2, 300)
-    done = must(desk.type("ray", "job", "logs", "--address", "http://127.0.0.1:8265", "--follow", job))
-    say("\n".join(line for line in done.output.splitlines() if "epoch" in line or "published" in line))
+    done = check(desk.run("ray", "job", "logs", "--address", "http://127.0.0.1:8265", "--follow", job))
+    echo("\n".join(line for line in done.output.splitlines() if "epoch" in line or "published" in line))
     wait_for("the job has succeeded", lambda: desk.get(f"/api/jobs/{job}")["status"] == "SUCCEEDED", 30)
 
 
 def search(desk: Desk) -> None:
-    """Four trials, two at a time."""
+    """Search with four trials."""
     line = [
         "python",
         "-m",
@@ -74,67 +74,76 @@ def search(desk: Desk) -> None:
         "--trials",
         "4",
     ]
-    done = must(desk.submit(*line))
-    say("\n".join(line for line in done.output.splitlines() if line.startswith("trial") or "best" in line))
+    done = check(desk.submit(*line))
+    echo("\n".join(line for line in done.output.splitlines() if line.startswith("trial") or "best" in line))
 
 
 def serve(desk: Desk, hosts: Sequence[Host]) -> None:
-    """Deploy, and ask until the head answers and another host, for Ray Serve listens where a replica is."""
+    """Deploy, and wait until the head and a worker host answer; hosts without a replica do not listen."""
     desk.deploy()
     for wanted in (hosts[:1], hosts[1:]):
-        seconds = wait_for(f"{wanted[0].name} answers", lambda them=wanted: any(map(desk.answers, them)), 240)
-        say(f"after {seconds:.0f} s: {', '.join(host.name for host in wanted if desk.answers(host))} answers")
+        seconds = wait_for(
+            f"{wanted[0].name} answers", lambda group=wanted: any(map(desk.answers, group)), 240
+        )
+        echo(f"after {seconds:.0f} s: {', '.join(host.name for host in wanted if desk.answers(host))} answer")
 
 
 def recover(desk: Desk, hosts: Sequence[Host]) -> None:
-    """The head loses power and comes back with its disk: docs/cluster/recovery.md."""
+    """Power the head off and recover it with its disk, as in docs/cluster/recovery.md."""
     hosts[0].power_off()
-    say(f"without the head {sum(map(desk.answers, hosts[1:]))} of {len(hosts) - 1} hosts answer")
+    echo(f"head off: {sum(map(desk.answers, hosts[1:]))} of {len(hosts) - 1} other hosts answer")
     hosts[0].power_on()
     desk.up()
-    desk.close_doors()
+    desk.apply_firewall()
     with desk.tunnel():
-        desk.joined(len(hosts))
+        desk.wait_for_hosts(len(hosts))
         serve(desk, hosts)
 
 
 def change_token(desk: Desk, hosts: Sequence[Host]) -> None:
-    """docs/cluster/recovery.md, "The token must be changed"; the old one opens nothing then."""
+    """Change the token as in docs/cluster/recovery.md; the old one must then be rejected.
+
+    Raises:
+        RuntimeError: the dashboard accepts the old token.
+    """
     desk.down()
-    before, desk.token = desk.token, secrets.token_hex(32)
-    desk.keep("ray_auth_token", desk.token)
+    old, desk.token = desk.token, secrets.token_hex(32)
+    desk.write_secret("ray_auth_token", desk.token)
     desk.up()
     with desk.tunnel():
-        desk.joined(len(hosts))
+        desk.wait_for_hosts(len(hosts))
         try:
-            desk.get("/api/jobs/", before)
+            desk.get("/api/jobs/", old)
         except urllib.error.HTTPError as error:
-            say(f"the token before: {error.code} {error.reason}")
+            echo(f"old token: {error.code} {error.reason}")
         else:
-            raise RuntimeError("the token before still opens the dashboard")
+            raise RuntimeError("the dashboard still accepts the old token")
 
 
-def doors(hosts: Sequence[Host], stranger: Host) -> list[Door]:
-    """Every listening socket of the cluster, and what the stranger finds there."""
+def probe_listeners(hosts: Sequence[Host], outsider: Host) -> list[Listener]:
+    """Every listening socket of the cluster, with the result of a probe from `outsider`."""
     python = f"cd {ROOT} && {sys.prefix}/bin/python -m tests.lab.doors"
     found = []
     for host in hosts:
         done = host.run(f"{python} listen {host.address}")
         found += json.loads(done.stdout)
-    (stranger.folder / "shared" / "doors.json").write_text(json.dumps(found))
-    done = stranger.run(f"{python} try < {SHARED}/doors.json", seconds=600)
+    (outsider.folder / "shared" / "listeners.json").write_text(json.dumps(found))
+    done = outsider.run(f"{python} try < {SHARED}/listeners.json", seconds=600)
     if done.returncode:
         raise RuntimeError(done.stderr)
-    return [Door(**values) for values in json.loads(done.stdout)]
+    return [Listener(**values) for values in json.loads(done.stdout)]
 
 
-def table(doors: Sequence[Door]) -> str:
-    """A line for each."""
-    return "\n".join(f"{door.host}:{door.port:<6} {door.owner[:32]:<32} {door.found}" for door in doors)
+def table(listeners: Sequence[Listener]) -> str:
+    """One line per socket."""
+    return "\n".join(
+        f"{listener.host}:{listener.port:<6} {listener.owner[:32]:<32} {listener.found}"
+        for listener in listeners
+    )
 
 
-def secrets_seen(desk: Desk, hosts: Sequence[Host]) -> list[str]:
-    """Where others can read a secret: command lines, logs, modes of files."""
+def leaked_secrets(desk: Desk, hosts: Sequence[Host]) -> list[str]:
+    """Places where other users can read a secret: command lines, logs, file modes."""
     found = []
     for secret, name in ((desk.token, "ray_auth_token"), (desk.key, "api_keys")):
         for host in hosts:
@@ -149,51 +158,53 @@ def secrets_seen(desk: Desk, hosts: Sequence[Host]) -> list[str]:
     return found
 
 
-def walk(made: Sequence[Host], *, short: bool) -> int:
-    """Everything in order; the exit status."""
-    *hosts, stranger = made
-    desk, done = Desk(hosts), Walk()
-    with done.step("ray up cluster.local.yaml, and the firewall"):
+def run_scenario(made: Sequence[Host], *, short: bool) -> int:
+    """Run all steps; returns the exit status."""
+    *hosts, outsider = made
+    desk, steps = Desk(hosts), StepLog()
+    with steps.step("ray up cluster.local.yaml, firewall"):
         desk.up()
-        desk.close_doors()
+        desk.apply_firewall()
     with desk.tunnel():
-        with done.step(f"{len(hosts)} hosts have joined"):
-            desk.joined(len(hosts))
-        with done.step("ray job submit: train across two hosts"):
+        with steps.step(f"{len(hosts)} hosts have joined"):
+            desk.wait_for_hosts(len(hosts))
+        with steps.step("ray job submit: train across two hosts"):
             train(desk, hosts)
         if not short:
-            with done.step("ray job submit: a search"):
+            with steps.step("ray job submit: a search"):
                 search(desk)
-        with done.step("serve deploy, and answers from every host"):
+        with steps.step("serve deploy, responses from two hosts"):
             serve(desk, hosts)
-    with done.step("the head loses power and comes back: ray up, serve deploy, and answers from every host"):
+    with steps.step("head loses power and is recovered: ray up, serve deploy, responses from two hosts"):
         recover(desk, hosts)
     with desk.tunnel():
-        with done.step("every door, tried by a host without token and key"):
-            tried = doors(hosts, stranger)
-            say(table(tried))
+        with steps.step("probe of every socket from a host without token and key"):
+            listeners = probe_listeners(hosts, outsider)
+            echo(table(listeners))
         if not short:
-            with done.step("the same by a host of the cluster: what the token and the keys alone keep shut"):
-                say(table(doors(hosts, hosts[1])))
-        leaks = secrets_seen(desk, hosts)
+            with steps.step("the same from a host of the cluster, where only token and keys protect"):
+                echo(table(probe_listeners(hosts, hosts[1])))
+        leaks = leaked_secrets(desk, hosts)
     if not short:
-        with done.step("the token is changed: ray down, another token, ray up; the one before is refused"):
+        with steps.step("token change: ray down, new token, ray up; the old one is rejected"):
             change_token(desk, hosts)
-    with done.step("ray down"):
+    with steps.step("ray down"):
         desk.down()
     left = [f"{host.name}: {line[:100]}" for host in hosts for line in host.processes()]
-    say("\n".join(["", *done.lines, f"{len(left)} processes left, {len(leaks)} secrets seen", *left, *leaks]))
-    (desk.folder / "doors.json").write_text(json.dumps([asdict(door) for door in tried]))
-    return bool(left or leaks or [door for door in tried if not door.shut])
+    echo(
+        "\n".join(
+            ["", *steps.lines, f"{len(left)} processes left, {len(leaks)} secrets leaked", *left, *leaks]
+        )
+    )
+    (desk.folder / "listeners.json").write_text(json.dumps([asdict(listener) for listener in listeners]))
+    return bool(left or leaks or [listener for listener in listeners if not listener.closed])
 
 
 def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.lab", description=__doc__)
-    parser.add_argument(
-        "--short", action="store_true", help="without the search, and without changing the token"
-    )
-    parser.add_argument("--keep", type=Path, help="where the logs of all hosts go")
+    parser.add_argument("--short", action="store_true", help="skip the search and the token change")
+    parser.add_argument("--keep", type=Path, help="folder for the logs of all hosts")
     arguments = parser.parse_args()
     if reason := lab.missing():
         print(f"error: {reason}", file=sys.stderr)
@@ -202,14 +213,14 @@ def main() -> int:
         return lab.enter("tests.lab", sys.argv[1:])
     with lab.hosts(4) as made:
         try:
-            return walk(made, short=arguments.short)
+            return run_scenario(made, short=arguments.short)
         finally:
             if arguments.keep:
                 collect(made, arguments.keep)
 
 
 def collect(made: Sequence[Host], target: Path) -> None:
-    """Logs of Ray and sshd on every host, and everything that was typed."""
+    """Copy the logs of Ray and sshd of every host, and the log of all commands."""
     for host in made:
         files = host.run("cp -rL /tmp/ray/session_latest/logs /srv/shared/$(hostname)-logs; true")
         assert files.returncode == 0

@@ -1,4 +1,4 @@
-"""The desk from which people type: cluster.local.yaml filled in for the hosts, and the README's commands."""
+"""The user's machine of the lab: a filled-in cluster.local.yaml and the documented cluster commands."""
 
 import contextlib
 import json
@@ -25,8 +25,8 @@ JOB_SECONDS = 900
 
 
 @dataclass(frozen=True)
-class Typed:
-    """A command that has ended."""
+class CommandResult:
+    """The result of a finished command; `seconds` is its duration."""
 
     status: int
     output: str
@@ -34,7 +34,7 @@ class Typed:
 
 
 class Desk:
-    """A folder with what `ray up` needs, and the environment of a shell in it."""
+    """A folder with the files that `ray up` needs, and the environment of a shell in it."""
 
     def __init__(self, hosts: Sequence[Host]) -> None:
         self.hosts = list(hosts)
@@ -43,8 +43,8 @@ class Desk:
         (self.folder / "secrets").mkdir(parents=True)
         for name in ("src", "serve", "ray_jobs"):
             (self.folder / name).symlink_to(ROOT / name)
-        self.keep("ray_auth_token", self.token)
-        self.keep("api_keys", f"desk:{self.key}")
+        self.write_secret("ray_auth_token", self.token)
+        self.write_secret("api_keys", f"desk:{self.key}")
         (self.folder / "cluster.local.yaml").write_text(filled_in(hosts))
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "TWEETELM_API"))}
         self.env = {
@@ -59,47 +59,49 @@ class Desk:
             "NO_COLOR": "1",
         }
 
-    def keep(self, name: str, secret: str) -> None:
-        """A secret in a file that nobody else reads."""
+    def write_secret(self, name: str, secret: str) -> None:
+        """Write a secret to a file that only its owner can read."""
         path = self.folder / "secrets" / name
         path.touch(0o600)
         path.write_text(secret)
 
-    def type(self, *line: str, folder: Path = ROOT, seconds: float = JOB_SECONDS) -> Typed:
-        """A command, shown as it is typed; its output goes into a file beside it, and comes back."""
+    def run(self, *line: str, folder: Path = ROOT, seconds: float = JOB_SECONDS) -> CommandResult:
+        """Print and run a command; its output is returned and appended to commands.log."""
         begun = time.monotonic()
-        say(f"$ {' '.join(line)}")
+        echo(f"$ {' '.join(line)}")
         done = subprocess.run(
             line, cwd=folder, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds
         )
         output = done.stdout.decode(errors="replace")
-        with (self.folder / "typed.log").open("a") as log:
+        with (self.folder / "commands.log").open("a") as log:
             log.write(f"$ {' '.join(line)}\n{output}\n")
-        return Typed(done.returncode, output, time.monotonic() - begun)
+        return CommandResult(done.returncode, output, time.monotonic() - begun)
 
-    def up(self) -> Typed:
-        """`ray up`; the workers join later."""
-        return must(
-            self.type("ray", "up", "--yes", "--no-config-cache", "cluster.local.yaml", folder=self.folder)
+    def up(self) -> CommandResult:
+        """Run `ray up`; the workers join later."""
+        return check(
+            self.run("ray", "up", "--yes", "--no-config-cache", "cluster.local.yaml", folder=self.folder)
         )
 
-    def close_doors(self) -> None:
-        """serve/deploy/firewall.nft on every host."""
+    def apply_firewall(self) -> None:
+        """Load serve/deploy/firewall.nft on every host."""
         cluster = ", ".join(host.address for host in self.hosts)
         for host in self.hosts:
             line = f"nft --define cluster='{{ {cluster} }}' --file ~/tweetelm/serve/deploy/firewall.nft"
-            say(f"{host.name}# {line}")
+            echo(f"{host.name}# {line}")
             wait_for(
-                f"{host.name} has the file", lambda h=host: h.run("ls ~/tweetelm/serve").returncode == 0, 120
+                f"{host.name} has the firewall file",
+                lambda h=host: h.run("ls ~/tweetelm/serve").returncode == 0,
+                120,
             )
             done = host.run(line)
             if done.returncode:
                 raise RuntimeError(done.stderr)
 
-    def down(self) -> Typed:
-        """The workers first: `ray down` stops the head only."""
-        must(
-            self.type(
+    def down(self) -> CommandResult:
+        """Stop the workers, then run `ray down`, which stops only the head."""
+        check(
+            self.run(
                 sys.executable,
                 "-m",
                 "ray_jobs.cluster.stop_workers",
@@ -107,12 +109,12 @@ class Desk:
                 folder=self.folder,
             )
         )
-        return must(self.type("ray", "down", "--yes", "cluster.local.yaml", folder=self.folder))
+        return check(self.run("ray", "down", "--yes", "cluster.local.yaml", folder=self.folder))
 
     @contextlib.contextmanager
     def tunnel(self) -> Iterator[None]:
-        """`ray dashboard`, open meanwhile."""
-        say("$ ray dashboard cluster.local.yaml &")
+        """Run `ray dashboard` while the block runs."""
+        echo("$ ray dashboard cluster.local.yaml &")
         with (self.folder / "tunnel.log").open("ab") as log:
             process = subprocess.Popen(
                 ["ray", "dashboard", "cluster.local.yaml"],
@@ -132,28 +134,28 @@ class Desk:
             process.wait()
 
     def get(self, path: str, token: str = "") -> Any:
-        """JSON of the dashboard, with the cluster's token or another."""
+        """GET a path of the dashboard as JSON, with `token` or by default the cluster's token."""
         headers = {"Authorization": f"Bearer {token or self.token}"}
         request = urllib.request.Request(DASHBOARD + path, headers=headers)
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
             return json.load(answer)
 
     def nodes(self) -> list[str]:
-        """Addresses of the hosts that Ray counts as alive."""
+        """Addresses of the hosts that Ray reports as alive."""
         found = self.get("/nodes?view=summary")["data"]["summary"]
         return sorted(node["ip"] for node in found if node["raylet"].get("state") == "ALIVE" and "ip" in node)
 
-    def joined(self, count: int, seconds: float = 300) -> float:
-        """Seconds until so many hosts are alive."""
+    def wait_for_hosts(self, count: int, seconds: float = 300) -> float:
+        """Wait until `count` hosts are alive; returns the seconds."""
         return wait_for(f"{count} hosts are alive", lambda: len(self.nodes()) == count, seconds)
 
-    def submit(self, *line: str, wait: bool = True) -> Typed:
-        """`ray job submit` with the project's runtime environment."""
+    def submit(self, *line: str, wait: bool = True) -> CommandResult:
+        """Run `ray job submit` with the project's runtime environment."""
         flags = ["--address", DASHBOARD, "--working-dir", ".", "--runtime-env", "runtime_env.yaml"]
-        return self.type("ray", "job", "submit", *flags, *([] if wait else ["--no-wait"]), "--", *line)
+        return self.run("ray", "job", "submit", *flags, *([] if wait else ["--no-wait"]), "--", *line)
 
-    def deploy(self) -> Typed:
-        """`serve deploy` of serve/config.yaml with what its comments say of a cluster."""
+    def deploy(self) -> CommandResult:
+        """Deploy serve/config.yaml with the cluster settings that its comments describe."""
         config = yaml.safe_load((ROOT / "serve" / "config.yaml").read_text())
         config["proxy_location"] = "EveryNode"
         config["http_options"]["host"] = "0.0.0.0"
@@ -162,10 +164,10 @@ class Desk:
         app["deployments"] = [{"name": "TweetClassifier", "max_replicas_per_node": 1}]
         path = self.folder / "serve.yaml"
         path.write_text(yaml.safe_dump(config))
-        return must(self.type("serve", "deploy", "--address", DASHBOARD, str(path)))
+        return check(self.run("serve", "deploy", "--address", DASHBOARD, str(path)))
 
     def ask(self, host: Host, text: str = "seriously, a Vorn moved in next door") -> dict[str, Any]:
-        """The endpoint's answer on one host."""
+        """Classify a text with the endpoint of a host; returns the response."""
         body = json.dumps({"model": "hate", "input": [text]}).encode()
         headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
         request = urllib.request.Request(f"http://{host.address}:8000/v1/classify", body, headers)
@@ -174,7 +176,7 @@ class Desk:
         return found
 
     def answers(self, host: Host) -> bool:
-        """Whether that host's endpoint answers a question."""
+        """Whether the endpoint of a host classifies a text."""
         try:
             return bool(self.ask(host)["data"])
         except OSError:
@@ -182,7 +184,7 @@ class Desk:
 
 
 def filled_in(hosts: Sequence[Host]) -> str:
-    """cluster.local.yaml, the values at its top replaced."""
+    """The text of cluster.local.yaml with its FILL-IN values replaced."""
     workers = ", ".join(host.address for host in hosts[1:])
     values = {"head": hosts[0].address, "workers": f"[{workers}]", "user": "root"}
     values["key"] = str(hosts[0].folder / "ssh" / "key")
@@ -195,12 +197,16 @@ def filled_in(hosts: Sequence[Host]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def must(done: Typed) -> Typed:
-    """The command, if it has succeeded."""
+def check(done: CommandResult) -> CommandResult:
+    """Return the result of a successful command.
+
+    Raises:
+        RuntimeError: the command failed.
+    """
     if done.status:
-        raise RuntimeError(f"it ended with {done.status}:\n{done.output[-4000:]}")
+        raise RuntimeError(f"the command exited with status {done.status}:\n{done.output[-4000:]}")
     return done
 
 
-def say(line: str) -> None:
+def echo(line: str) -> None:
     print(line, flush=True)

@@ -1,7 +1,7 @@
-"""Which ports of a host somebody without a token or a key can use, and how far.
+"""Probe which listening sockets of a host are usable without a token or an API key.
 
-`python -m tests.lab.doors listen` prints what listens on this host; `… try` reads that from standard input on
-another host and knocks at each.
+`python -m tests.lab.doors listen HOST` prints the listening sockets of this host. `… try` reads that list
+from standard input on another host and probes each socket.
 """
 
 import contextlib
@@ -40,12 +40,12 @@ CALLS = (
     "/ray.rpc.RayletDriver/ClusterInfo",
     "/ray.rpc.LogService/ListLogs",
 )
-HARMLESS = {"/": "a static page", "/docs": "the API's description"}
+HARMLESS = {"/": "a static page", "/docs": "the API reference"}
 
 
 @dataclass(frozen=True, order=True)
-class Door:
-    """A listening socket, who opened it, and what a stranger finds there."""
+class Listener:
+    """A listening socket, its owner, and the result of a probe from another host."""
 
     host: str
     port: int
@@ -54,13 +54,13 @@ class Door:
     found: str = ""
 
     @property
-    def shut(self) -> bool:
-        """Whether a stranger gets nothing there."""
-        return self.found.startswith(("unreachable", "asks for", "a login"))
+    def closed(self) -> bool:
+        """Whether the probe got nothing."""
+        return self.found.startswith(("unreachable", "requires", "SSH"))
 
 
-def listening(host: str) -> list[Door]:
-    """Every TCP socket that listens here."""
+def listening(host: str) -> list[Listener]:
+    """Every listening TCP socket of this host."""
     found = {}
     for connection in psutil.net_connections("tcp"):
         if connection.status == psutil.CONN_LISTEN:
@@ -68,7 +68,7 @@ def listening(host: str) -> list[Door]:
             with contextlib.suppress(psutil.Error, TypeError):
                 owner = _title(psutil.Process(connection.pid))
             address = connection.laddr
-            found[address.port, owner] = Door(host, address.port, owner, address.ip)
+            found[address.port, owner] = Listener(host, address.port, owner, address.ip)
     return sorted(found.values())
 
 
@@ -78,9 +78,9 @@ def _title(process: psutil.Process) -> str:
     return (modules or [words[0].rsplit("/", 1)[-1].split()[0]])[0]
 
 
-def knock(door: Door) -> Door:
-    """What somebody from another host finds."""
-    return Door(**{**asdict(door), "found": _found(door.host, door.port)})
+def probe(listener: Listener) -> Listener:
+    """Probe a socket from this host; returns it with the result."""
+    return Listener(**{**asdict(listener), "found": _found(listener.host, listener.port)})
 
 
 def _found(host: str, port: int) -> str:
@@ -94,7 +94,7 @@ def _found(host: str, port: int) -> str:
     except OSError as error:
         return f"unreachable ({error.strerror or error})"
     if first.startswith(b"SSH-"):
-        return "a login, by key"
+        return "SSH login with a key"
     return _http(host, port) if first.startswith(HTTP[1]) else _grpc(host, port)
 
 
@@ -109,13 +109,15 @@ def _http(host: str, port: int) -> str:
             answers[path] = error.code
         except OSError:
             answers[path] = 0
-    given = [path for path, status in answers.items() if status == 200 and path not in HARMLESS]
-    if given:
-        return "OPEN: metrics" if len(given) == len(PATHS) - len(HARMLESS) else f"OPEN: {', '.join(given)}"
+    exposed = [path for path, status in answers.items() if status == 200 and path not in HARMLESS]
+    if exposed:
+        return (
+            "OPEN: metrics" if len(exposed) == len(PATHS) - len(HARMLESS) else f"OPEN: {', '.join(exposed)}"
+        )
     asked = sorted({status for status in answers.values() if status in (401, 403)})
     if asked:
-        return f"asks for a token or a key ({', '.join(map(str, asked))})"
-    return "asks for nothing, gives nothing: " + ", ".join(f"{p} {s}" for p, s in answers.items())
+        return f"requires a token or a key ({', '.join(map(str, asked))})"
+    return "no authentication, no data: " + ", ".join(f"{p} {s}" for p, s in answers.items())
 
 
 def _grpc(host: str, port: int) -> str:
@@ -132,18 +134,18 @@ def _grpc(host: str, port: int) -> str:
     if codes & {"OK", "INVALID_ARGUMENT", "INTERNAL"}:
         return f"OPEN: gRPC answers {', '.join(sorted(codes))}"
     if "UNAUTHENTICATED" in codes:
-        return "asks for a token (gRPC UNAUTHENTICATED)"
+        return "requires a token (gRPC UNAUTHENTICATED)"
     return f"gRPC: {', '.join(sorted(codes))}"
 
 
 def main() -> None:
     verb, *rest = sys.argv[1:]
     if verb == "listen":
-        print(json.dumps([asdict(door) for door in listening(rest[0])]))
+        print(json.dumps([asdict(listener) for listener in listening(rest[0])]))
     else:
-        doors = [Door(**values) for values in json.load(sys.stdin)]
+        listeners = [Listener(**values) for values in json.load(sys.stdin)]
         with ThreadPoolExecutor(32) as many:
-            print(json.dumps([asdict(door) for door in many.map(knock, doors)]))
+            print(json.dumps([asdict(listener) for listener in many.map(probe, listeners)]))
 
 
 if __name__ == "__main__":

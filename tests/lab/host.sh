@@ -1,6 +1,6 @@
-# Pid 1 of a host: its own files over those of this machine, its own name, and sshd.
-#   sh host.sh NAME ADDRESS FOLDER [VISIBLE...]     in new mount, process, name and network namespaces
-# FOLDER holds disk/NAME, shared (a mounted file server), ssh (keys); VISIBLE are folders of this machine to see.
+# Pid 1 of a host: mounts an overlay over the files of this machine, sets the host name and runs sshd.
+#   sh host.sh NAME ADDRESS FOLDER [VISIBLE...]     run in new mount, PID, UTS and network namespaces
+# FOLDER has disk/NAME, shared (the shared storage) and ssh (keys); VISIBLE are folders of this machine to mount.
 set -eu
 name=$1 address=$2 folder=$3
 shift 3

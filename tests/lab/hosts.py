@@ -1,7 +1,7 @@
-"""Hosts on this machine: each with its own address, files, processes and sshd, in Linux namespaces.
+"""Hosts on this machine, each with its own address, files, processes and sshd, in Linux namespaces.
 
-They live in a world of their own (`enter`): its network is nobody else's, so that addresses never collide,
-and its first process takes everything in it along when it ends, however it ends. Needs root.
+All hosts of a run share an outer sandbox of namespaces (`enter`). Its network is private, so addresses never
+collide. When its first process ends, for any reason, the kernel kills all others. Needs root.
 """
 
 import contextlib
@@ -20,9 +20,9 @@ import psutil
 from tests.support.ray_head import wait_for
 
 ROOT = Path(__file__).parents[2]
-GATEWAY = "10.0.0.1"  # the world's own address: the laptop from which people type
+GATEWAY = "10.0.0.1"  # address of the sandbox itself, the user's machine
 TOOLS = ("ip", "nft", "unshare", "setpriv", "rsync", "ssh", "ssh-keygen", "/usr/sbin/sshd")
-_WORLD = "TWEETELM_LAB"
+_SANDBOX = "TWEETELM_LAB"
 _NEW = [
     "setpriv",
     "--pdeathsig",
@@ -38,13 +38,13 @@ _NEW = [
 
 
 def missing() -> str:
-    """Why hosts cannot be made here, or nothing."""
+    """Why hosts cannot be created on this machine; empty if they can."""
     lacking = [tool for tool in TOOLS if not shutil.which(tool)]
     if lacking:
         packages = "iproute2 nftables util-linux openssh-server rsync"
-        return f"hosts need {', '.join(lacking)}: apt-get install {packages}"
+        return f"the lab needs {', '.join(lacking)}: apt-get install {packages}"
     if os.geteuid() != 0:
-        return "hosts need root: they are Linux namespaces with mounts of their own"
+        return "the lab needs root, because its hosts are Linux namespaces with their own mounts"
     trial = "mount -t tmpfs tmpfs $0 && mkdir $0/files $0/work $0/root && "
     trial += "mount -t overlay overlay -o lowerdir=/,upperdir=$0/files,workdir=$0/work $0/root && "
     trial += "ip link add bridge0 type bridge"
@@ -56,10 +56,10 @@ def missing() -> str:
 
 
 def enter(module: str, arguments: list[str]) -> int:
-    """Run a module of ours in a new world and return its exit status; nothing of it is left afterwards."""
+    """Run a module in a new sandbox and return its exit status; all its processes end with it."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory(prefix="lab") as folder:
-        environment = {**os.environ, _WORLD: folder}
+        environment = {**os.environ, _SANDBOX: folder}
         line = [*_NEW, sys.executable, "-m", module, *arguments]
         process = subprocess.Popen(line, env=environment, cwd=ROOT)
         try:
@@ -70,13 +70,13 @@ def enter(module: str, arguments: list[str]) -> int:
 
 
 def inside() -> bool:
-    """Whether this process runs in a world."""
-    return _WORLD in os.environ
+    """Whether this process runs in a sandbox."""
+    return _SANDBOX in os.environ
 
 
 @dataclass
 class Host:
-    """A machine that can be switched on and off; its disk outlives that."""
+    """A host that can be powered on and off; its disk persists."""
 
     name: str
     address: str
@@ -84,7 +84,7 @@ class Host:
     process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
     def power_on(self) -> None:
-        """Returns when it lets one log in."""
+        """Power the host on and wait until it accepts an ssh login."""
         namespace, end = self.name, f"v{self.name}"
         _ip("netns", "add", namespace)
         mac = "02:00:" + ":".join(f"{int(part):02x}" for part in self.address.split("."))
@@ -103,29 +103,29 @@ class Host:
             stderr=log,
         )
         try:
-            wait_for(f"{self.name} lets one log in", lambda: self.run("true").returncode == 0, 30)
+            wait_for(f"{self.name} accepts a login", lambda: self.run("true").returncode == 0, 30)
         except TimeoutError as error:
             raise TimeoutError(f"{error}: {(self.folder / f'{self.name}.log').read_text()}") from None
 
     def power_off(self) -> None:
-        """At once, as if the plug were pulled."""
+        """Power the host off at once, without a shutdown."""
         assert self.process
-        self.process.kill()  # with its first process goes every other one
+        self.process.kill()  # the kernel kills all other processes with the first one
         self.process.wait()
         _ip("link", "del", f"v{self.name}")
         _ip("netns", "del", self.name)
         self.process = None
 
     def cut(self) -> None:
-        """Unplug its network; everything on it goes on running."""
+        """Cut the network of the host; its processes keep running."""
         _ip("link", "set", f"v{self.name}", "down")
 
-    def mend(self) -> None:
-        """Plug it in again."""
+    def reconnect(self) -> None:
+        """Reconnect the network of the host."""
         _ip("link", "set", f"v{self.name}", "up")
 
     def run(self, command: str, *, seconds: float = 60) -> "subprocess.CompletedProcess[str]":
-        """A command line on it, over ssh."""
+        """Run a command line on the host over ssh."""
         key = str(self.folder / "ssh" / "key")
         known = [
             "-o",
@@ -139,30 +139,30 @@ class Host:
         return subprocess.run(line, capture_output=True, text=True, timeout=seconds, check=False)
 
     def processes(self) -> list[str]:
-        """The command lines of everything that runs on it, its sshd excepted."""
+        """The command lines of all processes on the host, except its sshd."""
         if self.process is None:
             return []
         family = psutil.Process(self.process.pid).children(recursive=True)
         first = next(p for p in family if p.name() == "sshd")
-        space = os.stat(f"/proc/{first.pid}/ns/pid").st_ino
+        namespace = os.stat(f"/proc/{first.pid}/ns/pid").st_ino
         found = []
         for process in psutil.process_iter():
-            with contextlib.suppress(OSError, psutil.Error):  # it has ended meanwhile
-                if os.stat(f"/proc/{process.pid}/ns/pid").st_ino == space and process.name() != "sshd":
+            with contextlib.suppress(OSError, psutil.Error):  # the process has ended
+                if os.stat(f"/proc/{process.pid}/ns/pid").st_ino == namespace and process.name() != "sshd":
                     found.append(" ".join(process.cmdline()))
         return found
 
 
 @contextlib.contextmanager
 def hosts(count: int) -> Iterator[list[Host]]:
-    """So many hosts, switched on, at 10.0.0.10 and upwards; only inside a world."""
-    folder = Path(os.environ[_WORLD])
+    """Create `count` hosts with addresses from 10.0.0.10 and power them on; only in a sandbox."""
+    folder = Path(os.environ[_SANDBOX])
     _ip("link", "set", "lo", "up")
     _ip("link", "add", "bridge0", "type", "bridge")
     _ip("addr", "add", f"{GATEWAY}/24", "dev", "bridge0")
     _ip("link", "set", "bridge0", "up")
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(folder)], check=True)
-    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)  # `ip netns` keeps its names there
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)  # `ip netns` stores names there
     for name in ("disk", "root", "shared", "ssh"):
         (folder / name).mkdir()
     key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "ssh" / "key")]
@@ -174,7 +174,7 @@ def hosts(count: int) -> Iterator[list[Host]]:
 
 
 def _visible() -> list[str]:
-    """Folders that a host has to see although its own /tmp, /run and /home cover them."""
+    """Folders that must stay visible under the host's own /tmp, /run and /home."""
     wanted = {str(ROOT), sys.prefix, sys.base_prefix}
     return sorted(p for p in wanted if p.split("/")[1] in ("tmp", "run", "home"))
 

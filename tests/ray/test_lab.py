@@ -23,4 +23,4 @@ def test_three_host_lab_trains_and_serves() -> None:
         timeout=900,
     )
     assert done.returncode == 0, done.stdout[-8000:]
-    assert "0 processes left, 0 secrets seen" in done.stdout
+    assert "0 processes left, 0 secrets leaked" in done.stdout

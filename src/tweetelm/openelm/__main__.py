@@ -4,7 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from tweetelm.cli import command, invocation
+from tweetelm.cli import command
+from tweetelm.cli.program_name import program_name
 
 from .checkpoints.inspection import inspect
 from .checkpoints.loading import read_config
@@ -73,7 +74,7 @@ def _positive(text: str) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Run a command. If it fails, print the reason to standard error and return exit status 2."""
     parser = argparse.ArgumentParser(
-        prog=invocation.program_name("tweetelm.openelm"), description="Describe and check OpenELM models."
+        prog=program_name("tweetelm.openelm"), description="Describe and check OpenELM models."
     )
     commands = parser.add_subparsers(dest="command", required=True)
     one = commands.add_parser("describe", help="print layers, heads, widths, parameters, memory, FLOPs")

@@ -10,7 +10,7 @@ from tests.support.fakes import FakeProvenance, ShoutPredictor, dataset
 from tweetelm.config.train_config import ModelConfig, TrainConfig
 from tweetelm.evaluation.evaluate import Evaluation, evaluate
 from tweetelm.evaluation.report.context import ReportContext
-from tweetelm.evaluation.report.predictions import recompute, write_records
+from tweetelm.evaluation.report.prediction_files import recompute, write_records
 from tweetelm.evaluation.report.write import write as write_report
 from tweetelm.registry import Base, Card, make_card
 from tweetelm.tasks import DEEPFAKE, HATE, SYNTHETIC_NOTICE

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ray_jobs.search.trials import load_result
+from ray_jobs.search.trial_results import load_result
 from tests.support.places import ROOT
 from tweetelm.config.train_config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from tweetelm.data.load import folder

@@ -13,8 +13,8 @@ from tests.support.fakes import card
 from tweetelm.data import SAMPLE, hold_out, load, provenance
 from tweetelm.evaluation.evaluate import calibrated
 from tweetelm.evaluation.evaluate import evaluate as score
-from tweetelm.evaluation.model_report import gather
-from tweetelm.evaluation.report.predictions import write_records
+from tweetelm.evaluation.full_report import gather
+from tweetelm.evaluation.report.prediction_files import write_records
 from tweetelm.predictor import Predictor
 from tweetelm.registry import publish, resolve
 from tweetelm.tasks import DEEPFAKE, HATE, Task

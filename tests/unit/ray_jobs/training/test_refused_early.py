@@ -20,8 +20,8 @@ from tweetelm.openelm.flops import Cost
 from tweetelm.registry import Base
 from tweetelm.registry.model_card import render
 from tweetelm.tasks import DEEPFAKE, HATE
-from tweetelm.training.build import build_state
-from tweetelm.training.label_heads import HEAD, head_mismatch
+from tweetelm.training.build_classifier import build_state
+from tweetelm.training.head_reuse import HEAD, head_mismatch
 from tweetelm.training.prepare import prepare
 
 CPU = torch.device("cpu")

@@ -10,7 +10,7 @@ from tweetelm.evaluation.attribution import Attributed, attributed, attributions
 from tweetelm.evaluation.behavior.suite import behavior
 from tweetelm.evaluation.report.context import ReportContext, Rival
 from tweetelm.evaluation.report.document import Section
-from tweetelm.evaluation.report.predictions import read_predictions
+from tweetelm.evaluation.report.prediction_files import read_predictions
 from tweetelm.evaluation.report.sections.errors import worst
 from tweetelm.evaluation.report.write import write
 from tweetelm.evaluation.robustness.evasion import evasion
