@@ -99,7 +99,7 @@ def test_flipped_prediction_fails_an_invariance() -> None:
     assert passed["hashtag"] == (False, True)
     assert passed["one emoji more"] == (True, True)
     assert passed["one typo"] == (True, False)  # "tdoay" is no longer the keyword
-    assert "another link" not in passed, "neither has one"
+    assert "another link" not in passed, "neither text has a link"
 
 
 def test_the_section_holds_rates_with_intervals_and_no_case() -> None:

@@ -43,8 +43,8 @@ def test_accuracy_per_group_is_the_recall_on_each_generator() -> None:
 
 
 def test_labels_told_under_a_threshold_are_what_is_scored() -> None:
-    told = np.array([0, 0, 1, 1, 1, 1])  # P(hate) >= 0.3
-    result = score(LABELS, PROBABILITIES, HATE, predicted=told)
+    predicted = np.array([0, 0, 1, 1, 1, 1])  # P(hate) >= 0.3
+    result = score(LABELS, PROBABILITIES, HATE, predicted=predicted)
     assert result["accuracy"] == 5 / 6
     assert result["auroc"] == score(LABELS, PROBABILITIES, HATE)["auroc"]
 
