@@ -15,7 +15,7 @@ from tweetelm.evaluation.report.write import write as write_report
 from tweetelm.registry import Base, Card, make_card
 from tweetelm.tasks import DEEPFAKE, HATE, SYNTHETIC_NOTICE
 
-# P(hate) by the share of words in capitals: 0, 1, 1/2, 2/3 on validation and 1/4, 3/4, 0, 1 on test.
+# P(hate) is the share of words in capitals: 0, 1, 1/2, 2/3 on validation and 1/4, 3/4, 0, 1 on test.
 HATE_ROWS = dataset(
     HATE,
     validation=[("peace", 0), ("WAR", 1), ("so SO", 1), ("GO AWAY now", 1)],

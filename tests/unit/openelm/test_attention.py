@@ -76,7 +76,7 @@ def kernel_of_2_11(
     scale: float | None = None,
     window_size: tuple[int, int] = (-1, -1),
 ) -> Tensor:
-    assert query.shape[1] == key.shape[1], "this torch does not share key-value heads"
+    assert query.shape[1] == key.shape[1], "this torch version does not group heads"
     assert (max_q, max_k) == (int(cu_seq_q.diff().max()), int(cu_seq_k.diff().max()))
     assert scale is not None
     return kernel(query, key, value, cu_seq_q, cu_seq_k, window_size == (-1, 0), scale)

@@ -155,7 +155,7 @@ def test_without_a_hub_the_error_says_what_to_type(hub: Hub, online: Client) -> 
 def test_offline_tokenizer_error_names_the_flag(hub: Hub, online: Client) -> None:
     with hub.down(), pytest.raises(RefusedError) as refused:
         online("fetch_tokenizer", "test/tokenizer-alone")
-    assert str(refused.value).endswith("--local-dir DIR` and pass --model.tokenizer DIR")
+    assert str(refused.value).endswith("--local-dir DIR` and set --model.tokenizer DIR")
 
 
 def test_a_repository_of_pickles_is_refused_unread(hub: Hub, online: Client) -> None:

@@ -58,7 +58,7 @@ def test_git_state_is_the_commit_and_whether_files_differ(tmp_path: Path) -> Non
     (tmp_path / "a").write_text("b")
     assert git_state(tmp_path) == {"commit": git("rev-parse", "HEAD"), "dirty": True}
     (tmp_path / "unpacked").mkdir()
-    assert git_state(tmp_path / "unpacked") is None, "the commit around a ZIP's folder is of other code"
+    assert git_state(tmp_path / "unpacked") is None, "the surrounding checkout contains other code"
 
 
 def test_without_git_there_is_no_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,7 +128,7 @@ def test_foreign_files_in_a_checkpoint_are_not_published(source: Path, registry:
         (source / name).parent.mkdir(exist_ok=True)
         (source / name).write_bytes(b"\0")
     after = publish(source, card(), registry=registry)
-    assert after.version == before.version, "they are not part of what it is"
+    assert after.version == before.version, "other files are not part of the version"
     assert not any("DS_Store" in name for name in read_card(TASK, registry=registry).files)
 
 
@@ -146,7 +146,7 @@ def test_foreign_files_in_a_registry_break_nothing(
     better = publish(source, card(0.9), registry=registry).version
     assert current_version(TASK, registry=registry) == better
     assert resolve(TASK, registry=registry, version=version).is_dir()
-    assert (folder / ".current.json.swp").exists(), "what is not ours is left alone"
+    assert (folder / ".current.json.swp").exists(), "files of other programs are kept"
     with pytest.raises(SystemExit):
         run_main(monkeypatch, "verify", TASK, version, "--registry", registry)
     assert f"{version}: Thumbs.db is not in the card" in capsys.readouterr().out
@@ -182,6 +182,6 @@ def test_a_registry_that_cannot_be_written_is_found_early(tmp_path: Path, remote
     with pytest.raises(OSError, match="no-such-bucket"):
         check_registry(TASK, "s3://no-such-bucket/models")
     check_registry(TASK, str(tmp_path / "new" / "models"))
-    assert not (tmp_path / "new").exists(), "looking leaves nothing"
+    assert not (tmp_path / "new").exists(), "the check leaves no file"
     check_registry(TASK, remote)
     assert list_versions(TASK, registry=remote) == []
