@@ -49,7 +49,7 @@ def rounds(running: Commands, place: str, label: str, count: int, *, same: bool)
         name = f"run-{uuid.uuid4().hex[:8]}"
         rates = [1e-4 if same else (each + 1) * 1e-4 for each in range(size)]
         results = [
-            outcome(answer) for answer in running.together("train", [(place, name, lr) for lr in rates])
+            outcome(answer) for answer in running.run_together("train", [(place, name, lr) for lr in rates])
         ]
         one += results.count("trained") == 1
         lost += not checkpoints_intact(place, name)
@@ -69,7 +69,7 @@ def killed(place: str, environment: Mapping[str, str], label: str, count: int, s
             with commands(1, environment) as first:
                 first.send("train", [(place, name, 1e-4)])
                 time.sleep(0.05 + rng.uniform(0, 0.15))
-            (answer,) = again.together("train", [(place, name, 1e-4)])
+            (answer,) = again.run_together("train", [(place, name, 1e-4)])
             resumed += outcome(answer) in ("trained", "already finished") and checkpoints_intact(place, name)
     print(f"{label}, killed: done", flush=True)
     return f"{label}: {count} commands killed during training; {resumed} finished after a restart."

@@ -61,7 +61,7 @@ NOTES = (
 
 
 def svg() -> str:
-    """The picture; the same text every time."""
+    """The SVG text; it is deterministic."""
     arrows = [f'<path d="{path}"/>' for path in ARROWS]
     notes = [f'<text class="note" x="{x + 4}" y="{y}">{escape(note)}</text>' for x, y, note in NOTES]
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">'

@@ -1,11 +1,11 @@
-"""Writes `src/tweetelm/text/homoglyph_table.py`: `python -m tools.homoglyph_table`.
+"""Write `src/tweetelm/text/homoglyph_table.py`: `python -m tools.homoglyph_table`.
 
-Needs confusable-homoglyphs.
+Needs the package confusable-homoglyphs.
 
-The library brings Unicode's confusables.txt (UTS #39) as pairs. A character is kept if it stands for an ASCII
-letter, be it that letter with a stroke or its small capital, and if it can stand in a word: letters, digits
-and symbols, less the bars, crosses and signs that mean something between letters. Compatibility letters are
-left to NFKC, and accented ones to NFD.
+The package has Unicode's confusables.txt (UTS #39) as pairs. A character is kept if it looks like an ASCII
+letter, such a letter with a stroke or its small capital, and if it can be part of a word. These are letters,
+digits and symbols, without bars, crosses and signs that have a meaning between letters. NFKC handles
+compatibility letters, and NFD handles accented ones.
 """
 
 import json
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 SOURCE = "confusable-homoglyphs"
-UNICODE = "15.0"  # the newest scripts in the library's categories.json are Unicode 15.0's
+UNICODE = "15.0"  # the newest scripts in the package's categories.json are from Unicode 15.0
 MEANINGFUL = "×∣⏽￨╳"
 _NAMED = re.compile(r"(?:LATIN LETTER SMALL|NEGATIVE (?:CIRCLED|SQUARED) LATIN) CAPITAL(?: LETTER)? ([A-Z])")
 HEADER = '''"""Characters that look like an ASCII letter: Unicode's confusables (UTS #39, Unicode {unicode}).
@@ -30,21 +30,21 @@ Table = dict[str, str]
 
 
 def main() -> None:
-    """Write the tables next to this module."""
+    """Write the module with the tables."""
     path = Path(__file__).parents[1] / "src/tweetelm/text/homoglyph_table.py"
     path.write_text(render(), encoding="utf-8")
     print(f"wrote {path}")
 
 
 def render() -> str:
-    """The module's text: for each letter the code points that look like it, in hexadecimal."""
+    """The text of the module: for each letter its lookalike code points, in hexadecimal."""
     exact, small = tables()
     header = HEADER.format(unicode=UNICODE, source=SOURCE, version=version(SOURCE))
     return header + _dictionary("LOOKALIKES", exact) + _dictionary("LIKE_SMALL_CAPITALS", small)
 
 
 def tables() -> tuple[Table, Table]:
-    """What looks like an ASCII letter, and what looks like a Latin small capital, with that letter."""
+    """Two tables from lookalike to letter: for ASCII letters, and for Latin small capitals."""
     path = distribution(SOURCE).locate_file("confusable_homoglyphs/confusables.json")
     pairs: dict[str, list[dict[str, Any]]] = json.loads(Path(str(path)).read_text(encoding="utf-8"))
     similar = {_visible(key): [_plain(_visible(pair["c"])) for pair in found] for key, found in pairs.items()}
@@ -73,7 +73,7 @@ def _visible(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Without accents and strokes."""
+    """The text without accents and strokes."""
     return "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
 
 
@@ -83,7 +83,7 @@ def _named(character: str) -> Iterator[str]:
 
 
 def _cased(key: str, letter: str) -> str:
-    """UTS #39 takes capital I for l; a capital letter that looks like l is more likely an I."""
+    """UTS #39 maps capital I to l; a capital letter that looks like l is more likely an I."""
     return "I" if letter == "l" and key.isupper() else letter
 
 

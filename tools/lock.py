@@ -1,11 +1,11 @@
 """Write the lock files from pyproject.toml: `make lock` (needs the package index).
 
-requirements.lock       what runs, but for torch: every node gets it.
-requirements-cpu.lock   torch, its CPU build.
-requirements-cuda.lock  torch, its CUDA build, and what that needs, several gigabytes.
-requirements-dev.lock   tests and tools: no node gets it.
+requirements.lock       runtime packages without torch, for every node.
+requirements-cpu.lock   the CPU build of torch.
+requirements-cuda.lock  the CUDA build of torch and its dependencies, several gigabytes.
+requirements-dev.lock   tests and tools, not for nodes.
 
-Versions in the files are kept; `make lock ARGS=--upgrade` takes the newest ones.
+Locked versions are kept; `make lock ARGS=--upgrade` selects the newest ones.
 """
 
 import re
@@ -17,16 +17,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 RUNTIME = ("ray", "tracking", "tracing", "data", "aws", "lora", "report", "sentencepiece")
-CPU_FILE = "requirements-cpu.lock"  # of a build that the index does not have
+CPU_FILE = "requirements-cpu.lock"  # of a build that is not on the package index
 CUDA_ONLY = re.compile(r"nvidia-|cuda-|triton=")
-# The CPU build (here Linux on x86, Python 3.11) is on another index: `pip hash FILE` prints its hash.
+# The CPU build (Linux x86, Python 3.11) is on another index; `pip hash FILE` prints its hash.
 CPU = {
     "torch==2.13.0": ("6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b",)
 }  # Linux x86, 3.11
 
 
 def compiled(extras: tuple[str, ...], pinned: list[Path], options: list[str]) -> dict[str, list[str]]:
-    """Each requirement, as `name==version`, of these extras with its hashes."""
+    """The resolved requirements of these extras, as `name==version`, with their hashes."""
     with tempfile.NamedTemporaryFile(suffix=".lock") as out:
         command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--generate-hashes"]
         command += ["--quiet", "--no-header", "--no-annotate", "--no-emit-index-url", "--strip-extras"]
@@ -58,14 +58,16 @@ def write(name: str, purpose: str, requirements: Mapping[str, Sequence[str]]) ->
 
 def main() -> None:
     options = sys.argv[1:]
-    # Not the CPU build, which the index does not have.
+    # Without the CPU build, which is not on the package index.
     old = (
         []
         if "--upgrade" in options
         else [ROOT / f"requirements{part}.lock" for part in ("", "-cuda", "-dev")]
     )
     everything = compiled((*RUNTIME, "dev"), [file for file in old if file.exists()], options)
-    write("requirements-dev.lock", "", everything)  # for the next line: the same versions in all files
+    write(
+        "requirements-dev.lock", "", everything
+    )  # constrains the next line, so that all files have the same versions
     runtime = compiled(RUNTIME, [ROOT / "requirements-dev.lock"], [])
     torch = next(name for name in runtime if name.startswith("torch=="))
     cuda = {name: runtime[name] for name in runtime if name == torch or CUDA_ONLY.match(name)}

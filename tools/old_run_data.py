@@ -1,11 +1,11 @@
-"""Makes tests/data/6750ee0.tar.xz: a model, runs, searches and a registry, written by commit 6750ee0.
+"""Create tests/data/6750ee0.tar.xz: a model, runs, searches and a registry, written by commit 6750ee0.
 
-It is run by the code of that commit, in a checkout of it, and imports nothing that is newer:
+It runs in a checkout of that commit and imports no newer code:
 
     git worktree add /tmp/tweetelm 6750ee0 && cd /tmp/tweetelm && make setup
     PYTHONPATH=.:src .venv/bin/python CHECKOUT/tools/old_run_data.py /tmp/6750ee0
 
-The tests run the same commands again, with the code of today (tests/support/old_runs.py).
+The tests run the same commands with the current code (tests/support/old_runs.py).
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 COMMIT = "6750ee0"
-BASE = "data/tiny-openelm"  # relative, as typed: the model's name belongs to a run's identity
+BASE = "data/tiny-openelm"  # relative, because the model's name is part of a run's identity
 INTERRUPTED, UNDISTURBED = "interrupted", "undisturbed"
 SEARCH, FINISHED_SEARCH = "search-interrupted", "search-finished"
 TEXTS = (
@@ -53,32 +53,32 @@ _SEARCHES = {
 
 
 def train_arguments(name: str | None = None) -> list[str]:
-    """What is typed after `python -m ray_jobs.train`; without a name, its settings name the run."""
+    """Flags of `python -m ray_jobs.train`; without `name`, the run is named after its settings."""
     if name is None:
         return [*_COMMON, *_SHORT]
     return [*_COMMON, *_LONG, "--name", name]
 
 
 def publish_arguments() -> list[str]:
-    """A second version, with other settings of the text and a threshold of its own."""
+    """Flags for a second version, with other text settings and a tuned threshold."""
     more = "--name second --text.defend --pretrain.epochs 1 --run.threshold validation --run.replace"
     return [*_COMMON, *_SHORT, *more.split()]
 
 
 def tune_arguments(name: str) -> list[str]:
-    """What is typed after `python -m ray_jobs.tune`, had it this space."""
+    """Flags of `python -m ray_jobs.tune`, for the search space of this file."""
     return [*_COMMON, *_LONG, "--name", name, *_SEARCHES[name]]
 
 
 def space() -> dict[str, Any]:
-    """What the searches vary: smaller than any space that `--space` knows by name."""
+    """The search space, smaller than all named spaces of `--space`."""
     from ray import tune
 
     return {"optim.lr": tune.loguniform(1e-3, 4e-3), "model.dropout": tune.choice([0.0, 0.1])}
 
 
 def search(arguments: list[str]) -> int:
-    """`python -m ray_jobs.tune` of that commit, in this space."""
+    """Run `python -m ray_jobs.tune` of that commit with this search space."""
     import tyro
 
     from ray_jobs.tune import Arguments, tune
@@ -90,7 +90,7 @@ def search(arguments: list[str]) -> int:
 
 
 def make_base(folder: Path) -> None:
-    """An OpenELM of 2 layers, 16 wide, with random weights, and a tokenizer of 288 pieces."""
+    """Create an OpenELM with 2 layers of width 16 and random weights, and a tokenizer with 288 tokens."""
     import torch
     from tweetelm.openelm.tokenizer import save_tokenizer, train_tokenizer
 
@@ -121,7 +121,7 @@ def make_base(folder: Path) -> None:
 
 
 def write_predictions(out: Path) -> None:
-    """What the code of that commit answers for each version and for the interrupted run's checkpoints."""
+    """Write the predictions of that commit's code for all versions and remaining checkpoints."""
     from tweetelm.predictor import Predictor
 
     answers: dict[str, Any] = {}
@@ -137,10 +137,10 @@ def write_predictions(out: Path) -> None:
 
 
 def flags(module: str, arguments: str) -> list[str]:
-    """Every flag that a command takes, from the class of its arguments."""
+    """All flags of a command, from the help page of its arguments class."""
     import tyro
 
-    os.environ["COLUMNS"] = "200"  # no flag is cut
+    os.environ["COLUMNS"] = "200"  # avoids truncated flags
     page = io.StringIO()
     with contextlib.redirect_stdout(page), contextlib.suppress(SystemExit):
         tyro.cli(getattr(importlib.import_module(module), arguments), args=["--help"])
@@ -148,13 +148,17 @@ def flags(module: str, arguments: str) -> list[str]:
 
 
 def write_flags(out: Path) -> None:
-    """The flags of each command that has a class for them."""
+    """Write the flags of all commands in `COMMANDS`."""
     found = {module: flags(module, arguments) for module, arguments in COMMANDS.items()}
     (out / "flags.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 def run(line: list[str], env: Mapping[str, str], stop: Callable[[], bool] | None = None) -> None:
-    """Run a command to its end, or send it SIGTERM once `stop` is true. Raises RuntimeError if it fails."""
+    """Run a command to its end, or send it SIGTERM when `stop` returns true.
+
+    Raises:
+        RuntimeError: the exit status is not 0, or not 130 with `stop`.
+    """
     print("$", *line, flush=True)
     with subprocess.Popen(line, env=env) as process:
         while stop and process.poll() is None:
@@ -168,26 +172,26 @@ def run(line: list[str], env: Mapping[str, str], stop: Callable[[], bool] | None
 
 
 def checkpoints(runs: Path, pattern: str) -> int:
-    """Runs of that name with a checkpoint."""
+    """Number of runs that match `pattern` and have a checkpoint."""
     return len({path.parents[1] for path in runs.glob(f"{pattern}/checkpoint_*/state.json")})
 
 
 def make_runs(out: Path, env: Mapping[str, str]) -> None:
-    """Each command once."""
-    runs, quiet = out / "runs", ["--run.no-publish"]
-    places = ["--run.storage", str(runs), "--run.registry", f"{out}/models"]
+    """Run every command."""
+    runs, no_publish = out / "runs", ["--run.no-publish"]
+    storage = ["--run.storage", str(runs), "--run.registry", f"{out}/models"]
     train = [sys.executable, "-m", "ray_jobs.train"]
     tune = [sys.executable, __file__, "search"]
-    run([*train, *train_arguments(), *places], env)
-    run([*train, *publish_arguments(), *places], env)
-    run([*train, *train_arguments(UNDISTURBED), *places, *quiet], env)
-    run([*train, *train_arguments(INTERRUPTED), *places], env, lambda: checkpoints(runs, INTERRUPTED) == 1)
-    run([*tune, *tune_arguments(FINISHED_SEARCH), *places, *quiet], env)
-    run([*tune, *tune_arguments(SEARCH), *places], env, lambda: checkpoints(runs, f"{SEARCH}-*") == 2)
+    run([*train, *train_arguments(), *storage], env)
+    run([*train, *publish_arguments(), *storage], env)
+    run([*train, *train_arguments(UNDISTURBED), *storage, *no_publish], env)
+    run([*train, *train_arguments(INTERRUPTED), *storage], env, lambda: checkpoints(runs, INTERRUPTED) == 1)
+    run([*tune, *tune_arguments(FINISHED_SEARCH), *storage, *no_publish], env)
+    run([*tune, *tune_arguments(SEARCH), *storage], env, lambda: checkpoints(runs, f"{SEARCH}-*") == 2)
 
 
 def keep_small(out: Path) -> None:
-    """Remove what no test reads: of some runs, all but the files that say what became of them."""
+    """Remove the files that no test reads; of some runs only their results remain."""
     shutil.rmtree(out / "runs" / "second")
     for run in [out / "runs" / UNDISTURBED, *out.glob(f"runs/{FINISHED_SEARCH}-*")]:
         for folder in [*run.glob("checkpoint_*/"), run / "evaluation"]:
@@ -196,7 +200,7 @@ def keep_small(out: Path) -> None:
 
 
 def pack(out: Path) -> Path:
-    """One archive: no formatter, linter or line ending may touch what the old code wrote."""
+    """Pack the files into one archive, so that formatters and linters cannot change them."""
     archive = out.with_name(f"{out.name}.tar.xz")
     with tarfile.open(archive, "w:xz", preset=9) as file:
         for path in sorted(out.rglob("*")):
@@ -208,11 +212,11 @@ def main() -> int:
     """Command line."""
     if sys.argv[1] == "search":
         return search(sys.argv[2:])
-    from tests.ray.head import running  # of the old checkout
+    from tests.ray.head import running  # module of the old checkout
 
     head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout
     if not head.startswith(COMMIT):
-        raise SystemExit(f"this is a checkout of {head.strip()}, not of {COMMIT}")
+        raise SystemExit(f"expected a checkout of {COMMIT}, got {head.strip()}")
     out = Path(sys.argv[1]).resolve()
     shutil.rmtree(BASE, ignore_errors=True)
     make_base(Path(BASE))

@@ -1,9 +1,9 @@
-"""Screenshots of reports for the docs, as small PNGs: `python -m tools.report_pictures --help`.
+"""Take screenshots of reports for the docs, as small PNGs: `python -m tools.report_pictures --help`.
 
     python -m tools.report_pictures --evaluation evaluation-VERSION --search runs/demo --page http://127.0.0.1:8000
 
-A report gives four pictures: light and dark, on a wide screen and on a phone. With --page, overview.png shows
-the serving page beside the evaluation report.
+Every report has four pictures: light and dark, for a wide screen and a phone. With --page, overview.png shows
+the serving page next to the evaluation report.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from tests.support.browser import BROWSER
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
 SCREENS = {1280: 1400, 390: 1400}  # width: height of the picture, CSS pixels
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-COLORS = 128  # of a picture's palette
+COLORS = 128  # size of the palette
 LIMIT = 150_000  # bytes
 TWEET = "hot take: Zorblaxians are worse than space rats"
 PANELS = ((1000, 900), (1000, 900))  # of overview.png: page, report
@@ -60,7 +60,7 @@ def report_pictures(browser: Browser, report: Path, out: Path, name: str) -> Non
 
 
 def overview(browser: Browser, url: str, report: Path) -> Image.Image:
-    """The serving page with a prediction, and the evaluation report beside it."""
+    """A picture of the serving page with a prediction, next to the evaluation report."""
     panels = []
     for target, (width, height) in zip((url, report.resolve().as_uri()), PANELS, strict=True):
         page = browser.new_page(viewport={"width": width, "height": height}, color_scheme="light")

@@ -111,7 +111,7 @@ def test_spot_notice_moves_a_run_without_losing_a_step(
         process = watcher(driver, second.id, "--metadata", service.address)
         wait_for("it trains", run.trains)
         with frozen(driver):
-            service.take_back(60)
+            service.preempt(60)
             out, _ = process.communicate(timeout=60)
         wait_for("the empty node has ended", lambda: not second.alive())
     with joined(driver, CPUS):

@@ -49,7 +49,7 @@ def test_served_probabilities_match_the_predictor(service: Service) -> None:
 
 
 def test_client_disconnects_are_logged(service: Service) -> None:
-    assert service.leave(30) >= 15
+    assert service.disconnect(30) >= 15
     assert service.metric("tweetelm_waiting_tokens") == 0
     assert service.classify("x")
 

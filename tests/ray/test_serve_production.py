@@ -176,7 +176,7 @@ def test_haproxy_is_on_loopback_with_private_socket(service: Service) -> None:
 
 
 def test_client_disconnects_are_logged(service: Service) -> None:
-    assert service.leave(30) >= 15
+    assert service.disconnect(30) >= 15
     assert service.metric("tweetelm_waiting_tokens") == 0
     assert service.classify("x")
 

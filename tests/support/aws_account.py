@@ -1,6 +1,6 @@
-"""A make-believe AWS account (moto) with stack.aws.yaml made in it, and cluster.yaml filled in from it.
+"""A fake AWS account (moto) with the stack of stack.aws.yaml, and cluster.yaml filled in from its outputs.
 
-ssh and rsync are stand-ins that write down what they are told.
+ssh and rsync are fakes that record their command lines.
 """
 
 import contextlib
@@ -30,14 +30,14 @@ _SSH = """#!{python}
 import json, os, shutil, sys
 with open({folder!r} + "/commands", "a") as commands:
     commands.write(json.dumps([os.path.basename(sys.argv[0]), *sys.argv[1:]]) + "\\n")
-told = sys.argv[-1]
+line = sys.argv[-1]
 answers = {{
     "Config.Env": '["HOME=/home/ray"]', "printenv HOME": "/home/ray", "command -v docker": "/usr/bin/docker",
     "meminfo": "MemAvailable: 16000000 kB", ".Runtimes": "map[nvidia:nvidia-container-runtime]",
 }}
-print(next((answer for part, answer in answers.items() if part in told), ""))
-if "/~/" in told and os.path.exists(sys.argv[-2]):  # what the head gets into its home
-    shutil.copy(sys.argv[-2], {folder!r} + "/" + told.split("/~/")[1])
+print(next((answer for part, answer in answers.items() if part in line), ""))
+if "/~/" in line and os.path.exists(sys.argv[-2]):  # a file for the head's home
+    shutil.copy(sys.argv[-2], {folder!r} + "/" + line.split("/~/")[1])
 """
 
 
@@ -57,15 +57,15 @@ class Record:
     folder: Path
     outputs: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
-    """Ids of the stack's resources by their name in the template."""
+    """Physical ids of the stack's resources by logical name."""
     statements: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    """Policies of the stack."""
+    """Statements of the stack's policies by policy name."""
     ingress: list[dict[str, Any]] = field(default_factory=list)
     """Rules of the nodes' security group at the end."""
     groups: list[str] = field(default_factory=list)
     """All security groups at the end."""
     running: list[str] = field(default_factory=list)
-    """The machines at the end."""
+    """Ids of the instances that still run at the end."""
     calls: list[Call] = field(default_factory=list)
 
     def launches(self) -> dict[str, dict[str, Any]]:
@@ -86,29 +86,29 @@ def tags(run: dict[str, Any], kind: str = "instance") -> dict[str, str]:
 
 @contextlib.contextmanager
 def account(folder: Path) -> Iterator[Record]:
-    """The account with the stack in it; `folder` holds the filled-in cluster.yaml, the secrets and a home."""
+    """An account with the stack; `folder` has the filled-in cluster.yaml, the secrets and a home."""
     from ray.autoscaler._private.aws.utils import resource_cache
 
     record = Record(folder)
-    place = {"HOME": str(folder), "PATH": f"{_programs(folder)}:{os.environ['PATH']}"}
-    with mock_aws(), _environment(place), contextlib.chdir(ROOT):
-        resource_cache.cache_clear()  # Ray's clients of an earlier account
+    variables = {"HOME": str(folder), "PATH": f"{_programs(folder)}:{os.environ['PATH']}"}
+    with mock_aws(), _environment(variables), contextlib.chdir(ROOT):
+        resource_cache.cache_clear()  # drop Ray's clients of an earlier account
         boto3.setup_default_session()
         try:
             _stack(record)
             _cluster_file(record)
             yield record
-            _look(record)
+            _record_state(record)
         finally:
             resource_cache.cache_clear()
             boto3.DEFAULT_SESSION = None
 
 
 @contextlib.contextmanager
-def _environment(place: dict[str, str]) -> Iterator[None]:
+def _environment(variables: dict[str, str]) -> Iterator[None]:
     before, before_dir = dict(os.environ), tempfile.tempdir
-    os.environ.update(place)
-    tempfile.tempdir = place["HOME"]  # Ray remembers clusters there
+    os.environ.update(variables)
+    tempfile.tempdir = variables["HOME"]  # Ray stores cluster state there
     try:
         yield
     finally:
@@ -127,14 +127,14 @@ def _programs(folder: Path) -> Path:
 
 
 def _stack(record: Record) -> None:
-    """Make the stack, the zones being the only thing that a person has to choose."""
+    """Create the stack. The zones are the only parameters that a user must choose."""
     ssm, cloud = boto3.client("ssm", REGION), boto3.client("cloudformation", REGION)
     image = boto3.client("ec2", REGION).describe_images()["Images"][0]["ImageId"]
     _public_parameter(ssm, image)
     chosen = [("FirstZone", ZONES[0]), ("SecondZone", ZONES[1])]
-    chosen += [("WorkerTypes", "g6.xlarge,g5.xlarge")]  # the default, of which moto makes no list
+    chosen += [("WorkerTypes", "g6.xlarge,g5.xlarge")]  # the default, which moto does not parse as a list
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what moto has not
+        warnings.simplefilter("ignore")  # moto warns about resources it lacks
         cloud.create_stack(
             StackName="tweetelm",
             TemplateBody=(ROOT / "stack.aws.yaml").read_text(),
@@ -151,7 +151,7 @@ def _stack(record: Record) -> None:
 
 
 def _public_parameter(ssm: Any, image: str) -> None:
-    """Amazon's parameters cannot be put, so one of ours goes in under the name of theirs."""
+    """Store the image id under Amazon's name; public parameters cannot be written through the API."""
     from moto.ssm.models import ssm_backends
 
     ssm.put_parameter(Name="image", Value=image, Type="String")
@@ -169,16 +169,16 @@ def _cluster_file(record: Record) -> None:
     (record.folder / "cluster.yaml").write_text(text.replace("./secrets/", f"{secrets}/"))
 
 
-def _look(record: Record) -> None:
-    """Write down what outlives the account in tests."""
+def _record_state(record: Record) -> None:
+    """Record the final state of the account."""
     ec2 = boto3.client("ec2", REGION)
     for group in ec2.describe_security_groups()["SecurityGroups"]:
         record.groups.append(group["GroupId"])
         if group["GroupId"] == record.outputs["SecurityGroups"]:
             record.ingress = group["IpPermissions"]
     machines = ec2.describe_instances()["Reservations"]
-    there = [machine for reservation in machines for machine in reservation["Instances"]]
-    record.running = [one["InstanceId"] for one in there if one["State"]["Name"] != "terminated"]
+    instances = [machine for reservation in machines for machine in reservation["Instances"]]
+    record.running = [one["InstanceId"] for one in instances if one["State"]["Name"] != "terminated"]
     for name in ("StoreAccess", "ClusterAccess", "LaunchWorkers", "PersonAccess"):
         found = boto3.client("iam").get_policy_version(PolicyArn=record.names[name], VersionId="v1")
         record.statements[name] = found["PolicyVersion"]["Document"]["Statement"]

@@ -1,6 +1,6 @@
-"""Ray's own `ray up`, autoscaling and `ray down` with cluster.yaml, in a make-believe AWS account.
+"""Ray's own `ray up`, autoscaling and `ray down` with cluster.yaml, in a fake AWS account.
 
-`python -m tests.support.aws_cluster` shows the requests that AWS would get.
+`python -m tests.support.aws_cluster` prints the requests to AWS.
 """
 
 import contextlib
@@ -28,14 +28,14 @@ def recording(record: Record, by: str) -> Iterator[None]:
 
     from ray.autoscaler._private.aws.utils import resource_cache
 
-    resource_cache.cache_clear()  # a client keeps the listeners of the moment it was made
+    resource_cache.cache_clear()  # existing clients have no listener
     boto3.setup_default_session()
     assert boto3.DEFAULT_SESSION is not None
     boto3.DEFAULT_SESSION.events.register("provide-client-params.*.*", note)
     with (
-        open(record.folder / "said", "a") as said,  # a real file, because Ray hands it on to ssh
-        contextlib.redirect_stdout(said),
-        contextlib.redirect_stderr(said),
+        open(record.folder / "output", "a") as output,  # a real file, because Ray passes it to ssh
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(output),
         warnings.catch_warnings(action="ignore", category=ResourceWarning),  # Ray leaves its cache open
     ):
         yield
@@ -68,7 +68,7 @@ def down(record: Record) -> None:
 
 
 def scale(record: Record) -> None:
-    """The head's autoscaler, with the file that `ray up` gave it: one worker of each type, and their end."""
+    """Run the head's autoscaler with its config from `ray up`: launch and terminate one worker per type."""
     from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
     from ray.autoscaler.v2.instance_manager.config import FileConfigReader
     from ray.autoscaler.v2.instance_manager.node_provider import NodeProviderAdapter
@@ -87,13 +87,17 @@ def scale(record: Record) -> None:
 
 
 def _wait(adapter: Any, machines: int) -> list[str]:
-    """The workers, once there are so many machines: the adapter works in threads."""
+    """Wait until there are `machines` instances, and return the workers; the adapter works in threads.
+
+    Raises:
+        TimeoutError: the number differs after 10 s.
+    """
     for _ in range(200):
-        there = adapter.get_non_terminated()
-        if len(there) == machines:
-            return [name for name, machine in there.items() if machine.node_type != "head"]
+        found = adapter.get_non_terminated()
+        if len(found) == machines:
+            return [name for name, machine in found.items() if machine.node_type != "head"]
         time.sleep(0.05)
-    raise TimeoutError(f"expected {machines} machines, got {there}: {adapter.poll_errors()}")
+    raise TimeoutError(f"expected {machines} machines, got {found}: {adapter.poll_errors()}")
 
 
 def run(folder: Path) -> Record:
@@ -107,22 +111,24 @@ def run(folder: Path) -> Record:
 
 def main() -> None:
     """Print the requests."""
-    logging.disable()  # of moto, which says often what it lacks
+    logging.disable()  # moto logs many missing features
     with tempfile.TemporaryDirectory() as folder:
         record = run(Path(folder))
     for call in record.calls:
-        print(f"# the {call.by} asks: {call.name}")
+        print(f"# request of the {call.by}: {call.name}")
         if call.name in ("RunInstances", "CreateTags", "TerminateInstances"):
             print(_yaml(call.params))
-    print("# who may reach the nodes")
+    print("# ingress rules of the nodes")
     print(_yaml(record.ingress))
     for name, statements in record.statements.items():
-        print(f"# what {name} allows")
+        print(f"# statements of {name}")
         print(_yaml(statements))
 
 
 def _yaml(values: Any) -> str:
-    return yaml.safe_dump(json.loads(json.dumps(values)), sort_keys=False)  # by way of JSON: no anchors
+    return yaml.safe_dump(
+        json.loads(json.dumps(values)), sort_keys=False
+    )  # through JSON, to avoid YAML anchors
 
 
 if __name__ == "__main__":

@@ -3,4 +3,4 @@
 import shutil
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-TELEPHONE = 390  # CSS pixels
+PHONE_WIDTH = 390  # CSS pixels

@@ -1,4 +1,4 @@
-"""Small but whole checkpoint folders: random weights, a tokenizer trained on a few lines, settings."""
+"""Small, complete checkpoint folders: random weights, a tokenizer trained on a few lines, settings."""
 
 import json
 from functools import cache
@@ -48,8 +48,11 @@ def checkpoint(
     head: float = 20.0,
     **changes: Any,
 ) -> Path:
-    """What training leaves behind, without its optimizer. The classifier's first weights are multiplied by
-    `head` for predictions to differ; `changes` are of the model's configuration."""
+    """Write a training checkpoint without the optimizer state.
+
+    The classifier's initial weights are multiplied by `head`, so that predictions differ. `changes` are
+    fields of the model's configuration.
+    """
     torch.manual_seed(seed)
     tokenizer = small_tokenizer()
     names = {"id2label": dict(enumerate(task.labels)), "label2id": {n: i for i, n in enumerate(task.labels)}}
@@ -70,7 +73,7 @@ def as_version(folder: Path, **card: Any) -> Path:
 
 
 def edit_json(path: Path, **changes: Any) -> None:
-    """Set keys of a JSON file; a key set to None is removed."""
+    """Set keys of a JSON file; keys with the value None are removed."""
     values = json.loads(path.read_text(encoding="utf-8")) | changes
     kept = {key: value for key, value in values.items() if value is not None}
     path.write_text(json.dumps(kept), encoding="utf-8")

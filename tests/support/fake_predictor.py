@@ -1,5 +1,4 @@
-"""A predictor whose rule can be checked by hand: P(positive) is the share of exclamation marks in a text
-(0 in an empty one)."""
+"""A predictor with a simple rule: P(positive) is the share of exclamation marks in a text; 0 if empty."""
 
 import threading
 from collections.abc import Sequence
@@ -29,7 +28,7 @@ class Prediction:
 
 
 class FakePredictor:
-    """A token is a character; of a text 20 are read. `classify` raises, quoting it, if POISON is in it."""
+    """A token is a character; at most 20 are read. `classify` raises for a text that contains POISON."""
 
     def __init__(
         self, task: str, *, version: str = "v1", threshold: float | None = None, card: Any = None
@@ -87,7 +86,7 @@ def card(task: str, *, init: str, synthetic: bool) -> dict[str, Any]:
 
 
 def two_models() -> Engine:
-    """hate from pretrained weights, with a threshold; deepfake from random ones, on the synthetic sample."""
+    """Two models: hate, pretrained, with a threshold; deepfake, random weights, on the synthetic sample."""
     hate = FakePredictor("hate", threshold=0.25, card=card("hate", init="pretrained", synthetic=False))
     deepfake = FakePredictor("deepfake", version="v7", card=card("deepfake", init="random", synthetic=True))
     return Engine({"hate": hate, "deepfake": deepfake})

@@ -1,4 +1,4 @@
-"""Small fakes with rules that can be checked by hand."""
+"""Small fakes with simple rules."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ class FakePrediction:
 
 
 class ShoutPredictor:
-    """P(positive) is the share of a tweet's words that are in capitals; a tweet without words has 0."""
+    """P(positive) is the share of words in capitals; 0 for a tweet without words."""
 
     def __init__(self, task: Task, threshold: float | None = None, version: str = "") -> None:
         self.task, self.labels, self.threshold, self.version = task, task.labels, threshold, version
@@ -51,7 +51,7 @@ class FakeProvenance:
 
 
 def dataset(task: Task, **splits: list[tuple[Any, ...]]) -> DatasetDict:
-    """Splits from rows (text, label id) or, where the task has groups, (text, label id, group)."""
+    """Splits from rows (text, label id) or, if the task has groups, (text, label id, group)."""
     columns = {"text": Value("string"), "label": ClassLabel(names=list(task.labels))}
     if task.group_column:
         columns[task.group_column] = Value("string")
@@ -102,5 +102,5 @@ def card(validation: float = 0.7, **changes: Any) -> Card:
 
 
 def synthetic(validation: float = 0.7) -> Card:
-    """Return such a card for the synthetic sample."""
+    """Return a card for the synthetic sample."""
     return card(validation, data={**card().data, "synthetic": True})

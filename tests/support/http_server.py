@@ -1,4 +1,4 @@
-"""An ASGI application behind a real HTTP server, for clients that speak HTTP only."""
+"""An ASGI application behind a real HTTP server."""
 
 import contextlib
 import socket
@@ -17,7 +17,7 @@ def serving(app: ASGIApp) -> Iterator[str]:
         config = uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        listener.listen()  # whoever connects before the server is up waits for it
+        listener.listen()  # early connections wait until the server runs
         thread.start()
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -1,7 +1,7 @@
-"""A stand-in for the model hub: real HTTP on 127.0.0.1, as much of the hub's protocol as its client uses.
+"""A fake model hub on 127.0.0.1 with the parts of the hub's HTTP protocol that its client uses.
 
-Repositories have commits and branches. Weights are served as the hub serves large files: a redirect to other
-storage, which knows ranges. Every request is kept for tests to look at.
+Repositories have commits and branches. Weights are served like the hub's large files: a redirect to other
+storage, which supports ranges. All requests are recorded.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ class Repository:
 
 
 class Hub:
-    """The hub's state, and its server while it runs."""
+    """The hub's state, and its server."""
 
     def __init__(self) -> None:
         self.repositories: dict[str, Repository] = {}
@@ -39,7 +39,7 @@ class Hub:
         self.url = f"http://127.0.0.1:{self.port}"
 
     def commit(self, repo: str, files: Mapping[str, bytes], branch: str = "main") -> str:
-        """Put `branch` of `repo` at a new commit with these files, and return the commit's hash."""
+        """Set `branch` of `repo` to a new commit with these files, and return the commit's hash."""
         content = json.dumps([repo, [[name, _sha256(data)] for name, data in sorted(files.items())]])
         sha = hashlib.sha1(content.encode(), usedforsecurity=False).hexdigest()
         repository = self.repositories.setdefault(repo, Repository())
@@ -97,9 +97,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.hub.requests.append((self.command, path))
         match = _API.fullmatch(path) or _FILE.fullmatch(path)
         if match is None:
-            return self._refuse(404, "NotFound", "no such page")
+            return self._refuse(404, "NotFound", "page not found")
         repository = self.hub.repositories.get(match["repo"])
-        if repository is None:  # the hub does not tell strangers a private repository from none
+        if repository is None:  # as on the hub, private and missing repositories look the same
             return self._refuse(401, "RepoNotFound", "Repository not found")
         revision = match["revision"] or "main"
         sha = repository.branches.get(revision, revision)

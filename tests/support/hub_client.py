@@ -1,6 +1,6 @@
-"""A process of its own that uses the hub: the client reads HF_ENDPOINT and HF_HOME once, when imported.
+"""A separate process that uses the hub, because its client reads HF_ENDPOINT and HF_HOME only on import.
 
-Each line of standard input is a call in JSON, each line of standard output its result.
+Each line of standard input is a call in JSON; each line of standard output is its result.
 """
 
 import hashlib
@@ -99,7 +99,7 @@ def fetch_tokenizer(name: str) -> list[str]:
 
 
 def prepare(model: str, elsewhere: bool = False) -> dict[str, Any]:
-    """What training would start from; `elsewhere`: on a machine that did not fetch the weights before."""
+    """Describe the initial state of training; `elsewhere`: on a machine without the fetched weights."""
     import torch
 
     from tweetelm.config.train_config import DataConfig, ModelConfig, TrainConfig
@@ -133,7 +133,7 @@ def main() -> None:
         call, *arguments = json.loads(line)
         try:
             answer = {"result": calls[call](*arguments)}
-        except Exception as error:  # noqa: BLE001  # handed to the test
+        except Exception as error:  # noqa: BLE001  # returned to the test
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), file=answers, flush=True)
 

@@ -1,7 +1,7 @@
-"""A stand-in for the hub's side of an upload: real HTTP on 127.0.0.1, as much of it as its client uses.
+"""A fake model hub on 127.0.0.1 for uploads, with the parts of the HTTP protocol that its client uses.
 
-It keeps repositories as files by name, and the commits it was sent. Large files travel as the hub's client
-sends them without hf_xet: a batch request, a PUT, a verification.
+It stores the files of each repository by name, and the commits. Large files are uploaded as by the hub's
+client without hf_xet: a batch request, a PUT, a verification.
 """
 
 import base64
@@ -40,7 +40,7 @@ class Uploads:
         self._server.server_close()
 
     def commit(self, repo: str, lines: list[dict[str, Any]]) -> None:
-        """Apply one commit's lines."""
+        """Apply the lines of a commit request."""
         repository = self.repositories[repo]
         for line in lines:
             value = line["value"]
@@ -53,7 +53,7 @@ class Uploads:
             elif line["key"] == "deletedFile":
                 del repository.files[value["path"]]
             else:
-                raise ValueError(f"unknown line {line['key']}")
+                raise ValueError(f"unknown key of a commit line: {line['key']}")
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,6 +1,6 @@
-"""IAM in small: what a call asks for, and whether statements allow it.
+"""A minimal IAM evaluator: the permissions that a call needs, and whether statements allow it.
 
-What a call asks for is written down from AWS's "Service Authorization Reference"; nothing here has met AWS.
+The permissions follow AWS's "Service Authorization Reference". They were not checked against AWS itself.
 """
 
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def asks(call: Call, record: Record) -> list[Ask]:
 
 
 def _run(run: dict[str, Any], record: Record) -> Iterator[Ask]:
-    """A launch touches many things, tags two, and hands a role to EC2."""
+    """Permissions of a launch: RunInstances on many resources, CreateTags on two, and PassRole."""
     profile = run["IamInstanceProfile"]["Name"]
     machine = {f"aws:RequestTag/{key}": value for key, value in tags(run).items()} | {
         "ec2:InstanceType": run["InstanceType"],
@@ -46,10 +46,12 @@ def _run(run: dict[str, Any], record: Record) -> Iterator[Ask]:
         "ec2:MetadataHttpTokens": run["MetadataOptions"]["HttpTokens"],
     }
     yield Ask("ec2:RunInstances", arn("instance", "*"), machine)
-    touched = [("subnet", run["SubnetId"]), ("key-pair", run["KeyName"]), ("volume", "*")]
-    touched += [("security-group", group) for group in run["SecurityGroupIds"]] + [("network-interface", "*")]
-    touched += [("spot-instances-request", "*")] if "InstanceMarketOptions" in run else []
-    yield from (Ask("ec2:RunInstances", arn(kind, name), {}) for kind, name in touched)
+    affected = [("subnet", run["SubnetId"]), ("key-pair", run["KeyName"]), ("volume", "*")]
+    affected += [("security-group", group) for group in run["SecurityGroupIds"]] + [
+        ("network-interface", "*")
+    ]
+    affected += [("spot-instances-request", "*")] if "InstanceMarketOptions" in run else []
+    yield from (Ask("ec2:RunInstances", arn(kind, name), {}) for kind, name in affected)
     yield Ask("ec2:RunInstances", f"arn:aws:ec2:{REGION}::image/{run['ImageId']}", {})
     for spec in run["TagSpecifications"]:
         yield Ask("ec2:CreateTags", arn(spec["ResourceType"], "*"), {"ec2:CreateAction": "RunInstances"})
@@ -59,7 +61,7 @@ def _run(run: dict[str, Any], record: Record) -> Iterator[Ask]:
 
 
 def arn(kind: str, name: str) -> str:
-    """The name of something in EC2; `*` where it has none yet."""
+    """The ARN of an EC2 resource; `*` stands for a resource that does not exist yet."""
     return f"arn:aws:ec2:{REGION}:{DEFAULT_ACCOUNT_ID}:{kind}/{name}"
 
 
@@ -79,7 +81,7 @@ def _any_like(word: str, patterns: str | list[str]) -> bool:
 
 
 def _holds(context: dict[str, str], condition: dict[str, dict[str, Any]]) -> bool:
-    """Every key of every operator; a key that the request lacks holds for none of these operators."""
+    """Whether all conditions hold; these operators are false for a key that the request lacks."""
     assert condition.keys() <= {"StringEquals", "ArnEquals", "NumericEquals"}
     return all(
         context.get(key) in _several(wanted)

@@ -15,7 +15,7 @@ OFF = TextConfig()
 
 @dataclass(frozen=True)
 class KeywordClassifier:
-    """Reads normalized text. A word counts from letter to letter: `hat` is not in `hate`."""
+    """Matches whole words of the normalized text: the keyword `hat` does not match `hate`."""
 
     task: Task
     words: tuple[str, ...] = ()

@@ -1,8 +1,7 @@
-"""A stand-in for the metadata service of an AWS instance, version 2.
+"""A fake instance metadata service of AWS, version 2.
 
-`python -m tests.support.metadata ADDRESS PORT FILE` runs it on a host of the lab:
-the machine is taken back as many
-seconds after FILE appears as that says.
+`python -m tests.support.metadata ADDRESS PORT FILE` runs it on a host of the lab. When FILE appears, the
+service announces a preemption after the number of seconds in FILE.
 """
 
 import json
@@ -18,7 +17,7 @@ from typing import Any
 
 
 class Service(ThreadingHTTPServer):
-    """`asked` are the paths of the questions that came with the token; `broken` answers 500 to all."""
+    """`asked` are the paths of requests with a valid token; if `broken`, every response is 500."""
 
     notice: str | None = None
     token = "the token"
@@ -29,31 +28,31 @@ class Service(ThreadingHTTPServer):
     def address(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
-    def take_back(self, seconds: float) -> float:
-        """Announce it; the moment (Unix time) that the notice names."""
+    def preempt(self, seconds: float) -> float:
+        """Announce a preemption in `seconds`; returns its Unix time."""
         moment = (datetime.now(UTC) + timedelta(seconds=seconds)).replace(microsecond=0)
         self.notice = json.dumps({"action": "terminate", "time": moment.strftime("%Y-%m-%dT%H:%M:%SZ")})
         return moment.timestamp()
 
 
-class _Answers(BaseHTTPRequestHandler):
+class _Handler(BaseHTTPRequestHandler):
     server: Service
 
     def do_PUT(self) -> None:
         wanted = self.path == "/latest/api/token" and self.headers["X-aws-ec2-metadata-token-ttl-seconds"]
-        self._say(*((500, "") if self.server.broken else (200, self.server.token) if wanted else (400, "")))
+        self._send(*((500, "") if self.server.broken else (200, self.server.token) if wanted else (400, "")))
 
     def do_GET(self) -> None:
         if self.server.broken:
-            self._say(500, "")
+            self._send(500, "")
         elif self.headers["X-aws-ec2-metadata-token"] != self.server.token:
-            self._say(401, "")
+            self._send(401, "")
         else:
             self.server.asked += (self.path,)
-            here = self.path == "/latest/meta-data/spot/instance-action" and self.server.notice
-            self._say(*((200, here) if here else (404, "")))
+            notice = self.path == "/latest/meta-data/spot/instance-action" and self.server.notice
+            self._send(*((200, notice) if notice else (404, "")))
 
-    def _say(self, status: int, text: str) -> None:
+    def _send(self, status: int, text: str) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
@@ -66,7 +65,7 @@ class _Answers(BaseHTTPRequestHandler):
 @contextmanager
 def metadata(address: str = "127.0.0.1", port: int = 0) -> Iterator[Service]:
     """Run the service while the block runs."""
-    with Service((address, port), _Answers) as service:
+    with Service((address, port), _Handler) as service:
         thread = threading.Thread(target=service.serve_forever)
         thread.start()
         yield service
@@ -81,7 +80,7 @@ def main() -> None:
     with metadata(address, int(port)) as service:
         while not file.exists() or not file.read_text().strip():
             time.sleep(0.2)
-        service.take_back(float(file.read_text()))
+        service.preempt(float(file.read_text()))
         threading.Event().wait()
 
 

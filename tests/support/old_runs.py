@@ -1,4 +1,4 @@
-"""What commit 6750ee0 wrote: tests/data/6750ee0.tar.xz, made by tools/old_run_data.py."""
+"""Runs, searches and a registry written by commit 6750ee0 (tests/data, tools/old_run_data.py)."""
 
 import json
 import sys
@@ -17,26 +17,26 @@ ARCHIVE = ROOT / "tests" / "data" / "6750ee0.tar.xz"
 
 
 def unpack(folder: Path) -> Path:
-    """Unpack it. Its runs were started in the folder that now is `folder`: model names are relative to it."""
+    """Extract the archive. Model names in its runs are relative to `folder`."""
     with tarfile.open(ARCHIVE) as file:
         file.extractall(folder, filter="data")
     return folder
 
 
 def expected_predictions(folder: Path) -> dict[str, list[tuple[str, list[float]]]]:
-    """For each checkpoint and version, what that commit predicted of `old_run_data.TEXTS`."""
+    """Predictions of that commit for `old_run_data.TEXTS`, by checkpoint or version."""
     found: dict[str, Any] = json.loads((folder / "predictions.json").read_text(encoding="utf-8"))
     return {path: [(label, values) for label, values in answers] for path, answers in found.items()}
 
 
 def history(run: Path) -> list[dict[str, Any]]:
-    """The lines of a run's history, the summary left out."""
+    """The lines of a run's history, without the summary."""
     lines = [json.loads(line) for line in (run / "history.jsonl").read_text(encoding="utf-8").splitlines()]
     return [line for line in lines if "summary" not in line]
 
 
 def search(arguments: list[str]) -> int:
-    """`python -m ray_jobs.tune` in the space of the old searches, which has no name."""
+    """Run `python -m ray_jobs.tune` with the unnamed search space of the old searches."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SPACES, "old", old_run_data.space())
         patch.setattr(sys, "argv", ["tune", *arguments, "--space", "old"])

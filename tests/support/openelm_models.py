@@ -1,4 +1,4 @@
-"""Small random OpenELM models for tests; heads and widths differ by layer, as in the real ones."""
+"""Small random OpenELM models; heads and widths differ by layer, as in the real models."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def small_config(**changes: Any) -> OpenELMConfig:
 
 
 def classifier(implementation: str = "varlen", **changes: Any) -> OpenELMForSequenceClassification:
-    """The same weights whatever the implementation; a larger score than at first, so that errors show."""
+    """A classifier with the same weights for every implementation; large scores make errors visible."""
     torch.manual_seed(0)
     config = small_config(num_labels=3, **changes)
     model = OpenELMForSequenceClassification._from_config(config, attn_implementation=implementation)
@@ -55,6 +55,6 @@ def pad(tweets: list[list[int]], side: str, pad_id: int = 0) -> dict[str, Tensor
 
 
 def checkpoint_activations(model: PreTrainedModel) -> None:
-    """transformers 5.23 renamed the method; 5.17 has the old name alone."""
+    """Enable activation checkpointing; transformers 5.23 renamed the method, 5.17 has the old name."""
     new = getattr(model, "activation_checkpointing_enable", None)
     (new or model.gradient_checkpointing_enable)()

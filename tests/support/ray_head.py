@@ -1,4 +1,4 @@
-"""A Ray head for tests with its own home, token and ports; at the end it is stopped, and nothing else."""
+"""A Ray head for tests with its own home, token and ports."""
 
 import json
 import os
@@ -36,7 +36,7 @@ PORTS = (
 )
 WORKER_PORTS = 200
 
-FAST = {  # what a test wants of Ray Train: quick polls, quiet, no helpers that poll the dashboard
+FAST = {  # Ray settings for tests: fast polls, little output, no watchers that poll the dashboard
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
@@ -75,14 +75,14 @@ def fetch(url: str, token: str) -> str:
 
 
 def command(name: str) -> str:
-    """Path of a command that belongs to the running interpreter, e.g. `ray` or `serve`."""
+    """Path of a command of the running interpreter, e.g. `ray` or `serve`."""
     return str(Path(sys.executable).with_name(name))
 
 
 def ray_job(
     cluster: Cluster, verb: str, *line: str, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """What `ray job …`, typed in the checkout, answers; standard error is folded into standard output."""
+    """Run `ray job …` in the checkout; standard error is merged into standard output."""
     return subprocess.run(
         [command("ray"), "job", verb, "--address", cluster.dashboard, *line],
         cwd=ROOT,
@@ -95,11 +95,12 @@ def ray_job(
 
 
 def wait_for(claim: str, check: Callable[[], bool], seconds: float = START_SECONDS) -> float:
-    """Return, once `check()` is true, after how many seconds; an OSError (nothing listens yet) or a command
-    that takes too long counts as not yet true.
+    """Wait until `check()` is true; returns the seconds.
+
+    An OSError (nothing listens yet) or a command timeout counts as not yet true.
 
     Raises:
-        TimeoutError: `claim` was still untrue after `seconds`.
+        TimeoutError: `check()` is not true after `seconds`.
     """
     begun, reason = time.monotonic(), ""
     while time.monotonic() < begun + seconds:
@@ -109,7 +110,7 @@ def wait_for(claim: str, check: Callable[[], bool], seconds: float = START_SECON
         except (OSError, subprocess.SubprocessError) as error:
             reason = f": {error}"
         time.sleep(0.1)
-    raise TimeoutError(f"after {seconds:.0f} s it is not true that {claim}{reason}")
+    raise TimeoutError(f"not true after {seconds:.0f} s: {claim}{reason}")
 
 
 def environment(home: Path, mark: str, token: str) -> dict[str, str]:
@@ -132,7 +133,7 @@ def environment(home: Path, mark: str, token: str) -> dict[str, str]:
 
 
 def start(home: Path, ports: dict[str, int], cpus: int, env: dict[str, str]) -> str:
-    """Start the head and return its GCS address; Ray listens on the host's own IP, whatever it is told."""
+    """Start the head and return its GCS address; Ray may listen on the host's own IP regardless of flags."""
     last = max(ports.values())
     flags = [f"--{name}={port}" for name, port in ports.items()]
     flags += [
@@ -152,12 +153,14 @@ def start(home: Path, ports: dict[str, int], cpus: int, env: dict[str, str]) -> 
             timeout=START_SECONDS,
         )
     if done.returncode:
-        raise RuntimeError(f"`ray start` ended with {done.returncode}:\n{(home / 'start.log').read_text()}")
+        raise RuntimeError(
+            f"`ray start` exited with status {done.returncode}:\n{(home / 'start.log').read_text()}"
+        )
     return (home / "ray" / "ray_current_cluster").read_text().strip()
 
 
 def accepts_jobs(address: str, dashboard: str, agent_port: int, token: str) -> bool:
-    """Whether the dashboard counts the node as alive, and its agent, which starts jobs, finds it healthy."""
+    """Whether the dashboard reports the node as alive and its agent, which starts jobs, as healthy."""
     nodes = json.loads(fetch(f"{dashboard}/nodes?view=summary", token))["data"]["summary"]
     fetch(f"http://{address.rsplit(':', 1)[0]}:{agent_port}/api/local_raylet_healthz", token)
     return bool(nodes) and all(node["raylet"]["state"] == "ALIVE" for node in nodes)
@@ -166,9 +169,7 @@ def accepts_jobs(address: str, dashboard: str, agent_port: int, token: str) -> b
 @contextmanager
 def running(cpus: int = 2) -> Iterator[Cluster]:
     """Run a head with `cpus` logical CPUs that accepts jobs; stop it and its processes at the end."""
-    long = (
-        len(tempfile.gettempdir()) > 30
-    )  # Ray's sockets live below it, and a socket's path has at most 107 bytes
+    long = len(tempfile.gettempdir()) > 30  # Ray's sockets are inside; a socket path has at most 107 bytes
     home = Path(tempfile.mkdtemp(prefix="tw", dir="/tmp" if long else None))
     mark, token = uuid.uuid4().hex, secrets.token_hex(32)
     env = environment(home, mark, token)

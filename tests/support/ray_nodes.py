@@ -17,7 +17,7 @@ _MARKER = "TWEETELM_TEST_NODE"
 
 @dataclass(frozen=True)
 class Joined:
-    """A node that has joined; this process must be connected to the cluster."""
+    """A joined node; this process must be connected to the cluster."""
 
     id: str
     mark: str

@@ -1,7 +1,7 @@
-"""Ends a test cluster when its owner has ended: `python -m tests.support.ray_reaper MARK FOLDER`.
+"""Terminates a test cluster after its owner: `python -m tests.support.ray_reaper MARK FOLDER`.
 
-It waits for the end of its standard input, which comes when the owner closes the pipe or dies. Then it ends
-every process that was started with the mark in its environment, and no other, and removes the folder.
+It waits for the end of its standard input, when the owner closes the pipe or dies. Then it terminates every
+process with the marker in its environment, and no other, and removes the folder.
 """
 
 import os
@@ -20,7 +20,7 @@ MARKER = "TWEETELM_TEST_CLUSTER"
 
 
 def members(mark: str) -> list[psutil.Process]:
-    """Every process that was started with this mark in its environment, this one excepted."""
+    """Every process with this marker in its environment, except this one."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -32,7 +32,11 @@ def members(mark: str) -> list[psutil.Process]:
 
 
 def end(mark: str) -> None:
-    """End the cluster's processes, and those that they start while dying."""
+    """Terminate the cluster's processes, including those that they start while stopping.
+
+    Raises:
+        RuntimeError: a process survives.
+    """
     for how, seconds in [("terminate", 5)] + [("kill", 5)] * 10:
         left = members(mark)
         for process in left:
@@ -40,7 +44,7 @@ def end(mark: str) -> None:
         psutil.wait_procs(left, timeout=seconds)
         if not members(mark):
             return
-    raise RuntimeError(f"processes of the test cluster survive: {members(mark)}")
+    raise RuntimeError(f"these processes of the test cluster still run: {members(mark)}")
 
 
 def send(process: psutil.Process, how: str) -> None:
@@ -52,7 +56,11 @@ def send(process: psutil.Process, how: str) -> None:
 
 @contextmanager
 def reaped(mark: str, folder: Path) -> Iterator[None]:
-    """While inside, processes may be started with `mark`; none of them is left afterwards, nor `folder`."""
+    """Terminate all processes with the marker `mark` on exit, and remove `folder`.
+
+    Raises:
+        RuntimeError: the reaper failed.
+    """
     root = ROOT
     line = [sys.executable, "-m", "tests.support.ray_reaper", mark, str(folder)]
     reaper = subprocess.Popen(line, cwd=root, stdin=subprocess.PIPE, start_new_session=True)
@@ -62,7 +70,7 @@ def reaped(mark: str, folder: Path) -> Iterator[None]:
         reaper.communicate()  # closes its standard input and waits
         if reaper.returncode:
             raise RuntimeError(
-                f"the reaper of cluster {mark} ended with {reaper.returncode}; see its error above"
+                f"the reaper of cluster {mark} exited with status {reaper.returncode}; see its error above"
             )
 
 

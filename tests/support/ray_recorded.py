@@ -84,14 +84,14 @@ class Running:
         return {**load_file(folder / "model.safetensors"), **load_file(folder / "optimizer.safetensors")}
 
     def said(self, pattern: str) -> list[int]:
-        """The steps of what its workers have printed."""
+        """The steps in all matches of `pattern` in the output of the workers."""
         text = "".join(path.read_text() for path in sorted(self.logs.rglob("worker-*.out")))
         return [int(step) for step in re.findall(pattern, text)]
 
 
 @contextmanager
 def frozen(cluster: Cluster) -> Iterator[None]:
-    """The workers train no further while inside, so that what happens here happens before the run's end."""
+    """Pause the training workers while the block runs, so that the run cannot finish in it."""
     found = train_workers(cluster)
     for process in found:
         process.send_signal(signal.SIGSTOP)

@@ -1,4 +1,4 @@
-"""The service started by its command, with its own Ray, home and port."""
+"""The service, started by its command with its own Ray, home and port."""
 
 import contextlib
 import json
@@ -80,30 +80,30 @@ class Service:
         with urllib.request.urlopen(request, timeout=30) as response:
             return sample(response.read().decode(), name, **labels)
 
-    def leave(self, callers: int) -> float:
-        """So many callers send 32 long texts each and disconnect at once; how many the service noticed."""
+    def disconnect(self, clients: int) -> float:
+        """Send 32 long texts from each client and disconnect; returns the number of 499s in the metrics."""
         body = json.dumps({"model": "hate", "input": ["word " * 60] * 32}).encode()
         lines = [f"Content-Length: {len(body)}", f"Authorization: Bearer {self.key or 'none'}"]
         head = "\r\n".join(
             ["POST /v1/classify HTTP/1.1", "Host: x", "Content-Type: application/json", *lines]
         )
         with contextlib.ExitStack() as stack:
-            for _ in range(callers):
+            for _ in range(clients):
                 connection = stack.enter_context(socket.create_connection((HOST, self.port), timeout=30))
                 connection.sendall(head.encode() + b"\r\n\r\n" + body)
             before = time.monotonic()
-            while self.metric("tweetelm_in_flight") < 0.7 * callers and time.monotonic() < before + 5:
+            while self.metric("tweetelm_in_flight") < 0.7 * clients and time.monotonic() < before + 5:
                 time.sleep(0.01)
-        wait_for("all have left", lambda: not self.metric("tweetelm_in_flight"), seconds=60)
+        wait_for("no request is in flight", lambda: not self.metric("tweetelm_in_flight"), seconds=60)
         return self.metric("tweetelm_requests_total", route="/v1/classify", status="499")
 
     def address(self) -> str:
-        """Of its Ray."""
+        """Address of the service's Ray cluster."""
         (port,) = Path(self.env["RAY_TMPDIR"]).glob("ray/session_latest/gcs_server_port_*")
         return f"{HOST}:{port.read_text()}"
 
     def deploy(self, versions: dict[str, str]) -> None:
-        """As `serve deploy serve/config.yaml` does, without the dashboard that it talks to."""
+        """Deploy like `serve deploy serve/config.yaml`, without the dashboard."""
         config = yaml.safe_load((ROOT / "serve" / "config.yaml").read_text())
         config["http_options"]["port"] = self.port
         (app,) = config["applications"]
@@ -117,8 +117,7 @@ class Service:
 
 @contextmanager
 def private_ray() -> Iterator[dict[str, str]]:
-    """An environment with a home, a folder for Ray and a token of its own. The path is short, for Ray's
-    sockets lie in it."""
+    """An environment with its own home, Ray folder and token; the path is short because of Ray's sockets."""
     with tempfile.TemporaryDirectory(prefix="tw") as folder:
         own = {
             "HOME": folder,
@@ -134,7 +133,7 @@ def private_ray() -> Iterator[dict[str, str]]:
 @contextmanager
 def serving(registry: Path, env: dict[str, str], *arguments: str, key: str = "") -> Iterator[Service]:
     """Run `python -m serve` on the registry until the block ends."""
-    port = free_ports(1)[0]  # not the first free one: it is bound only later, and two tests begin at once
+    port = free_ports(1)[0]  # avoids the first free port, which another test could take before it is bound
     command = [
         sys.executable,
         "-m",

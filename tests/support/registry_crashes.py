@@ -1,8 +1,8 @@
-"""A publisher that dies before its first step, before its second, and so on to its last.
+"""Crashes a publisher before each of its steps in turn, and checks the registry after each crash.
 
-A step is what Python's audit hooks see of a folder (open, mkdir, rename, …), or a request to object storage.
-Every publisher is a forked process that kills itself; another one looks at what it left. Prints how many
-steps there were, or what was wrong.
+A step is an audit event on a file (open, mkdir, rename, …) or a request to object storage. Every publisher
+is a forked process that kills itself; another process checks the registry. Prints the number of steps, or the
+failed check.
 """
 
 import os
@@ -19,8 +19,8 @@ REQUESTS = ("put", "get", "list", "list_with_delimiter")
 FILES = ("open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.scandir", "os.listdir", "fcntl.flock")
 
 
-def in_a_child(action: Callable[[], object]) -> int:
-    """Run it in a forked process; its exit status, negative for a signal."""
+def run_in_child(action: Callable[[], object]) -> int:
+    """Run `action` in a forked process; returns its exit status, negative for a signal."""
     child = os.fork()
     if child == 0:
         status = 1
@@ -49,7 +49,7 @@ def die_before(step: int) -> None:
 
 
 def announce_requests() -> None:
-    """Have requests to object storage seen by audit hooks, in place of files."""
+    """Make requests to object storage raise audit events, which replace those on files."""
     import obstore
 
     global FILES
@@ -74,30 +74,29 @@ def crash(place: str, folder: Path, step: int) -> None:
     publish_one(place, folder / "better", 0.9, b"better")
 
 
-def look(place: str, folder: Path) -> None:
-    """What was published before stands, what was not finished can be published again, and all of it is
-    whole."""
+def check_registry(place: str, folder: Path) -> None:
+    """Check that published versions are intact and that an unfinished one can be published again."""
     seen = Campaign(place, acknowledged={publish_one(place, folder / "first", 0.5, b"first")[0]: 0.5})
-    seen.look()
+    seen.check()
     version, promoted = publish_one(place, folder / "better", 0.9, b"better")
     assert promoted
     seen.acknowledged[version] = 0.9
-    seen.look()
+    seen.check()
     assert len(registry.list_versions(TASK, registry=place)) == 2
     assert registry.rollback(TASK, registry=place) != version
 
 
 def try_step(place: str, folder: Path, step: int) -> bool:
     """Crash before this step and check the registry; returns False if there is no such step."""
-    assert in_a_child(lambda: publish_one(place, folder / "first", 0.5, b"first")) == 0
-    status = in_a_child(lambda: crash(place, folder, step))
+    assert run_in_child(lambda: publish_one(place, folder / "first", 0.5, b"first")) == 0
+    status = run_in_child(lambda: crash(place, folder, step))
     assert status in (0, -signal.SIGKILL), f"step {step}: {status}"
-    assert in_a_child(lambda: look(place, folder)) == 0, f"after a crash before step {step}"
+    assert run_in_child(lambda: check_registry(place, folder)) == 0, f"after a crash before step {step}"
     return status != 0
 
 
 def main() -> None:
-    """Arguments: a registry to make others beside, and a folder for checkpoints."""
+    """Command line: the parent of the registries, and a folder for checkpoints."""
     place, folder = sys.argv[1], Path(sys.argv[2])
     step = 0
     while try_step(f"{place}/{step}", folder, step):

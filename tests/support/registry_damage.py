@@ -1,4 +1,4 @@
-"""Ways to damage a registry behind its back, in a folder or in object storage."""
+"""Direct changes to the files of a registry, in a folder or in object storage."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from tweetelm.registry.store.object_storage import ObjectStore
 
 
 def overwrite(registry: str, name: str, data: bytes) -> None:
-    """Replace a file, or add it."""
+    """Replace or add a file."""
     if "://" in registry:
         obstore.put(ObjectStore(registry).objects, name, data)
     else:

@@ -1,6 +1,6 @@
-"""Processes that publish and promote, to be killed, and the look at a registry afterwards.
+"""Worker processes that publish and promote until killed, and checks of the registry afterwards.
 
-Run as a module, this is such a process. It imports of the project only the registry.
+Run as a module, this is a worker. From the project it imports only the registry.
 """
 
 import argparse
@@ -51,7 +51,7 @@ CARD = Card(
 
 
 def checkpoint(folder: Path, weights: bytes) -> Path:
-    """The files that a checkpoint must have."""
+    """Write the required files of a checkpoint."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "encoding.json"):
         (folder / name).write_text("{}")
@@ -60,32 +60,34 @@ def checkpoint(folder: Path, weights: bytes) -> Path:
 
 
 def publish_one(place: str, folder: Path, validation: float, weights: bytes) -> tuple[str, bool]:
-    """Publish a model with this metric; its version, and whether it was promoted."""
+    """Publish a model with this metric; returns its version and whether it was promoted."""
     card = dataclasses.replace(CARD, metrics={"validation": {"macro_f1": validation}})
     published = registry.publish(checkpoint(folder, weights), card, registry=place)
     return published.version, published.promoted
 
 
 def work(place: str, seed: int, rounds: int, mixed: bool) -> None:
-    """Publish models of random quality, and say each one that is published; `mixed`: now and then promote any
-    version, or roll back."""
-    dice = random.Random(seed)
+    """Publish models with random metrics and print each published one.
+
+    If `mixed`, sometimes promote a random version or roll back.
+    """
+    rng = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(rounds):
-            what = dice.random()
+            choice = rng.random()
             cards = registry.list_versions(TASK, registry=place) if mixed else []
-            if cards and what < 0.3:
-                registry.promote(TASK, dice.choice(cards).version, registry=place)
-            elif mixed and what < 0.5:
-                with _nothing_before():
+            if cards and choice < 0.3:
+                registry.promote(TASK, rng.choice(cards).version, registry=place)
+            elif mixed and choice < 0.5:
+                with _ignore_no_previous():
                     registry.rollback(TASK, registry=place)
-            value = round(dice.random(), 6)
-            version, promoted = publish_one(place, Path(folder), value, dice.randbytes(50_000))
+            value = round(rng.random(), 6)
+            version, promoted = publish_one(place, Path(folder), value, rng.randbytes(50_000))
             print(json.dumps([version, value, promoted]), flush=True)
 
 
 @contextmanager
-def _nothing_before() -> Iterator[None]:
+def _ignore_no_previous() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
@@ -95,7 +97,7 @@ def _nothing_before() -> Iterator[None]:
 
 @dataclass
 class Campaign:
-    """Rounds of workers that are killed, on one registry."""
+    """Rounds of killed workers on one registry."""
 
     place: str
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -105,44 +107,44 @@ class Campaign:
     verified: set[str] = field(default_factory=set)
 
     def start(self, count: int, rounds: int = 1_000_000) -> "list[subprocess.Popen[str]]":
-        """Start workers, and return when each has published once, or is at its end."""
+        """Start workers and wait until each has published once or ended."""
         processes = [self.launch(rounds) for _ in range(count)]
         for process in processes:
             assert process.stdout is not None
-            self._hear(process.stdout.readline())
+            self._record(process.stdout.readline())
         return processes
 
     def finish(self, process: "subprocess.Popen[str]") -> None:
-        """Wait for a worker's end, and hear what it had said."""
+        """Wait until a worker ends, and record the versions that it printed."""
         assert process.stdout is not None
         for line in process.stdout:
-            self._hear(line)
+            self._record(line)
         process.wait()
         process.stdout.close()
 
     def kill_some(self, count: int, delay: float) -> None:
-        """One round: `count` workers, all killed `delay` seconds after they have begun, then the look."""
+        """One round: start `count` workers, kill them after `delay` seconds and check the registry."""
         processes = self.start(count)
         time.sleep(delay)
         for process in processes:
             process.kill()
         for process in processes:
             self.finish(process)
-            assert process.returncode == -signal.SIGKILL, "a worker died by itself"
-        self.look()
+            assert process.returncode == -signal.SIGKILL, "a worker ended without being killed"
+        self.check()
 
-    def look(self) -> None:
-        """Check that nothing that was acknowledged is lost, and that nothing is half there.
+    def check(self) -> None:
+        """Check that no acknowledged version is lost and that none is partly visible.
 
         Raises:
-            AssertionError: what is wrong.
+            AssertionError: a version is lost, damaged or partly visible, or the current one is wrong.
         """
         store = open_store(self.place)
         listed = {card.version: card for card in registry.list_versions(TASK, registry=self.place)}
         lost = self.acknowledged.keys() - listed.keys()
         assert not lost, f"lost: {lost}"
-        half = {*version_names(store, TASK)} - listed.keys() - {*verify.unfinished(store, TASK)}
-        assert not half, f"half there: {half}"
+        partial = {*version_names(store, TASK)} - listed.keys() - {*verify.unfinished(store, TASK)}
+        assert not partial, f"partly visible: {partial}"
         for version in listed.keys() - self.verified:
             faults = verify.verify(store, TASK, version)
             assert not faults, f"{version} is damaged: {faults}"
@@ -154,13 +156,13 @@ class Campaign:
         best = max(self.acknowledged.values())
         value = listed[current].validation
         assert self.mixed or (value is not None and value >= best), (
-            f"current has {value}, published was {best}"
+            f"the current version has {value}, the best published has {best}"
         )
         with tempfile.TemporaryDirectory() as cache:
             assert registry.resolve(TASK, registry=self.place, cache=Path(cache)).name == current
 
     def launch(self, rounds: int) -> "subprocess.Popen[str]":
-        """Start a worker; what it publishes depends on `seed`, which is then another."""
+        """Start a worker with the next seed."""
         self.seed += 1
         command = [sys.executable, "-W", "error", "-m", "tests.support.registry_workers", self.place]
         command += ["--seed", str(self.seed), "--rounds", str(rounds), *["--mixed"] * self.mixed]
@@ -168,14 +170,14 @@ class Campaign:
         environment = {**os.environ, **self.environment, "PYTHONPATH": path}
         return subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
 
-    def _hear(self, line: str) -> None:
-        if line.endswith("\n"):  # a killed worker may have been speaking
+    def _record(self, line: str) -> None:
+        if line.endswith("\n"):  # the line of a killed worker may be cut
             version, value, _ = json.loads(line)
             self.acknowledged[version] = value
 
 
 def main() -> None:
-    """Work until killed, or done."""
+    """Run a worker until it is killed or has done its rounds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("registry")
     parser.add_argument("--seed", type=int, required=True)

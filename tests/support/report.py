@@ -1,4 +1,4 @@
-"""A report context of a model whose predictions are known."""
+"""A report context of a model with known predictions."""
 
 from typing import Any
 
@@ -32,6 +32,6 @@ def report_context(rows: DatasetDict = HATE_ROWS, task: Task = HATE, **changes: 
 
 
 def rows_of(table: Table) -> dict[Any, tuple[Any, ...]]:
-    """Rows by their first cell; of an interval, the value."""
+    """Rows by their first cell; intervals are replaced by their values."""
     plain = [[cell.value if isinstance(cell, Interval) else cell for cell in row] for row in table.rows]
     return {row[0]: tuple(row[1:]) for row in plain}

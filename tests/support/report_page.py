@@ -1,4 +1,4 @@
-"""A report in headless Chromium, and the measurements that tests make there."""
+"""A report in headless Chromium, with measurements for tests."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from playwright.sync_api import Browser, Page
 
-from tests.support.browser import TELEPHONE
+from tests.support.browser import PHONE_WIDTH
 from tweetelm.evaluation.report.document import Interval
 from tweetelm.evaluation.report.formatting import show
 
@@ -43,7 +43,7 @@ CONTRAST = """() => {
 
 @contextmanager
 def opened(
-    browser: Browser, file: Path, *, width: int = TELEPHONE, scheme: Scheme = "light"
+    browser: Browser, file: Path, *, width: int = PHONE_WIDTH, scheme: Scheme = "light"
 ) -> Iterator[Page]:
     """The report in a window of `width` CSS pixels."""
     context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
@@ -56,7 +56,7 @@ def opened(
 
 
 def unfold(page: Page) -> None:
-    """Open every fold."""
+    """Open all `details` elements."""
     page.eval_on_selector_all("details", "folds => folds.forEach(fold => { fold.open = true; })")
 
 

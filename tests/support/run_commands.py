@@ -1,7 +1,7 @@
-"""Commands that meet on one run: processes that go the way of `python -m ray_jobs.train`, but for Ray.
+"""Concurrent commands on one run: processes that follow `python -m ray_jobs.train`, without Ray.
 
-What Ray Train would do is stood in for by writing checkpoints, one after the other, and keeping the last two.
-Each process serves many rounds: it reads a round from standard input and answers on standard output.
+Instead of training, they write checkpoints in order and keep the last two. Each process serves many rounds:
+it reads a round from standard input and writes the result to standard output.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 STEPS = 6
 PAUSE_S = 0.02  # between two checkpoints
-Deed = Literal["train", "claim"]
+Action = Literal["train", "claim"]
 OTHER = "exists with another configuration"
 BUSY = "is in use by"
 FINISHED = "is already finished"
@@ -32,7 +32,7 @@ FINISHED = "is already finished"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What one command came to; `trained`: it got as far as training."""
+    """The result of a command; `trained` is whether it started to train."""
 
     status: int
     said: str
@@ -40,7 +40,7 @@ class Answer:
 
 
 def configuration(storage: str, name: str, lr: float) -> TrainConfig:
-    """Of a run of that name."""
+    """The configuration of a run with this name."""
     run = RunConfig(storage=storage, registry=f"{storage}-models", publish=False)
     return TrainConfig(task="hate", name=name, optim=OptimConfig(lr=lr), run=run)
 
@@ -65,17 +65,17 @@ class Commands:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
 
-    def together(self, deed: Deed, rounds: list[tuple[str, str, float]]) -> list[Answer]:
-        """Have each process do a deed for its (storage, name, lr), all at the same moment."""
-        self.send(deed, rounds)
+    def run_together(self, action: Action, rounds: list[tuple[str, str, float]]) -> list[Answer]:
+        """Run an action in every process at the same time, with its (storage, name, lr)."""
+        self.send(action, rounds)
         return [self._answer(process) for process in self.processes]
 
-    def send(self, deed: Deed, rounds: list[tuple[str, str, float]]) -> None:
-        """The same without waiting for the answers."""
+    def send(self, action: Action, rounds: list[tuple[str, str, float]]) -> None:
+        """Start an action in every process without waiting for the results."""
         begin = time.time() + 0.05
         for process, one in zip(self.processes, rounds, strict=True):
             assert process.stdin is not None
-            process.stdin.write(json.dumps([deed, *one, begin]) + "\n")
+            process.stdin.write(json.dumps([action, *one, begin]) + "\n")
             process.stdin.flush()
 
     def _answer(self, process: "subprocess.Popen[str]") -> Answer:
@@ -93,7 +93,7 @@ class Commands:
 
 @contextlib.contextmanager
 def commands(count: int, environment: Mapping[str, str] | None = None) -> Iterator[Commands]:
-    """Start them, and end them."""
+    """Start `count` processes, and stop them on exit."""
     running = Commands(count, environment or {})
     try:
         yield running
@@ -102,18 +102,22 @@ def commands(count: int, environment: Mapping[str, str] | None = None) -> Iterat
 
 
 def pretend_to_train(config: TrainConfig) -> "Finished":
-    """In place of `train_and_publish`: an AssertionError if a checkpoint is lost."""
+    """A fake `train_and_publish`.
+
+    Raises:
+        AssertionError: a checkpoint is lost.
+    """
     from ray_jobs.run_dir import FINISHED_FILE, SCORES, Finished, claim
     from tweetelm.files import object_storage
 
     claim(config)
-    folder, mine = config.folder, str(os.getpid()).encode()
+    folder, content = config.folder, str(os.getpid()).encode()
     for step in range(STEPS):
-        object_storage.write(f"{folder}/checkpoint_{step}/state.json", mine)
+        object_storage.write(f"{folder}/checkpoint_{step}/state.json", content)
         if step >= 2:
             object_storage.remove(f"{folder}/checkpoint_{step - 2}")
         time.sleep(PAUSE_S)
-        assert object_storage.read(f"{folder}/checkpoint_{step}/state.json") == mine, (
+        assert object_storage.read(f"{folder}/checkpoint_{step}/state.json") == content, (
             f"checkpoint {step} is lost"
         )
     scores = {"test": dict.fromkeys(SCORES, 0.5)}
@@ -122,26 +126,26 @@ def pretend_to_train(config: TrainConfig) -> "Finished":
     return finished
 
 
-def serve_round(deed: Deed, config: TrainConfig) -> Answer:
-    """Do it as the command line would."""
+def serve_round(action: Action, config: TrainConfig) -> Answer:
+    """Run an action like the command line."""
     from ray_jobs import train
     from ray_jobs.cli import refuse
     from ray_jobs.run_dir import claim
 
     trained = False
 
-    def noted(config: TrainConfig) -> "Finished":
+    def recorded(config: TrainConfig) -> "Finished":
         nonlocal trained
         trained = True
         return pretend_to_train(config)
 
-    # in place of the module, which takes seconds to import Ray and torch
-    sys.modules["ray_jobs.training.job"] = SimpleNamespace(train_and_publish=noted)  # type: ignore[assignment]
+    # replaces the module, whose import of Ray and torch takes seconds
+    sys.modules["ray_jobs.training.job"] = SimpleNamespace(train_and_publish=recorded)  # type: ignore[assignment]
     said, status = io.StringIO(), 0
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         try:
             with refuse():
-                status = train.train(config) if deed == "train" else (claim(config) or 0)
+                status = train.train(config) if action == "train" else (claim(config) or 0)
         except SystemExit as end:
             status = int(str(end.code))
     return Answer(status=status, said=said.getvalue(), trained=trained)
@@ -149,15 +153,15 @@ def serve_round(deed: Deed, config: TrainConfig) -> Answer:
 
 def main() -> None:
     """Serve rounds until standard input ends."""
-    import ray_jobs.training.summary  # noqa: F401  # so that the first round is as fast as the others
+    import ray_jobs.training.summary  # noqa: F401  # imported early, so that the first round is as fast as the others
     import tweetelm.files.object_storage
 
     tweetelm.files.object_storage.find("/")
     print("ready", flush=True)
     for line in sys.stdin:
-        deed, place, name, lr, begin = json.loads(line)
+        action, place, name, lr, begin = json.loads(line)
         time.sleep(max(0.0, begin - time.time()))
-        answer: dict[str, Any] = dataclasses.asdict(serve_round(deed, configuration(place, name, lr)))
+        answer: dict[str, Any] = dataclasses.asdict(serve_round(action, configuration(place, name, lr)))
         print(json.dumps(answer), flush=True)
 
 

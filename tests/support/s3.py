@@ -1,7 +1,7 @@
-"""Object storage for tests: moto's S3 over HTTP on 127.0.0.1, in a process of its own.
+"""Object storage for tests: moto's S3 over HTTP on 127.0.0.1, in a separate process.
 
-moto honours If-Match and If-None-Match, but looks and writes in two steps. What changes something is
-therefore let in one at a time, so that a condition holds as it does on S3.
+moto supports If-Match and If-None-Match, but checks and writes in two steps. Writes are therefore serialized,
+so that conditional writes are atomic as on S3.
 """
 
 import os
@@ -25,7 +25,7 @@ CREDENTIALS = {
 
 @contextmanager
 def object_storage() -> Iterator[dict[str, str]]:
-    """Start it with one empty bucket; gives the environment variables with which clients find it."""
+    """Start it with one empty bucket; yields the environment variables for clients."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.support.s3"],
         stdin=subprocess.PIPE,
@@ -43,8 +43,8 @@ def object_storage() -> Iterator[dict[str, str]]:
             process.kill()
 
 
-class OneChangeAtATime:
-    """A WSGI application in front of another."""
+class SerializedWrites:
+    """WSGI middleware that runs one write request at a time."""
 
     def __init__(self, application: Any) -> None:
         self.application, self.lock = application, Lock()
@@ -67,7 +67,7 @@ def main() -> None:
     from werkzeug.serving import make_server
 
     s3_backends["123456789012"]["aws"].create_bucket(BUCKET, "us-east-1")
-    application = OneChangeAtATime(DomainDispatcherApplication(create_backend_app))
+    application = SerializedWrites(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=MotoRequestHandler)
     print(server.server_port, flush=True)
     server.serve_forever()

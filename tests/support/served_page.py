@@ -1,5 +1,4 @@
-"""The page as a person meets it: the application on a port of its own, and Chromium, watched for what it asks
-and what it complains of."""
+"""The serving page in Chromium, with checks of its requests and console errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,14 +9,14 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, 
 from tests.support.browser import BROWSER
 from tweetelm.tasks import TASKS
 
-# Chromium's own line for an answer that is an error; the page says it in its own words.
+# Chromium's console message for an error response; the page reports the error itself.
 EXPECTED = "Failed to load resource"
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """The browser that this machine has; nothing is downloaded."""
-    expect.set_options(timeout=30_000)  # a busy machine is no failure
+    """The installed Chromium; nothing is downloaded."""
+    expect.set_options(timeout=30_000)  # a slow machine is not a failure
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
         yield browser
@@ -26,55 +25,59 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def visiting(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
-    """The page at `url`. At the end it must have asked nobody else and complained of nothing."""
+    """The page at `url`; on exit, it must have made no other requests and logged no errors.
+
+    Raises:
+        AssertionError: a request went to another origin, or the console has an error or warning.
+    """
     context = browser.new_context(**options)
     page = context.new_page()
-    asked, complaints = _watch(context, page)
+    requested, errors = _watch(context, page)
     try:
         page.goto(f"{url}/")
         yield page
     finally:
         context.close()
-    assert [one for one in asked if not one.startswith((f"{url}/", "data:"))] == []
-    assert complaints == []
+    assert [one for one in requested if not one.startswith((f"{url}/", "data:"))] == []
+    assert errors == []
 
 
 def _watch(context: BrowserContext, page: Page) -> tuple[list[str], list[str]]:
-    """Lists that grow: addresses asked, and errors of the console and of the script."""
-    asked: list[str] = []
-    complaints: list[str] = []
-    context.on("request", lambda request: asked.append(request.url))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    """Record requested URLs, and errors of the console and of scripts, in two lists."""
+    requested: list[str] = []
+    errors: list[str] = []
+    context.on("request", lambda request: requested.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
     page.on(
         "console",
-        lambda said: (
-            complaints.append(said.text)
-            if said.type in ("error", "warning") and not said.text.startswith(EXPECTED)
+        lambda message: (
+            errors.append(message.text)
+            if message.type in ("error", "warning") and not message.text.startswith(EXPECTED)
             else None
         ),
     )
-    return asked, complaints
+    return requested, errors
 
 
 def tweet(page: Page) -> Locator:
-    """The field for the tweet."""
+    """The text field for the tweet."""
     return page.get_by_role("textbox", name="Paste a tweet")
 
 
 def card(page: Page, task: str) -> Locator:
-    """What the page shows of one model."""
+    """The card of one model."""
     return page.get_by_role("article", name=TASKS[task].question)
 
 
 def classify(page: Page, text: str) -> None:
-    """Ask for the verdicts on `text` and wait for them."""
+    """Classify `text` and wait for the predictions."""
     tweet(page).fill(text)
     page.get_by_role("button", name="Classify").click()
     expect(page.get_by_role("status")).to_contain_text("Done.")
 
 
 def show_everything(page: Page) -> None:
-    """Verdicts, words and a command."""
+    """Show predictions, word attributions and a curl command."""
     classify(page, "no!! 😀 a !!!\nsome more words")
     page.get_by_role("button", name="Which words? (hate)").click()
     page.get_by_role("button", name="Copy as curl (hate)").click()
@@ -82,14 +85,14 @@ def show_everything(page: Page) -> None:
     expect(card(page, "hate").locator(".marked")).to_be_visible()
 
 
-def give(page: Page, key: str) -> None:
+def enter_key(page: Page, key: str) -> None:
     """Type an API key and send it."""
     page.get_by_label("API key").fill(key)
     page.get_by_label("API key").press("Enter")
 
 
-# Draws every ground from the root to the element, then the color, and reads the pixels: so any way to write
-# a color, and any transparency, counts as it looks.
+# Draws every background from the root to the element, then the color, and reads the pixels. This covers every
+# color syntax and transparency.
 _CONTRASTS = """() => {
   const pen = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
   const luminance = () => {
@@ -118,13 +121,13 @@ _CONTRASTS = """() => {
 
 
 def contrasts(page: Page) -> dict[str, list[tuple[str, float]]]:
-    """WCAG contrast ratios of every `texts` and of every control's `edges`, as they stand."""
+    """WCAG contrast ratios of all `texts`, and of the `edges` of all controls."""
     found: dict[str, list[tuple[str, float]]] = page.evaluate(_CONTRASTS)
     return found
 
 
 def mark_all(page: Page, level: int) -> None:
-    """Show every word of a panel as strongly as `level` says."""
+    """Set the highlight level of every word of a panel."""
     page.eval_on_selector_all(
         ".word",
         "(all, level) => all.forEach(e => e.className = e.className.replace(/level./, `level${level}`))",
@@ -132,8 +135,8 @@ def mark_all(page: Page, level: int) -> None:
     )
 
 
-def stop(page: Page) -> dict[str, Any]:
-    """Where the focus is, and how thick the line around it is in pixels."""
+def focused(page: Page) -> dict[str, Any]:
+    """Name of the focused element, and the width of its outline in pixels."""
     found: dict[str, Any] = page.evaluate(
         """() => {
           const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);

@@ -1,4 +1,4 @@
-"""A small model and tweets with a rule that it can learn, trained without Ray."""
+"""A small model and tweets with a learnable rule, trained without Ray."""
 
 import dataclasses
 
@@ -77,6 +77,6 @@ def weights(state: TrainingState) -> torch.Tensor:
 
 
 def changed(config: TrainConfig, **parts: object) -> TrainConfig:
-    """A configuration with fields of its parts replaced: ``changed(config, optim={"mode": "head"})``."""
+    """A configuration with replaced fields in its sections: ``changed(config, optim={"mode": "head"})``."""
     new = {name: dataclasses.replace(getattr(config, name), **values) for name, values in parts.items()}  # type: ignore[arg-type]
     return dataclasses.replace(config, **new)

@@ -1,4 +1,4 @@
-"""Tweets by the thousand: real ones where they are, those of the sample elsewhere."""
+"""Tweets for tests: the real dataset if it is present, else the sample."""
 
 import random
 from collections.abc import Sequence
@@ -13,18 +13,18 @@ REAL = ROOT / "data"
 
 
 def thousand_tweets() -> Dataset:
-    """Of the test split of hate; fewer if it has fewer. Every one has some text."""
+    """Up to 1,000 non-empty tweets of the hate task's test split."""
     split = load(HATE, REAL if (REAL / "hate").is_dir() else "sample")["test"]
     split = split.filter(lambda row: bool(row["text"].strip()))
     return split.select(range(min(1000, len(split))))
 
 
 def portions(texts: Sequence[str], most: int = 32) -> list[list[str]]:
-    """The texts in their order, dealt out in portions of changing size."""
-    sizes, dealt = random.Random(0), []
+    """The texts in order, in portions of random sizes from 1 to `most`."""
+    rng, result = random.Random(0), []
     start = 0
     while start < len(texts):
-        size = sizes.randint(1, most)
-        dealt.append(list(texts[start : start + size]))
+        size = rng.randint(1, most)
+        result.append(list(texts[start : start + size]))
         start += size
-    return dealt
+    return result

@@ -1,4 +1,4 @@
-"""How long something holds an event loop, measured from inside it."""
+"""Measures how long an event loop is blocked."""
 
 import asyncio
 import time
@@ -9,12 +9,11 @@ TICK_S = 0.01
 
 
 class Watchdog:
-    """ASGI around an application: a task in its event loop sleeps 10 ms, again and again, and records by how
-    much it woke late.
+    """ASGI middleware with a task that sleeps 10 ms in a loop and records how late it wakes.
 
     Attributes:
-        worst_s: the longest delay. Of a delay only what this process computed meanwhile is counted: a machine
-        that gives its processors to others is not the application's fault.
+        worst_s: the longest delay, in seconds. Of a delay only the CPU time of this process counts, so that
+        other programs on the machine do not matter.
     """
 
     def __init__(self, app: ASGIApp) -> None:

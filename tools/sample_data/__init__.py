@@ -1,1 +1,1 @@
-"""Generates the synthetic sample dataset."""
+"""Generator of the synthetic sample dataset."""

@@ -1,6 +1,7 @@
-"""Writes the embedded synthetic sample: `python -m tools.sample_data`.
+"""Write the embedded synthetic sample: `python -m tools.sample_data`.
 
-All but the GRU's rows comes out byte for byte the same everywhere; those depend on a machine's arithmetic.
+The output is byte-identical on all machines, except for the GRU's rows, which depend on the floating-point
+arithmetic.
 """
 
 import argparse
@@ -24,11 +25,11 @@ Row = tuple[str, str, str, str]
 
 
 def main() -> None:
-    """Write both tasks' files into a folder, the package's own by default."""
+    """Write the files of both tasks to a folder, by default the one in the package."""
     parser = argparse.ArgumentParser(
-        description="Write the synthetic sample: original phrases, invented people."
+        description="Write the synthetic sample, from original phrases and invented people."
     )
-    parser.add_argument("--out", type=Path, default=DATA / SAMPLE, help="default: %(default)s")
+    parser.add_argument("--out", type=Path, default=DATA / SAMPLE, help="output folder; default: %(default)s")
     out = parser.parse_args().out
     write_hate(out / "hate")
     write_deepfake(out / "deepfake")
@@ -36,7 +37,7 @@ def main() -> None:
 
 
 def write_hate(folder: Path) -> None:
-    """The hate sample in TweetEval's format."""
+    """Write the hate sample in TweetEval's format."""
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / "mapping.txt", [f"{i}\t{label}" for i, label in enumerate(HATE.labels)])
     rows = hate_rows(sum(SIZES.values()), random.Random(SEED))
@@ -51,7 +52,7 @@ def _write(file: Path, lines: list[str]) -> None:
 
 
 def write_deepfake(folder: Path) -> None:
-    """The deepfake sample in TweepFake's format."""
+    """Write the deepfake sample in TweepFake's format."""
     folder.mkdir(parents=True, exist_ok=True)
     humans, markov = human_and_markov_rows()
     rnn = rnn_rows([text for _, text, _, _ in humans["train"]])
@@ -65,7 +66,7 @@ def write_deepfake(folder: Path) -> None:
 
 
 def human_and_markov_rows() -> tuple[dict[str, list[Row]], dict[str, list[Row]]]:
-    """Rows by split: half of each human, a quarter from a chain that has read the human training rows."""
+    """Rows by split: half by humans, a quarter by a Markov chain fit on the human training rows."""
     rng = random.Random(SEED)
     written = [(name, text, "human", "human") for name, text in human_rows(sum(SIZES.values()) // 2, rng)]
     humans = _split(written, 2)
@@ -75,7 +76,7 @@ def human_and_markov_rows() -> tuple[dict[str, list[Row]], dict[str, list[Row]]]
 
 
 def rnn_rows(human_texts: list[str]) -> dict[str, list[Row]]:
-    """Rows by split, a quarter of each, from a character GRU trained on the human training rows."""
+    """Rows by split: a quarter by a character GRU trained on the human training rows."""
     model = train_character_model(human_texts, seed=SEED)
     generator = torch.Generator().manual_seed(SEED)
     texts = distinct(lambda: model.write(generator), sum(SIZES.values()) // 4, human_texts)

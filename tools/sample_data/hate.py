@@ -1,8 +1,7 @@
 """The phrases of the synthetic hate sample: invented groups only.
 
-Hateful is who speaks ill of a group: by a hostile claim that is not taken back, or by denying a friendly
-one. The same claims are made of things, quoted, denied and argued against, so that no word alone gives the
-label away.
+A tweet is hateful if it makes a hostile claim about a group, or denies a friendly one. The same claims are
+made about things, quoted, denied and argued against, so that no single word determines the label.
 """
 
 import random
@@ -63,7 +62,7 @@ HARMLESS: Grammar = {
 
 
 def hate_rows(count: int, rng: random.Random) -> list[tuple[str, int]]:
-    """That many different tweets with their label (1 is hate), 42 % of them hateful, as in the real data."""
+    """`count` distinct tweets with their labels (1 is hate); 42 % are hateful, as in the real dataset."""
     rows: dict[str, tuple[str, int]] = {}
     while len(rows) < count:
         label = int(rng.random() < 0.42)

@@ -93,7 +93,7 @@ PEOPLE: dict[str, Grammar] = {
 
 
 def human_rows(count: int, rng: random.Random) -> list[tuple[str, str]]:
-    """That many different tweets, each with its author's screen name."""
+    """`count` distinct tweets, each as (screen name of the author, text)."""
     authors = list(PEOPLE)
     rows: dict[str, tuple[str, str]] = {}
     while len(rows) < count:
@@ -104,7 +104,7 @@ def human_rows(count: int, rng: random.Random) -> list[tuple[str, str]]:
 
 
 def _typed(text: str, rng: random.Random) -> str:
-    """As a thumb types it: now and then in lower case, or without the full stop."""
+    """The text as typed on a phone: sometimes in lower case or without the full stop."""
     if rng.random() < 0.1:
         text = text.lower()
     return text.rstrip(".") if rng.random() < 0.05 else text

@@ -1,4 +1,4 @@
-"""The machines of the synthetic deepfake sample: a Markov chain of words and a GRU of characters."""
+"""The text generators of the synthetic deepfake sample: a word Markov chain and a character GRU."""
 
 import random
 import re
@@ -17,9 +17,9 @@ _WORD = re.compile(r"[\w']+")
 
 
 class MarkovChain:
-    """Draws each word given the one before, as often as it followed that word in the texts it has read.
+    """A first-order Markov chain over words, fit on the given texts.
 
-    It reads bare words, in lower case and without punctuation, as simple bots do.
+    Words are in lower case and without punctuation, as in the output of simple bots.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
@@ -30,7 +30,7 @@ class MarkovChain:
                 self.next[word].append(following)
 
     def write(self, rng: random.Random) -> str:
-        """One text, cut off after 5 to 14 words if it has not ended before."""
+        """Generate a text of at most 5 to 14 words."""
         words: list[str] = []
         word = rng.choice(self.next[END])
         for _ in range(rng.randint(5, 14)):
@@ -42,7 +42,7 @@ class MarkovChain:
 
 
 class CharacterModel(nn.Module):
-    """A one-layer GRU over characters. Shapes: N texts, T characters, V different characters, H its width."""
+    """A one-layer GRU over characters. Shapes: N texts, T characters, V alphabet size, H hidden width."""
 
     def __init__(self, alphabet: str, width: int = 128) -> None:
         super().__init__()
@@ -52,13 +52,13 @@ class CharacterModel(nn.Module):
         self.out = nn.Linear(width, len(alphabet))
 
     def forward(self, ids: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Logits (N, T, V) for the next characters, and the state (1, N, H), from ids (N, T)."""
+        """Map ids (N, T) to the logits (N, T, V) of the next characters and the state (1, N, H)."""
         hidden, state = self.gru(self.embedding(ids), state)
         return self.out(hidden), state
 
     @torch.no_grad()
     def write(self, generator: torch.Generator, temperature: float = 1.0) -> str:
-        """One text, drawn character by character until it ends or is LONGEST characters long."""
+        """Sample a text of at most LONGEST characters."""
         ids, state = torch.tensor([[self.alphabet.index(END)]]), None
         text = ""
         while len(text) < LONGEST:
@@ -71,11 +71,11 @@ class CharacterModel(nn.Module):
 
 
 def train_character_model(texts: Sequence[str], *, seed: int, epochs: int = 12) -> CharacterModel:
-    """Fit a fresh model to the texts; under a minute on one core."""
+    """Train a new model on the texts; it takes under a minute on one core."""
     torch.manual_seed(seed)
     model = CharacterModel("".join(sorted({END, *"".join(texts)})))
     rows = [torch.tensor([model.alphabet.index(c) for c in END + text + END]) for text in texts]
-    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for _ in range(epochs):
         order = torch.randperm(len(rows)).tolist()
         for start in range(0, len(rows), 16):
@@ -84,14 +84,14 @@ def train_character_model(texts: Sequence[str], *, seed: int, epochs: int = 12) 
             )
             logits, _ = model(batch[:, :-1].clamp(min=0))
             loss = nn.functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             torch.autograd.backward(loss)
-            optimiser.step()
+            optimizer.step()
     return model.eval()
 
 
 def distinct(write: Callable[[], str], count: int, known: Sequence[str]) -> list[str]:
-    """That many different texts of three words or more, none of them one of `known`."""
+    """`count` distinct texts of at least three words, none of them in `known`."""
     taken = {normalize(text) for text in known}
     texts: dict[str, str] = {}
     while len(texts) < count:

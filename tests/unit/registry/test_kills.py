@@ -41,7 +41,7 @@ def test_concurrent_publishers_promote_the_best(registry: str) -> None:
     for process in campaign.start(4, rounds=5):
         campaign.finish(process)
         assert process.returncode == 0
-    campaign.look()
+    campaign.check()
     cards = list_versions(TASK, registry=registry)
     assert len(cards) == 20 == len(campaign.acknowledged)
     best = max(cards, key=lambda card: card.validation or 0)
@@ -57,5 +57,5 @@ def test_concurrent_same_model_makes_one_version(registry: str) -> None:
     for process in (first, second):
         campaign.finish(process)
         assert process.returncode == 0
-    campaign.look()
+    campaign.check()
     assert len(list_versions(TASK, registry=registry)) == 3

@@ -12,7 +12,7 @@ from ray_jobs.search.report import search_document
 from ray_jobs.search.search import Search
 from ray_jobs.search.spaces import find_space, samples
 from ray_jobs.search.trial_results import SearchResult, Trial, choose
-from tests.support.browser import BROWSER, TELEPHONE
+from tests.support.browser import BROWSER, PHONE_WIDTH
 from tests.support.checkpoints import checkpoint
 from tests.support.fakes import card
 from tests.support.report_page import (
@@ -106,12 +106,12 @@ def test_every_number_shown_is_in_the_json(browser: Browser, folder: Path) -> No
 def test_phone_does_not_scroll_sideways(browser: Browser, folder: Path, scheme: Scheme) -> None:
     with opened(browser, folder / "report.html", scheme=scheme) as page:
         unfold(page)
-        assert page.evaluate("document.documentElement.scrollWidth") == TELEPHONE
+        assert page.evaluate("document.documentElement.scrollWidth") == PHONE_WIDTH
         boxes = page.eval_on_selector_all(".box", "all => all.map(box => box.scrollWidth > box.clientWidth)")
         assert any(boxes)  # some tables are wider than the page; they scroll inside their box
         widths = page.eval_on_selector_all("svg", "all => all.map(svg => svg.getBoundingClientRect().right)")
         assert widths
-        assert max(widths) <= TELEPHONE
+        assert max(widths) <= PHONE_WIDTH
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

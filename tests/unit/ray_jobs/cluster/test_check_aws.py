@@ -177,7 +177,7 @@ def test_secrets_are_private_files_and_never_printed(cluster: Record, name: str)
     assert [command[0] for command in carried] == ["rsync"]
     assert "-avz" in carried[0]  # which keeps the file's mode
     assert Path(carried[0][-2]).stat().st_mode & 0o777 == 0o600
-    said = str(cluster.commands()) + str(cluster.calls) + (cluster.folder / "said").read_text()
+    said = str(cluster.commands()) + str(cluster.calls) + (cluster.folder / "output").read_text()
     assert SECRET not in said
     assert SECRET not in (cluster.folder / "ray_bootstrap_config.yaml").read_text()
 

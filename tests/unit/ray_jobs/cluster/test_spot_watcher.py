@@ -50,14 +50,14 @@ def test_watcher_polls_until_ray_stops(service: Service) -> None:
 
 def test_notice_drains_the_node_by_its_deadline(service: Service) -> None:
     node = Beside()
-    moment = service.take_back(90)
+    moment = service.preempt(90)
     assert watch(node, quick(service), threading.Event()) == 0  # type: ignore[arg-type]
     assert node.drained == [moment]
 
 
 def test_failed_drain_is_retried(service: Service) -> None:
     node = Beside(refusals=1)
-    service.take_back(90)
+    service.preempt(90)
     assert watch(node, quick(service), threading.Event()) == 0  # type: ignore[arg-type]
     assert len(node.drained) == 1
 
@@ -76,7 +76,7 @@ def test_metadata_errors_are_logged_once(service: Service, capsys: pytest.Captur
     assert [asking.goes_at() for _ in range(3)] == [None] * 3
     assert capsys.readouterr().out.count("does not answer; no spot notice is available") == 1
     service.broken = False
-    moment = service.take_back(30)
+    moment = service.preempt(30)
     assert asking.goes_at() == moment
 
 
@@ -90,7 +90,7 @@ def test_expired_token_is_renewed(service: Service) -> None:
     asking = Metadata(service.address)
     assert asking.goes_at() is None
     service.token = "another"
-    service.take_back(30)
+    service.preempt(30)
     assert asking.goes_at() is None  # refused
     assert asking.goes_at() is not None
 

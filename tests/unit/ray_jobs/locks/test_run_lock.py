@@ -210,12 +210,12 @@ def outcomes(answers: list[Answer]) -> dict[str, int]:
 def test_one_of_many_concurrent_commands_trains(place: str, count: int) -> None:
     with commands(count) as running:
         for number in range(2):
-            answers = running.together("train", [(place, f"same{number}", 1e-4)] * count)
+            answers = running.run_together("train", [(place, f"same{number}", 1e-4)] * count)
             found = outcomes(answers)
             assert found["trained"] == 1, answers
             assert found[OTHER] == 0, answers
             rounds = [(place, f"other{number}", (each + 1) * 1e-4) for each in range(count)]
-            answers = running.together("train", rounds)
+            answers = running.run_together("train", rounds)
             found = outcomes(answers)
             assert (found["trained"], found[OTHER]) == (1, count - 1), answers
 
@@ -225,6 +225,6 @@ def test_one_of_many_configurations_gets_the_name(place: str) -> None:
     with commands(4) as running:
         for number in range(2):
             rounds = [(place, f"name{number}", (each + 1) * 1e-4) for each in range(4)]
-            answers = running.together("claim", rounds)
+            answers = running.run_together("claim", rounds)
             assert sorted(answer.status for answer in answers) == [0, 2, 2, 2], answers
             assert all(OTHER in answer.said for answer in answers if answer.status), answers

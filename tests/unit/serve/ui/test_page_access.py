@@ -11,17 +11,17 @@ from serve.api import create_api
 from serve.inference.engine import Engine
 from serve.middleware.auth import Keys
 from serve.middleware.gateway import Policy
-from tests.support.browser import BROWSER, TELEPHONE
+from tests.support.browser import BROWSER, PHONE_WIDTH
 from tests.support.fake_predictor import two_models
 from tests.support.http_server import serving
 from tests.support.served_page import (
     card,
     classify,
     contrasts,
-    give,
+    enter_key,
+    focused,
     mark_all,
     show_everything,
-    stop,
     tweet,
     visiting,
 )
@@ -111,21 +111,21 @@ def test_page_reports_lost_service_and_reconnects(page: Page) -> None:
 
 def test_keyboard_reaches_everything_with_visible_focus(page: Page) -> None:
     page.keyboard.press("Tab")
-    assert stop(page)["name"] == "API"
+    assert focused(page)["name"] == "API"
     page.keyboard.press("Tab")
     page.keyboard.type("no!! ok")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.get_by_role("status")).to_contain_text("Done.")
-    stops = [stop(page)]
-    while stops[-1]["name"] != WORDS:
-        assert len(stops) < 10, stops
+    focused_elements = [focused(page)]
+    while focused_elements[-1]["name"] != WORDS:
+        assert len(focused_elements) < 10, focused_elements
         page.keyboard.press("Tab")
-        stops.append(stop(page))
+        focused_elements.append(focused(page))
     page.keyboard.press("Space")
     expect(card(page, "hate").locator(".marked")).to_be_visible()
-    assert len(stops) == 1 + 4 + 1  # Classify, the examples, and "Which words?"
-    assert all(item["outline"] >= 2 for item in stops)
+    assert len(focused_elements) == 1 + 4 + 1  # Classify, the examples, and "Which words?"
+    assert all(item["outline"] >= 2 for item in focused_elements)
 
 
 def test_controls_headings_landmarks_are_accessible(page: Page) -> None:
@@ -149,7 +149,7 @@ def test_text_and_controls_have_enough_contrast(browser: Browser, engine: Engine
         serving(create_api(engine, policy=Policy(keys=Keys(KEY)))) as url,
         visiting(browser, url, color_scheme=scheme) as page,
     ):
-        give(page, KEY)
+        enter_key(page, KEY)
         show_everything(page)
         for status in (500, 401):  # an error in the status line, then the key form
             page.route("**/v1/words", functools.partial(Route.fulfill, status=status, body="{}"))
@@ -171,11 +171,11 @@ def check_contrasts(page: Page) -> None:
 
 @pytest.mark.parametrize("text", ["no!! ok", "https:" + "x" * 300 + "! a"])
 def test_phone_has_no_horizontal_scrolling(browser: Browser, url: str, text: str) -> None:
-    with visiting(browser, url, viewport={"width": TELEPHONE, "height": 800}) as page:
+    with visiting(browser, url, viewport={"width": PHONE_WIDTH, "height": 800}) as page:
         show_everything(page)
         classify(page, text)
         page.get_by_role("button", name=WORDS).click()
         page.get_by_role("button", name="Copy as curl (hate)").click()
         expect(card(page, "hate").locator("pre")).to_be_visible()
         expect(card(page, "hate").locator(".marked")).to_be_visible()
-        assert page.evaluate("document.documentElement.scrollWidth") == TELEPHONE
+        assert page.evaluate("document.documentElement.scrollWidth") == PHONE_WIDTH

@@ -11,7 +11,7 @@ from serve.middleware.gateway import Policy
 from tests.support.browser import BROWSER
 from tests.support.fake_predictor import two_models
 from tests.support.http_server import serving
-from tests.support.served_page import card, classify, give, show_everything, tweet, visiting
+from tests.support.served_page import card, classify, enter_key, show_everything, tweet, visiting
 
 pytestmark = [
     pytest.mark.slow,
@@ -33,7 +33,7 @@ def test_page_asks_for_the_key_and_sends_it(keyed: Page) -> None:
     field = keyed.get_by_label("API key")
     expect(field).to_be_focused()
     assert (field.get_attribute("type"), field.get_attribute("autocomplete")) == ("password", "off")
-    give(keyed, KEY)
+    enter_key(keyed, KEY)
     expect(card(keyed, "hate")).to_be_visible()
     expect(field).to_be_hidden()
     classify(keyed, "a!")
@@ -45,15 +45,15 @@ def test_wrong_key_is_reported_and_text_is_kept(keyed: Page) -> None:
     expect(keyed.get_by_text("This service asks for an API key.")).to_be_visible()
     tweet(keyed).fill("a!")
     keyed.get_by_role("button", name="Classify").click()
-    give(keyed, "wrong")
+    enter_key(keyed, "wrong")
     expect(keyed.get_by_text("This key was not accepted.")).to_be_visible()
     expect(tweet(keyed)).to_have_value("a!")
-    give(keyed, KEY)
+    enter_key(keyed, KEY)
     expect(card(keyed, "deepfake").locator("[data-is=label]")).to_have_text("bot")
 
 
 def test_key_is_kept_in_memory_only(keyed: Page) -> None:
-    give(keyed, KEY)
+    enter_key(keyed, KEY)
     show_everything(keyed)
     assert '-H "Authorization: Bearer $TWEETELM_API_KEY"' in card(keyed, "hate").locator("pre").inner_text()
     kept = "[location.href, document.cookie, JSON.stringify({...localStorage, ...sessionStorage})].join()"
@@ -63,7 +63,7 @@ def test_key_is_kept_in_memory_only(keyed: Page) -> None:
 
 
 def test_a_key_can_be_forgotten(keyed: Page) -> None:
-    give(keyed, KEY)
+    enter_key(keyed, KEY)
     classify(keyed, "a!")
     keyed.get_by_role("button", name="Forget it").click()
     keyed.get_by_role("button", name="Classify").click()
@@ -72,7 +72,7 @@ def test_a_key_can_be_forgotten(keyed: Page) -> None:
 
 def test_invalid_key_is_not_sent(keyed: Page) -> None:
     for wrong in ("", "two words", "clé"):
-        give(keyed, wrong)
+        enter_key(keyed, wrong)
         assert keyed.get_by_label("API key").evaluate("field => field.validationMessage")
     expect(keyed.get_by_text("This service asks for an API key.")).to_be_visible()
 
@@ -84,7 +84,7 @@ def test_late_401_does_not_ask_for_the_key_again(keyed: Page) -> None:
     tweet(keyed).fill("a!")
     with keyed.expect_request("**/info"):
         keyed.get_by_role("button", name="Classify").click()
-    give(keyed, KEY)
+    enter_key(keyed, KEY)
     expect(card(keyed, "hate")).to_be_visible()
     held[0].continue_()  # without a key
     expect(card(keyed, "deepfake").locator("[data-is=label]")).to_have_text("bot")
