@@ -27,7 +27,7 @@ from tweetelm.config.train_config import (
 from tweetelm.evaluation.metrics import quick_score
 from tweetelm.predictor import classify_packed
 from tweetelm.tasks import HATE
-from tweetelm.training.build import build_state
+from tweetelm.training.build_classifier import build_state
 from tweetelm.training.loop import fit
 from tweetelm.training.prepare import prepare
 from tweetelm.training.strategy import DataParallel

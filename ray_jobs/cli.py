@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from tweetelm.cli import command
 from tweetelm.cli.command import told as refuse
-from tweetelm.cli.service_startup import RAY_PATIENCE, ensure_open_files
+from tweetelm.cli.ray_startup import RAY_PATIENCE, ensure_open_files
 
 __all__ = ["USUAL", "refuse", "run", "typed"]
 

@@ -56,13 +56,14 @@ def main() -> int:
 
 def evaluate(arguments: Arguments) -> int:
     """Evaluate, write the report, print where it is. Returns the exit status."""
-    from tweetelm.evaluation import model_report  # takes seconds: it imports torch
+
+    from tweetelm.evaluation import full_report  # takes seconds: it imports torch
 
     task, folder = TASKS[arguments.task], _folder(arguments)
-    predictor = model_report.load_predictor(task, folder, arguments.precision)
+    predictor = full_report.load_predictor(task, folder, arguments.precision)
     out = _out(arguments, folder, predictor.version)
     with _writing(out):
-        context = model_report.gather(
+        context = full_report.gather(
             predictor,
             folder,
             data=arguments.data,
@@ -70,11 +71,11 @@ def evaluate(arguments: Arguments) -> int:
             against=arguments.against,
         )
         print(context.evaluation.summary(), flush=True)
-        found = model_report.attribute_worst(folder, context) if arguments.probes else []
-        sections = model_report.probe(predictor, found, context) if arguments.probes else ()
-        model_report.write(context, out, sections)
+        found = full_report.attribute_worst(folder, context) if arguments.probes else []
+        sections = full_report.probe(predictor, found, context) if arguments.probes else ()
+        full_report.write(context, out, sections)
     if arguments.show_text:
-        model_report.print_worst(context, found)
+        full_report.print_worst(context, found)
     print(
         f"report in {out}/report.html (.md, .json), metrics in {out}/metrics.json, "
         "predictions per row in the same folder"

@@ -13,7 +13,7 @@ from ray_jobs import seeds, tune
 from ray_jobs.cli import USUAL, refuse
 from ray_jobs.cli import run as run_job
 from ray_jobs.run_dir import check_typed_name
-from ray_jobs.search.trials import SearchResult, show
+from ray_jobs.search.trial_results import SearchResult, show
 from ray_jobs.training.preflight import check_out, check_places
 from tweetelm.cli import command
 from tweetelm.config.text_config import TextConfig

@@ -12,7 +12,7 @@ import tyro
 from ray_jobs.cli import USUAL, refuse
 from ray_jobs.cli import run as run_job
 from ray_jobs.run_dir import check_typed_name
-from ray_jobs.search.trials import Prefer, Propose
+from ray_jobs.search.trial_results import Prefer, Propose
 from tweetelm.cli import command
 from tweetelm.config.train_config import TrainConfig
 
@@ -21,7 +21,8 @@ from tweetelm.config.train_config import TrainConfig
 class Arguments:
     """Search hyperparameters and model sizes; evaluate and publish the best trial by validation.
 
-    Settings outside the search space come from the command line. Run the same command again to resume.
+    Settings outside the search space come from the command line; flags of settings that the space varies have
+    no effect. Run the same command again to resume.
     """
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
@@ -29,7 +30,7 @@ class Arguments:
     """Search space, see ray_jobs/search/spaces.py. default: OpenELM 270M and 450M. modes: full, LoRA or
     head-only training. scratch: the two scratch sizes. tiny: the two scratch sizes in a few minutes."""
     trials: int = 8
-    """Number of trials. A grid tries all combinations."""
+    """Number of trials. A grid, which needs a space of listed values, tries all combinations."""
     propose: Propose = "random"
     """Search algorithm: random, grid or optuna (TPE)."""
     concurrent: int | None = None
@@ -42,9 +43,10 @@ class Arguments:
     plan: bool = False
     """Print the estimated duration and cost, then exit."""
     gpus: int | None = None
-    """With --plan: number of GPUs of the planned cluster."""
+    """With --plan: number of GPUs of the planned cluster. Default: those found."""
     tflops: float | None = None
-    """With --plan: training throughput of one worker in TFLOP/s."""
+    """With --plan: training throughput of one worker in TFLOP/s. Default: measured here; 50 for absent
+    GPUs."""
     price_per_hour: float | None = None
     """With --plan: price per hour of one GPU, or of this machine without a GPU."""
 

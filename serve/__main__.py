@@ -14,7 +14,7 @@ from serve import client, local_server
 from serve.middleware.auth import Keys, ensure_guarded
 from serve.settings import Settings, read
 from tweetelm.cli import command
-from tweetelm.cli.service_startup import ensure_open_files
+from tweetelm.cli.ray_startup import ensure_open_files
 from tweetelm.files.paths import located
 from tweetelm.tasks import TaskName
 

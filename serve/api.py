@@ -12,7 +12,7 @@ from serve.inference.engine import Engine
 from serve.middleware import errors
 from serve.middleware.gateway import Gateway, Policy
 from serve.middleware.rate_limit import RateLimiter
-from serve.routes import classify, file, huggingface, moderations, operations, page, tei, words
+from serve.routes import classify, classify_file, huggingface, moderations, operations, page, tei, words
 from serve.routes.schemas import ErrorResponse
 
 _STATUSES = (400, 401, 404, 408, 413, 415, 429, 500, 503, 504)
@@ -37,7 +37,7 @@ def create_api(engine: Engine, *, policy: Policy | None = None) -> FastAPI:
     state.engine, state.policy, state.gateway = engine, policy, Gateway(engine, policy)
     state.description = b""
     state.rates, state.files = RateLimiter(policy.limits.texts_per_minute), Counter[str]()
-    for native in (classify, file, words, moderations):
+    for native in (classify, classify_file, words, moderations):
         api.include_router(native.router, responses=_NATIVE_ERRORS)
     for foreign in (huggingface, tei):
         api.include_router(foreign.router, responses=_FOREIGN_ERRORS)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from serve.settings import Settings
-from tweetelm.cli.service_startup import RAY_PATIENCE, longer_ray_start, start_service
+from tweetelm.cli.ray_startup import RAY_PATIENCE, longer_ray_start, start_service
 
 HOST = "127.0.0.1"
 PORT = 8000
@@ -75,7 +75,7 @@ def environment(given: Mapping[str, str], folder: Path, *, haproxy: bool = False
 
 
 def _limits(given: Mapping[str, str]) -> dict[str, str]:
-    """Return the hook that limits Ray Serve's own HTTP servers (`serve.middleware.http_limits`)."""
+    """Return the hook that limits Ray Serve's own HTTP servers (`serve.middleware.header_limits`)."""
     variable = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
     return {} if variable in given else {variable: production()[variable]}
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from serve.inference.engine import Limits
+from serve.limits import Limits
 from tweetelm import registry as versions
 from tweetelm.files.paths import expanded
 from tweetelm.tasks import TASKS, TaskName

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from difflib import SequenceMatcher, get_close_matches
 from typing import Any
 
-from ray_jobs.cluster.config_text import FILL_IN, ClusterFile, Problem
+from ray_jobs.cluster.config_parser import FILL_IN, ClusterFile, Problem
 
 _IDS = {"SubnetIds": "subnet", "SecurityGroupIds": "sg", "ImageId": "ami"}
 _ID = re.compile(r"([a-z]+)-([0-9a-f]{8}|[0-9a-f]{17})")

@@ -11,8 +11,8 @@ from pathlib import Path
 import tyro
 
 from ray_jobs.cli import refuse
-from ray_jobs.cluster.check import problems
-from ray_jobs.cluster.config_text import FILL_IN, ClusterFile, Problem, read
+from ray_jobs.cluster.check_config import problems
+from ray_jobs.cluster.config_parser import FILL_IN, ClusterFile, Problem, read
 from tweetelm.cli import command
 from tweetelm.files import atomic
 

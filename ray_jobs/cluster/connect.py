@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from tweetelm.cli.service_startup import RAY_PATIENCE, ensure_open_files, longer_ray_start, start_service
+from tweetelm.cli.ray_startup import RAY_PATIENCE, ensure_open_files, longer_ray_start, start_service
 
 # Ray reads these at import or when a cluster starts; values in the environment take precedence.
 _SETTINGS = {

@@ -11,7 +11,7 @@ import threading
 import time
 
 from ray_jobs.cli import refuse
-from ray_jobs.fault_tolerance.nodes import Node, find_node
+from ray_jobs.fault_tolerance.drain_node import Node, find_node
 from ray_jobs.fault_tolerance.spot_notice import Metadata
 from tweetelm.cli import command
 

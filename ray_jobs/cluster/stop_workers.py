@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ray_jobs.cli import refuse
-from ray_jobs.cluster.config_text import read
+from ray_jobs.cluster.config_parser import read
 from tweetelm.cli import command
 
 _SSH = "ssh -i ~/ray_bootstrap_key.pem -o StrictHostKeyChecking=no -o ConnectTimeout=5 -o BatchMode=yes"

@@ -1,1 +1,1 @@
-"""Fault tolerance: all code that depends on private Ray APIs; see docs/ray-internals.md."""
+"""Fault tolerance: code that depends on private Ray APIs (exceptions: docs/ray-internals.md)."""

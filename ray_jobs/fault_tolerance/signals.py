@@ -85,8 +85,7 @@ class ExitAfterTrials(tune.Callback):
     Until then Tune must process the trials' reports, because the workers wait for that.
     """
 
-    def __init__(self) -> None:
-        self._last_poll = 0.0
+    _last_poll = 0.0  # of the class: searches of older code are restored with instances that lack it
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Raise KeyboardInterrupt once a stopped search has no live workers."""

@@ -13,8 +13,8 @@ from ray_jobs.search.estimate import Price, describe_search
 from ray_jobs.search.report import report_path, write_report
 from ray_jobs.search.search import RESULT_FILE, Search, search, share
 from ray_jobs.search.spaces import Space, check, describe, find_space
+from ray_jobs.search.trial_results import SearchResult, load_result, table
 from ray_jobs.search.trial_runs import trial_config
-from ray_jobs.search.trials import SearchResult, load_result, table
 from ray_jobs.training.preflight import check_places
 from ray_jobs.training.publish import evaluate_and_publish
 from ray_jobs.training.resources import max_concurrent

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from ray_jobs.search.trials import show
+from ray_jobs.search.trial_results import show
 from tweetelm.training.phases import PRETRAIN
 
 

@@ -2,7 +2,7 @@
 
 from ray_jobs.search.report_figures import cost_figure, curves_figure, parallel_figure
 from ray_jobs.search.search import Search
-from ray_jobs.search.trials import SearchResult, Trial, best_first, show
+from ray_jobs.search.trial_results import SearchResult, Trial, best_first, show
 from tweetelm.evaluation.report.document import Cell, Document, Section, Table
 from tweetelm.evaluation.report.interval_plots import Row, bar_figure
 from tweetelm.evaluation.report.write import document_files

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from ray_jobs.search.trials import SearchResult, Trial, best_first, show
+from ray_jobs.search.trial_results import SearchResult, Trial, best_first, show
 from tweetelm.evaluation.report.document import Figure
 from tweetelm.evaluation.report.interval_plots import WIDTH
 from tweetelm.evaluation.report.plots import COLORS, INK, PAPER, QUIET, draw

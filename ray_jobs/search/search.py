@@ -15,8 +15,8 @@ from ray_jobs.search.progress import Watch
 from ray_jobs.search.searchers import make_searcher
 from ray_jobs.search.spaces import Space, as_grid, grid_size, most_epochs
 from ray_jobs.search.throughput import measure_speeds
+from ray_jobs.search.trial_results import Prefer, Propose, SearchResult, Trial, choose
 from ray_jobs.search.trial_runs import Store, look_up, read_trials, run_trial, search_name, trial_config
-from ray_jobs.search.trials import Prefer, Propose, SearchResult, Trial, choose
 from ray_jobs.training.launcher import Outcome, best_checkpoint, check_prepared, outcome, score_name
 from ray_jobs.training.resources import max_concurrent, share_cpus
 from tweetelm.config.overrides import override

@@ -6,7 +6,7 @@ from ray.tune.search import Searcher
 from ray.tune.search.basic_variant import BasicVariantGenerator
 from ray.tune.search.optuna import OptunaSearch
 
-from ray_jobs.search.trials import Propose
+from ray_jobs.search.trial_results import Propose
 
 
 class ScoredReports(OptunaSearch):

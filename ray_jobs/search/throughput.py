@@ -9,7 +9,7 @@ import torch
 from transformers.utils.logging import disable_progress_bar
 
 from ray_jobs.cluster.connect import Resources
-from ray_jobs.training.remote_call import local_copy, task_options
+from ray_jobs.training.accelerator_task import local_copy, task_options
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.data import load
 from tweetelm.predictor import Predictor

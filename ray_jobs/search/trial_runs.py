@@ -14,7 +14,7 @@ from ray_jobs.cluster.connect import Resources
 from ray_jobs.run_dir import hold
 from ray_jobs.search.asha import Pruned
 from ray_jobs.search.spaces import plain
-from ray_jobs.search.trials import Trial
+from ray_jobs.search.trial_results import Trial
 from ray_jobs.training.launcher import score_name, scored_checkpoints, train
 from tweetelm.config.overrides import override
 from tweetelm.config.train_config import TrainConfig, preparation_key

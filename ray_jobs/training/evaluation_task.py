@@ -10,7 +10,7 @@ from datasets import DatasetDict
 from transformers.utils.logging import disable_progress_bar
 
 from ray_jobs.run_dir import SCORES, Finished
-from ray_jobs.training.remote_call import local_copy
+from ray_jobs.training.accelerator_task import local_copy
 from ray_jobs.training.run_storage import RunStorage
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.data import Provenance

@@ -9,8 +9,8 @@ import ray
 
 from ray_jobs.cluster.connect import Resources
 from ray_jobs.run_dir import FINISHED_FILE, Finished
+from ray_jobs.training.accelerator_task import task_options
 from ray_jobs.training.launcher import Outcome
-from ray_jobs.training.remote_call import task_options
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.data import hold_out, load
 from tweetelm.files import object_storage

@@ -30,11 +30,11 @@ from tweetelm.openelm.checkpoints.tokenizer import load_tokenizer
 from tweetelm.precision import autocast, choose, use_fast_float32
 from tweetelm.predictor import classify_packed
 from tweetelm.tasks import TASKS
-from tweetelm.training.build import build_state
+from tweetelm.training.build_classifier import build_state
+from tweetelm.training.encoded_rows import Rows
 from tweetelm.training.loop import Report, fit
 from tweetelm.training.phases import CLASSIFY
 from tweetelm.training.prepare import Prepared
-from tweetelm.training.rows import Rows
 from tweetelm.training.state import TrainingState
 from tweetelm.training.strategy import DataParallel
 

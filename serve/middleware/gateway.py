@@ -14,7 +14,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve.inference.engine import Engine, Limits
+from serve.inference.engine import Engine
+from serve.limits import Limits
 from serve.middleware.auth import Keys
 from serve.middleware.errors import Failure
 from serve.middleware.request_body import RequestBody

@@ -8,7 +8,7 @@ before its own.
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serve.middleware import http_limits
+from serve.middleware import header_limits
 from serve.middleware.gateway import ALWAYS, Gateway
 from serve.middleware.probe_cache import CachedProbe
 
@@ -57,5 +57,5 @@ class LoadShedding:
 
 def middlewares() -> list[Middleware]:
     """Return the middleware for Ray Serve, which calls this before it starts an HTTP server in a process."""
-    http_limits.install()
+    header_limits.install()
     return [Middleware(LoadShedding)]

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
 
-from serve.inference.engine import Limits
+from serve.limits import Limits
 from serve.middleware.errors import ApiError
 
 

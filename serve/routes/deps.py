@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Depends, Request
 
 from serve.inference.batcher import Outcome
-from serve.inference.engine import Engine, Limits
+from serve.inference.engine import Engine
+from serve.limits import Limits
 from serve.middleware.errors import ApiError
 from serve.middleware.gateway import Policy
 from serve.middleware.rate_limit import RateLimiter

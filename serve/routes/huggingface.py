@@ -8,8 +8,8 @@ from pydantic import BaseModel, Field
 
 from serve.routes.deps import Asking, RequestContext
 from serve.routes.json_body import json_router
+from serve.routes.label_scores import Score, describe, scores
 from serve.routes.schemas import Strict, Texts
-from serve.routes.scores import Score, describe, scores
 
 router = json_router("hugging face")
 

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 
-from serve.inference.engine import MOST_INPUTS
+from serve.limits import MOST_INPUTS
 from serve.middleware.errors import ApiError
 
 MOST_PIECES = 8 * MOST_INPUTS

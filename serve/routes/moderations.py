@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from serve.inference.engine import MOST_INPUTS
+from serve.limits import MOST_INPUTS
 from serve.middleware.errors import ApiError
 from serve.routes.deps import Asking, RequestContext
 from serve.routes.json_body import json_router

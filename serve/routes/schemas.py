@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from serve.inference.engine import MOST_INPUTS
+from serve.limits import MOST_INPUTS
 
 Texts = Annotated[list[str], Field(max_length=MOST_INPUTS, fail_fast=True)]
 """A list of texts; validation stops at the first item that is not a string."""

@@ -11,12 +11,12 @@ from typing import Annotated, Any, Literal
 from fastapi import Response
 from pydantic import BeforeValidator, Field
 
-from serve.inference.engine import MOST_INPUTS
+from serve.limits import MOST_INPUTS
 from serve.middleware.errors import ApiError
 from serve.routes.deps import Asking
 from serve.routes.json_body import json_router
+from serve.routes.label_scores import Score, describe, scores
 from serve.routes.schemas import Strict, Texts
-from serve.routes.scores import Score, describe, scores
 
 router = json_router("text-embeddings-inference")
 

@@ -6,14 +6,15 @@ The names in `__all__` are imported on first use (PEP 562), so that `import twee
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from tweetelm.version import __version__
+
 if TYPE_CHECKING:
     from tweetelm.predictor import Predictor
     from tweetelm.registry import resolve
     from tweetelm.registry.publish import publish
     from tweetelm.tasks import Task
 
-__version__ = "0.1.0"
-__all__ = ["Predictor", "Task", "publish", "resolve"]
+__all__ = ["Predictor", "Task", "__version__", "publish", "resolve"]
 _MODULES = {
     "Predictor": "tweetelm.predictor",
     "Task": "tweetelm.tasks",

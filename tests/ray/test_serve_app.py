@@ -75,15 +75,14 @@ def test_response_has_one_request_id(service: Service) -> None:
 
 
 def commands() -> list[str]:
-    """Return the curl commands of the README."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    return [
-        line for line in readme.splitlines() if line.startswith(("curl ", "printf ")) and "curl -s" in line
-    ]
+    """Return the curl commands of the README and of the page on serving."""
+    pages = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/serve.md")]
+    lines = [line for page in pages for line in page.splitlines()]
+    return [line for line in lines if line.startswith(("curl ", "printf ")) and "curl -s" in line]
 
 
 @pytest.mark.parametrize("command", commands())
-def test_readme_curl_commands_work(service: Service, command: str) -> None:
+def test_curl_commands_of_the_docs_work(service: Service, command: str) -> None:
     asked = command.replace("127.0.0.1:8000", f"{HOST}:{service.port}")
     asked = asked.replace("curl -s", "curl -sS --noproxy '*' --fail-with-body")
     done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, timeout=60)
@@ -92,7 +91,7 @@ def test_readme_curl_commands_work(service: Service, command: str) -> None:
         assert json.loads(line)
 
 
-def test_readme_shows_every_classification_route() -> None:
+def test_docs_show_every_classification_route() -> None:
     shown = " ".join(commands())
     for path in ("v1/classify ", "v1/moderations", "models/hate", "predict", "v1/words", "v1/classify/file"):
         assert path in shown

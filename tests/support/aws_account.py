@@ -18,7 +18,7 @@ import boto3
 from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from ray_jobs.cluster.config_text import read
+from ray_jobs.cluster.config_parser import read
 from tests.support.places import ROOT
 
 REGION = "us-east-1"

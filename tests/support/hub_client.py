@@ -103,7 +103,7 @@ def prepare(model: str, elsewhere: bool = False) -> dict[str, Any]:
     import torch
 
     from tweetelm.config.train_config import DataConfig, ModelConfig, TrainConfig
-    from tweetelm.training.build import build_state
+    from tweetelm.training.build_classifier import build_state
     from tweetelm.training.prepare import prepare
 
     settings = ModelConfig(name=model, max_tokens=32)

@@ -19,7 +19,7 @@ import psutil
 from serve.local_server import free_ports
 from tests.support.places import ROOT
 from tests.support.ray_reaper import MARKER, reaped
-from tweetelm.cli.service_startup import RAY_PATIENCE
+from tweetelm.cli.ray_startup import RAY_PATIENCE
 
 START_SECONDS = 180
 JOB_SECONDS = 420

@@ -11,8 +11,8 @@ from tweetelm.openelm import OpenELMForSequenceClassification
 from tweetelm.openelm.presets import preset_config
 from tweetelm.predictor import classify_packed
 from tweetelm.training.adapters import add_adapters
+from tweetelm.training.encoded_rows import Rows
 from tweetelm.training.loop import Report, fit
-from tweetelm.training.rows import Rows
 from tweetelm.training.state import TrainingState
 from tweetelm.training.strategy import DataParallel
 

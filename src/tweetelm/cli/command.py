@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Annotated, Any, NoReturn, TypeVar, Union
 
 from tweetelm.cli import help_pages
-from tweetelm.cli.invocation import program_name
-from tweetelm.cli.service_startup import DidNotStartError
+from tweetelm.cli.program_name import program_name
+from tweetelm.cli.ray_startup import DidNotStartError
 
 ERROR, INTERRUPTED, CLOSED_PIPE = 2, 130, 141
 EXPLAINED = (ValueError, OSError, FloatingPointError, DidNotStartError)

@@ -3,18 +3,18 @@
 import importlib.util
 import runpy
 import sys
-from importlib.metadata import version
 
-from tweetelm.cli import invocation
+from tweetelm.cli import program_name
+from tweetelm.version import __version__
 
 COMMANDS = {  # command: module, description
     "train": ("ray_jobs.train", "fine-tune one model, evaluate it and publish it"),
     "tune": ("ray_jobs.tune", "search hyperparameters and model sizes, publish the best"),
-    "seeds": ("ray_jobs.seeds", "train one configuration with several seeds"),
+    "seeds": ("ray_jobs.seeds", "train one configuration with several seeds; publishes nothing"),
     "evaluate": ("ray_jobs.evaluate", "write the full report of a version or a checkpoint"),
     "reproduce": ("ray_jobs.reproduce", "run every experiment on the real data with Apple's checkpoints"),
     "serve": ("serve", "serve the published models over HTTP on this machine"),
-    "registry": ("tweetelm.registry", "list, inspect, promote, verify and export versions"),
+    "registry": ("tweetelm.registry", "list, show, compare, promote, verify, export and push versions"),
     "data": ("tweetelm.data", "download and check the datasets"),
     "openelm": ("tweetelm.openelm", "describe a model, check its files"),
     "cluster-file": ("ray_jobs.cluster.config_file", "check a Ray cluster file before `ray up`"),
@@ -28,7 +28,7 @@ def main() -> None:
         print(help_page())
         return
     if words[0] == "--version":
-        print(f"tweetelm {version('tweetelm')}")
+        print(f"tweetelm {__version__}")
         return
     if words[0] not in COMMANDS:
         sys.exit(_refuse(f"there is no command {words[0]!r}; expected {', '.join(COMMANDS)}"))
@@ -37,7 +37,7 @@ def main() -> None:
     package = module.partition(".")[0]
     if importlib.util.find_spec(package) is None:
         sys.exit(_refuse(f"{name} needs the package {package}; install tweetelm from a checkout: make setup"))
-    invocation.program = f"tweetelm {name}"
+    program_name.program = f"tweetelm {name}"
     sys.argv[1:] = words[1:]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
@@ -54,7 +54,8 @@ def help_page() -> str:
     ]
     tail = [
         "",
-        "`tweetelm COMMAND --help` lists the options. For `ray job submit`, each command is a module too:",
+        "`tweetelm COMMAND --help` lists the options; `tweetelm --version` prints the version.",
+        "For `ray job submit`, each command is a module too:",
         "`tweetelm train` is `python -m ray_jobs.train`.",
     ]
     return "\n".join([*head, *lines, *tail])

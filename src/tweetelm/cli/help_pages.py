@@ -140,7 +140,8 @@ def _value(kind: Any) -> str:
 
 def _described(option: Option) -> list[str]:
     text = option.text
-    if not option.required and option.default not in (None, False, (), ""):
+    unset = option.default is None or option.default is False or option.default in ((), "")
+    if not option.required and not unset:  # 0 is a default worth showing, and equal to False
         text += f" [{'on' if option.default is True else option.default}]"
     return _row(option.typed, text.strip())
 

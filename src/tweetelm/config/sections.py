@@ -14,7 +14,7 @@ class DataConfig:
     """Training data."""
 
     root: str = "data"
-    """Data folder filled by `dvc pull`, a URL (s3://…) of a copy, which each machine downloads once, or
+    """Data folder (`make data` fills it), URL (s3://…) of a copy, which each machine downloads once, or
     `sample` for the embedded synthetic sample."""
     drop_overlap: bool = True
     """Drop training rows whose normalized text is also in validation or test. Test rows are never dropped."""
@@ -41,13 +41,13 @@ class ModelConfig:
     """Base model and initial weights."""
 
     name: str = "openelm-270m"
-    """A preset (openelm-270m, openelm-450m, …, scratch-1m, scratch-4m), a hub id, or a folder or URL (s3://…)
-    with its files."""
+    """A preset (openelm-270m, openelm-450m, scratch-1m, scratch-4m; an unknown name prints all), a hub id, or
+    a folder or URL (s3://…) with its files."""
     init: Literal["auto", "pretrained", "random"] = "auto"
     """auto: published weights, or random weights for the scratch presets. random: ignore published weights;
     all results are then marked as from random weights."""
     revision: str | None = None
-    """Git revision of the hub repository; a preset pins its own."""
+    """Git revision of the hub repository. Default: that of the preset, else main."""
     tokenizer: str | None = None
     """Tokenizer instead of the model's own: a tokenizer.json, a SentencePiece tokenizer.model, a folder or
     URL with either, or a hub id."""
@@ -97,13 +97,15 @@ class OptimConfig:
     """Peak learning rate. Default: 3e-5 with pretrained weights, 3e-4 with lora, 1e-3 with random weights or
     for the head alone."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    """Learning-rate decay to zero after warm-up."""
+    """Learning-rate decay to zero after warm-up; constant: no decay."""
     warmup: float = 0.1
     """Share of steps with linear warm-up from zero."""
     weight_decay: float = 0.01
     """Decoupled weight decay of matrices; norms have none."""
     beta1: float = 0.9
+    """AdamW's first beta."""
     beta2: float = 0.98
+    """AdamW's second beta."""
     clip: float = 1.0
     """Maximum gradient norm."""
     layer_decay: float = 1.0
@@ -111,6 +113,7 @@ class OptimConfig:
     class_weights: Literal["none", "balanced"] = "none"
     """balanced: weight each class by its inverse frequency in training."""
     label_smoothing: float = 0.0
+    """Share of the label that is spread over all labels."""
 
     def __post_init__(self) -> None:
         check_choices(self, "optim.")
@@ -172,6 +175,7 @@ class LoopConfig:
     precision: Literal["auto", "bf16", "float32"] = "auto"
     """auto: bfloat16 autocast if the hardware supports it, else float32. Master weights are float32."""
     seed: int = 0
+    """Seed of row order, dropout and initial weights."""
 
     def __post_init__(self) -> None:
         check_choices(self, "loop.")
@@ -186,10 +190,10 @@ class LoopConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """Resources, storage and publication of a run; they do not change the trained weights."""
+    """Resources, storage and publication of a run; they change the trained weights by rounding only."""
 
     workers: int = 1
-    """Ray Train workers; each gets one GPU, or without GPUs one CPU."""
+    """Ray Train workers; each gets one GPU, or without GPUs the CPUs of --run.cpus."""
     min_workers: int | None = None
     """Elastic training: the minimum number of workers (the maximum is --run.workers). Default: a run waits
     for all workers."""
@@ -246,7 +250,9 @@ class TrackingConfig:
     """auto: online if WANDB_API_KEY is set, else offline (`wandb sync` later); off if wandb is not installed.
     WANDB_MODE and WANDB_DISABLED override every value except off."""
     project: str = "tweetelm"
+    """Weights & Biases project."""
     group: str | None = None
+    """Weights & Biases group. Trials of a search have the search's name."""
 
     def __post_init__(self) -> None:
         check_choices(self, "tracking.")

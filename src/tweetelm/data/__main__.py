@@ -6,7 +6,8 @@ import json
 import sys
 from pathlib import Path
 
-from tweetelm.cli import command, invocation
+from tweetelm.cli import command
+from tweetelm.cli.program_name import program_name
 from tweetelm.data.audit.check import Report, check, lines, remarks
 from tweetelm.data.download import pull
 from tweetelm.files import atomic
@@ -37,7 +38,7 @@ def _expanded(folder: Path | None) -> Path | None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=invocation.program_name("tweetelm.data"), description="Download and check the datasets."
+        prog=program_name("tweetelm.data"), description="Download and check the datasets."
     )
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser("check", help="report counts, duplicates, leakage and damage")

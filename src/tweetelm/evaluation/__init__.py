@@ -1,1 +1,1 @@
-"""Scoring a model against labeled tweets, and the report about it."""
+"""Evaluation of a model on labeled tweets, and its report."""

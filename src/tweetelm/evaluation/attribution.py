@@ -1,6 +1,6 @@
-"""Which tokens of a tweet made the verdict: integrated gradients over the embedding layer.
+"""Token attributions of a prediction: integrated gradients over the embedding layer.
 
-Sundararajan et al. 2017, Axiomatic Attribution for Deep Networks; captum's implementation.
+Method: Sundararajan et al. 2017, Axiomatic Attribution for Deep Networks; implementation: captum.
 
 Shapes: T tokens.
 """
@@ -26,9 +26,12 @@ STRONGEST = 6
 
 @dataclass(frozen=True, kw_only=True)
 class Attribution:
-    """Scores (T,) of a tweet's tokens: how much each moved the log-odds of the positive label.
+    """Attributions of a tweet's tokens.
 
-    They sum to `change`, the log-odds less those of a tweet of the first token alone, up to `error`.
+    Attributes:
+        scores: (T,) contribution of each token to the log-odds of the positive label.
+        change: log-odds of the tweet minus those of the baseline; the sum of `scores` up to `error`.
+        error: absolute error of the sum.
     """
 
     scores: tuple[float, ...]
@@ -37,17 +40,20 @@ class Attribution:
 
 
 def attribute(model: OpenELMForSequenceClassification, ids: Sequence[int], steps: int = STEPS) -> Attribution:
-    """Integrate from a tweet as long, of nothing but its first token (BOS), to the tweet.
+    """Compute integrated gradients. The baseline has equal length and repeats the first token, BOS.
 
     Args:
-        model: not laid out for inference alone: gradients must flow.
-        ids: T tokens.
-        steps: of the integral.
+        model: a differentiable model, as from `load_differentiable`.
+        ids: T token ids.
+        steps: number of steps of the integral.
+
+    Raises:
+        ValueError: captum is not installed.
     """
     try:
         from captum.attr import LayerIntegratedGradients
     except ImportError as error:
-        raise ValueError("token attributions need captum: `pip install captum`") from error
+        raise ValueError("token attributions need captum; install it with `pip install captum`") from error
 
     def log_odds(tokens: Tensor) -> Tensor:
         logits: Tensor = model(input_ids=tokens, use_cache=False).logits
@@ -68,7 +74,7 @@ def attribute(model: OpenELMForSequenceClassification, ids: Sequence[int], steps
 
 @dataclass(frozen=True, kw_only=True)
 class Attributed:
-    """One tweet of the final split. `pieces` are its tokens as text: to be printed, never kept."""
+    """The attribution of one tweet of the final split. `pieces` are its tokens as text, for printing only."""
 
     row: int
     pieces: tuple[str, ...]
@@ -76,7 +82,7 @@ class Attributed:
 
 
 def load_differentiable(folder: Path) -> tuple[OpenELMForSequenceClassification, Encoder]:
-    """A checkpoint in float32, laid out as trained: what `Predictor` loads may be for inference alone."""
+    """Load a checkpoint in float32 without inference optimizations, which `Predictor` applies."""
     model = load_weights(OpenELMForSequenceClassification, folder)
     model.train(False)
     return model, Encoder.load(folder)[0]
@@ -85,7 +91,7 @@ def load_differentiable(folder: Path) -> tuple[OpenELMForSequenceClassification,
 def attributed(
     model: OpenELMForSequenceClassification, encoder: Encoder, context: ReportContext
 ) -> list[Attributed]:
-    """The few worst errors, explained."""
+    """The attributions of the worst errors."""
     rows = [int(row) for row in worst(context.result, FEW)]
     encoded = encoder.encode([context.dataset[context.final][row]["text"] for row in rows])
     return [
@@ -99,16 +105,16 @@ def attributed(
 
 
 def attributions(found: Sequence[Attributed], context: ReportContext) -> Section:
-    """Positions and scores of the tokens that counted most; never the tokens."""
+    """A section with positions and scores of the tokens with the largest attributions, without the tokens."""
     rows = []
     for tweet in found:
         one = tweet.attribution
         order = sorted(range(len(one.scores)), key=lambda i: -abs(one.scores[i]))[:STRONGEST]
         rows += [(context.final, tweet.row, i, one.scores[i], one.change, one.error) for i in order]
     text = (
-        f"How much each token of the worst errors moved the log-odds of {context.task.positive}: integrated "
-        f"gradients from a tweet of first tokens only, {STEPS} steps. Position 0 is the first token (BOS); "
-        "`--show-text` prints the tokens.",
+        f"Contribution of each token to the log-odds of {context.task.positive}, for the worst errors. "
+        f"Method: integrated gradients, {STEPS} steps; the baseline repeats the first token. Position 0 is "
+        "the first token (BOS). `--show-text` prints the tokens.",
     )
     columns = ("split", "row", "position", "moved the log-odds by", "all tokens together", "error of the sum")
     return Section(

@@ -1,9 +1,9 @@
 """95 % intervals by the percentile bootstrap over tweets.
 
-What follows from a confusion matrix is resampled as one: drawing N tweets with replacement and counting them
-is drawing the counts from a multinomial. What needs the rows is resampled by their weights.
+Statistics of a confusion matrix are resampled from its counts: counting N tweets drawn with replacement is a
+draw from a multinomial distribution. Statistics that need the rows are resampled with row weights.
 
-Shapes: N tweets, K labels, R resamples, M numbers at once.
+Shapes: N tweets, K labels, R resamples, M statistics.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from tweetelm.evaluation.report.document import Interval
 RESAMPLES = 2000
 PAIRED_RESAMPLES = 10_000
 SEED = 20261121
-_CHUNK = 250  # resamples at once: bounds the memory that row weights take
+_CHUNK = 250  # resamples per chunk; limits the memory of row weights
 
 Ints = npt.NDArray[np.integer[Any]]
 Floats = npt.NDArray[np.floating[Any]]
@@ -27,26 +27,29 @@ Statistic = Callable[[Ints], Floats]
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """How much the first model is ahead, and the share of resamples that say otherwise, two-sided."""
+    """The lead of the first model with its interval, and the two-sided p-value."""
 
     interval: Interval
     p: float
 
 
 def confusion(labels: Ints, predicted: Ints, classes: int = 2) -> Ints:
-    """(K, K) counts, rows true, columns predicted."""
+    """The confusion matrix (K, K): rows are true labels, columns are predicted labels."""
     cells = labels.astype(np.int64) * classes + predicted
     return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
 
 
 def accuracy(tables: Ints) -> Floats:
-    """(…, K, K) -> (…)."""
+    """Accuracy of confusion matrices, (…, K, K) -> (…)."""
     hits: Floats = np.trace(tables, axis1=-2, axis2=-1) / tables.sum(axis=(-2, -1))
     return hits
 
 
 def macro_f1(tables: Ints) -> Floats:
-    """(…, K, K) -> (…); as scikit-learn's report, the mean over the labels that occur, true or predicted."""
+    """Macro-F1 of confusion matrices, (…, K, K) -> (…).
+
+    As in scikit-learn's report, the mean over labels that occur as true or predicted labels.
+    """
     hits = np.diagonal(tables, axis1=-2, axis2=-1)
     seen = tables.sum(axis=-1) + tables.sum(axis=-2)
     f1 = 2 * hits / np.maximum(seen, 1)
@@ -55,24 +58,24 @@ def macro_f1(tables: Ints) -> Floats:
 
 
 def precision(label: int) -> Statistic:
-    """Of a label; NaN where it was never predicted."""
+    """Precision of a label; NaN if it was never predicted."""
     return lambda tables: _ratio(tables[..., label, label], tables[..., :, label].sum(axis=-1))
 
 
 def recall(label: int) -> Statistic:
-    """Of a label; NaN where there is none."""
+    """Recall of a label; NaN if it does not occur."""
     return lambda tables: _ratio(tables[..., label, label], tables[..., label, :].sum(axis=-1))
 
 
 def f1(label: int) -> Statistic:
-    """Of a label; NaN where it neither occurs nor was predicted."""
+    """F1 of a label; NaN if it neither occurs nor was predicted."""
     return lambda tables: _ratio(
         2 * tables[..., label, label], tables[..., :, label].sum(axis=-1) + tables[..., label, :].sum(axis=-1)
     )
 
 
 def predicted_share(label: int) -> Statistic:
-    """The share of tweets that are given a label."""
+    """The share of tweets predicted as a label."""
     return lambda tables: _ratio(tables[..., :, label].sum(axis=-1), tables.sum(axis=(-2, -1)))
 
 
@@ -80,7 +83,7 @@ STATISTICS: dict[str, Statistic] = {"macro_f1": macro_f1, "accuracy": accuracy}
 
 
 def interval(table: Ints, statistic: Statistic, resamples: int = RESAMPLES) -> Interval | None:
-    """A statistic of a (K, K) confusion matrix; None where it is undefined."""
+    """A statistic of a confusion matrix (K, K) with its interval; None if it is undefined."""
     value = float(statistic(table))
     if not np.isfinite(value):
         return None
@@ -91,9 +94,9 @@ def interval(table: Ints, statistic: Statistic, resamples: int = RESAMPLES) -> I
 def paired_difference(
     labels: Ints, first: Ints, second: Ints, statistic: Statistic, resamples: int = PAIRED_RESAMPLES
 ) -> Difference:
-    """`statistic` of the first model's predictions (N,) less that of the second's, on the same tweets.
+    """`statistic` of the first model's predictions (N,) minus that of the second's, on the same tweets.
 
-    `p` is twice the smaller share of resamples on either side of no difference, at most 1.
+    `p` is twice the smaller share of resamples with a difference at most, or at least, 0; at most 1.
     """
     classes = int(max(labels.max(), first.max(), second.max(), 1)) + 1
     cells = (labels.astype(np.int64) * classes + first) * classes + second
@@ -108,12 +111,12 @@ def paired_difference(
 def row_intervals(
     rows: int, statistic: Callable[[Floats], Floats], resamples: int = RESAMPLES
 ) -> list[Interval]:
-    """Intervals of M numbers that need the rows themselves.
+    """Intervals of M statistics that need the rows.
 
     Args:
         rows: N.
-        statistic: from weights (R, N), how often each tweet was drawn, to (R, M).
-        resamples: how many.
+        statistic: maps weights (R, N), the number of times each tweet was drawn, to values (R, M).
+        resamples: R.
     """
     values = statistic(np.ones((1, rows), dtype=np.float32))[0]
     generator = np.random.default_rng(SEED)
@@ -126,7 +129,7 @@ def row_intervals(
 
 
 def auroc(positive: npt.NDArray[np.bool_], scores: Floats) -> Callable[[Floats], Floats]:
-    """The area under the ROC curve for `row_intervals`, ties counted half; NaN without both labels."""
+    """The area under the ROC curve for `row_intervals`; ties count half; NaN if a label is missing."""
     order = np.argsort(scores, kind="stable")
     truth = positive[order]
     starts = np.flatnonzero(np.r_[True, np.diff(scores[order]) > 0])
@@ -155,7 +158,7 @@ def _weights(rows: int, resamples: int, generator: np.random.Generator) -> Float
 
 
 def _percentiles(value: float, draws: Floats) -> Interval:
-    """Draws in which the number is undefined do not count."""
+    """The interval from draws; ignores draws in which the statistic is undefined."""
     low, high = np.nanpercentile(draws, [2.5, 97.5])
     return Interval(value=value, low=float(low), high=float(high))
 

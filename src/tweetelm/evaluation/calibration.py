@@ -1,5 +1,4 @@
-"""Whether a probability of 0.8 is right eight times in ten, and the temperature and threshold that validation
-suggests.
+"""Calibration of probabilities: temperature, threshold, reliability and calibration metrics.
 
 Shapes: N tweets, K labels.
 """
@@ -15,7 +14,7 @@ from tweetelm.evaluation.bootstrap import row_intervals
 from tweetelm.evaluation.report.document import Interval
 
 BINS = 10
-COOLEST, HOTTEST = 0.05, 20.0  # below is a separable validation split, above is chance
+COOLEST, HOTTEST = 0.05, 20.0  # lower: validation is separable; higher: the predictions are chance
 _TINY = 1e-45
 
 Ints = npt.NDArray[np.integer[Any]]
@@ -23,7 +22,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def rescale(probabilities: Floats, temperature: float) -> Floats:
-    """(N, K) of logits divided by `temperature`, from those of the logits as they are."""
+    """Probabilities (N, K) after dividing the logits by `temperature`."""
     logits = _logits(probabilities) / temperature
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     scaled: Floats = powers / powers.sum(axis=1, keepdims=True)
@@ -33,14 +32,14 @@ def rescale(probabilities: Floats, temperature: float) -> Floats:
 def fit_temperature(labels: Ints, probabilities: Floats) -> float:
     """The temperature (> 0) that minimizes the negative log-likelihood of the labels (N,).
 
-    1.0 where there is no minimum: all labels are the same, or every prediction is right. The loss is convex
-    in 1/temperature, over which SciPy minimizes it. Source: Guo et al. 2017, On Calibration of Modern Neural
-    Networks.
+    Returns 1.0 if there is no minimum, because all labels are the same or every prediction is correct. The
+    loss is convex in 1/temperature, over which SciPy minimizes it. Source: Guo et al. 2017, On Calibration of
+    Modern Neural Networks.
     """
     if len(np.unique(labels)) < 2:
         return 1.0
     logits = _logits(probabilities)
-    logits -= logits[np.arange(len(labels)), labels][:, None]  # less the true label's
+    logits -= logits[np.arange(len(labels)), labels][:, None]  # relative to the true label
     found = minimize_scalar(
         lambda inverse: float(logsumexp(inverse * logits, axis=1).mean()),
         bounds=(1 / HOTTEST, 1 / COOLEST),
@@ -51,8 +50,10 @@ def fit_temperature(labels: Ints, probabilities: Floats) -> float:
 
 
 def best_threshold(labels: Ints, positive: Floats) -> float:
-    """The P(positive) from which on calling a tweet positive gives the highest macro-F1; the middle of two
-    probabilities that occur. Among equals, the one nearest 0.5."""
+    """The threshold on P(positive) with the highest macro-F1.
+
+    A midpoint between two adjacent probabilities. Among equally good thresholds, the one nearest to 0.5.
+    """
     order = np.argsort(positive, kind="stable")
     scores, truth = positive[order], labels[order] == 1
     cuts = np.flatnonzero(np.diff(scores) > 0) + 1
@@ -71,7 +72,7 @@ def best_threshold(labels: Ints, positive: Floats) -> float:
 def reliability(
     positive: npt.NDArray[np.bool_], probability: Floats, bins: int = BINS
 ) -> list[tuple[float, float, int]]:
-    """(mean probability, observed share of positives, tweets) of every equal-width bin that holds a tweet."""
+    """(mean probability, share of positives, number of tweets) of every equal-width bin with tweets."""
     index = _bin(probability, bins)
     inside = [index == i for i in range(bins)]
     return [
@@ -80,7 +81,7 @@ def reliability(
 
 
 def calibration_intervals(labels: Ints, probabilities: Floats) -> list[Interval]:
-    """Negative log-likelihood, Brier score and ECE of P(positive), with intervals."""
+    """Negative log-likelihood, Brier score and expected calibration error of P(positive), with intervals."""
     rows = np.arange(len(labels))
     positive, p = labels == probabilities.shape[1] - 1, probabilities[:, -1]
     loss = -np.log(np.maximum(probabilities[rows, labels], _TINY))

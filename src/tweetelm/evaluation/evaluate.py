@@ -1,4 +1,4 @@
-"""A model against the labeled splits of its task, through the one inference path (`predict`)."""
+"""Evaluates a model on the labeled splits of its task. Predictions come from `predict`, as in serving."""
 
 import time
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from tweetelm.tasks import Task
 
 
 class Predicted(Protocol):
-    """What evaluation reads of a prediction; `tweetelm.predictor.Prediction` has it."""
+    """The interface of a prediction; `tweetelm.predictor.Prediction` implements it."""
 
     @property
     def label(self) -> str: ...
@@ -27,7 +27,7 @@ class Predicted(Protocol):
 
 
 class Classifier(Protocol):
-    """What evaluation needs of a model; `tweetelm.predictor.Predictor` has it."""
+    """The interface of a model; `tweetelm.predictor.Predictor` implements it."""
 
     @property
     def task(self) -> Task: ...
@@ -38,16 +38,21 @@ class Classifier(Protocol):
     @property
     def temperature(self) -> float: ...
     def predict(self, texts: Sequence[str]) -> Sequence[Predicted]:
-        """One prediction per text, in the order of the texts."""
+        """Return one prediction per text, in the order of the texts."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class SplitResult:
-    """One split: its metrics and what was predicted for each row. Holds no text.
+    """Metrics and predictions of one split, without texts.
 
-    rows, labels (true) and predicted (what a user is told) are (N,), probabilities (N, K). `seconds` is the
-    wall time of prediction, tokenization included.
+    Attributes:
+        metrics: see `measure`.
+        rows: (N,) row numbers.
+        labels: (N,) true label ids.
+        predicted: (N,) predicted label ids, after the threshold.
+        probabilities: (N, K).
+        seconds: wall time of prediction, including tokenization.
     """
 
     metrics: dict[str, Any]
@@ -60,9 +65,9 @@ class SplitResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """A model's results on some splits of its task, at a threshold and a temperature.
+    """The results of a model on splits of its task, with a threshold and a temperature.
 
-    `version` is "" for a model that was never published.
+    `version` is "" for a model that was not published.
     """
 
     task: Task
@@ -73,11 +78,11 @@ class Evaluation:
 
     @property
     def metrics(self) -> dict[str, dict[str, Any]]:
-        """Metrics by split, as `Card.metrics` holds them."""
+        """Metrics by split, in the format of `Card.metrics`."""
         return {name: split.metrics for name, split in self.splits.items()}
 
     def rescored(self, dataset: DatasetDict, *, temperature: float, threshold: float | None) -> "Evaluation":
-        """What the same model would be found to say with another temperature and threshold on its card."""
+        """The results of the same model with another temperature and threshold, without predicting again."""
         factor = temperature / self.temperature
         splits = {}
         for name, split in self.splits.items():
@@ -88,7 +93,7 @@ class Evaluation:
         return replace(self, temperature=temperature, threshold=threshold, splits=splits)
 
     def summary(self) -> str:
-        """A line per split: headline metric, number of tweets, duration."""
+        """One line per split: headline metric, number of tweets, duration."""
         metric = self.task.metric
         return "\n".join(
             f"{name}: {metric} {split.metrics[metric]:.4f} on {len(split.rows):,} tweets "
@@ -120,10 +125,10 @@ def evaluate(
 def calibrated(
     evaluation: Evaluation, dataset: DatasetDict, rule: Literal["argmax", "validation"] = "argmax"
 ) -> Evaluation:
-    """The evaluation at the temperature at which validation's labels are likeliest.
+    """The evaluation with the temperature that maximizes the likelihood of the validation labels.
 
-    Its `temperature` and `threshold` belong on the card: a predictor with them tells exactly this. The
-    threshold is None for `argmax`; for `validation` it is that of the highest macro-F1 there.
+    A predictor whose card has its `temperature` and `threshold` gives exactly these predictions. The
+    threshold is None for `argmax`; for `validation`, it maximizes macro-F1 on validation.
     """
     validation = evaluation.splits["validation"]
     factor = fit_temperature(validation.labels, validation.probabilities)
@@ -134,7 +139,11 @@ def calibrated(
 
 
 def labels_of(split: Dataset, task: Task) -> npt.NDArray[np.int64]:
-    """True label ids (N,); raises ValueError where the dataset numbers the labels in another order."""
+    """True label ids (N,).
+
+    Raises:
+        ValueError: the dataset has other labels than the task, or another order.
+    """
     names = split.features["label"].names
     if tuple(names) != task.labels:
         raise ValueError(f"the dataset's labels are {names}; task {task.name} expects {list(task.labels)}")
@@ -142,7 +151,7 @@ def labels_of(split: Dataset, task: Task) -> npt.NDArray[np.int64]:
 
 
 def groups_of(split: Dataset, task: Task) -> list[str] | None:
-    """The values by which the task's results are broken down, or None where it has none."""
+    """The values of the task's group column; None if the task has none."""
     return list(split[task.group_column]) if task.group_column else None
 
 
@@ -164,17 +173,17 @@ def _evaluate_split(predictor: Classifier, split: Dataset, name: str) -> SplitRe
 
 
 def decide(probabilities: npt.NDArray[np.float64], threshold: float | None) -> npt.NDArray[np.int64]:
-    """Label ids (N,) as `Predictor` tells them: the likeliest, or the positive one from the threshold on."""
+    """Label ids (N,) as `Predictor` predicts them: most probable, or positive from the threshold on."""
     if threshold is None:
-        likeliest: npt.NDArray[np.int64] = probabilities.argmax(axis=1)
-        return likeliest
+        most_probable: npt.NDArray[np.int64] = probabilities.argmax(axis=1)
+        return most_probable
     return np.where(probabilities[:, -1] >= threshold, probabilities.shape[1] - 1, 0)
 
 
 def measure(
     split: Dataset, task: Task, probabilities: npt.NDArray[np.float64], predicted: npt.NDArray[np.int64]
 ) -> dict[str, Any]:
-    """`metrics.score` of a split, `intervals` of its headline numbers, and `error_rates` by group."""
+    """The metrics of a split: `metrics.score`, `intervals` of main metrics, and `error_rates` by group."""
     labels = labels_of(split, task)
     metrics = score(labels, probabilities, task, groups_of(split, task), predicted=predicted)
     table = confusion(labels, predicted, len(task.labels))

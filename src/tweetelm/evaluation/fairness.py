@@ -1,4 +1,4 @@
-"""On whom errors fall: tweets that name a group of people (hate), the people imitated (deepfake)."""
+"""Error rates by group: groups of people named in tweets (hate), or imitated people (deepfake)."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from tweetelm.data.personas import persona
 from tweetelm.evaluation.intervals import wilson
 from tweetelm.tasks import Task
 
-FEWEST = 20  # tweets below which a rate says nothing
+FEWEST = 20  # minimum tweets for a rate
 ACCOUNT = "screen_name"
 TERMS: dict[str, str] = {
     "women": r"wom[ae]n|female|females",
@@ -39,16 +39,16 @@ Masks = Iterator[tuple[str, npt.NDArray[np.bool_]]]
 
 
 def error_rates(split: Dataset, task: Task, labels: Ints, predicted: Ints) -> list[dict[str, Any]]:
-    """How often a label is denied to tweets that have it, overall (group "") and by group, as JSON data.
+    """The share of wrong predictions among tweets of a label, overall (group "") and by group, as JSON data.
 
-    For `hate`: not-hate tweets taken for hate, by the people they name. For `deepfake`: either label, by
-    persona. Each with group, label, tweets, errors, rate, low and high (Wilson's 95 % interval); groups of
-    fewer than 20 such tweets are left out.
+    For `hate`: not-hate tweets predicted as hate, by the people they name. For `deepfake`: tweets of both
+    labels, by persona. Each item has group, label, tweets, errors, rate, low and high (Wilson's 95 %
+    interval). Groups with fewer than 20 tweets of the label are omitted.
     """
-    told = range(len(task.labels)) if ACCOUNT in split.column_names else range(len(task.labels) - 1)
+    reported = range(len(task.labels)) if ACCOUNT in split.column_names else range(len(task.labels) - 1)
     masks = list(_groups(split))
     found = []
-    for label in told:
+    for label in reported:
         has = labels == label
         for group, mask in [("", np.ones(len(labels), dtype=bool)), *masks]:
             rows = has & mask
@@ -74,6 +74,6 @@ def _groups(split: Dataset) -> Masks:
 
 
 def naming(texts: Sequence[str], pattern: str) -> npt.NDArray[np.bool_]:
-    """Which texts have a word, or hashtag, that the pattern describes."""
+    """(N,) bool: which texts contain a word or hashtag that matches the pattern."""
     word = re.compile(rf"(?<![\w@])#?(?:{pattern})(?!\w)", re.IGNORECASE)
     return np.asarray([bool(word.search(text)) for text in texts])

@@ -1,4 +1,4 @@
-"""Numbers about predictions: labels and probabilities -> plain JSON data.
+"""Metrics of predictions, as plain JSON data.
 
 Shapes: N tweets, K labels in the order of `task.labels`; the last label is the positive one.
 """
@@ -24,24 +24,27 @@ def score(
     *,
     predicted: Ints | None = None,
 ) -> dict[str, Any]:
-    """Every number of one split, as plain JSON data.
+    """All metrics of one split, as plain JSON data.
 
     Args:
         labels: (N,) the true label ids.
         probabilities: (N, K) in the order of `task.labels`.
-        task: names the labels.
-        groups: N values of `task.group_column`; accuracy is broken down by them. Where a group holds one
-            label only, as each generator of TweepFake does, its accuracy is the recall on it.
-        predicted: (N,) the label ids a user is told, where a threshold decides; by default the likeliest.
+        task: the task.
+        groups: N values of `task.group_column`, for accuracy by group. If a group has one label only, such as
+            each generator of TweepFake, its accuracy is the recall of that group.
+        predicted: (N,) predicted label ids; by default, the most probable labels.
 
     Returns:
-        n, accuracy, macro_f1 (TweetEval's, see `tweeteval_macro_f1`), auroc (None where it is undefined, and
-        then auroc_missing says why), per_class, per_group, predicted_share, confusion (rows true, columns
-        predicted).
+        n, accuracy, macro_f1 (as in TweetEval, see `tweeteval_macro_f1`), auroc (None if undefined),
+        auroc_missing (why it is undefined, or None), per_class, per_group, predicted_share, confusion (rows
+        true, columns predicted).
+
+    Raises:
+        ValueError: shapes do not match, a label id is unknown, or a probability is not finite.
     """
     _check(labels, probabilities, task, groups)
 
-    from sklearn.metrics import confusion_matrix  # slow to import; workers need quick_score alone
+    from sklearn.metrics import confusion_matrix  # slow to import; training workers need only quick_score
 
     predicted = probabilities.argmax(axis=1) if predicted is None else predicted
     auroc, missing = _auroc(labels, probabilities, task)
@@ -59,7 +62,7 @@ def score(
 
 
 def quick_score(labels: Ints, probabilities: Floats, task: Task) -> dict[str, float]:
-    """`score`'s accuracy and macro_f1 alone, in microseconds: for validation inside the training loop."""
+    """Accuracy and macro_f1 of `score` only, in microseconds; for validation in the training loop."""
     _check(labels, probabilities, task, None)
     predicted = probabilities.argmax(axis=1)
     table = confusion(labels, predicted, len(task.labels))
@@ -69,9 +72,9 @@ def quick_score(labels: Ints, probabilities: Floats, task: Task) -> dict[str, fl
 def tweeteval_macro_f1(gold: str, predictions: str) -> float:
     """TweetEval's score of a hate submission, from the contents of the two files.
 
-    Each holds one integer per line and is read by ``split("\\n")[:-1]``, so the last line must end in a
-    newline. The score is the macro average F1 of scikit-learn's classification_report, which averages over
-    the labels that stand in either file.
+    Each file has one integer per line. TweetEval splits it with ``split("\\n")[:-1]``, so the last line must
+    end in a newline. The score is the macro average F1 of scikit-learn's classification_report, which
+    averages over the labels that occur in either file.
 
     Raises:
         ValueError: the files have different numbers of lines, or none.
@@ -80,7 +83,7 @@ def tweeteval_macro_f1(gold: str, predictions: str) -> float:
     if len(truth) != len(guesses) or not truth:
         raise ValueError(
             f"gold has {len(truth)} lines and predictions {len(guesses)}; expected as many predictions as "
-            "gold labels, one integer per line, each line ended by a newline (the last one too)"
+            "gold labels, one integer per line, with a newline after each line, including the last"
         )
     return _macro_f1(truth, guesses)
 
@@ -97,7 +100,7 @@ def _auroc(labels: Ints, probabilities: Floats, task: Task) -> tuple[float | Non
     positive = labels == len(task.labels) - 1
     if positive.all() or not positive.any():
         only = task.positive if positive.all() else task.labels[0]
-        return None, f"every tweet is labeled {only}; a ROC curve needs both labels"
+        return None, f"every tweet is labeled {only}; AUROC needs both labels"
 
     from sklearn.metrics import roc_auc_score
 
@@ -133,16 +136,16 @@ def _check(labels: Ints, probabilities: Floats, task: Task, groups: Sequence[str
         raise ValueError(f"labels have shape {labels.shape}; expected (N,) with at least one tweet")
     if probabilities.shape != expected:
         raise ValueError(
-            f"probabilities have shape {probabilities.shape}; expected {expected}: a row per tweet, "
-            f"a column for each of {', '.join(task.labels)}"
+            f"probabilities have shape {probabilities.shape}; expected {expected}: one row per tweet and "
+            f"one column for each of {', '.join(task.labels)}"
         )
     if groups is not None and len(groups) != len(labels):
-        raise ValueError(f"{len(groups)} groups for {len(labels)} tweets; expected one each")
-    strange = sorted({int(i) for i in np.unique(labels)} - set(range(len(task.labels))))
-    if strange:
-        raise ValueError(
-            f"label ids {strange} are not of task {task.name}; expected 0 to {len(task.labels) - 1}"
-        )
+        raise ValueError(f"{len(groups)} groups for {len(labels)} tweets; expected one per tweet")
+    unknown = sorted({int(i) for i in np.unique(labels)} - set(range(len(task.labels))))
+    if unknown:
+        raise ValueError(f"task {task.name} has no label ids {unknown}; expected 0 to {len(task.labels) - 1}")
     broken = int((~np.isfinite(probabilities).all(axis=1)).sum())
     if broken:
-        raise ValueError(f"{broken} of {len(labels)} tweets have a probability that is not a finite number")
+        raise ValueError(
+            f"{broken} of {len(labels)} tweets have a probability that is not finite; expected finite numbers"
+        )

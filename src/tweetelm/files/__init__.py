@@ -1,1 +1,1 @@
-"""Bytes on disks: how a file is replaced, how JSON is read, what a path and a name may be."""
+"""Files and object storage: atomic writes, locks, downloads, hashes, JSON, paths and names."""

@@ -1,4 +1,4 @@
-"""Atomic writes of files and folders: whole or not at all, with any number of writers at once."""
+"""Atomic writes of files and folders, safe with concurrent writers."""
 
 import contextlib
 import errno
@@ -15,10 +15,10 @@ _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
 
 
 def write(target: Path, data: bytes | Iterable[bytes]) -> None:
-    """Replace a file at once: a reader finds the old content or the new one, also after a power cut.
+    """Replace a file atomically: readers see the old or the new content, also after a power failure.
 
-    The folder is made if need be. Of several writers the last one wins. A link stays and its target is
-    replaced; a device or a pipe is written as it is.
+    Creates the folder if it is missing. The last of several writers wins. If `target` is a symbolic link, the
+    file that it points to is replaced. Devices and pipes are written directly.
     """
     if target.exists() and not target.is_file():
         target.write_bytes(data if isinstance(data, bytes) else b"".join(data))
@@ -29,14 +29,15 @@ def write(target: Path, data: bytes | Iterable[bytes]) -> None:
 
 
 def write_text(target: Path, text: str) -> None:
-    """The same for text, as UTF-8."""
+    """Replace a file atomically with text in UTF-8; see `write`."""
     write(target, text.encode())
 
 
 @contextlib.contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """A temporary name beside `target`, for a library that writes files itself. At the end of the block the
-    file gets its name; after an error it is removed.
+    """A temporary path beside `target`, for libraries that write files themselves.
+
+    At the end of the block, the file is renamed to `target`. After an error, it is removed.
     """
     temporary = hidden(target)
     try:
@@ -50,7 +51,7 @@ def replacing(target: Path) -> Iterator[Path]:
 
 
 def write_through(target: Path, data: bytes | Iterable[bytes]) -> None:
-    """Write a file and wait until the disk has it. Not atomic: for files in a folder that nobody sees yet."""
+    """Write a file and fsync it. Not atomic; for files in a staging folder."""
     with target.open("wb") as file:
         file.writelines([data] if isinstance(data, bytes) else data)
         file.flush()
@@ -59,7 +60,7 @@ def write_through(target: Path, data: bytes | Iterable[bytes]) -> None:
 
 @contextlib.contextmanager
 def staging_dir(target: Path) -> Iterator[Path]:
-    """A hidden folder beside `target`, to fill and then `commit`. Whatever remains of it is removed."""
+    """A hidden folder beside `target`, to fill and `commit`. Removed at the end if it was not committed."""
     partial = hidden(target)
     partial.mkdir(parents=True)
     try:
@@ -69,7 +70,7 @@ def staging_dir(target: Path) -> Iterator[Path]:
 
 
 def commit(partial: Path, target: Path) -> bool:
-    """Rename a complete staging folder to `target`; False if `target` exists already, which then stays."""
+    """Rename a complete staging folder to `target`. Returns False, without any change, if `target` exists."""
     for folder, _, _ in os.walk(partial):
         sync(Path(folder))
     try:
@@ -83,7 +84,7 @@ def commit(partial: Path, target: Path) -> bool:
 
 
 def clean_stale(folder: Path) -> None:
-    """Remove staging folders that are older than a day: their processes died."""
+    """Remove staging folders older than a day; their processes are considered dead."""
     for path in folder.glob(".*.*"):
         try:
             old = is_temporary(path) and path.is_dir() and time.time() - path.stat().st_mtime > STALE_S
@@ -94,17 +95,17 @@ def clean_stale(folder: Path) -> None:
 
 
 def hidden(target: Path) -> Path:
-    """A name beside `target` that nobody else uses."""
+    """A unique hidden path beside `target`."""
     return target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}")
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether the name is one of `hidden`."""
+    """Whether the path was made by `hidden`."""
     return _TEMPORARY.fullmatch(path.name) is not None
 
 
 def sync(folder: Path) -> None:
-    """Make the names in a folder outlive a power cut."""
+    """Fsync a folder, so that new names in it survive a power failure."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

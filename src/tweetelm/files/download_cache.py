@@ -1,4 +1,4 @@
-"""Files behind a URL, fetched once per machine."""
+"""A cache of files from object storage: each version of a URL is downloaded once per machine."""
 
 import json
 import logging
@@ -19,64 +19,65 @@ log = logging.getLogger(__name__)
 
 
 def cached(url: str, only: Sequence[str] = ("*",), cache: Path | None = None) -> Path:
-    """A folder on this machine with the files below `url` whose paths match one of the patterns `only`.
+    """A local folder with the files below `url` whose paths match one of the patterns `only`.
 
-    It is kept by the URL and what lies there (names, sizes, times): what changes there is fetched anew. It is
-    hashed each time: what was damaged here is, too. Of several processes one fetches, the others wait.
+    The cache key is the URL with the names, sizes and times of its files, so that changed files are
+    downloaded again. Each call hashes the local files and downloads damaged ones again. If several processes
+    need the same files, one downloads and the others wait.
 
     Args:
-        url: of a folder in object storage.
-        only: patterns as of `fnmatch`.
+        url: a folder in object storage.
+        only: patterns of `fnmatch`.
         cache: by default ~/.cache/tweetelm.
 
     Raises:
-        FileNotFoundError: no such file lies there.
-        OSError: the storage cannot be reached, or changed meanwhile.
+        FileNotFoundError: no file at the URL matches.
+        OSError: the storage is unreachable, or its files changed during the download.
     """
-    there = {
+    remote = {
         name: info
         for name, info in object_storage.listed(url).items()
-        if any(fnmatch(name, one) for one in only)
+        if any(fnmatch(name, pattern) for pattern in only)
     }
-    if not there:
-        raise FileNotFoundError(f"{url} is not there")
-    home = (cache or Path.home() / ".cache" / "tweetelm") / "fetched"
-    target = home / _key(url, there)
-    home.mkdir(parents=True, exist_ok=True)
-    with locked(home / f"{LOCK}-{target.name}", wait=DOWNLOAD_WAIT_S):
+    if not remote:
+        raise FileNotFoundError(f"{url} does not exist or has none of {', '.join(only)}")
+    root = (cache or Path.home() / ".cache" / "tweetelm") / "fetched"
+    target = root / _key(url, remote)
+    root.mkdir(parents=True, exist_ok=True)
+    with locked(root / f"{LOCK}-{target.name}", wait=DOWNLOAD_WAIT_S):
         if not _whole(target):
             shutil.rmtree(target, ignore_errors=True)
-            clean_stale(home)
-            _fetch(url, there, target)
+            clean_stale(root)
+            _fetch(url, remote, target)
     return target / FILES
 
 
-def _key(url: str, there: Mapping[str, Any]) -> str:
-    listing = [url, [(name, info.size, info.mtime_ns) for name, info in there.items()]]
+def _key(url: str, remote: Mapping[str, Any]) -> str:
+    listing = [url, [(name, info.size, info.mtime_ns) for name, info in remote.items()]]
     return sha256(json.dumps(listing).encode())[:24]
 
 
-def _fetch(url: str, there: Mapping[str, Any], target: Path) -> None:
+def _fetch(url: str, remote: Mapping[str, Any], target: Path) -> None:
     with staging_dir(target) as partial:
-        object_storage.fetch(url, partial / FILES, list(there))
-        for name, info in there.items():
+        object_storage.fetch(url, partial / FILES, list(remote))
+        for name, info in remote.items():
             size = (partial / FILES / name).stat().st_size
             if size != info.size:
                 raise OSError(
-                    f"{url}/{name} has {size} bytes, was listed with {info.size}: it changed while it was "
-                    "fetched; type the command again"
+                    f"{url}/{name} has {size} bytes; expected {info.size} as listed: it changed during the "
+                    "download; run the command again"
                 )
-        sums = {name: sha256(partial / FILES / name) for name in there}
+        sums = {name: sha256(partial / FILES / name) for name in remote}
         atomic.write_text(partial / SUMS, json.dumps(sums))
         commit(partial, target)
 
 
 def _whole(target: Path) -> bool:
-    """Whether it is there and every file is what it was when it came; others beside them do not count."""
+    """Whether the cached folder exists and its files have the hashes of the download; ignores other files."""
     if not (target / SUMS).is_file():
         return False
     try:
-        expected = parse_object((target / SUMS).read_bytes(), target / SUMS, "the files are fetched again")
+        expected = parse_object((target / SUMS).read_bytes(), target / SUMS, "the files are downloaded again")
     except ValueError as error:
         log.warning("%s", error)
         return False

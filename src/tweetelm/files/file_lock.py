@@ -1,4 +1,4 @@
-"""A lock between processes of one machine, which ends with its owner."""
+"""A lock between processes of one machine (flock); the kernel releases it when its owner exits."""
 
 import fcntl
 import os
@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import BinaryIO
 
 LOCK = ".lock"
-WAIT_S = 60.0  # the lock is held for milliseconds
+WAIT_S = 60.0  # processes hold the lock for milliseconds
 DOWNLOAD_WAIT_S = 3600.0  # other processes wait for the first one's download
 
 
 @contextmanager
 def locked(path: Path, wait: float = WAIT_S) -> Iterator[None]:
-    """Hold the lock of a file; others wait for it.
+    """Hold the lock of a file, after waiting for other holders.
 
-    The holder may delete the file: those who wait then lock the next file of that name.
+    The holder may delete the file; waiting processes then lock a new file of the same name.
 
     Raises:
-        TimeoutError: another process holds it for longer than `wait` seconds.
+        TimeoutError: another process holds the lock for longer than `wait` seconds.
     """
     end = time.monotonic() + wait
     while True:
@@ -28,8 +28,8 @@ def locked(path: Path, wait: float = WAIT_S) -> Iterator[None]:
             while not _try_lock(file.fileno()):
                 if time.monotonic() > end:
                     raise TimeoutError(
-                        f"{path} is held by another process for {wait:.0f} s; `lslocks` tells which: end it, "
-                        "then try again"
+                        f"{path} is held by another process for {wait:.0f} s; find the process with "
+                        "`lslocks`, end it, then try again"
                     )
                 time.sleep(0.01)
             if _is_at(file.fileno(), path):
@@ -47,7 +47,7 @@ def _open(path: Path) -> BinaryIO:
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
-    """Whether the open file still has that name."""
+    """Whether the open file is still the file at `path`."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:

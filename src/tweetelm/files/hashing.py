@@ -1,4 +1,4 @@
-"""Hashes of files and bytes."""
+"""Hashes and chunks of files and bytes."""
 
 import hashlib
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ def sha256(source: Path | bytes) -> str:
 
 
 def md5(source: Path | bytes) -> str:
-    """Hexadecimal md5, by which DVC names files; not for security."""
+    """Hexadecimal md5 of bytes or of a file's content, as DVC uses it; not for security."""
     if isinstance(source, bytes):
         return hashlib.md5(source, usedforsecurity=False).hexdigest()
     with source.open("rb") as file:
@@ -24,7 +24,7 @@ def md5(source: Path | bytes) -> str:
 
 
 def chunks(source: Path | bytes, size: int = CHUNK) -> Iterator[bytes]:
-    """The bytes of a source, some at a time."""
+    """The bytes of a source, in chunks of at most `size` bytes if it is a file."""
     if isinstance(source, bytes):
         yield source
         return
@@ -34,13 +34,13 @@ def chunks(source: Path | bytes, size: int = CHUNK) -> Iterator[bytes]:
 
 
 def checked(source: Path | bytes, expected: str, size: int = CHUNK) -> Iterator[bytes]:
-    """The same; ValueError after the last one if all of them do not have the sha256 expected."""
+    """The chunks of a source; raises ValueError after the last one if their sha256 is not `expected`."""
     digest = hashlib.sha256()
     for chunk in chunks(source, size):
         digest.update(chunk)
         yield chunk
     if digest.hexdigest() != expected:
         raise ValueError(
-            f"{source if isinstance(source, Path) else 'a file'} changed while it was published: sha256 is "
-            f"{digest.hexdigest()}, it was {expected}; publish again when nothing writes to it"
+            f"{source if isinstance(source, Path) else 'a file'} changed during publishing: sha256 is "
+            f"{digest.hexdigest()}; expected {expected}; publish again when no process writes to it"
         )

@@ -1,4 +1,4 @@
-"""Reading JSON files of ours: what is wrong with one is said with its name and what to do."""
+"""Reads and validates JSON files; errors name the file, the problem and the remedy."""
 
 import json
 from collections.abc import Mapping
@@ -13,16 +13,17 @@ _KINDS |= {int: "a whole number", float: "a number"}
 def parse_object(
     data: bytes, place: object, remedy: str, needed: Mapping[str, Kind] | None = None
 ) -> dict[str, Any]:
-    """The JSON object in a file's bytes.
+    """Parse the JSON object in a file's bytes.
 
     Args:
         data: the file's content.
         place: path or URL of the file, for the message.
-        remedy: what to type or do about a damaged one.
-        needed: keys that must be there, with the type or types of their values.
+        remedy: what to do about a damaged file, for the message.
+        needed: required keys with the type or types of their values.
 
     Raises:
-        ValueError: it is empty, not UTF-8, not JSON, no object, or lacks a key.
+        ValueError: the data are empty, not UTF-8, not JSON or not an object, or a key is missing or has a
+            wrong type.
     """
     try:
         return _checked(_decoded(data), needed or {})
@@ -40,19 +41,21 @@ def _decoded(data: bytes) -> Any:
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error}") from error
     except RecursionError as error:
-        raise ValueError("not JSON of ours: nested too deeply") from error
+        raise ValueError("nested too deeply") from error
 
 
 def _checked(values: Any, needed: Mapping[str, Kind]) -> dict[str, Any]:
     if not isinstance(values, dict):
-        raise ValueError(f"it holds {_name(type(values))}; expected an object")
+        raise ValueError(f"it contains {_name(type(values))}; expected an object")
     check_fields(values, needed)
     return values
 
 
 def check_fields(values: Mapping[str, Any], needed: Mapping[str, Kind], prefix: str = "") -> None:
-    """ValueError unless every key is there with a value of its type. A bool is no number; a whole number is
-    a number."""
+    """Raise ValueError unless every key is present with a value of its type.
+
+    A bool is not a number; an int is accepted for a float.
+    """
     absent = [f"{prefix}{key}" for key in needed if key not in values]
     if absent:
         raise ValueError(f"it lacks {', '.join(absent)}")
@@ -64,7 +67,7 @@ def check_fields(values: Mapping[str, Any], needed: Mapping[str, Kind], prefix: 
 
 
 def is_of(value: Any, kinds: tuple[type, ...]) -> bool:
-    """`isinstance` as JSON has it."""
+    """`isinstance` for JSON types: a bool is not a number, and an int is accepted for a float."""
     if isinstance(value, bool):
         return bool in kinds
     return isinstance(value, kinds) or (isinstance(value, int) and float in kinds)

@@ -1,20 +1,20 @@
-"""Names that are safe as a file's, in a URL and on a terminal; text of files as a terminal may show it."""
+"""Names that are safe in paths, URLs and terminals; escapes text of files for terminals."""
 
 import re
 
-LONGEST = 100  # bytes of a name that is typed; a file system takes 255, and more is appended to some
+LONGEST = 100  # bytes of a user's name; file systems allow 255, and suffixes are appended to some names
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)  # what moves a cursor, breaks a line, turns the direction of writing, or cannot be printed
+)  # control characters, line separators, changes of text direction, and surrogates
 
 
 def check_name(name: str, what: str, longest: int = LONGEST) -> None:
-    """See that a name can be used.
+    """Check a name. `what` describes it in the message.
 
     Raises:
-        ValueError: it is empty, too long, or has other characters than ASCII letters, digits and `.`, `_`,
-            `-`, of which the first must be a letter or a digit.
+        ValueError: the name is empty, longer than `longest` bytes, does not start with an ASCII letter or
+            digit, or contains characters other than ASCII letters, digits, `.`, `_` and `-`.
     """
     if len(name.encode("utf-8", "surrogatepass")) > longest:
         raise ValueError(
@@ -28,16 +28,16 @@ def check_name(name: str, what: str, longest: int = LONGEST) -> None:
 
 
 def safe_name(text: str) -> str:
-    """A name as `check_name` wants it, made of any text; equal to the text if it is one already."""
+    """A valid name (see `check_name`) made from any text; valid names of up to 60 characters are kept."""
     kept = re.sub(r"[^A-Za-z0-9._-]+", "-", text)[:60].lstrip("._-")
     return kept or "model"
 
 
 def printable(text: object) -> str:
-    """Text of a file without what would act on a terminal or forge a line: such characters are escaped."""
+    """Text with characters escaped that could control a terminal or fake a line of output."""
     return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), str(text))
 
 
 def is_printable(text: str) -> bool:
-    """Whether nothing in it must be escaped."""
+    """Whether `printable` leaves the text unchanged."""
     return _UNSAFE.search(text) is None

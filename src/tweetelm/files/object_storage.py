@@ -1,7 +1,6 @@
-"""Files of a run: in a folder, or in object storage behind a URL.
+"""Files in a folder, or in object storage at a URL.
 
-URLs go through pyarrow, with which Ray Train and Tune write their own files: what they can reach, this can,
-with the same settings.
+URLs are accessed through pyarrow, as in Ray Train and Ray Tune, so that the same URLs and settings work.
 """
 
 from collections.abc import Iterator
@@ -13,16 +12,16 @@ from tweetelm.files import atomic
 from tweetelm.files.paths import expanded, is_url
 
 ACCESS = (
-    "check the address, and the credentials: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and, for "
-    "other than Amazon's, AWS_ENDPOINT_URL (GOOGLE_…, AZURE_…), or the machine's role"
+    "check the address and the credentials: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and, for "
+    "S3 storage of other providers, AWS_ENDPOINT_URL (or GOOGLE_…, AZURE_…), or the machine's role"
 )
 
 
 def find(place: str) -> tuple[Any, str]:
-    """pyarrow's filesystem of a folder or URL, and the path there.
+    """pyarrow's filesystem for a folder or URL, and the path within it.
 
     Raises:
-        ValueError: no such place can be reached with what is installed.
+        ValueError: the URL is invalid, or pyarrow does not support its scheme.
     """
     from pyarrow import fs
 
@@ -32,7 +31,7 @@ def find(place: str) -> tuple[Any, str]:
         with _explained(place):
             filesystem, path = fs.FileSystem.from_uri(place)
     except NotImplementedError as error:
-        raise ValueError(f"{place} needs a pyarrow that has it built in: pip install pyarrow") from error
+        raise ValueError(f"{place} needs a pyarrow with support for it; run `pip install pyarrow`") from error
     except ValueError as error:
         raise ValueError(
             f"{place} cannot be used: {str(error).rstrip('.')}; expected a folder, s3://BUCKET/FOLDER or "
@@ -42,7 +41,7 @@ def find(place: str) -> tuple[Any, str]:
 
 
 def read(place: str, limit: int | None = None) -> bytes | None:
-    """A small file, or its first bytes; None where there is none."""
+    """Read a small file, or its first `limit` bytes; None if it does not exist."""
     filesystem, path = find(place)
     with _explained(place):
         try:
@@ -53,18 +52,18 @@ def read(place: str, limit: int | None = None) -> bytes | None:
 
 
 def write(place: str, data: bytes) -> None:
-    """Replace a small file at once: whoever reads it meanwhile finds the old one or the new one."""
+    """Replace a small file atomically: readers see the old or the new content."""
     filesystem, path = find(place)
     with _explained(place):
         if filesystem.type_name == "local":
             atomic.write(Path(path), data)
             return
-        with filesystem.open_output_stream(path) as file:  # an object appears when it is complete
+        with filesystem.open_output_stream(path) as file:  # an object becomes visible when it is complete
             file.write(data)
 
 
 def listed(place: str) -> dict[str, Any]:
-    """pyarrow's FileInfo (`size`, `mtime_ns`) of each file below a folder, by its path there, in order."""
+    """pyarrow's FileInfo (`size`, `mtime_ns`) of each file below a folder or URL, by sorted relative path."""
     from pyarrow import fs
 
     filesystem, path = find(place)
@@ -75,16 +74,16 @@ def listed(place: str) -> dict[str, Any]:
 
 
 def fetch(place: str, target: Path, names: list[str] | None = None) -> None:
-    """Copy the files below a folder or URL, or those named, to a folder of this machine.
+    """Copy the files below a folder or URL, or only the given `names`, to a local folder.
 
     Raises:
-        FileNotFoundError: there are none.
+        FileNotFoundError: there are no files.
     """
     from pyarrow import fs
 
     wanted = list(listed(place)) if names is None else names
     if not wanted:
-        raise FileNotFoundError(f"{place} is not there, or empty")
+        raise FileNotFoundError(f"{place} does not exist or is empty")
     filesystem, path = find(place)
     with _explained(place):
         for name in wanted:
@@ -93,7 +92,7 @@ def fetch(place: str, target: Path, names: list[str] | None = None) -> None:
 
 
 def send(source: Path, place: str) -> None:
-    """Copy the files below a folder of this machine, links left out, to a folder or URL."""
+    """Copy the files below a local folder, without symbolic links, to a folder or URL."""
     from pyarrow import fs
 
     filesystem, path = find(place)
@@ -106,7 +105,7 @@ def send(source: Path, place: str) -> None:
 
 
 def remove(place: str) -> None:
-    """Delete a folder with everything in it, if it is there."""
+    """Delete the content of a folder, if it exists."""
     filesystem, path = find(place)
     with _explained(place):
         filesystem.delete_dir_contents(path, missing_dir_ok=True)
@@ -114,7 +113,7 @@ def remove(place: str) -> None:
 
 @contextmanager
 def _explained(place: str) -> Iterator[None]:
-    """An error of object storage with the place and what to look at; a folder's says enough."""
+    """Add the URL and what to check to errors of object storage; errors of local folders pass unchanged."""
     try:
         yield
     except FileNotFoundError:

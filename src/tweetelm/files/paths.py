@@ -1,18 +1,18 @@
-"""Folders and URLs as people type them: the same words mean the same place to every command and flag."""
+"""Paths and URLs from the command line, interpreted in the same way by all commands."""
 
 from pathlib import Path
 
 
 def is_url(place: str) -> bool:
-    """Whether it is elsewhere, and no folder's name."""
+    """Whether `place` is a URL, not a path."""
     return "://" in place
 
 
 def expanded(place: str) -> str:
-    """With `~` and `~user` replaced, as a shell does where it can: not after `--flag=`.
+    """Replace `~` and `~user` at the start of a path; a shell does not expand them after `--flag=`.
 
     Raises:
-        ValueError: there is no such user, or no home.
+        ValueError: the user or the home folder is unknown.
     """
     if is_url(place) or not place.startswith("~"):
         return place
@@ -20,11 +20,10 @@ def expanded(place: str) -> str:
         return str(Path(place).expanduser())
     except RuntimeError as error:
         raise ValueError(
-            f"{place} names the home of a user who is not known here; expected ~/FOLDER or a path"
+            f"{place} names the home folder of an unknown user; expected ~/FOLDER or a path"
         ) from error
 
 
 def located(place: str) -> str:
-    """A URL without a slash at its end; a folder as an absolute path, for processes that have another working
-    directory."""
+    """A URL without trailing slashes, or an absolute path for processes with another working directory."""
     return place.rstrip("/") if is_url(place) else str(Path(expanded(place)).resolve())

@@ -1,4 +1,4 @@
-"""OpenELM, native to transformers: importing this package registers it with the Auto classes."""
+"""OpenELM for transformers. Importing this package registers the model with the Auto classes."""
 
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
 
@@ -11,7 +11,7 @@ AutoModel.register(OpenELMConfig, OpenELMModel)
 AutoModelForCausalLM.register(OpenELMConfig, OpenELMForCausalLM)
 AutoModelForSequenceClassification.register(OpenELMConfig, OpenELMForSequenceClassification)
 
-# save_pretrained then writes the code and an auto_map, for machines without this package.
+# Makes save_pretrained write the code and an auto_map, so that a model loads without this package.
 OpenELMConfig.register_for_auto_class()
 OpenELMModel.register_for_auto_class("AutoModel")
 OpenELMForCausalLM.register_for_auto_class("AutoModelForCausalLM")

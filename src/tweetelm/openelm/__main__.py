@@ -1,12 +1,11 @@
-"""`python -m tweetelm.openelm describe|check openelm-270m`: what a model is and costs; whether its files
-are whole.
-"""
+"""`python -m tweetelm.openelm describe|check openelm-270m`: shape and cost of a model; check of its files."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from tweetelm.cli import command, invocation
+from tweetelm.cli import command
+from tweetelm.cli.program_name import program_name
 
 from .checkpoints.inspection import inspect
 from .checkpoints.loading import read_config
@@ -18,7 +17,7 @@ GIB = 2**30
 
 
 def describe(name: str, config: OpenELMConfig, tokens: int) -> str:
-    """A page of facts about a configuration; training memory is for `tokens` packed tokens."""
+    """Describe a configuration, one property per line. Training memory is for `tokens` packed tokens."""
     size = cost(config)
     preset = find_preset(name)
     weights = (preset.repo or "none; trained from scratch") if preset else name
@@ -38,12 +37,12 @@ def describe(name: str, config: OpenELMConfig, tokens: int) -> str:
         ("forward", f"{size.flops_per_token / 1e9:.3f} GFLOP per token"),
         (
             "training",
-            f"{size.training_flops_per_token / 1e9:.3f} GFLOP per token, last layer on last tokens only",
+            f"{size.training_flops_per_token / 1e9:.3f} GFLOP per token, last layer for last tokens only",
         ),
         (
             "memory to serve",
             f"{2 * size.parameters / GIB:.2f} GiB bfloat16, {4 * size.parameters / GIB:.2f} GiB float32, "
-            "weights alone",
+            "weights only",
         ),
         (
             "memory to train",
@@ -55,7 +54,7 @@ def describe(name: str, config: OpenELMConfig, tokens: int) -> str:
 
 
 def _listed(values: int | list[int] | tuple[int, ...] | None) -> str:
-    """A per-layer list, with runs written as value x count."""
+    """A per-layer list as text; repeated values are written as value x count."""
     items = list(values) if isinstance(values, list | tuple) else [values or 0]
     runs: list[list[int]] = []
     for value in items:
@@ -68,25 +67,30 @@ def _listed(values: int | list[int] | tuple[int, ...] | None) -> str:
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of tokens")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of tokens; expected at least 1")
     return int(text)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Command line."""
+    """Run a command. If it fails, print the reason to standard error and return exit status 2."""
     parser = argparse.ArgumentParser(
-        prog=invocation.program_name("tweetelm.openelm"), description="Facts about OpenELM models."
+        prog=program_name("tweetelm.openelm"), description="Describe and check OpenELM models."
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    one = commands.add_parser("describe", help="layers, heads, widths, parameters, memory, FLOPs")
+    one = commands.add_parser("describe", help="print layers, heads, widths, parameters, memory, FLOPs")
     one.add_argument("model", help=f"a preset ({', '.join(PRESETS)}) or a folder with config.json")
     one.add_argument(
-        "--tokens", type=_positive, default=4096, help="packed tokens per pass for the memory estimate"
+        "--tokens",
+        type=_positive,
+        default=4096,
+        help="packed tokens per pass, for the memory estimate (default: %(default)s)",
     )
-    two = commands.add_parser("check", help="fetch a checkpoint, load it strictly, count it")
+    two = commands.add_parser(
+        "check", help="download a checkpoint and verify its tensors and parameter count"
+    )
     two.add_argument("model", help="a preset, a hub id or a folder")
     two.add_argument("--revision", help="git revision on the hub")
-    two.add_argument("--tokenizer", help="a file, a folder or a hub id in place of the preset's")
+    two.add_argument("--tokenizer", help="file, folder or hub id (default: the preset's)")
     arguments = parser.parse_args(argv)
     try:
         if arguments.command == "check":

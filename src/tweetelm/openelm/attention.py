@@ -1,7 +1,7 @@
 """Attention over packed tweets, registered with transformers as the implementation `"varlen"`.
 
-Shapes: B tweets, N tokens of all, H query heads, G key-value heads, d head width, Q query tokens: N, or B
-where only each tweet's last token asks.
+Shapes: B tweets, N tokens of all tweets, H query heads, G key-value heads, d head width, Q query tokens. Q is
+N, or B if only the last token of each tweet is a query.
 """
 
 import inspect
@@ -33,24 +33,24 @@ def varlen_attention_forward(
     max_length_k: int | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """Causal attention inside each tweet of a packed row; plain SDPA where nothing is packed.
+    """Causal attention within each tweet of a packed row; plain SDPA if the input is not packed.
 
     Args:
-        module: the attention layer that asks.
+        module: the attention layer.
         query: (1, H, Q, d).
         key: (1, G, N, d).
         value: (1, G, N, d).
-        attention_mask: used only where nothing is packed.
+        attention_mask: used only if the input is not packed.
         scaling: softmax scale; d ** -0.5 if None.
-        dropout: used only where nothing is packed.
-        cu_seq_lens_q: (B + 1,) starts of the tweets among the queries.
-        cu_seq_lens_k: (B + 1,) starts of the tweets among the keys.
-        max_length_q: longest run of queries.
-        max_length_k: longest tweet.
-        **kwargs: passed on to SDPA.
+        dropout: used only if the input is not packed.
+        cu_seq_lens_q: (B + 1,) offset of each tweet in the queries, and Q.
+        cu_seq_lens_k: (B + 1,) offset of each tweet in the keys, and N.
+        max_length_q: the most queries of a tweet.
+        max_length_k: the most tokens of a tweet.
+        **kwargs: passed to SDPA.
 
     Returns:
-        (1, Q, H, d) and None, as transformers' attention interface has it.
+        (1, Q, H, d) and None, as in transformers' attention interface.
     """
     if cu_seq_lens_q is None or cu_seq_lens_k is None:
         out, _ = sdpa_attention_forward(
@@ -78,7 +78,7 @@ def eager_attention_forward(
     dropout: float = 0.0,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor]:
-    """Attention written out. Returns (B, T, H, d) and the weights (B, H, T, T); shapes else as in SDPA."""
+    """Eager attention. Returns (B, T, H, d) and the weights (B, H, T, T); other shapes as in SDPA."""
     groups = query.shape[1] // key.shape[1]
     key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
     scores = query @ key.transpose(2, 3) * scaling
@@ -92,20 +92,21 @@ def eager_attention_forward(
 def _by_length(
     query: Tensor, key: Tensor, value: Tensor, cu_q: list[int], cu_k: list[int], scale: float | None
 ) -> Tensor:
-    """One SDPA call for each run of neighbouring tweets that are equally long. Returns (1, Q, H, d).
+    """Attention with one SDPA call per run of adjacent tweets of equal length. Returns (1, Q, H, d).
 
-    A tweet's queries are all its tokens, or its last alone, which sees all of it. Computed in float32: at
-    this length a CPU's kernel is as fast there as in bfloat16, and its backward pass three times faster.
+    The queries of a tweet are all its tokens, or only its last token, which attends to all of them. Computes
+    in float32: at tweet length, the CPU kernel is as fast as in bfloat16, and its backward pass is 3 times
+    as fast.
     """
     runs = _runs(cu_q, cu_k)
     dtype, grouped = query.dtype, query.shape[1] > key.shape[1]
     query, key, value = query.float(), key.float(), value.float()
-    asking, answering = [count * q for count, q, _ in runs], [count * k for count, _, k in runs]
+    query_sizes, key_sizes = [count * q for count, q, _ in runs], [count * k for count, _, k in runs]
     pieces = []
     with torch.autocast(query.device.type, enabled=False):
-        # `split`, not slices: the gradient of many slices is as many tensors of full size.
+        # `split` instead of slices: the gradient of each slice would be a tensor of full size.
         for (_, q, k), *parts in zip(
-            runs, query.split(asking, 2), key.split(answering, 2), value.split(answering, 2), strict=True
+            runs, query.split(query_sizes, 2), key.split(key_sizes, 2), value.split(key_sizes, 2), strict=True
         ):
             lengths = (q, k, k)
             rows, keys, values = (
@@ -119,11 +120,11 @@ def _by_length(
 
 
 def _runs(cu_q: list[int], cu_k: list[int]) -> list[tuple[int, int, int]]:
-    """Neighbouring tweets alike in length: how many, queries of each, tokens of each."""
+    """Runs of adjacent tweets of equal length: (tweets, queries per tweet, tokens per tweet)."""
     runs: list[tuple[int, int, int]] = []
     for q, k in zip(_lengths(cu_q), _lengths(cu_k), strict=True):
         if q not in (1, k):
-            raise ValueError(f"a tweet of {k} tokens has {q} queries; expected {k}, or 1: its last token's")
+            raise ValueError(f"a tweet of {k} tokens has {q} queries; expected {k}, or 1 for its last token")
         if runs and runs[-1][1:] == (q, k):
             runs[-1] = (runs[-1][0] + 1, q, k)
         else:
@@ -136,7 +137,7 @@ def _lengths(starts: list[int]) -> list[int]:
 
 
 def _flash_dtype(query: Tensor) -> torch.dtype | None:
-    """The half precision in which torch's flash kernel can serve, or None: plain float32 stays exact."""
+    """The half precision for torch's flash kernel; None if it is unavailable or the input is float32."""
     if not query.is_cuda or query.shape[-1] % 8 or query.shape[-1] > 256 or not has_flash(query.device):
         return None
     dtype = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else query.dtype
@@ -166,16 +167,16 @@ def _flash(
     options: dict[str, Any] = {"enable_gqa": True} if _flash_groups_heads() else {}
     if groups > 1 and not options:
         k, v = (x.repeat_interleave(groups, dim=1) for x in (k, v))
-    # A lone query is its tweet's last token and sees all of it: no mask, so that none can be misaligned.
+    # A single query is the last token of its tweet and attends to all tokens, so it needs no causal mask.
     window = (-1, 0) if longest[0] > 1 else (-1, -1)
     out = varlen_attn(q, k, v, *starts, *longest, scale=scale, window_size=window, **options)
-    assert isinstance(out, Tensor)  # a tuple only if auxiliary outputs are asked for
+    assert isinstance(out, Tensor)  # a tuple only with auxiliary outputs
     return out[None]
 
 
 @cache
 def _flash_groups_heads() -> bool:
-    """Whether this torch's kernel takes fewer key-value heads than query heads: 2.12 does, 2.11 does not."""
+    """Whether torch's kernel supports fewer key-value heads than query heads: 2.12 does, 2.11 does not."""
     from torch.nn.attention.varlen import varlen_attn
 
     return "enable_gqa" in inspect.signature(varlen_attn).parameters

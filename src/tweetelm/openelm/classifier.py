@@ -1,6 +1,6 @@
-"""The sequence classifier on OpenELM.
+"""The OpenELM sequence classifier.
 
-Shapes: B tweets, T tokens of the longest, N tokens of all, D model width, K labels.
+Shapes: B tweets, T tokens of the longest tweet, N tokens of all tweets, D model width, K labels.
 """
 
 from typing import Any
@@ -18,9 +18,9 @@ from .pooling import pool_packed, pool_padded, real_tokens
 
 
 class OpenELMForSequenceClassification(OpenELMPreTrainedModel):
-    """The decoder and a linear classifier on one state for each tweet: see `classifier_pooling`."""
+    """The decoder with a linear classifier on one pooled state per tweet; see `classifier_pooling`."""
 
-    # The loss is a mean over tweets: transformers' Trainer must scale accumulated steps itself.
+    # The loss is a mean over tweets; with False, transformers' Trainer scales accumulated steps.
     accepts_loss_kwargs = False
 
     def __init__(self, config: OpenELMConfig) -> None:
@@ -47,8 +47,8 @@ class OpenELMForSequenceClassification(OpenELMPreTrainedModel):
 
         With `labels` (B,), also the loss.
 
-        Without an attention mask, tokens equal to `config.pad_token_id` at the end count as padding, if it is
-        set. No cache is built unless `use_cache` is true. Other arguments are `OpenELMModel.forward`'s.
+        Without an attention mask, tokens equal to `config.pad_token_id` are padding, if it is set. Builds a
+        cache only if `use_cache` is true. Other arguments are those of `OpenELMModel.forward`.
         """
         starts = kwargs.get("cu_seq_lens_q")
         keep_rows = self._last_rows(starts, kwargs)
@@ -83,16 +83,16 @@ class OpenELMForSequenceClassification(OpenELMPreTrainedModel):
         )
 
     def _last_rows(self, starts: Tensor | None, kwargs: dict[str, Any]) -> Tensor | None:
-        """Each tweet's last row, where the last layer can do with those alone."""
-        whole = kwargs.get("output_hidden_states") or self.config.output_hidden_states
+        """The last row of each tweet (B,), if the last layer can compute only those; else None."""
+        all_rows = kwargs.get("output_hidden_states") or self.config.output_hidden_states
         projection = self.transformer.layers[-1].get_submodule("attn.qkv_proj")
-        plain = type(projection) is nn.Linear  # an adapter may stand in its place
-        if starts is None or whole or not plain or self.config.classifier_pooling != "last":
+        plain = type(projection) is nn.Linear  # False for an adapter
+        if starts is None or all_rows or not plain or self.config.classifier_pooling != "last":
             return None
         return starts[1:].long() - 1 if self.config._attn_implementation == VARLEN else None
 
     def _classify(self, pooled: Tensor) -> Tensor:
-        """(B, D) -> (B, K), in the classifier's own precision whatever autocast says."""
+        """(B, D) -> (B, K), in the precision of the classifier's weights, without autocast."""
         with torch.autocast(pooled.device.type, enabled=False):
             logits = self.score(self.dropout(pooled).to(self.score.weight.dtype))
         temperature = self.config.classifier_temperature

@@ -1,4 +1,4 @@
-"""OpenELM's configuration, with Apple's own keys.
+"""The OpenELM configuration, with Apple's keys.
 
 Source: Mehta et al., "OpenELM: An Efficient Language Model Family with Open Training and Inference Framework"
 (arXiv 2404.14619), and the published config.json files.
@@ -11,7 +11,7 @@ from transformers import PreTrainedConfig
 from transformers.activations import ACT2FN
 
 _MOST_LAYERS = 256
-_LIMITS: dict[str, tuple[float, float, bool]] = {  # least, most, whole: far beyond any published decoder
+_LIMITS: dict[str, tuple[float, float, bool]] = {  # minimum, maximum, integer; beyond all published models
     "vocab_size": (1, 2**24, True),
     "max_context_length": (1, 2**20, True),
     "num_transformer_layers": (1, _MOST_LAYERS, True),
@@ -32,13 +32,13 @@ _LIMITS: dict[str, tuple[float, float, bool]] = {  # least, most, whole: far bey
 
 
 def make_divisible(value: float, divisor: int) -> int:
-    """The multiple of `divisor` nearest to `value`, at least `divisor`, at most a tenth below `value`."""
+    """The multiple of `divisor` nearest to `value`, at least `divisor`, and at most 10 % below `value`."""
     nearest = max(divisor, int(value + divisor / 2) // divisor * divisor)
     return nearest + divisor if nearest < 0.9 * value else nearest
 
 
 def _per_layer(bounds: list[float], layers: int) -> list[float]:
-    """`layers` values evenly spaced from the first to the last of `bounds`, rounded to two digits."""
+    """`layers` evenly spaced values from the first to the last of `bounds`, rounded to two decimals."""
     low, high = bounds[0], bounds[-1]
     step = (high - low) / (layers - 1) if layers > 1 else 0.0
     return [round(low + step * layer, 2) for layer in range(layers)]
@@ -48,15 +48,18 @@ def _per_layer(bounds: list[float], layers: int) -> list[float]:
 class OpenELMConfig(PreTrainedConfig):
     """Configuration of an OpenELM model.
 
-    Heads and feed-forward widths differ by layer. `qkv_multipliers` and `ffn_multipliers` are either two
-    numbers, the first and the last layer's, or one number a layer; `num_query_heads` and `num_kv_heads`,
-    one number a layer, are computed from `qkv_multipliers` where they are not given. Three keys are ours and
-    concern the classifier alone: `classifier_pooling` ("last": the last token's state, "mean": the mean
-    over the tokens), `classifier_dropout`, and `classifier_temperature`, which divides the logits.
+    Heads and feed-forward widths differ by layer. `qkv_multipliers` and `ffn_multipliers` are two numbers,
+    for the first and the last layer, or one number per layer. `num_query_heads` and `num_kv_heads` have one
+    number per layer; by default, they are computed from `qkv_multipliers`.
+
+    Three keys are additions for the classifier: `classifier_pooling` ("last": the state of the last token,
+    "mean": the mean over the tokens), `classifier_dropout`, and `classifier_temperature`, which divides the
+    logits.
 
     Raises:
-        ValueError: a per-layer list has another length than `num_transformer_layers`, heads do not divide
-            evenly into key-value heads, or a name (activation, norm, pooling) is unknown.
+        ValueError: the length of a per-layer list is not `num_transformer_layers`, query heads are not a
+            multiple of key-value heads, a number is out of range, or a name (activation, norm, pooling) is
+            unknown.
     """
 
     model_type = "openelm"
@@ -109,16 +112,16 @@ class OpenELMConfig(PreTrainedConfig):
         return [make_divisible(m * self.model_dim, self.ffn_dim_divisor) for m in self.ffn_multipliers]  # type: ignore[union-attr]
 
     def _keep_own_code(self, loaded: dict[str, Any]) -> None:
-        """Forget the code files that a loaded config.json names: an export brings and names its own."""
+        """Remove foreign code from the `auto_map` of a loaded config.json; an export contains this code."""
         if type(self).__module__.startswith("transformers_modules"):
-            return  # this is the code that an export carries, and it is loaded by that map
+            return  # this module was loaded from an export through its auto_map
         own = {"AutoConfig": f"{type(self).__module__.rpartition('.')[2]}.{type(self).__name__}"}
         auto_map = loaded.pop("auto_map", None) or {}
         if kept := {name: code for name, code in auto_map.items() if own.get(name) == code}:
             loaded["auto_map"] = kept
 
     def _check_numbers(self) -> None:
-        """Refuse numbers that no model has, before anything is made as large as they say."""
+        """Raise ValueError for numbers out of range, before tensors of that size are allocated."""
         for name, (low, high, whole) in _LIMITS.items():
             given = getattr(self, name)
             each = list(given) if isinstance(given, list | tuple) else [given]
@@ -127,7 +130,7 @@ class OpenELMConfig(PreTrainedConfig):
             for value in each:
                 wrong = isinstance(value, bool) or not isinstance(value, int if whole else int | float)
                 if value is not None and (wrong or not low <= value <= high):
-                    kind = "a whole number" if whole else "a number"
+                    kind = "an integer" if whole else "a number"
                     raise ValueError(f"{name} is {str(given)[:80]}; expected {kind} from {low:g} to {high:g}")
 
     def _spread_over_layers(self) -> None:
@@ -150,8 +153,8 @@ class OpenELMConfig(PreTrainedConfig):
             return _per_layer(list(value), layers)
         if len(value) != layers:
             raise ValueError(
-                f"{name} has {len(value)} values; expected one number, two, or one for each of {layers} "
-                f"layers"
+                f"{name} has {len(value)} values; expected one number, two numbers, or one for each of "
+                f"{layers} layers"
             )
         return list(value)
 
@@ -165,12 +168,15 @@ class OpenELMConfig(PreTrainedConfig):
     def _check(self) -> None:
         for layer, (q, kv) in enumerate(zip(self.num_query_heads, self.num_kv_heads, strict=True)):  # type: ignore[arg-type]
             if kv < 1 or q % kv:
-                raise ValueError(f"layer {layer}: {q} query heads do not divide into {kv} key-value heads")
+                raise ValueError(
+                    f"layer {layer} has {q} query heads and {kv} key-value heads; expected key-value heads "
+                    "that divide the query heads"
+                )
         if self.head_dim % 2:
-            raise ValueError(f"head_dim is {self.head_dim}; rotary embeddings need an even number")
+            raise ValueError(f"head_dim is {self.head_dim}; expected an even number for rotary embeddings")
         if self.normalization_layer_name != "rms_norm":
             raise ValueError(
-                f"normalization_layer_name is {self.normalization_layer_name!r}; only 'rms_norm' is supported"
+                f"normalization_layer_name is {self.normalization_layer_name!r}; expected 'rms_norm'"
             )
         if self.activation_fn_name not in ACT2FN:
             raise ValueError(
@@ -178,7 +184,7 @@ class OpenELMConfig(PreTrainedConfig):
             )
         if not 0 <= self.classifier_dropout < 1:
             raise ValueError(
-                f"classifier_dropout is {self.classifier_dropout}; expected a number from 0 to below 1"
+                f"classifier_dropout is {self.classifier_dropout}; expected at least 0 and below 1"
             )
         if not 0 < self.classifier_temperature < float("inf"):
             raise ValueError(

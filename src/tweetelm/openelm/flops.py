@@ -1,24 +1,22 @@
-"""What a model costs: parameters, memory, arithmetic. Counted from the configuration; nothing is
-allocated."""
+"""Parameters, memory and FLOPs of a model, computed from its configuration without allocating it."""
 
 from dataclasses import dataclass
 
 from .configuration_openelm import OpenELMConfig
 
-_MASTER_WEIGHT_BYTES = 4 + 4 + 8  # weight, gradient and AdamW's two moments, float32 each
-_PROCESS_BYTES = 1_250_000_000  # interpreter, libraries, and what a step allocates in passing: measured
+_MASTER_WEIGHT_BYTES = 4 + 4 + 8  # weight, gradient and AdamW's two moments, in float32
+_PROCESS_BYTES = 1_250_000_000  # interpreter, libraries and temporary buffers of a step; measured
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Sizes of a model.
+    """The sizes of a model.
 
     Attributes:
-        parameters: of the decoder, a tied head counted once, an untied one included.
+        parameters: parameters of the language model; a tied head is counted once.
         embedding: parameters of the token embedding.
-        linear: weights that take part in matrix products, once per token and direction.
-        last_layer_saved: linear weights of the last layer that a packed classifier needs for last tokens
-        only.
+        linear: weights of matrix products, which each token uses once per direction.
+        last_layer_saved: weights of the last layer that a packed classifier applies to last tokens only.
     """
 
     parameters: int
@@ -28,23 +26,22 @@ class Cost:
 
     @property
     def flops_per_token(self) -> int:
-        """Floating-point operations of a forward pass per token, attention scores left out (under 1 % at
-        tweet length)."""
+        """FLOPs of a forward pass per token, without attention scores (under 1 % at tweet length)."""
         return 2 * self.linear
 
     @property
     def training_flops_per_token(self) -> int:
-        """Forward and backward of the packed classifier, per token."""
+        """FLOPs of forward and backward passes of the packed classifier, per token."""
         return 6 * (self.linear - self.last_layer_saved)
 
     @property
     def optimizer_bytes(self) -> int:
-        """Weights, gradients and AdamW state of full fine-tuning."""
+        """Bytes of weights, gradients and AdamW state in full fine-tuning."""
         return _MASTER_WEIGHT_BYTES * self.parameters
 
 
 def cost(config: OpenELMConfig) -> Cost:
-    """Count a configuration."""
+    """Compute the sizes of a configuration."""
     width, head = config.model_dim, config.head_dim
     linear = norms = saved = 0
     for q, kv, ffn in zip(config.num_query_heads, config.num_kv_heads, config.ffn_dims, strict=True):  # type: ignore[arg-type]
@@ -59,11 +56,11 @@ def cost(config: OpenELMConfig) -> Cost:
 
 
 def activation_bytes(config: OpenELMConfig, tokens: int, *, checkpointing: bool = False) -> int:
-    """Estimated memory of a training process beside `Cost.optimizer_bytes`: activations of one packed pass of
-    `tokens` under bfloat16 autocast, the weights' bfloat16 copies, and the process itself.
+    """Estimated memory of a training process in addition to `Cost.optimizer_bytes`, in bytes.
 
-    The factors (bytes per unit of width) are those of the tensors that autograd keeps. Whole processes of the
-    270M shape were measured within a tenth of the sum.
+    The sum of activations of one packed pass of `tokens` tokens under bfloat16 autocast, the bfloat16 copies
+    of the weights, and the process itself. The factors (bytes per unit of width) are those of the tensors
+    that autograd keeps. The measured memory of 270M processes was within 10 % of the estimate.
     """
     kept = largest = 0
     for q, kv, ffn in zip(config.num_query_heads, config.num_kv_heads, config.ffn_dims, strict=True):  # type: ignore[arg-type]

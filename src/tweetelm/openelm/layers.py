@@ -1,7 +1,7 @@
-"""The parts of an OpenELM decoder: norm, rotary embedding, attention, feed-forward, layer.
+"""The layers of an OpenELM decoder: norm, rotary embedding, attention, feed-forward, decoder layer.
 
 Shapes: B rows (tweets), T tokens of a row, D model width, H query heads, G key-value heads, d head width, N
-tokens of a packed row (B tweets end to end in one row).
+tokens of a packed row (B concatenated tweets).
 """
 
 from typing import Any
@@ -19,9 +19,9 @@ from .configuration_openelm import OpenELMConfig
 
 
 def rotary_table(position_ids: Tensor, head_dim: int, base: float) -> tuple[Tensor, Tensor]:
-    """cos and signed sin of the rotary angles, (B, T, 1, d) each, in float32: what `rotate` multiplies by.
+    """cos and signed sin of the rotary angles for `rotate`, (B, T, 1, d) each, in float32.
 
-    Computed where it is used, so that no buffer has to survive a meta-device load.
+    Computed in each pass, because a buffer would not survive loading on the meta device.
     """
     exponents = torch.arange(0, head_dim, 2, device=position_ids.device, dtype=torch.float32) / head_dim
     angles = position_ids[..., None].float() * torch.pow(float(base), -exponents)
@@ -36,7 +36,7 @@ def rotate(x: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
 
 
 class OpenELMRMSNorm(nn.Module):
-    """Root-mean-square norm: statistics in float32, cast back before the weight is applied."""
+    """Root-mean-square norm: statistics in float32, cast back before multiplication by the weight."""
 
     def __init__(self, width: int, eps: float) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class OpenELMRMSNorm(nn.Module):
 
 def rms_norm(x: Tensor, eps: float) -> Tensor:
     """`x` (…, width) divided by its root mean square."""
-    if x.is_cuda:  # one kernel in place of seven; rounded as below
+    if x.is_cuda:  # one kernel instead of seven; same rounding as below
         return F.rms_norm(x, x.shape[-1:], eps=eps).type_as(x)
     wide = x.float()
     return (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps)).type_as(x)
@@ -85,7 +85,7 @@ class OpenELMAttention(nn.Module):
         keep_rows: Tensor | None = None,
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor | None]:
-        """(B, T, D) -> (B, T, D); with `keep_rows` (B,), (1, N, D) -> (1, B, D): those rows alone."""
+        """(B, T, D) -> (B, T, D); with `keep_rows` (B,), (1, N, D) -> (1, B, D) for those rows only."""
         query, key, value = self._project(hidden_states, position_embeddings, keep_rows)
         if past_key_values is not None:
             key, value = past_key_values.update(key, value, self.layer_idx)
@@ -113,9 +113,9 @@ class OpenELMAttention(nn.Module):
             )
             key, value = self._heads(F.linear(x, rest)).split(heads[1:], dim=2)
             query = self._heads(F.linear(x[:, keep_rows], query_weight))
-            asked_at = (table[0][:, keep_rows], table[1][:, keep_rows])
+            query_table = (table[0][:, keep_rows], table[1][:, keep_rows])
             query, key = (
-                self._norm_and_rotate(query, query_norm, asked_at),
+                self._norm_and_rotate(query, query_norm, query_table),
                 self._norm_and_rotate(key, key_norm, table),
             )
         return query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
@@ -125,13 +125,13 @@ class OpenELMAttention(nn.Module):
         return x.unflatten(-1, (-1, self.head_dim))
 
     def _norm_weights(self) -> tuple[Tensor, Tensor] | tuple[None, None]:
-        """One row for each head: (H, d) and (G, d)."""
+        """The norm weights with one row per head: (H, d) and (G, d); None without norms."""
         if self.q_norm is None or self.k_norm is None:
             return None, None
         return self.q_norm.weight.expand(self.num_heads, -1), self.k_norm.weight.expand(self.num_kv_heads, -1)
 
     def _norm_and_rotate(self, x: Tensor, weight: Tensor | None, table: tuple[Tensor, Tensor]) -> Tensor:
-        """Normalize each head of `x` (B, T, heads, d) and rotate it to its position, all in float32."""
+        """Normalize each head of `x` (B, T, heads, d) and apply the rotary embedding, in float32."""
         wide = x.float()
         if weight is not None:
             wide = rms_norm(wide, self.config.rms_norm_eps) * weight.float()

@@ -1,9 +1,9 @@
 """OpenELM for transformers 5: the decoder and the language model.
 
-Written from the paper (arXiv 2404.14619) and the published checkpoints' keys and shapes.
+Implements the paper (arXiv 2404.14619) with the tensor names and shapes of the published checkpoints.
 
-Shapes: B rows (tweets), T tokens of a row, D model width, V vocabulary, N tokens of a packed row (B tweets
-end to end in one row).
+Shapes: B rows (tweets), T tokens of a row, D model width, V vocabulary, N tokens of a packed row (B
+concatenated tweets).
 """
 
 from typing import Any
@@ -35,7 +35,7 @@ from .packing import one_query_each, restarts, row_of_tweets
 
 
 class OpenELMPreTrainedModel(PreTrainedModel):
-    """What all OpenELM models share: configuration, initialization, capabilities."""
+    """Base class of OpenELM models: configuration, initialization, capabilities."""
 
     config_class = OpenELMConfig
     config: OpenELMConfig
@@ -53,8 +53,9 @@ class OpenELMPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """The paper's initialization (fan-in scaled, residual outputs scaled down by depth), but for the
-        embedding, which keeps to `initializer_range` as elsewhere in transformers.
+        """Initialize as in the paper: scaled by fan-in, residual outputs also scaled down by depth.
+
+        The embedding uses `initializer_range`, as other models of transformers do.
         """
         dim, layers = self.config.model_dim, self.config.num_transformer_layers
         if isinstance(module, nn.Embedding):
@@ -72,8 +73,11 @@ class OpenELMPreTrainedModel(PreTrainedModel):
                 init.zeros_(module.bias)
 
     def _adds_to_residual(self, linear: nn.Linear) -> bool:
-        """Asked of the projection itself: outside its own package, transformers never offers a module for
-        initialization that has no parameter of its own, such as the attention around it."""
+        """Whether a projection writes to the residual stream.
+
+        Checks the projection, because transformers does not pass modules without own parameters, such as the
+        attention that contains it, to `_init_weights` for models outside its package.
+        """
         return any(
             (isinstance(block, OpenELMAttention) and block.out_proj is linear)
             or (isinstance(block, OpenELMFeedForward) and block.proj_2 is linear)
@@ -117,15 +121,15 @@ class OpenELMModel(OpenELMPreTrainedModel):
 
         Args:
             input_ids: (B, T), or (1, N) packed.
-            attention_mask: (B, T), 1 at real tokens; either side may be padded. None for a packed row.
-            position_ids: (B, T); restarting at 0 inside a row means that the row is packed.
-            past_key_values: cache to extend; not with a packed row, which builds none either.
-            inputs_embeds: (B, T, D), in place of `input_ids`.
-            use_cache: return a cache.
-            keep_rows: (B,) positions in a packed row: return the final states of those alone, (1, B, D). The
-                last layer then computes its queries, output projection and feed-forward for them only.
+            attention_mask: (B, T), 1 at real tokens; padding may be on either side. None for a packed row.
+            position_ids: (B, T); a row is packed if its positions restart at 0.
+            past_key_values: cache to extend; not allowed with a packed row.
+            inputs_embeds: (B, T, D), instead of `input_ids`.
+            use_cache: return a cache; ignored for a packed row.
+            keep_rows: (B,) positions in a packed row whose final states are returned, (1, B, D). The last
+                layer computes queries, output projection and feed-forward for these positions only.
             **kwargs: `cu_seq_lens_q`, `cu_seq_lens_k`, `max_length_q`, `max_length_k` of a packed row, and
-                what the attention implementation takes.
+                arguments of the attention implementation.
 
         Raises:
             ValueError: not exactly one of `input_ids` and `inputs_embeds`, or a cache with a packed row.
@@ -136,7 +140,9 @@ class OpenELMModel(OpenELMPreTrainedModel):
         starts = kwargs.get("cu_seq_lens_q")
         if starts is not None:
             if past_key_values is not None:
-                raise ValueError("a packed row takes no past_key_values: tweets would see each other")
+                raise ValueError(
+                    "a packed row takes no past_key_values, because tweets would attend to each other"
+                )
             kwargs.setdefault("cu_seq_lens_k", starts)
             total = hidden_states.shape[1]
             attention_mask, position_ids = row_of_tweets(starts, total, attention_mask, position_ids)
@@ -176,7 +182,7 @@ class OpenELMModel(OpenELMPreTrainedModel):
         kwargs: dict[str, Any],
     ) -> Any:
         if self.config._attn_implementation == VARLEN and kwargs.get("cu_seq_lens_q") is not None:
-            return None  # the row's boundaries say it all
+            return None  # cu_seq_lens defines the mask
         return create_causal_mask(
             config=self.config,
             inputs_embeds=embeds,
@@ -187,7 +193,7 @@ class OpenELMModel(OpenELMPreTrainedModel):
 
 
 class OpenELMForCausalLM(OpenELMPreTrainedModel, GenerationMixin):
-    """The language model: the decoder and a head, by default the embedding itself."""
+    """The language model: the decoder and an output head, which can be tied to the embedding."""
 
     _tied_weights_keys = {"lm_head.weight": "transformer.token_embeddings.weight"}
 
@@ -217,11 +223,10 @@ class OpenELMForCausalLM(OpenELMPreTrainedModel, GenerationMixin):
         logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
     ) -> CausalLMOutputWithPast:
-        """Next-token logits (B, T, V); with `labels` (B, T), -100 where nothing is predicted, also the mean
-        loss.
+        """Next-token logits (B, T, V); with `labels` (B, T), also the mean loss.
 
-        `logits_to_keep`: an int keeps that many last positions (0: all), a tensor those positions. Other
-        arguments are `OpenELMModel.forward`'s.
+        Labels of -100 are ignored. `logits_to_keep` is the number of last positions to return (0: all), or a
+        tensor of positions. Other arguments are those of `OpenELMModel.forward`.
         """
         outputs = self.transformer(
             input_ids=input_ids,

@@ -1,6 +1,7 @@
-"""Several tweets in one row without padding: transformers' padding-free convention.
+"""Packs several tweets into one row without padding, in transformers' padding-free format.
 
-Shapes: B tweets, N tokens in all, T tokens of the longest.
+Fillers are artificial tweets at the end of a row, which round its size up.
+Shapes: B tweets including fillers, N tokens of all tweets, T tokens of the longest tweet.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,14 +17,14 @@ from transformers.utils.import_utils import is_tracing
 
 @dataclass(frozen=True)
 class PackedBatch:
-    """B tweets end to end, fillers at the end included.
+    """B concatenated tweets; the last ones may be fillers.
 
     Attributes:
         input_ids: (1, N) token ids.
-        position_ids: (1, N) positions, from 0 again at each tweet.
-        cu_seq_lens: (B + 1,) int32, where each tweet starts, and N.
+        position_ids: (1, N) positions, which restart at 0 for each tweet.
+        cu_seq_lens: (B + 1,) int32, the offset of each tweet, and N.
         max_length: T.
-        fillers: how many of the B tweets, the last ones, are there for the row's size only.
+        fillers: number of fillers.
     """
 
     input_ids: Tensor
@@ -33,7 +34,7 @@ class PackedBatch:
     fillers: int = 0
 
     def to(self, device: torch.device | str) -> "PackedBatch":
-        """The same batch on `device`, without waiting for what that has to do before."""
+        """Copy the batch to `device` without waiting for its earlier work."""
         return PackedBatch(
             self.input_ids.to(device, non_blocking=True),
             self.position_ids.to(device, non_blocking=True),
@@ -43,7 +44,7 @@ class PackedBatch:
         )
 
     def inputs(self) -> dict[str, Any]:
-        """Keyword arguments of a model's forward."""
+        """Keyword arguments for a model's forward."""
         return {
             "input_ids": self.input_ids,
             "position_ids": self.position_ids,
@@ -59,13 +60,13 @@ Sizes = Callable[[int], int]  # rounds a number up
 
 
 def pack(sequences: Sequence[Sequence[int]], *, sizes: Sizes | None = None) -> PackedBatch:
-    """Lay token sequences end to end. Fastest on a CPU when sequences of one length stand next to each other.
+    """Concatenate token sequences. On a CPU, adjacent sequences of equal length are fastest.
 
     Args:
         sequences: token ids of each tweet.
-        sizes: which numbers of tokens the row may have. Fillers make up for the rest, and make its tweets a
-            round number too. A CPU's matrix library compiles its kernels anew for each size, which can take
-            longer than the products.
+        sizes: rounds the number of tokens up to an allowed size. Fillers add the missing tokens; the number
+            of tweets is rounded too. The matrix library of a CPU compiles kernels for each new size, which
+            can take longer than the products themselves.
 
     Raises:
         ValueError: there is no sequence, or one is empty.
@@ -86,14 +87,14 @@ def pack(sequences: Sequence[Sequence[int]], *, sizes: Sizes | None = None) -> P
 def pack_onto(
     device: torch.device, sequences: Sequence[Sequence[int]], *, compiled: bool = False
 ) -> PackedBatch:
-    """`pack` for a device, with fillers where they pay: on a CPU, and the most where kernels are `compiled`
-    for each weight (`prepacked`)."""
+    """`pack` for a device. On a CPU, with fillers: few sizes if kernels are `compiled` for each weight (see
+    `inference.onednn`), else many sizes."""
     sizes = (few_sizes if compiled else many_sizes) if device.type == "cpu" else None
     return pack(sequences, sizes=sizes).to(device)
 
 
 def _fillers(tweets: int, tokens: int, sizes: Sizes) -> list[int]:
-    """Lengths of the fillers that make a row round: tweets of one token, the last one of what is missing."""
+    """Lengths of the fillers: one token each, except the last one, which adds all other missing tokens."""
     if many_sizes(tweets) == tweets and sizes(tokens) == tokens:
         return []
     count = many_sizes(tweets + 1) - tweets
@@ -102,21 +103,21 @@ def _fillers(tweets: int, tokens: int, sizes: Sizes) -> list[int]:
 
 
 def many_sizes(number: int) -> int:
-    """Up to five binary digits, or to a multiple of 64 beyond 2,048: at most a sixteenth more, commonly a
-    fortieth."""
+    """Round up to five binary digits, or to a multiple of 64 above 2,048. Adds at most 1/16, typically
+    1/40."""
     step = 2 ** max(0, min(number.bit_length() - 6, 6))
     return -(-number // step) * step
 
 
 def few_sizes(number: int) -> int:
-    """Up to one of sixteen sizes to 2,048: at most a quarter more beyond 512, a half more from 128 on. Fewer
-    tokens cost a CPU little: it waits for the weights."""
+    """Round up to one of 16 sizes up to 2,048. Adds at most 1/4 above 512 and 1/2 from 128 on. Fillers in
+    smaller rows cost little, because a CPU is then limited by reading the weights."""
     step = next((step for most, step in ((128, 32), (256, 64), (1024, 128)) if number <= most), 256)
     return -(-number // step) * step
 
 
 def packed_positions(starts: Tensor, total: int) -> Tensor:
-    """(1, N) positions, from 0 again at each of `starts` (B + 1,)."""
+    """(1, N) positions, which restart at 0 at each of `starts` (B + 1,)."""
     firsts = torch.repeat_interleave(starts[:-1], starts.diff(), output_size=total)
     return (torch.arange(total, device=starts.device) - firsts)[None]
 
@@ -124,9 +125,10 @@ def packed_positions(starts: Tensor, total: int) -> Tensor:
 def row_of_tweets(
     starts: Tensor, total: int, mask: Tensor | None, positions: Tensor | None
 ) -> tuple[Tensor | None, Tensor]:
-    """The mask and positions of a row described by `starts`, such that every implementation splits it.
+    """The mask and positions of a row with tweets at `starts`, from which all implementations can split it.
 
-    A mask (1, N) says nothing more, and would hide the restarts of the positions from transformers.
+    A mask (1, N) is dropped: it contains no further information, and transformers would not detect the
+    restarts of the positions.
     """
     if mask is not None and mask.dim() == 2:
         mask = None
@@ -134,13 +136,13 @@ def row_of_tweets(
 
 
 def restarts(position_ids: Tensor | None) -> bool:
-    """Whether positions (B, T) show a row of several tweets; yes to a compiler, which cannot look at them."""
+    """Whether positions (B, T) restart, as in a packed row. True during tracing, when values are unknown."""
     if position_ids is None:
         return False
     return is_tracing(position_ids) or bool((position_ids.diff(dim=-1) != 1).any())
 
 
 def one_query_each(rows: Tensor) -> dict[str, Any]:
-    """Attention's keyword arguments where only `rows` (B,) ask, one for each tweet."""
+    """Keyword arguments of attention if only `rows` (B,), one per tweet, are queries."""
     boundaries = torch.arange(len(rows) + 1, dtype=torch.int32, device=rows.device)
     return {"cu_seq_lens_q": boundaries, "max_length_q": 1}

@@ -1,6 +1,6 @@
-"""From the states of a tweet's tokens to one state a tweet.
+"""Pools the states of a tweet's tokens into one state per tweet.
 
-Shapes: B tweets, T tokens of the longest, N tokens of all, D model width.
+Shapes: B tweets, T tokens of the longest tweet, N tokens of all tweets, D model width.
 """
 
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def real_tokens(states: Tensor, ids: Tensor | None, mask: Tensor | None, pad: int | None) -> Tensor:
-    """(B, T) bool: which tokens belong to the tweet."""
+    """(B, T) bool: which tokens are not padding."""
     if mask is not None and mask.dim() == 2:
         return mask[:, -states.shape[1] :].bool()
     if ids is not None and pad is not None:
@@ -17,7 +17,7 @@ def real_tokens(states: Tensor, ids: Tensor | None, mask: Tensor | None, pad: in
 
 
 def pool_padded(states: Tensor, real: Tensor, pooling: str) -> Tensor:
-    """(B, T, D) -> (B, D)."""
+    """Pool padded tweets: (B, T, D) -> (B, D)."""
     if pooling == "mean":
         weights = real.to(states.dtype)[..., None]
         return (states * weights).sum(1) / weights.sum(1).clamp(min=1)
@@ -26,7 +26,7 @@ def pool_padded(states: Tensor, real: Tensor, pooling: str) -> Tensor:
 
 
 def pool_packed(states: Tensor, starts: Tensor, pooling: str) -> Tensor:
-    """(N, D) -> (B, D)."""
+    """Pool packed tweets: (N, D) -> (B, D)."""
     if pooling == "last":
         return states[starts[1:].long() - 1]
     lengths = starts.diff().long()

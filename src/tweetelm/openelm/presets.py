@@ -1,4 +1,4 @@
-"""Named models: Apple's published checkpoints, and two small ones of ours that are trained from scratch."""
+"""Model presets: Apple's published checkpoints, and two small models that are trained from scratch."""
 
 import copy
 import difflib
@@ -13,11 +13,15 @@ LLAMA_TOKENIZER = "hf-internal-testing/llama-tokenizer"
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """A model by name.
+    """A named model.
 
-    `repo` is the hub repository of the published weights (None: there are none), `revision` the git revision
-    that is fetched, `tokenizer` the hub repository of the tokenizer (None: one is trained on the training
-    split). In a scratch preset, `config["vocab_size"]` is the most pieces its tokenizer may have.
+    Attributes:
+        name: the preset's name.
+        config: keys of the configuration. In a scratch preset, `vocab_size` is the maximum vocabulary of its
+            tokenizer.
+        repo: hub repository of the published weights; None for a scratch preset.
+        revision: git revision to download.
+        tokenizer: hub repository of the tokenizer; None trains one on the training split.
     """
 
     name: str
@@ -45,7 +49,7 @@ _SIZES = {  # name: (repository, layers, width, head width)
     "openelm-1.1b": ("apple/OpenELM-1_1B", 28, 2048, 64),
     "openelm-3b": ("apple/OpenELM-3B", 36, 3072, 128),
 }
-_SCRATCH = {  # name: (layers, width, pieces)
+_SCRATCH = {  # name: (layers, width, vocabulary)
     "scratch-1m": (4, 128, 4096),
     "scratch-4m": (4, 256, 6144),
 }
@@ -76,9 +80,9 @@ def _scratch() -> list[Preset]:
     return [
         Preset(
             name=name,
-            config={**shape, "num_transformer_layers": layers, "model_dim": width, "vocab_size": pieces},
+            config={**shape, "num_transformer_layers": layers, "model_dim": width, "vocab_size": size},
         )
-        for name, (layers, width, pieces) in sizes
+        for name, (layers, width, size) in sizes
     ]
 
 
@@ -86,8 +90,7 @@ PRESETS: dict[str, Preset] = {preset.name: preset for preset in [*_published(), 
 
 
 def find_preset(name: str) -> Preset | None:
-    """The preset called `name`, or whose repository that is; None if it is a folder, a path or another hub
-    id.
+    """The preset with this name or repository; None if `name` is a folder, a path or another hub id.
 
     Raises:
         ValueError: `name` is none of these; the message lists the presets and suggests the nearest.
@@ -101,7 +104,7 @@ def find_preset(name: str) -> Preset | None:
     near = difflib.get_close_matches(name.lower(), PRESETS, n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
     raise ValueError(
-        f"no model is called {name!r}.{hint} Expected a preset ({', '.join(PRESETS)}), a hub id such as "
+        f"there is no model {name!r}.{hint} Expected a preset ({', '.join(PRESETS)}), a hub id such as "
         "apple/OpenELM-270M, or a local folder such as ./my-model"
     )
 
@@ -110,7 +113,7 @@ def preset_config(name: str) -> OpenELMConfig:
     """The configuration of a preset.
 
     Raises:
-        ValueError: no preset is called `name`.
+        ValueError: there is no preset `name`.
     """
     preset = find_preset(name)
     if preset is None:

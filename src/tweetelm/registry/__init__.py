@@ -1,10 +1,9 @@
-"""The hand-over between training and serving: a folder or URL of published versions, one of them current per
-task.
+"""The model registry: a folder or URL with published versions. One version per task is current.
 
     models/hate/versions/20261121-abc123/   a checkpoint, card.json, README.md, evaluation/
     models/hate/current.json                {"version": …, "previous": …, "metric": …}
 
-Whoever trains calls `publish`, whoever predicts calls `resolve`; people type `python -m tweetelm.registry`.
+Training calls `publish`; inference calls `resolve`. The command line is `python -m tweetelm.registry`.
 """
 
 from tweetelm.registry.card import Base, Card, Git, Provenance, git_state, make_card

@@ -1,4 +1,4 @@
-"""See, choose, check and hand on published versions."""
+"""List, compare, promote, verify and export published versions."""
 
 import sys
 from collections.abc import Callable
@@ -36,7 +36,7 @@ COLUMNS = ("", "version", "metric", "validation", "test", "model", "data", "crea
 
 
 def list_(registry: Registry = DEFAULT_REGISTRY) -> None:
-    """All versions of all tasks, newest first; * marks the one that is served."""
+    """List the versions of all tasks, newest first; * marks the current version."""
     rows = [row for task in TASKS for row in _rows(task, registry)]
     faults = [fault for task in TASKS for fault in _faults(task, registry)]
     if rows:
@@ -45,7 +45,7 @@ def list_(registry: Registry = DEFAULT_REGISTRY) -> None:
         print("\n".join(faults))
     if not rows and not faults:
         print(
-            f"nothing is published in {registry}; train a model with `python -m ray_jobs.train --task hate`"
+            f"{registry} has no published version; train a model with `python -m ray_jobs.train --task hate`"
         )
 
 
@@ -54,34 +54,34 @@ def show(
     version: OptionalVersion = None,
     registry: Registry = DEFAULT_REGISTRY,
 ) -> None:
-    """The card of a version, by default the one that is served."""
+    """Print the card of a version; by default, the current version."""
     print(read_card(task, registry=registry, version=version).to_json(), end="")
 
 
 def diff(a: Version, b: Version, registry: Registry = DEFAULT_REGISTRY) -> None:
-    """What two versions differ in, and their metrics side by side.
+    """Compare two versions: settings that differ, and metrics.
 
     Args:
-        a: hate/20261121-abc123 as `list` shows it, or hate for the one that is served.
-        b: likewise.
+        a: a version as in `list`, such as hate/20261121-abc123, or a task for its current version.
+        b: the version to compare with, in the same form.
         registry: folder or URL of published models.
     """
     left, right = _named(a, registry), _named(b, registry)
     names = [f"{card.task}/{card.version}" for card in (left, right)]
     settings = differences(left, right)
-    print(table([("setting", *names), *settings]) if settings else "the settings are the same")
+    print(table([("setting", *names), *settings]) if settings else "the settings are equal")
     print()
     print(table([("measure", *names, "difference"), *measures(left, right)]))
 
 
 def promote_(task: Task, version: Version, registry: Registry = DEFAULT_REGISTRY) -> None:
-    """Serve a version, whatever its metric."""
+    """Make a version current, regardless of its metric."""
     promote(task, version, registry=registry)
     print(f"{task}: {version} is current")
 
 
 def rollback_(task: Task, registry: Registry = DEFAULT_REGISTRY) -> None:
-    """Serve the version that was served before; again, to undo it."""
+    """Make the previous version current. A second rollback undoes the first."""
     print(f"{task}: {rollback(task, registry=registry)} is current")
 
 
@@ -91,23 +91,25 @@ def verify(
     all: bool = False,
     registry: Registry = DEFAULT_REGISTRY,
 ) -> None:
-    """Compare every file with the sha256 in its version's card; exit status 1 if one differs, is missing or
-    should not be there.
+    """Compare the files of versions with the sha256 in their cards. The exit status is 1 if a file differs,
+    is missing or is unexpected.
 
     Args:
-        task: by default every task.
-        version: by default the one that is served.
-        all: every version, not only what is served.
+        task: the task; by default, all tasks.
+        version: the version; by default, the current version.
+        all: verify all versions, not only the current ones.
         registry: folder or URL of published models.
     """
     if all and version:
-        raise ValueError(f"--all and the version {version} exclude each other; leave out one of them")
+        raise ValueError(f"--all and the version {version} exclude each other; expected only one of them")
     store, tasks = open_store(registry), [task] if task else list(TASKS)
     bad = [fault for each in tasks if (fault := pointer_fault(store, each))]
     print("\n".join(bad), end="\n" if bad else "")
     checked = [(each, name) for each in tasks for name in _to_verify(store, each, version, all)]
     if not checked and not bad:
-        raise FileNotFoundError(f"nothing is published in {registry}: there is nothing to verify")
+        raise FileNotFoundError(
+            f"{registry} has no published version to verify; choose another registry with --registry"
+        )
     damaged = [name for name in checked if not _verified(store, *name)]
     if bad or damaged:
         sys.exit(f"{len(damaged)} of {len(checked)} versions are damaged")
@@ -119,11 +121,11 @@ def export_(
     folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")],
     registry: Registry = DEFAULT_REGISTRY,
 ) -> None:
-    """Copy a version to a new folder that loads with transformers and with Predictor."""
+    """Copy a version to a new folder, which transformers and `Predictor` can load."""
     store, card = open_store(registry), read_card(task, registry=registry, version=version)
     folder = Path(expanded(str(folder)))
     export(store, f"{task}/versions/{version}", card, folder)
-    print(f"{task}/{version} is in {folder}, {len(card.files) + 1} files, checked")
+    print(f"exported {task}/{version} to {folder}: {len(card.files) + 1} files, verified")
 
 
 def push_(
@@ -138,11 +140,11 @@ def push_(
 
     Args:
         task: hate or deepfake.
-        version: as `list` shows it.
-        hub_id: owner/name; made if there is none.
-        public: let everybody see it. Read the licenses in the version's README.md first. The card names the
-            run's storage and settings.
-        dry_run: say what would be uploaded, and where to; upload nothing.
+        version: a version as in `list`.
+        hub_id: owner/name of the repository, which is created if it does not exist.
+        public: make a new repository public. Read the licenses in the version's README.md first. The card
+            contains the run's storage location and settings.
+        dry_run: print the files and the target; upload nothing.
         registry: folder or URL of published models.
     """
     card = read_card(task, registry=registry, version=version)
@@ -154,7 +156,7 @@ def push_(
 
 
 def table(rows: list[tuple[str, ...]]) -> str:
-    """Rows as aligned columns."""
+    """Format rows as aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
@@ -166,11 +168,11 @@ def _rows(task: str, registry: str) -> list[tuple[str, ...]]:
 
 
 def _faults(task: str, registry: str) -> list[str]:
-    """A line for each thing of a task that `list` cannot show."""
+    """One line per damaged version or pointer of a task, which `list` cannot show."""
     store = open_store(registry)
     shown = {card.version for card in list_versions(task, registry=registry)}
     hidden = set(version_names(store, task)) - shown - set(unfinished(store, task))
-    lines = [f"{task}/{name}: its card is damaged or missing; see verify --all" for name in sorted(hidden)]
+    lines = [f"{task}/{name}: its card is damaged or missing; run verify --all" for name in sorted(hidden)]
     fault = pointer_fault(store, task)
     return [*lines, fault] if fault else lines
 
@@ -192,10 +194,10 @@ def _number(value: float | None) -> str:
 
 
 def _named(name: str, registry: str) -> Card:
-    """The card of hate/VERSION, or of what is served as hate."""
+    """The card of TASK/VERSION, or of the current version of TASK."""
     task, _, version = name.partition("/")
     if task not in TASKS:
-        raise ValueError(f"{name!r} is no version; expected TASK/VERSION as `list` shows it, or a task")
+        raise ValueError(f"{name!r} is not a version; expected TASK/VERSION as in `list`, or a task")
     return read_card(task, registry=registry, version=version or None)
 
 
@@ -204,10 +206,10 @@ def _to_verify(store: Store, task: str, version: str | None, every: bool) -> lis
         return [version]
     names = version_names(store, task)
     if every:
-        open_ends = unfinished(store, task)
-        for name in open_ends:
-            print(f"{task}/{name}: unfinished, and no version; publishing the same model again finishes it")
-        return [name for name in names if name not in open_ends]
+        incomplete = unfinished(store, task)
+        for name in incomplete:
+            print(f"{task}/{name}: incomplete, not a version; publish the same model again to complete it")
+        return [name for name in names if name not in incomplete]
     current = served(store, task)
     return [current] if current in names else []
 
@@ -217,12 +219,12 @@ def _verified(store: Store, task: str, version: str) -> bool:
     for file, what in found.items():
         print(f"{task}/{version}: {printable(file)} {printable(what)}")
     if not found:
-        print(f"{task}/{version}: whole")
+        print(f"{task}/{version}: intact")
     return not found
 
 
 def main() -> None:
-    """Run one verb from the command line; a mistake of the user's is one line, not a traceback."""
+    """Run one command; user errors are printed as one line, without a traceback."""
     verbs: dict[str, Callable[..., Any]] = {
         "list": list_,
         "show": show,

@@ -1,4 +1,4 @@
-"""card.json: where a model comes from and how good it is."""
+"""card.json: the lineage and the results of a model."""
 
 import dataclasses
 import hashlib
@@ -13,19 +13,19 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, NotRequired, Protocol, TypedDict
 
-import tweetelm
 from tweetelm.config.train_config import TrainConfig, to_dict
 from tweetelm.registry.card_validation import check_card, parse_json
 from tweetelm.tasks import SYNTHETIC_NOTICE, TASKS
+from tweetelm.version import __version__
 
-RANDOM_NOTICE = "random weights: nothing of Apple's pretraining"
+RANDOM_NOTICE = "random initial weights: no pretraining"
 SCRATCH_NOTICE = "trained from scratch"
 LIBRARIES = ("torch", "transformers", "ray", "tokenizers", "datasets")
 README = "README.md"
 
 
 class Provenance(Protocol):
-    """What a card says of the data; `tweetelm.data.Provenance` has it."""
+    """The data fields of a card; `tweetelm.data.Provenance` implements this."""
 
     @property
     def root(self) -> str: ...
@@ -38,7 +38,7 @@ class Provenance(Protocol):
 
 
 class Data(TypedDict):
-    """The rows that were learned from and tested on; md5 is DVC's for the task's folder."""
+    """The training and evaluation data; md5 is DVC's hash of the task's folder."""
 
     root: str
     md5: str
@@ -47,15 +47,15 @@ class Data(TypedDict):
 
 
 class Git(TypedDict):
-    """The code that trained; dirty when it differed from the commit."""
+    """The commit of the training code; dirty if files differed from it."""
 
     commit: str
     dirty: bool
 
 
 class Base(TypedDict):
-    """The model that fine-tuning started from; hashes are of its files, None where there was none. `head`,
-    where the model had a classifier that was replaced, says why."""
+    """The base model of fine-tuning. Hashes are None if there was no file. `head` is set if the base model
+    had a classifier that was replaced, and gives the reason."""
 
     name: str
     init: Literal["pretrained", "random", "scratch"]
@@ -68,10 +68,10 @@ class Base(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """A version's lineage and results, as plain JSON data.
+    """The lineage and results of a version, as plain JSON data.
 
-    `metric` names the headline metric within `metrics[split]`; `version` and `files` (sha256 by name, without
-    card.json) are filled in by `publish`.
+    `metric` is the key of the headline metric in `metrics[split]`. `publish` sets `version` and `files`
+    (sha256 by name, without card.json).
     """
 
     task: str
@@ -94,30 +94,30 @@ class Card:
 
     @property
     def validation(self) -> float | None:
-        """The headline metric on validation, by which versions compete."""
+        """The headline metric on validation, which decides promotion; None if it is missing."""
         value = self.metrics.get("validation", {}).get(self.metric)
         return None if value is None else float(value)
 
     @property
     def notices(self) -> list[str]:
-        """What must stand wherever a result of this model is shown."""
+        """Notices to show with every result of this model."""
         weights = {"random": [RANDOM_NOTICE], "scratch": [SCRATCH_NOTICE], "pretrained": []}
         rule = self.config.get("data", {}).get("hold_out")
-        held_out = [f"trained without {rule}: a measurement, not a model to serve"] if rule else []
+        held_out = [f"trained with {rule} held out: for measurement, not for serving"] if rule else []
         made_of = [SYNTHETIC_NOTICE] * self.data["synthetic"] + weights[self.base["init"]]
         return made_of + held_out + self._of_one_label()
 
     def _of_one_label(self) -> list[str]:
-        """Of splits whose scores say little: AUROC, which needs both labels, has no value there."""
+        """Notices about splits with one label; they have no AUROC, which needs both labels."""
         return [
-            f"every {split} row has the same label: its scores say little"
+            f"every {split} row has the same label: its scores are not meaningful"
             for split in ("validation", "test")
             if self.metrics.get(split, {}).get("auroc", 0.0) is None
         ]
 
     @property
     def content(self) -> str:
-        """Digest by which two cards are of the same version; see `content_of`."""
+        """The digest that identifies a version; see `content_of`."""
         return content_of(dataclasses.asdict(self))
 
     def to_json(self) -> str:
@@ -130,21 +130,21 @@ class Card:
 
     @classmethod
     def from_json(cls, text: str) -> "Card":
-        """Read a card; fields that a later tweetelm may have added are passed over.
+        """Parse a card; ignores unknown fields, which later versions of tweetelm may add.
 
         Raises:
-            ValueError: the text is no JSON object, lacks a field, has one of another type, or one that a
-                terminal must not be sent.
+            ValueError: the text is not a JSON object, lacks a field, or has a field of a wrong type or with
+                characters that control a terminal.
         """
         return cls._of(parse_json(text))
 
     @classmethod
-    def read(cls, data: bytes, place: str) -> "Card":
-        """The card in a file's bytes; ValueError with the file's name and what to do if it is damaged."""
+    def read(cls, data: bytes, path: str) -> "Card":
+        """Parse the bytes of a card file. If they are damaged, the ValueError names `path` and the remedy."""
         try:
             return cls.from_json(data.decode("utf-8"))
         except ValueError as error:
-            raise ValueError(f"{place} is damaged ({error}); fetch or publish the version again") from error
+            raise ValueError(f"{path} is damaged ({error}); download or publish the version again") from error
 
     @classmethod
     def _of(cls, values: Any) -> "Card":
@@ -152,17 +152,19 @@ class Card:
         needed = {name for name, f in known.items() if _required(f)}
         absent = needed - values.keys() if isinstance(values, dict) else needed
         if absent:
-            raise ValueError(f"this is no model card: it lacks {', '.join(sorted(absent))}")
+            raise ValueError(f"this is not a model card: it lacks {', '.join(sorted(absent))}")
         check_card(values)
         kept = {name: value for name, value in values.items() if name in known}
         return cls(**kept | {"labels": tuple(kept["labels"])})
 
 
 def content_of(values: Mapping[str, Any]) -> str:
-    """sha256 of what card.json says, but for the version's own name, its date and the README, which both are
-    made from. A version's name begins with it, so that an edited card is noticed: never change what goes in.
+    """sha256 of the content of card.json, without the version's name, its date and the README's hash.
+
+    The README is excluded because it contains the name and the date. A version's name contains the start of
+    this digest, which reveals edited cards. Do not change its input: existing names would not match.
     """
-    plain = json.loads(json.dumps(values))  # a key that is a number sorts otherwise before it is JSON
+    plain = json.loads(json.dumps(values))  # JSON turns number keys into strings, which sort differently
     kept = {name: value for name, value in plain.items() if name not in ("version", "created")}
     kept["files"] = {name: digest for name, digest in plain["files"].items() if name != README}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
@@ -179,23 +181,26 @@ def make_card(
     temperature: float = 1.0,
     created: datetime | None = None,
 ) -> Card:
-    """The card of a run's result, ready to publish.
+    """Make the card of a run's result, ready to publish.
 
     Args:
-        config: what was trained.
-        provenance: of the data, from `tweetelm.data.provenance`.
-        base: what training started from.
-        metrics: `Evaluation.metrics`; must hold the task's headline metric on validation.
-        git: from `git_state`; taken by the caller, for a cluster's workers run a copy without .git.
-        threshold: P(positive) from which the positive label is told; None: the likeliest label.
+        config: the run's configuration.
+        provenance: origin and hash of the data, from `tweetelm.data.provenance`.
+        base: the base model.
+        metrics: `Evaluation.metrics`; must contain the task's headline metric on validation.
+        git: from `git_state`. The caller passes it, because workers of a cluster have no .git folder.
+        threshold: minimum P(positive) to predict the positive label; None predicts the most probable label.
         temperature: divides the logits before softmax.
-        created: by default now.
+        created: time of creation; by default, now.
+
+    Raises:
+        ValueError: the headline metric on validation is missing or not finite.
     """
     task = TASKS[config.task]
     value = metrics.get("validation", {}).get(task.metric)
     if value is None or not math.isfinite(value):
         raise ValueError(
-            f"{task.metric} on validation is {value}; expected a number: evaluate before making a card"
+            f"{task.metric} on validation is {value}; expected a finite number; evaluate on validation first"
         )
     return Card(
         task=task.name,
@@ -222,19 +227,21 @@ def make_card(
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of what decides a result; a library that is not installed is left out."""
+    """Versions of Python, tweetelm and the libraries that affect results; omits libraries not installed."""
     installed = {}
     for name in LIBRARIES:
         try:
             installed[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return installed | {"tweetelm": tweetelm.__version__, "python": platform.python_version()}
+    return installed | {"tweetelm": __version__, "python": platform.python_version()}
 
 
 def git_state(folder: Path) -> Git | None:
-    """Commit of the checkout around `folder`, and whether files differ from it; None outside a checkout, and
-    in a folder of which that knows no file, such as an unpacked ZIP."""
+    """The commit of the git checkout that contains `folder`, and whether files differ from it.
+
+    None outside a checkout, and in a folder without tracked files, such as an unpacked ZIP file.
+    """
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None or not _git(folder, "ls-files", "."):
         return None
@@ -245,7 +252,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
     command = ["git", "-C", str(folder), *arguments]
     try:
         result = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError:  # there is no git, or it cannot be run
+    except OSError:  # git is not installed or cannot run
         return None
     return result.stdout.strip() if result.returncode == 0 else None
 

@@ -1,4 +1,4 @@
-"""What a card.json from elsewhere must be before anything of it is used or printed."""
+"""Validates card.json before its values are used or printed."""
 
 import json
 import math
@@ -36,18 +36,18 @@ _DEEPEST = 20
 
 
 def parse_json(text: str) -> Any:
-    """What the text says; ValueError if it is no JSON."""
+    """Parse JSON; raises ValueError if the text is empty, not JSON or nested too deeply."""
     if not text.strip():
         raise ValueError("it is empty")
     try:
         return json.loads(text)
     except RecursionError as error:
-        raise ValueError("it is no card: nested too deeply") from error
+        raise ValueError("it is not a card: nested too deeply") from error
 
 
 def check_card(values: Mapping[str, Any]) -> None:
-    """Raise ValueError for what no card of ours has: fields of another type, numbers that are not finite,
-    text that would act on a terminal."""
+    """Raise ValueError for fields of a wrong type, numbers that are not finite, and text that controls a
+    terminal."""
     check_fields(values, {name: kind for name, kind in _FIELDS.items() if name in values})
     check_fields(values["data"], _DATA, "data.")
     check_fields(values["base"], _BASE, "base.")
@@ -63,25 +63,25 @@ def check_card(values: Mapping[str, Any]) -> None:
         raise ValueError(f"base.init is {values['base']['init']!a}; expected one of {', '.join(_INITS)}")
     if not all(isinstance(label, str) for label in values["labels"]) or not values["labels"]:
         raise ValueError("labels are not a list of names")
-    for path, leaf in _leaves(values, "", 0):
-        _check_leaf(path, leaf)
+    for path, value in _scalars(values, "", 0):
+        _check_scalar(path, value)
 
 
-def _check_leaf(path: str, leaf: Any) -> None:
-    if not is_printable(path) or (isinstance(leaf, str) and not is_printable(leaf)):
-        raise ValueError(f"{printable(path)[:80]} holds characters that act on a terminal")
-    if isinstance(leaf, float) and not math.isfinite(leaf):
-        raise ValueError(f"{path} is {leaf}; expected a finite number")
+def _check_scalar(path: str, value: Any) -> None:
+    if not is_printable(path) or (isinstance(value, str) and not is_printable(value)):
+        raise ValueError(f"{printable(path)[:80]} contains characters that control a terminal")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{path} is {value}; expected a finite number")
 
 
-def _leaves(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
+def _scalars(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
     if depth > _DEEPEST:
-        raise ValueError("it is no card: nested too deeply")
+        raise ValueError("it is not a card: nested too deeply")
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _leaves(inner, f"{path}.{key}" if path else str(key), depth + 1)
+            yield from _scalars(inner, f"{path}.{key}" if path else str(key), depth + 1)
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from _leaves(inner, path, depth + 1)
+            yield from _scalars(inner, path, depth + 1)
     else:
         yield path, value

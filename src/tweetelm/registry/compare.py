@@ -1,4 +1,4 @@
-"""What two versions differ in: where they come from, and how good they are."""
+"""Compares two versions: settings that differ, and metrics."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ Row = tuple[str, ...]
 
 
 def differences(a: Card, b: Card) -> list[Row]:
-    """Rows (setting, in a, in b) of what is not the same, in the card's order."""
+    """Rows (setting, value in a, value in b) of the settings that differ, in the card's order."""
     left, right = _settings(a), _settings(b)
     names = list(dict.fromkeys([*left, *right]))
     return [
@@ -22,26 +22,26 @@ def differences(a: Card, b: Card) -> list[Row]:
 
 
 def measures(a: Card, b: Card) -> list[Row]:
-    """Rows (measure, in a, in b, b - a) of every number that either card has, the headline metric first."""
-    left, right = (dict(_leaves(card.metrics)) for card in (a, b))
+    """Rows (measure, value in a, value in b, b - a) of all metrics of both cards, headline metric first."""
+    left, right = (dict(_flattened(card.metrics)) for card in (a, b))
     names = [name for name in dict.fromkeys([*left, *right]) if _number(left, name) or _number(right, name)]
-    headline = {f"{split}.{a.metric}": place for place, split in enumerate(("validation", "test"))}
+    headline = {f"{split}.{a.metric}": rank for rank, split in enumerate(("validation", "test"))}
     names.sort(key=lambda name: headline.get(name, len(headline)))
     return [_measure(name, left.get(name), right.get(name)) for name in names]
 
 
 def _settings(card: Card) -> dict[str, Any]:
     values = dataclasses.asdict(card)
-    return dict(_leaves({section: values[section] for section in SECTIONS}))
+    return dict(_flattened({section: values[section] for section in SECTIONS}))
 
 
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Values that hold no further ones, with their dotted names; a list is one value."""
+def _flattened(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of nested dictionaries with their dotted names; a list is one value."""
     if not isinstance(value, dict):
         yield path, value
         return
     for key, inner in value.items():
-        yield from _leaves(inner, f"{path}.{key}" if path else str(key))
+        yield from _flattened(inner, f"{path}.{key}" if path else str(key))
 
 
 def _number(values: dict[str, Any], name: str) -> bool:

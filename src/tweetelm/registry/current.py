@@ -1,7 +1,7 @@
-"""current.json: which version of a task is served. The one file that is ever replaced.
+"""current.json: the pointer to the current version of a task, the only file of a registry that is replaced.
 
-Whoever replaces it says what it has seen there; if that is no longer so, it looks and decides again. So no
-change is ever lost to one that did not know of it.
+Updates are compare-and-swap: a writer passes the content that it read. If the file has changed since, the
+writer reads it and decides again, so that no update is lost.
 """
 
 import json
@@ -28,27 +28,27 @@ _FIELDS: dict[str, Kind] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Pointer:
-    """What current.json says; `metric` is the version's headline metric on validation."""
+    """The content of current.json; `metric` is the version's headline metric on validation."""
 
     version: str | None = None
     previous: str | None = None
     metric: float | None = None
 
     def to(self, version: str, metric: float | None) -> "Pointer":
-        """After promoting a version; promoting the current one again keeps the previous."""
+        """The pointer after promoting a version. Promoting the current version keeps `previous`."""
         previous = self.previous if self.version == version else self.version
         return Pointer(version=version, previous=previous, metric=metric)
 
 
 def name(task: str) -> str:
-    """Of the file, within the registry."""
+    """The path of current.json within the registry."""
     if task not in TASKS:
-        raise ValueError(f"no task is called {task!r}; there are {', '.join(TASKS)}")
+        raise ValueError(f"there is no task {task!r}; expected one of {', '.join(TASKS)}")
     return f"{task}/current.json"
 
 
 def read(store: Store, task: str) -> Pointer:
-    """What is current; an empty pointer if nothing was promoted.
+    """Read the pointer; an empty pointer if no version was promoted.
 
     Raises:
         ValueError: the file is damaged.
@@ -59,13 +59,17 @@ def read(store: Store, task: str) -> Pointer:
 def move(
     store: Store, task: str, decide: Callable[[Pointer], Pointer | None], *, repair: bool = False
 ) -> None:
-    """Replace the pointer by what `decide` makes of it; None leaves it as it is.
+    """Replace the pointer by the result of `decide`; None leaves it unchanged.
 
     Args:
         store: the registry.
-        task: whose pointer.
-        decide: called again whenever somebody else was faster.
-        repair: take a damaged pointer for an empty one.
+        task: the pointer's task.
+        decide: maps the present pointer to the new one; called again if another process changed it meanwhile.
+        repair: treat a damaged pointer as empty instead of raising.
+
+    Raises:
+        TimeoutError: other processes changed the pointer at every attempt.
+        ValueError: the pointer is damaged, without `repair`.
     """
     for attempt in range(ATTEMPTS):
         held = store.read(name(task))
@@ -77,24 +81,26 @@ def move(
             return
         time.sleep(random.uniform(0, 0.01 * min(attempt, 20)))
     raise TimeoutError(
-        f"{store.address(name(task))} was changed by others {ATTEMPTS} times in a row; try again when fewer "
-        "publish"
+        f"{store.address(name(task))} was changed by other processes at each of {ATTEMPTS} attempts; try "
+        "again when fewer processes publish"
     )
 
 
 def _parse(store: Store, task: str, held: Held | None, repair: bool = False) -> Pointer:
     if held is None:
         return Pointer()
-    place = store.address(name(task))
+    address = store.address(name(task))
     remedy = (
-        f"choose what to serve with `python -m tweetelm.registry promote {task} VERSION --registry "
+        f"choose the current version with `python -m tweetelm.registry promote {task} VERSION --registry "
         f"{shlex.quote(store.url)}`"
     )
     try:
-        values = parse_object(held.data, place, remedy, _FIELDS)
+        values = parse_object(held.data, address, remedy, _FIELDS)
         for key in ("version", "previous"):
             if values[key] is not None and not VERSION.fullmatch(values[key]):
-                raise ValueError(f"{place} is damaged ({key} is {values[key][:80]!a}, no version); {remedy}")
+                raise ValueError(
+                    f"{address} is damaged ({key} is {values[key][:80]!a}, not a version); {remedy}"
+                )
     except ValueError:
         if repair:
             return Pointer()

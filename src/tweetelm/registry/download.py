@@ -1,4 +1,4 @@
-"""Versions as folders on this machine: the cache of downloads, and exports."""
+"""Copies versions to this machine: the download cache, and exports."""
 
 import shutil
 from pathlib import Path
@@ -11,19 +11,19 @@ from tweetelm.registry.store import CARD, Store
 
 
 def download(store: Store, folder: str, card: Card, target: Path) -> Path:
-    """`target`, with the version's files in it: downloaded, unless they are there and whole already.
+    """Download a version to `target`, unless an intact copy is there already; returns `target`.
 
-    Of several processes that ask at the same time one downloads, the others wait for it.
+    If several processes download the same version, one downloads and the others wait.
 
     Raises:
-        ValueError: a file is not what the card says, in the store itself.
+        ValueError: a file in the store does not have the hash in the card.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with locked(target.parent / f"{LOCK}-{target.name}", wait=DOWNLOAD_WAIT_S):
         if target.exists():
             try:
                 ensure_whole(target, card)
-            except ValueError:  # of the cache, not of the store
+            except ValueError:  # the cached copy is damaged; the store may be intact
                 shutil.rmtree(target)
             else:
                 return target
@@ -33,13 +33,13 @@ def download(store: Store, folder: str, card: Card, target: Path) -> Path:
 
 
 def export(store: Store, folder: str, card: Card, target: Path) -> None:
-    """Copy a version's files, and nothing else, to a new folder.
+    """Copy the files of a version, and no others, to a new folder.
 
     Raises:
-        FileExistsError: there is something at `target`; nothing is overwritten.
-        ValueError: a file is not what the card says; nothing appears.
+        FileExistsError: `target` exists; nothing is overwritten.
+        ValueError: a file does not have the hash in the card; `target` is not created.
     """
-    taken = FileExistsError(f"{target} exists; exports never overwrite: name a folder that does not exist")
+    taken = FileExistsError(f"{target} exists; exports do not overwrite: expected a new folder")
     if target.exists() or target.is_symlink():
         raise taken
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -48,13 +48,16 @@ def export(store: Store, folder: str, card: Card, target: Path) -> None:
 
 
 def _copy(store: Store, folder: str, card: Card, target: Path) -> bool:
-    """Whether this copy, which is checked before it appears, got the name."""
+    """Copy to a staging folder, verify, and rename. False if `target` exists already."""
     with staging_dir(target) as partial:
         for file in (*card.files, CARD):
             (partial / file).parent.mkdir(parents=True, exist_ok=True)
             try:
                 store.copy(f"{folder}/{file}", partial / file)
             except FileNotFoundError as error:
-                raise ValueError(f"{store.address(f'{folder}/{file}')} is missing: it is damaged") from error
+                raise ValueError(
+                    f"{store.address(f'{folder}/{file}')} is missing: the version is damaged; publish the "
+                    "model again"
+                ) from error
         ensure_whole(partial, card)
         return commit(partial, target)

@@ -1,4 +1,4 @@
-"""Whether a version's files are those that were published."""
+"""Checks that the files of a version are the published ones."""
 
 import json
 from collections.abc import Mapping
@@ -9,47 +9,46 @@ from tweetelm.registry.store import CARD, Store
 from tweetelm.registry.store.filesystem import FolderStore
 
 Signature = tuple[object, ...]
-_WHOLE: set[Signature] = set()  # of versions that this process has hashed and found whole
+_WHOLE: set[Signature] = set()  # intact versions that this process has hashed
 
 
 def faults(store: Store, folder: str, files: Mapping[str, str]) -> dict[str, str]:
-    """What is wrong, by file, with a version's files: hashes that differ from the card's, files that are
-    missing."""
+    """Problems by file name: missing files, and files whose sha256 differs from the card."""
     found = {}
     for name, expected in sorted(files.items()):
         digest = store.digest(f"{folder}/{name}")
         if digest is None:
             found[name] = "is missing"
         elif digest != expected:
-            found[name] = f"has sha256 {digest}, its card says {expected}"
+            found[name] = f"has sha256 {digest}; expected {expected} from its card"
     return found
 
 
 def card_fault(text: str, version: str) -> str | None:
-    """What is wrong with the card itself: a version's name begins the digest of what its card says."""
+    """The problem of a card, or None. The version's name must contain the start of the card's digest."""
     values = json.loads(text)
     if values.get("version") != version:
         return f"is the card of {values.get('version')!r}, not of {version}"
     digits = version.partition("-")[2]
     content = content_of(values)
     if not content.startswith(digits):
-        return f"was edited: its content is {content[: len(digits)]}…, the version's name says {digits}"
+        return f"was edited: its digest starts with {content[: len(digits)]}; expected {digits} from the name"
     strange = [name for name in values["files"] if not _inside(name)]
     return f"names files outside the version: {', '.join(strange)}" if strange else None
 
 
 def unexpected(store: Store, folder: str, files: Mapping[str, str]) -> list[str]:
-    """Files that nobody published."""
+    """Files of the folder that are not in the card."""
     return [name for name in store.files(folder) if name not in files and name != CARD]
 
 
 def ensure_whole(folder: Path, card: Card) -> None:
-    """Refuse a local version with a file that is missing or was changed.
+    """Raise unless all files of a local version are present and unchanged.
 
-    A process hashes a version once, and again only after a file's size, time or place on the disk changed.
+    A process hashes a version once, and again only if the size, times or inode of a file have changed.
 
     Raises:
-        ValueError: with the files' names.
+        ValueError: a file is missing or was changed; the message names it.
     """
     signature = _signature(folder, card)
     if signature in _WHOLE:
@@ -60,15 +59,15 @@ def ensure_whole(folder: Path, card: Card) -> None:
     if found:
         lines = "; ".join(f"{folder / name} {what}" for name, what in found.items())
         raise ValueError(
-            f"{lines}: version {card.version} is damaged; serve another with `python -m tweetelm.registry "
-            f"promote {card.task} VERSION`, or publish the model again and promote what comes of it"
+            f"{lines}: version {card.version} is damaged; choose another with `python -m tweetelm.registry "
+            f"promote {card.task} VERSION`, or publish the model again and promote the new version"
         )
     if signature is not None:
         _WHOLE.add(signature)
 
 
 def _signature(folder: Path, card: Card) -> Signature | None:
-    """What changes when a file does; None if one is missing."""
+    """Values that change if a file changes; None if a file is missing."""
     seen: list[object] = [tuple(sorted(card.files.items()))]
     for name in (*sorted(card.files), CARD):
         try:

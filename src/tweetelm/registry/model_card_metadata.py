@@ -1,4 +1,4 @@
-"""The header of a version's README.md, as Hugging Face reads it: YAML, in which JSON strings are valid."""
+"""The YAML header of a version's README.md, for the Hugging Face hub."""
 
 import json
 import re
@@ -13,7 +13,7 @@ TYPES = {"accuracy": "accuracy", "macro_f1": "f1", "auroc": "roc_auc"}
 
 
 def header(card: Card, task: Task) -> str:
-    """YAML that Hugging Face reads; JSON strings are valid YAML."""
+    """The header as YAML. Values are written as JSON, which is valid YAML."""
     lines = [
         "---",
         "pipeline_tag: text-classification",

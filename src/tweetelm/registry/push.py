@@ -1,4 +1,4 @@
-"""A version on the model hub, through the ordinary hub client."""
+"""Uploads a version to the Hugging Face hub with huggingface_hub."""
 
 import re
 from collections.abc import Iterator
@@ -11,22 +11,22 @@ from tweetelm.registry.store import CARD
 
 
 def push(folder: Path, card: Card, hub_id: str, *, public: bool = False) -> str:
-    """Upload a version as one commit to a model repository, which is made if there is none.
+    """Upload a version as one commit to a model repository. Creates the repository if it does not exist.
 
-    Only what the card names is sent. Evaluations of an earlier version are removed; other files that the
-    repository has stay.
+    Uploads only files in the card. Removes the evaluation files of an earlier version; keeps other files of
+    the repository.
 
     Args:
-        folder: of the version, from `resolve`.
-        card: of the version.
+        folder: the version's folder, from `resolve`.
+        card: the version's card.
         hub_id: owner/name.
-        public: whether everybody may see the repository, if it is made now.
+        public: whether a new repository is public.
 
     Returns:
-        The commit's address.
+        The URL of the commit.
 
     Raises:
-        ValueError: the repository is public and `public` is not set; the hub refused, or was not reached.
+        ValueError: the repository is public and `public` is not set, or the hub refused or is unreachable.
     """
     from huggingface_hub import HfApi
 
@@ -36,8 +36,8 @@ def push(folder: Path, card: Card, hub_id: str, *, public: bool = False) -> str:
         seen_by_all = not hub.model_info(hub_id).private
     if seen_by_all and not public:
         raise ValueError(
-            f"{hub_id} is public: everybody could see the model; if that is meant, add --public, else name "
-            "another repository"
+            f"{hub_id} is public: everybody could download the model; add --public to upload it anyway, or "
+            "use another repository"
         )
     with _explained(hub_id):
         commit = hub.upload_folder(
@@ -51,30 +51,30 @@ def push(folder: Path, card: Card, hub_id: str, *, public: bool = False) -> str:
 
 
 def plan(folder: Path, card: Card, hub_id: str) -> list[str]:
-    """What `push` would upload, in lines; nobody is asked and nothing is sent.
+    """Lines that describe an upload by `push`. Sends nothing and does not contact the hub.
 
     Raises:
-        ValueError: the repository's name cannot be one.
+        ValueError: `hub_id` is not a valid repository name.
     """
     from huggingface_hub import constants
 
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", hub_id):
-        raise ValueError(f"{hub_id!r} names no repository; expected owner/name")
+        raise ValueError(f"{hub_id!r} is not a repository name; expected owner/name")
     sizes = {name: (folder / name).stat().st_size for name in sorted([*card.files, CARD])}
     lines = [f"{size:>13,}  {name}" for name, size in sizes.items()]
     total = f"{sum(sizes.values()):>13,}  bytes in {len(sizes)} files"
-    where = f"nothing was uploaded; without --dry-run these go to {constants.ENDPOINT}/{hub_id}"
-    return [*lines, total, f"{where} as one commit, and its other files in evaluation/ are removed"]
+    target = f"without --dry-run, one commit uploads them to {constants.ENDPOINT}/{hub_id}"
+    return [*lines, total, f"nothing was uploaded; {target} and removes its other files in evaluation/"]
 
 
 @contextmanager
 def _explained(hub_id: str) -> Iterator[None]:
-    """The hub's errors, or those of whatever HTTP library it uses, with advice."""
+    """Convert errors of the hub client and its HTTP library to a ValueError with advice."""
     try:
         yield
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error} {error.__cause__ or ''}".split())
         raise ValueError(
-            f"the hub did not take {hub_id} (expected owner/name): {shorten(reason, 300, placeholder=' …')}; "
-            "log in with `hf auth login`, or set HF_TOKEN to a token that may write there"
+            f"the upload to {hub_id} (expected owner/name) failed: {shorten(reason, 300, placeholder=' …')}; "
+            "log in with `hf auth login`, or set HF_TOKEN to a token with write access"
         ) from error

@@ -1,4 +1,4 @@
-"""Every file of a version against its card, wherever the version lies."""
+"""Verifies the files of a version and the pointer to the current version, in any store."""
 
 from tweetelm.registry import current
 from tweetelm.registry.integrity import faults, unexpected
@@ -7,10 +7,10 @@ from tweetelm.registry.versions import VERSION, absent, find_card, version_names
 
 
 def verify(store: Store, task: str, version: str) -> dict[str, str]:
-    """What is wrong with a version, by file; empty if nothing is.
+    """Problems of a version by file name; empty if it is intact.
 
     Raises:
-        FileNotFoundError: there is no such version.
+        FileNotFoundError: the version does not exist.
     """
     folder = f"{task}/versions/{version}"
     try:
@@ -21,20 +21,20 @@ def verify(store: Store, task: str, version: str) -> dict[str, str]:
         if not VERSION.fullmatch(version) or version not in version_names(store, task):
             raise FileNotFoundError(absent(store, task, version))
         return {CARD: "is missing"}
-    strange = dict.fromkeys(unexpected(store, folder, card.files), "should not be there")
-    return faults(store, folder, card.files) | strange
+    others = dict.fromkeys(unexpected(store, folder, card.files), "is not in the card")
+    return faults(store, folder, card.files) | others
 
 
 def unfinished(store: Store, task: str) -> list[str]:
-    """Names in object storage that a publisher claimed and has not finished. They are no versions, and
-    publishing the same model again finishes them. (A folder never shows them.)"""
+    """Names in object storage that a publisher has claimed but not completed. They are not versions;
+    publishing the same model again completes them. A local folder has none."""
     if store.place(task) is not None:
         return []
     return [name for name in version_names(store, task) if not store.read(f"{task}/versions/{name}/{CARD}")]
 
 
 def served(store: Store, task: str) -> str | None:
-    """The current version; None where there is none, or current.json is damaged."""
+    """The current version; None if there is none or current.json is damaged."""
     try:
         return current.read(store, task).version
     except ValueError:
@@ -42,7 +42,7 @@ def served(store: Store, task: str) -> str | None:
 
 
 def pointer_fault(store: Store, task: str) -> str | None:
-    """What is wrong with current.json: damaged, or names a version that is not there."""
+    """The problem of current.json: damaged, or names a version that is not stored; None if there is none."""
     try:
         now = current.read(store, task)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""What is published: list, read, resolve, promote, roll back. A version never changes, current.json does."""
+"""Published versions: list, read, resolve, promote, roll back. A version is immutable."""
 
 import hashlib
 import shlex
@@ -18,30 +18,31 @@ VERSION = current.VERSION
 def resolve(
     task: str, *, registry: str = DEFAULT_REGISTRY, version: str | None = None, cache: Path | None = None
 ) -> Path:
-    """Local folder of a version, by default the current one, with every file as it was published.
+    """The local folder of a version, by default the current one, with verified files.
 
-    A process hashes a version's files when it first asks for it. A registry behind a URL is downloaded once
-    per version into `cache` (by default ~/.cache/tweetelm).
+    A process hashes the files of a version at the first call. From a registry at a URL, each version is
+    downloaded once into `cache` (by default ~/.cache/tweetelm).
 
     Raises:
-        FileNotFoundError: nothing is published, or not this version; the message says what there is.
-        ValueError: a file is missing or is not the one that was published.
+        FileNotFoundError: the version does not exist, or nothing is published; the message lists the
+            versions.
+        ValueError: a file is missing or was changed after publishing.
     """
     store = open_store(registry)
     card = read_card(task, registry=registry, version=version)
     folder = f"{task}/versions/{card.version}"
-    here = store.place(folder)
-    if here is None:
-        home = cache or Path.home() / ".cache" / "tweetelm"
+    local = store.place(folder)
+    if local is None:
+        root = cache or Path.home() / ".cache" / "tweetelm"
         return download(
-            store, folder, card, home / hashlib.sha256(store.url.encode()).hexdigest()[:16] / folder
+            store, folder, card, root / hashlib.sha256(store.url.encode()).hexdigest()[:16] / folder
         )
-    ensure_whole(here, card)
-    return here
+    ensure_whole(local, card)
+    return local
 
 
 def read_card(task: str, *, registry: str = DEFAULT_REGISTRY, version: str | None = None) -> Card:
-    """The card of a version, by default the current one. Raises as `resolve` does."""
+    """The card of a version, by default the current one. Raises the errors of `resolve`."""
     store = open_store(registry)
     chosen = version or current.read(store, task).version
     card = find_card(store, task, chosen) if chosen else None
@@ -51,46 +52,53 @@ def read_card(task: str, *, registry: str = DEFAULT_REGISTRY, version: str | Non
 
 
 def current_version(task: str, *, registry: str = DEFAULT_REGISTRY) -> str | None:
-    """The version that is served, or None where none was promoted."""
+    """The current version; None if no version was promoted."""
     return current.read(open_store(registry), task).version
 
 
 def previous_version(task: str, *, registry: str = DEFAULT_REGISTRY) -> str | None:
-    """The version that `rollback` would serve, or None."""
+    """The version that `rollback` would make current; None if there is none."""
     return current.read(open_store(registry), task).previous
 
 
 def list_versions(task: str, *, registry: str = DEFAULT_REGISTRY) -> list[Card]:
-    """Cards of all stored versions, newest first; those whose card is damaged are left out."""
+    """The cards of all stored versions, newest first; omits damaged cards."""
     store = open_store(registry)
     cards = readable_cards(store, task, version_names(store, task))
     return sorted(cards, key=lambda card: (card.created, card.version), reverse=True)
 
 
 def promote(task: str, version: str, *, registry: str = DEFAULT_REGISTRY) -> None:
-    """Make a stored version current, whatever its metric; FileNotFoundError where there is none."""
+    """Make a stored version current, regardless of its metric.
+
+    Raises:
+        FileNotFoundError: the version does not exist.
+    """
     card = read_card(task, registry=registry, version=version)
     current.move(open_store(registry), task, lambda now: now.to(card.version, card.validation), repair=True)
 
 
 def rollback(task: str, *, registry: str = DEFAULT_REGISTRY) -> str:
-    """Make the previously current version current again and return it; a second rollback undoes the first.
+    """Make the previous version current and return it. A second rollback undoes the first.
 
-    Two at the same time, that have seen the same version, go back once.
+    Two concurrent rollbacks from the same version have the effect of one.
+
+    Raises:
+        ValueError: there is no previous version.
     """
     previous = current.read(open_store(registry), task).previous
     if not previous:
         raise ValueError(
-            f"{task} has no previous version in {registry}; see `python -m tweetelm.registry list "
-            f"--registry {shlex.quote(registry)}` and choose one with `python -m tweetelm.registry promote "
-            f"{task} VERSION --registry {shlex.quote(registry)}`"
+            f"{task} has no previous version in {registry}; list the versions with `python -m "
+            f"tweetelm.registry list --registry {shlex.quote(registry)}` and choose one with `python -m "
+            f"tweetelm.registry promote {task} VERSION --registry {shlex.quote(registry)}`"
         )
     promote(task, previous, registry=registry)
     return previous
 
 
 def check_registry(task: str, registry: str) -> None:
-    """See, before a model is made, that it could be published.
+    """Check, before training, that a model can be published.
 
     Raises:
         OSError: the registry cannot be written.
@@ -102,13 +110,13 @@ def check_registry(task: str, registry: str) -> None:
 
 
 def version_names(store: Store, task: str) -> list[str]:
-    """Names of all folders of a task that may be versions, in order."""
+    """Names of all version folders of a task, sorted; their content may be damaged."""
     current.name(task)
     return [name for name in store.folders(f"{task}/versions") if VERSION.fullmatch(name)]
 
 
 def find_card(store: Store, task: str, version: str) -> Card | None:
-    """The card of a version, or None where there is no such version.
+    """The card of a version; None if the version does not exist.
 
     Raises:
         ValueError: the card is damaged.
@@ -128,7 +136,7 @@ def find_card(store: Store, task: str, version: str) -> Card | None:
 
 
 def readable_cards(store: Store, task: str, names: Iterable[str]) -> list[Card]:
-    """Cards of these versions but those whose card is damaged; one of these must not stop the others."""
+    """The cards of the given versions; omits missing and damaged cards."""
     found = []
     for name in names:
         try:
@@ -139,16 +147,16 @@ def readable_cards(store: Store, task: str, names: Iterable[str]) -> list[Card]:
 
 
 def absent(store: Store, task: str, version: str | None) -> str:
-    """What to say, and to type, when a version cannot be found."""
+    """The error message for a version that does not exist, with the command to type."""
     names = [card.version for card in readable_cards(store, task, version_names(store, task))]
     if version and names:
-        return f"{task} has no version {version!r} in {store.url}; there are {', '.join(names)}"
+        return f"{task} has no version {version!r} in {store.url}; expected one of {', '.join(names)}"
     if names:
         return (
-            f"no version of {task} was promoted in {store.url}; choose one of {', '.join(names)} with "
+            f"{task} has no current version in {store.url}; choose one of {', '.join(names)} with "
             f"`python -m tweetelm.registry promote {task} VERSION --registry {shlex.quote(store.url)}`"
         )
     return (
-        f"nothing is published for {task} in {store.url}; train a model with `python -m ray_jobs.train "
-        f"--task {task}`, or a small one on the synthetic sample with `make demo`"
+        f"{task} has no published version in {store.url}; train a model with `python -m ray_jobs.train "
+        f"--task {task}`, or a small model on the synthetic sample with `make demo`"
     )

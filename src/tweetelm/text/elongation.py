@@ -1,4 +1,4 @@
-"""Stretched words, `haaaate` and `sooooo`, shortened to their plain spelling as far as it can be told."""
+"""Shortens elongated words, such as `haaaate` and `sooooo`, to their plain spelling where it is known."""
 
 import re
 
@@ -14,9 +14,9 @@ _NO_STRETCH = re.compile(r"[IVX]+|[ivx]+|[A-Z]{4}")  # VIII, IEEE
 
 
 def shorten(text: str) -> str:
-    """Reduce a letter written three times or more to one, or to two where that gives an everyday word.
+    """Reduce runs of three or more equal letters to one, or to two if that gives an everyday word.
 
-    A word of one letter alone keeps three of it: `KKK`, `www`.
+    A word that consists of one repeated letter keeps three: `KKK`, `www`.
     """
     if not _STRETCH.search(text):
         return text

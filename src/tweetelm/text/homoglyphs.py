@@ -1,4 +1,4 @@
-"""Letters that only look Latin, and Latin ones with ornaments, become plain Latin letters."""
+"""Replaces look-alikes and ornamented Latin letters by plain Latin letters."""
 
 import re
 import unicodedata
@@ -11,9 +11,9 @@ def _by_code(table: dict[str, str]) -> dict[int, str]:
 
 
 EXACT = _by_code(LOOKALIKES)
-"""Code point -> the ASCII letter that it looks like."""
+"""Code point of a look-alike to its ASCII letter."""
 MIXED = _by_code(LIKE_SMALL_CAPITALS) | EXACT
-"""The same, and what looks like a small capital: Cyrillic `т` and `н` are read as t and h in a Latin word."""
+"""`EXACT` with look-alikes of small capitals: Cyrillic `т` and `н` become t and h in a Latin word."""
 
 _SYMBOLS = "".join(re.escape(chr(code)) for code in MIXED if not re.match(r"\w", chr(code)))
 _WORD = re.compile(rf"[\w{_SYMBOLS}]+")
@@ -27,11 +27,12 @@ _MARKED = re.compile(
 
 
 def fold(text: str) -> str:
-    """Replace what looks like a Latin letter by that letter.
+    """Replace look-alikes of Latin letters by the letters.
 
-    Compatibility letters (full-width, mathematical, circled, ligatures) everywhere; letters of other scripts
-    in a word with a Latin letter, and in a word of nothing but look-alikes where the text has not more
-    letters of other scripts than Latin ones: Russian, Greek or Japanese text stays as it is.
+    Compatibility letters (full-width, mathematical, circled, ligatures) are replaced everywhere. Letters of
+    other scripts are replaced in words with a Latin letter. They are also replaced in words that consist of
+    look-alikes only, if at least half of the text's distinguishable letters are Latin. Russian, Greek and
+    Japanese text is unchanged.
     """
     if text.isascii():
         return text
@@ -41,13 +42,13 @@ def fold(text: str) -> str:
 
 
 def compatible(character: str) -> str:
-    """A compatibility letter's plain form, of several letters only if it is a letter itself: `ﬁ`, not `™`."""
+    """The plain form of a compatibility character. Only a letter may become several letters: `ﬁ`, not `™`."""
     plain = unicodedata.normalize("NFKC", character)
     return plain if len(plain) == 1 or character.isalpha() else character
 
 
 def strip_marks(text: str) -> str:
-    """Take accents and stacked marks off Latin letters, digits and spaces; text in NFC gives text in NFC."""
+    """Remove accents and stacked marks from Latin letters, digits and spaces. The result is in NFC."""
     if text.isascii():
         return text
     return unicodedata.normalize("NFC", _MARKED.sub(r"\1", unicodedata.normalize("NFD", text)))
@@ -63,6 +64,6 @@ def _fold_word(word: str, latin: bool) -> str:
 
 
 def _is_latin(text: str) -> bool:
-    """Whether at least half of the letters that can be told apart are Latin; look-alikes cannot."""
+    """Whether at least half of the letters are Latin; look-alikes of other scripts are not counted."""
     letters = [c for c in text if c.isalpha()]
     return 2 * sum(c.isascii() for c in letters) >= sum(ord(c) not in EXACT for c in letters)

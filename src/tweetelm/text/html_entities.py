@@ -1,9 +1,9 @@
-"""HTML references and R's `<U+XXXX>` escapes, decoded."""
+"""Decodes HTML references and R's `<U+XXXX>` escapes."""
 
 import html
 import re
 
-REACH = 40  # characters after `&` or `<` that belong to it; the longest HTML5 name has 32
+REACH = 40  # maximum length of a reference or escape; the longest HTML5 name has 32 characters
 _REFERENCE = re.compile(r"&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[^\t\n\f <&#;]{1,32};?)")
 _ESCAPE = re.compile(r"<U\+([0-9A-Fa-f]{4,8})>")
 _ENDS = ("", "\t", "\n", "\f", " ", "<", "&", ";")  # no reference begins with `&` and one of these
@@ -11,10 +11,11 @@ _OPENING = re.compile(r"[&<]")
 
 
 def decode(text: str) -> str:
-    """Decode HTML references and `<U+XXXX>` escapes, nested ones too, in one sweep.
+    """Decode HTML references and `<U+XXXX>` escapes, including nested ones, in one pass.
 
-    From right to left: what follows an `&` or `<` is decoded by the time it is reached, so `&amp;amp;amp;…`
-    costs linear time, where sweeping from the left until nothing changes would cost quadratic time.
+    The pass goes from right to left, so that the text after an `&` or `<` is already decoded. Nested
+    references such as `&amp;amp;amp;…` then take linear time; repeated passes from the left would take
+    quadratic time.
     """
     starts = [m.start() for m in _OPENING.finditer(text)]
     if not starts:
@@ -31,9 +32,9 @@ def decode(text: str) -> str:
 
 
 def _decode_head(done: list[str]) -> bool:
-    """Decode the reference or escape that `done` (last character first) begins with, if it does."""
+    """Decode a reference or escape at the start of `done` (last character first); False if there is none."""
     follows = done[-2] if len(done) > 1 else ""
-    if follows != "U" if done[-1] == "<" else follows in _ENDS:  # spares thousands of `<` or `&` a match
+    if follows != "U" if done[-1] == "<" else follows in _ENDS:  # avoids the regular expressions below
         return False
     head = "".join(reversed(done[-REACH:]))
     if escape := _ESCAPE.match(head):

@@ -1,8 +1,8 @@
-"""Digits and signs that stand for letters in a word: `h4te`, `w0men`, `b!tch`, `$tup1d`.
+"""Replaces digits and signs used as letters: `h4te`, `w0men`, `b!tch`, `$tup1d`.
 
-A word is spelled out if that gives an everyday word, or else where signs stand between letters. Numbers,
-ordinals, units, years behind a word, prices, handles and links are left alone, and so is a word of signs only
-(`15` for `is`).
+Signs are replaced if the result is an everyday word, or if they are between letters. Numbers, ordinals,
+units, years after a word, prices, handles and links are unchanged. Words of signs only (`15` for `is`) are
+unchanged too.
 """
 
 import itertools
@@ -12,7 +12,7 @@ from tweetelm.text.wordlist import is_everyday
 
 LETTERS = {"0": "o", "1": "il", "3": "e", "4": "a", "5": "s", "6": "g", "7": "t", "8": "b", "9": "g",
            "$": "s", "€": "e", "!": "i", "@": "a"}  # fmt: skip
-"""The letters that a sign may stand for, the likeliest first."""
+"""The letters that a sign can replace, the most likely first."""
 
 MOST_SIGNS = 8
 _TELLING = re.compile(r"[A-Za-z][0-9$€!@]|[0-9$€!@][A-Za-z]")
@@ -33,7 +33,7 @@ _ADDRESS = re.compile(r"://|^www\.|&#|@\w+\.\w|\b0x[0-9a-f]", re.IGNORECASE)
 
 
 def fold(text: str) -> str:
-    """Write letters for the signs that stand for them."""
+    """Replace signs by the letters that they represent."""
     if not _TELLING.search(text):
         return text
     return _TOKEN.sub(_fold_token, text)
@@ -53,16 +53,16 @@ def _fold_core(core: str) -> str:
 
 
 def _everyday(core: str) -> str:
-    """The everyday word that a core with a letter and a few signs spells, or nothing."""
-    places = [match.start() for match in _SIGN.finditer(core[:40])]
-    if len(core) not in range(3, 25) or not 0 < len(places) <= MOST_SIGNS or _AMOUNT.fullmatch(core):
+    """The everyday word that a core of letters and a few signs represents; empty if there is none."""
+    positions = [match.start() for match in _SIGN.finditer(core[:40])]
+    if len(core) not in range(3, 25) or not 0 < len(positions) <= MOST_SIGNS or _AMOUNT.fullmatch(core):
         return ""
     if core[0] == "@" and is_everyday(core[1:].lower()):
-        return ""  # the handle @women, not a woman's
+        return ""  # a handle such as @women
     letters = list(core)
-    for spelling in itertools.islice(itertools.product(*(LETTERS[core[i]] for i in places)), 16):
-        for place, letter in zip(places, spelling, strict=True):
-            letters[place] = letter
+    for spelling in itertools.islice(itertools.product(*(LETTERS[core[i]] for i in positions)), 16):
+        for position, letter in zip(positions, spelling, strict=True):
+            letters[position] = letter
         word = "".join(letters)
         if is_everyday(word.lower()):
             return word.upper() if _is_shouted(core) else word
@@ -81,7 +81,7 @@ def _fold_inside(core: str) -> str:
 
 
 def _spell(match: re.Match[str]) -> str:
-    """`1` is an i, but an l where it is doubled or ends a word after a consonant: `k1ll`, `he11`, `g1r1`."""
+    """`1` becomes i; doubled, or at the end of a word after a consonant, l: `k1ll`, `he11`, `g1r1`."""
     signs, text = match[0], match.string
     last = match.end() == len(text.rstrip("!")) and text[match.start() - 1].lower() not in "aeiou"
     spelled = "ll" if signs == "11" else "l" if signs == "1" and last else _likeliest(signs)

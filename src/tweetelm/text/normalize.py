@@ -1,4 +1,4 @@
-"""Tweet normalization, str -> str: the one place where a tweet's characters are changed."""
+"""Tweet normalization, str to str. No other module changes the characters of a tweet."""
 
 import functools
 import re
@@ -12,12 +12,12 @@ from tweetelm.text.html_entities import decode
 _DEFAULT = TextConfig()
 DECODING_PASSES = 8
 MOST_MARKS = 30
-"""Combining marks in a row that are kept, as in Unicode's Stream-Safe Text Format (UAX #15): no language has
-longer runs, and composing (NFC) takes time quadratic in their length."""
+"""Maximum number of consecutive combining marks, as in Unicode's Stream-Safe Text Format (UAX #15). No
+language has longer runs, and the time of NFC is quadratic in their length."""
 _SURROGATES = re.compile(r"([\ud800-\udbff][\udc00-\udfff])|[\ud800-\udfff]")
 _LINK = re.compile(r"(?:https?://|\bwww\.\S)\S*", re.IGNORECASE)
 _MENTION = re.compile(r"@\w+")
-# Unicode's Default_Ignorable_Code_Point, controls that are no white space, the blank Braille pattern.
+# Unicode's Default_Ignorable_Code_Point, controls other than white space, and the blank Braille pattern.
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
     "\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
@@ -29,22 +29,23 @@ _JOINER = re.compile(f"(?<!{_EMOJI})\u200d|\u200d(?!{_EMOJI})")
 
 
 def normalize(text: str, config: TextConfig = _DEFAULT) -> str:
-    """The text a model reads. Accepts any string, never raises; ``normalize(normalize(x)) == normalize(x)``.
+    """Normalize a text for the model. Accepts any string, never raises, and is idempotent.
 
-    One rewrite may uncover work for another (an entity that decodes to an ``@``), so all are repeated until
-    nothing changes; the result is therefore a fixpoint, which is what makes the function idempotent.
+    One rewrite may enable another; for example, an entity may decode to an ``@``. All rewrites are therefore
+    repeated until nothing changes. The result is a fixpoint, which makes the function idempotent.
 
-    The repetition ends: every pass that does more than compose (NFC) lowers a positive whole number. Weigh a
-    text by the sum over the characters of its NFD: an ``@`` that does not begin ``@user`` 6; a surrogate 4;
-    one that is folded to others 1 more than they; ``&``, a digit, a sign of leetspeak and white space other
-    than a plain space 2; any other 1. NFC keeps the weight, and once is enough. Everything else lowers it: a
-    mask of a mention adds three letters at most, and takes 4 from the ``@``; a reference or an escape is
-    heavier than what it stands for (see tests/unit/text/test_normalize.py).
+    Termination: every pass that does more than NFC lowers the weight of the text, a positive integer. The
+    weight is a sum over the characters of the text's NFD: 6 for an ``@`` that does not begin ``@user``, 4 for
+    a surrogate, 2 for ``&``, a digit, a sign of leetspeak and white space other than a space, 1 for any other
+    character. A character that is folded weighs 1 more than its replacement. NFC keeps the weight and is
+    idempotent. All other rewrites lower it: masking a mention adds at most three letters and takes 4 from the
+    ``@``; a reference or an escape is heavier than the character that it encodes (see
+    tests/unit/text/test_normalize.py).
 
-    It ends soon: from the ninth pass on, reached only by references that are hidden in one another on
-    purpose, an ``&`` or ``<`` is dropped rather than decoded.
+    Number of passes: from the ninth pass on, ``&`` and ``<`` are removed instead of decoded. Only references
+    that are nested on purpose reach it.
 
-    The cost is linear in the length of the text. Callers that cannot bound the length use `head` first.
+    The cost is linear in the length of the text. Callers that cannot bound the length call `head` first.
     """
     text = _repair_surrogates(text)
     if config.form == "raw":
@@ -58,10 +59,10 @@ def normalize(text: str, config: TextConfig = _DEFAULT) -> str:
 
 
 def head(text: str, characters: int, config: TextConfig = _DEFAULT) -> tuple[str, bool]:
-    """The start of a text, at most `characters` long, and whether anything was cut off.
+    """The start of a text, at most `characters` long, and whether the text was truncated.
 
-    White space, and what `config` strips as invisible, is left out first where `normalize` would leave it
-    out, so that padding cannot push a text's words out of reach. The cost does not depend on what is cut.
+    White space and invisible characters that `normalize` would remove are removed first, so that padding
+    cannot push words beyond the limit. The cost does not depend on the truncated part.
     """
     if len(text) <= characters:
         return text, False
@@ -73,12 +74,12 @@ def head(text: str, characters: int, config: TextConfig = _DEFAULT) -> tuple[str
 
 
 def _visible(text: str, characters: int) -> str:
-    """The first visible characters of a text."""
-    found, room = [], characters
+    """The first `characters` visible characters of a text."""
+    found, remaining = [], characters
     for run in _VISIBLE.finditer(text):
-        found.append(run[0][:room])
-        room -= len(found[-1])
-        if not room:
+        found.append(run[0][:remaining])
+        remaining -= len(found[-1])
+        if not remaining:
             break
     return "".join(found)
 
@@ -96,7 +97,7 @@ def _rewrite(text: str, config: TextConfig, *, decoding: bool = True) -> str:
 
 
 def _unmask(text: str, config: TextConfig) -> str:
-    """Undo what disguises a word's letters."""
+    """Undo disguises of letters, as configured."""
     if config.fold_lookalikes or config.defend:
         text = homoglyphs.fold(text)
     if config.strip_marks or config.defend:
@@ -109,7 +110,7 @@ def _unmask(text: str, config: TextConfig) -> str:
 
 
 def _bound_marks(text: str) -> str:
-    """Drop combining marks beyond `MOST_MARKS` in a row."""
+    """Truncate runs of combining marks to `MOST_MARKS`."""
     if text.isascii():
         return text
     return _long_runs_of_marks().sub(lambda run: run[0][:MOST_MARKS], text)
@@ -122,14 +123,14 @@ def _long_runs_of_marks() -> re.Pattern[str]:
 
 @functools.cache
 def _mention_with_marks() -> re.Pattern[str]:
-    """Marks belong to the handle: left behind, each would compose with the mask's last letter in its turn."""
+    """A mention with its combining marks, which NFC would otherwise compose with the mask's last letter."""
     return re.compile(rf"@\w[\w{_marks()}]*")
 
 
 @functools.cache
 def _marks() -> str:
-    """Every character that NFC moves or composes with what stands before it."""
-    codes = map(chr, range(0x20000))  # the later planes have none; a Tibetan vowel decomposes to two
+    """All characters that NFC reorders or composes with the preceding character."""
+    codes = map(chr, range(0x20000))  # later planes have none; NFD because a Tibetan vowel has two parts
     return "".join(c for c in codes if unicodedata.combining(unicodedata.normalize("NFD", c)[0]))
 
 
@@ -140,7 +141,7 @@ def _strip_invisible(text: str) -> str:
 
 
 def _repair_surrogates(text: str) -> str:
-    """A surrogate pair becomes the character it spells, a lone surrogate U+FFFD: UTF-8 has neither."""
+    """Replace surrogate pairs by their character and lone surrogates by U+FFFD; UTF-8 cannot encode them."""
     if text.isascii():
         return text
     return _SURROGATES.sub(lambda m: _join(m[1]) if m[1] else "\ufffd", text)

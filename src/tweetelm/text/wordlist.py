@@ -1,4 +1,4 @@
-"""Everyday English words: what a disguised word is taken for if a spelling of it is among them."""
+"""A list of everyday English words, used to recognize disguised words."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ _ENDINGS = ("s", "es", "ed", "d", "er", "ers", "r", "ing", "in", "ly", "y")
 
 
 def is_everyday(word: str, known: frozenset[str] = EVERYDAY) -> bool:
-    """Whether a word in small letters, or its stem, is known: `refugees`, `making`, `running`, `ladies`."""
+    """Whether a lowercase word or its stem is known: `refugees`, `making`, `running`, `ladies`."""
     return word in known or any(
         stem in known
         for ending in _ENDINGS
@@ -17,7 +17,8 @@ def is_everyday(word: str, known: frozenset[str] = EVERYDAY) -> bool:
 
 
 def _stems(rest: str, ending: str) -> list[str]:
-    """What a word may have been before its ending: the rest, or with an e, a y for i, one letter of two."""
+    """Possible stems of a word without its ending: the rest, the rest with an e, with y for i, or with a
+    doubled last letter reduced."""
     if len(rest) < 3 or (ending in ("d", "r") and not rest.endswith("e")):
         return []
     stems = [rest] if ending == "s" else [rest, rest + "e"]

@@ -1,7 +1,6 @@
-"""Where a run's metrics go: its own history.jsonl, and Weights & Biases.
+"""Writes the metrics of a run to its history.jsonl and to Weights & Biases.
 
-Opened by one process of a run, rank 0. Steps are the optimizer's; a resumed run goes on from its checkpoint's
-step.
+Only rank 0 opens trackers. Steps are optimizer steps; a resumed run continues at the step of its checkpoint.
 """
 
 import json
@@ -25,20 +24,20 @@ log = logging.getLogger(__name__)
 
 
 class Tracker(Protocol):
-    """Takes the metrics of a run."""
+    """Records the metrics of a run."""
 
     def log(self, metrics: dict[str, float], step: int) -> None:
-        """Metrics at an optimizer step; steps never fall within one process."""
+        """Record metrics at an optimizer step. Within a process, steps never decrease."""
 
     def finish(self, summary: dict[str, Any]) -> None:
-        """The run's results; nothing is logged afterwards."""
+        """Record the run's results and close. Nothing is logged afterwards."""
 
     def leave(self) -> None:
-        """The run ends here without results, and may go on another time; nothing is logged afterwards."""
+        """Close without results; the run may be resumed later. Nothing is logged afterwards."""
 
 
 class Trackers:
-    """Several trackers as one."""
+    """Forwards all calls to several trackers."""
 
     def __init__(self, trackers: Sequence[Tracker]) -> None:
         self.trackers = tuple(trackers)
@@ -57,11 +56,11 @@ class Trackers:
 
 
 class History:
-    """A line of JSON per call, on disk when the call returns. Numbers that JSON lacks (NaN, infinity) become
-    null.
+    """Writes one line of JSON per call, passed to the operating system before the call returns.
 
-    Opening drops what lies after `resume_step`, a half-written line and an earlier summary, so that a run
-    killed and resumed leaves the file of one that never was.
+    NaN and infinity become null, because JSON lacks them. Opening removes lines after `resume_step`,
+    incomplete lines and an earlier summary, so that a resumed run and an uninterrupted one write the same
+    file.
     """
 
     def __init__(self, path: Path, resume_step: int) -> None:
@@ -82,7 +81,7 @@ class History:
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
-    """The lines of a history; those that a crash left unreadable are passed over."""
+    """The lines of a history; skips lines that a crash left incomplete."""
     lines = []
     for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
@@ -95,10 +94,10 @@ def read_history(path: Path) -> list[dict[str, Any]]:
 
 
 class WandB:
-    """Weights & Biases, https://docs.wandb.ai. A resumed run continues the one of its id there.
+    """Logs to Weights & Biases, https://docs.wandb.ai. A resumed run continues under the same run id.
 
-    Steps that a resumed run repeats are dropped by the server: it has them. If wandb is missing or fails,
-    that is logged once as a warning and training goes on without it. Offline, nothing is sent to anybody.
+    The server drops repeated steps of a resumed run. If wandb is missing or fails, one warning is logged and
+    training continues without it. In offline mode, nothing is sent.
     """
 
     def __init__(
@@ -115,12 +114,12 @@ class WandB:
         self._run: Any = None
         given = {"project": project, "group": group, "id": id, "name": name, "config": config}
         if mode == "offline":
-            os.environ["WANDB_ERROR_REPORTING"] = "false"  # of wandb's own process, read when it starts
+            os.environ["WANDB_ERROR_REPORTING"] = "false"  # wandb's service process reads it at its start
         try:
             import wandb
         except ImportError:
             log.warning(
-                "wandb is not installed: metrics go to %s only; `pip install wandb` to have both", HISTORY
+                "wandb is not installed; metrics are written to %s only; run `pip install wandb`", HISTORY
             )
             return
         folder.mkdir(parents=True, exist_ok=True)
@@ -136,17 +135,22 @@ class WandB:
         self._run = None
 
     def leave(self) -> None:
-        """The run is then `preempted` in Weights & Biases, until it goes on. A process that is killed loses
-        what wandb has not yet written: in offline mode, all of a short run."""
+        """Close and mark the run as `preempted` in Weights & Biases until it is resumed.
+
+        If the process is killed, data that wandb has not yet written are lost: in offline mode, all data of a
+        short run.
+        """
         if self._run is not None:
             self._attempt("leave", lambda: (self._run.mark_preempting(), self._run.finish(exit_code=1)))
         self._run = None
 
     def publish(self, folder: Path, version: str, task: str, card: dict[str, Any], served: bool) -> None:
-        """Log a published version's files as a model artifact, and its data as a reference by hash: none of
-        the data's files."""
+        """Log the files of a published version as a model artifact, and the hash of its data as a reference.
 
-        def both() -> None:
+        The data files are not sent.
+        """
+
+        def log_artifacts() -> None:
             import wandb
 
             data = wandb.Artifact(f"{task}-data", type="dataset", metadata=card["data"])
@@ -161,21 +165,23 @@ class WandB:
             self._run.log_artifact(model, aliases=[version, *(["served"] if served else [])])
 
         if self._run is not None:
-            self._attempt("log the artifact", both)
+            self._attempt("log the artifact", log_artifacts)
 
     def _attempt(self, verb: str, call: Callable[[], Any]) -> Any:
         try:
             return call()
-        except Exception as error:  # noqa: BLE001  # hours of training must not end with it
+        except Exception as error:  # noqa: BLE001  # a failure of wandb must not end training
             reason = shorten(f"{type(error).__name__}: {error}", 300, placeholder=" …")
-            log.warning("wandb failed to %s (%s); training goes on, %s has everything", verb, reason, HISTORY)
+            log.warning(
+                "wandb failed to %s (%s); training continues, %s has all metrics", verb, reason, HISTORY
+            )
             self._run = None
             return None
 
 
 def _init(wandb: Any, mode: Mode, folder: Path, **given: Any) -> Any:
-    """Begin or continue a run. The settings of `setup` count too: without the mode there, wandb's own process
-    sends its telemetry, and without silence it prints."""
+    """Start or resume a run. `setup` needs mode and silent too: its service process would otherwise send
+    telemetry and print."""
     wandb.setup(settings=wandb.Settings(silent=True, mode=mode))
     return wandb.init(
         mode=mode,
@@ -195,15 +201,15 @@ def open_trackers(
     environ: Mapping[str, str] | None = None,
     place: str | None = None,
 ) -> Tracker:
-    """The trackers of a run.
+    """Open the trackers of a run.
 
     Args:
-        config: names the run and says where to track.
-        run_dir: a local folder for history.jsonl and wandb's files.
-        resume_step: of the checkpoint that training goes on from, 0 for a fresh run.
+        config: the run's configuration.
+        run_dir: local folder for history.jsonl and wandb's files.
+        resume_step: step of the checkpoint to resume from; 0 for a new run.
         api_key_present: from `has_api_key`.
-        environ: with W&B's own variables, which win over `config`.
-        place: the run's folder or URL, by default `run_dir`.
+        environ: environment variables; those of W&B override `config`.
+        place: the run's folder or URL; by default, `run_dir`.
     """
     wandb = open_wandb(config, run_dir, api_key_present=api_key_present, environ=environ, place=place)
     return Trackers([History(run_dir / HISTORY, resume_step), *([wandb] if wandb else [])])
@@ -217,7 +223,7 @@ def open_wandb(
     environ: Mapping[str, str] | None = None,
     place: str | None = None,
 ) -> WandB | None:
-    """The run's place in Weights & Biases, continued if it has one; None if that is off."""
+    """Start or resume the run in Weights & Biases; None if W&B is off. Arguments as in `open_trackers`."""
     mode = wandb_mode(config.tracking, api_key_present, environ)
     if mode is None:
         return None

@@ -1,4 +1,4 @@
-"""What Weights & Biases is told: its mode, from its own variables and files first, and a run's id."""
+"""Mode and run id for Weights & Biases. Variables and settings files of W&B override the configuration."""
 
 import configparser
 import hashlib
@@ -14,7 +14,7 @@ from tweetelm.files import object_storage, paths
 
 Mode = Literal["online", "offline"]
 ID_FILE = "wandb-id"
-# WANDB_MODE as W&B reads it; None: nothing is written, nothing sent.
+# Values of WANDB_MODE; None: nothing is written or sent.
 _MODES: dict[str, Mode | None] = {
     "online": "online",
     "run": "online",
@@ -27,17 +27,18 @@ log = logging.getLogger(__name__)
 
 
 def has_api_key(environ: Mapping[str, str]) -> bool:
-    """Whether a key of Weights & Biases is set; an empty one is none."""
+    """Whether WANDB_API_KEY is set and not empty."""
     return bool(environ.get("WANDB_API_KEY", "").strip())
 
 
 def wandb_mode(
     config: TrackingConfig, api_key_present: bool, environ: Mapping[str, str] | None = None
 ) -> Mode | None:
-    """The mode in force, None for off.
+    """The effective mode; None for off.
 
-    `off` in the configuration is off. Else WANDB_DISABLED and WANDB_MODE win, then the configuration, and
-    where that is `auto`, W&B's settings files. Without all of these a key means online.
+    The first of these decides: `off` in the configuration, WANDB_DISABLED, WANDB_MODE, `online` or `offline`
+    in the configuration, W&B's settings files. Otherwise the mode is online if there is an API key, else
+    offline.
     """
     given = environ or {}
     if config.wandb == "off" or given.get("WANDB_DISABLED", "").strip().lower() in _YES:
@@ -54,7 +55,7 @@ def wandb_mode(
 def _known(word: str, origin: str) -> Mode | None:
     if word not in _MODES:
         log.warning(
-            "%s is %r; expected online, offline or disabled: the run is kept offline (`wandb sync` sends it)",
+            "%s is %r; expected online, offline or disabled; using offline (`wandb sync` uploads the run)",
             origin,
             word,
         )
@@ -63,32 +64,32 @@ def _known(word: str, origin: str) -> Mode | None:
 
 
 def _mode_in_files(environ: Mapping[str, str]) -> str:
-    """`mode` in W&B's settings files: the working folder's wins over the user's."""
+    """`mode` in W&B's settings files; the file of the working folder overrides that of the user."""
     home = Path(environ.get("HOME") or "~").expanduser()
     user = Path(environ.get("WANDB_CONFIG_DIR") or home / ".config" / "wandb").expanduser()
-    here = Path(environ.get("WANDB_DIR") or ".")
+    local = Path(environ.get("WANDB_DIR") or ".")
     parser = configparser.ConfigParser(interpolation=None)
-    files = [user / "settings", here / "wandb" / "settings", here / ".wandb" / "settings"]
+    files = [user / "settings", local / "wandb" / "settings", local / ".wandb" / "settings"]
     try:
         parser.read(files, encoding="utf-8")
     except (configparser.Error, ValueError, OSError) as error:
-        log.warning("a settings file of Weights & Biases cannot be read and is passed over: %s", error)
+        log.warning("ignored a settings file of Weights & Biases that cannot be read: %s", error)
         return ""
     return parser.get("default", "mode", fallback="").strip().lower()
 
 
 def wandb_id(name: str, place: str) -> str:
-    """A run id that wandb accepts, of a run of this name at this place."""
+    """A run id from the name and the location of a run, in the characters that wandb accepts."""
     clean = re.sub(r"[^A-Za-z0-9_.-]", "-", name)[:100]
     digest = hashlib.sha256("\0".join([name, place]).encode()).hexdigest()
     return f"{clean}-{digest[:10]}"
 
 
 def run_id(name: str, run_folder: str, local: Path) -> str:
-    """The id of the run in this folder, the same whenever it goes on, and no other run's.
+    """The id of the run in a folder: unique, and the same after each resume.
 
-    A URL is one place in the world. A folder of this name may be on many machines, so the first process that
-    tracks the run leaves its id there.
+    At a URL, the id is computed from the URL, which is unique. A folder of the same name may exist on several
+    machines, so the first process that tracks the run writes a random id to a file in it.
     """
     if paths.is_url(run_folder):
         return wandb_id(name, run_folder)

@@ -23,7 +23,7 @@ from tweetelm.openelm.checkpoints.tokenizer import (
 from tweetelm.openelm.presets import Preset, find_preset, preset_config
 from tweetelm.tasks import TASKS
 from tweetelm.text.normalize import normalize
-from tweetelm.training.label_heads import head_mismatch
+from tweetelm.training.head_reuse import head_mismatch
 
 
 @dataclass(frozen=True, kw_only=True)

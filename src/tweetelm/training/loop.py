@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.encoding import pass_tokens
+from tweetelm.training.encoded_rows import Rows
 from tweetelm.training.objectives import Objective, objective
 from tweetelm.training.optimizer import set_learning_rate
 from tweetelm.training.phases import CLASSIFY, Phase, PhaseName, plan
-from tweetelm.training.rows import Rows
 from tweetelm.training.sampler import micro_batches
 from tweetelm.training.state import TrainingState
 from tweetelm.training.strategy import DataParallel

@@ -17,8 +17,8 @@ from tweetelm.config.train_config import TrainConfig
 from tweetelm.openelm import OpenELMForSequenceClassification, OpenELMModel
 from tweetelm.openelm.packing import PackedBatch, pack_onto
 from tweetelm.precision import autocast
+from tweetelm.training.encoded_rows import Rows
 from tweetelm.training.phases import PRETRAIN, Phase
-from tweetelm.training.rows import Rows
 
 _CHUNK = 1024  # tokens per (n, V) block of logits; limits memory
 _NOTHING = -100  # PyTorch's default ignore_index

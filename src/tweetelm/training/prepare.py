@@ -9,7 +9,7 @@ from tweetelm.openelm import OpenELMConfig
 from tweetelm.openelm.checkpoints.hub import Checkpoint
 from tweetelm.openelm.flops import Cost, cost
 from tweetelm.training.base_model import find_base_model
-from tweetelm.training.rows import Rows
+from tweetelm.training.encoded_rows import Rows
 from tweetelm.training.training_data import read_training_data
 
 

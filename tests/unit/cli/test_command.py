@@ -196,3 +196,9 @@ def test_os_error_names_file_and_remedy() -> None:
     done = run_script(script)
     assert done.stderr == "error: /nowhere/x: No such file or directory; name one that exists\n"
     assert done.returncode == 2
+
+
+def test_help_shows_defaults_of_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = help_of("ray_jobs.train", 120, monkeypatch, everything=True)
+    option = text[text.index("--model.dropout") :]
+    assert "[0.0]" in option[: option.index("--model.", 5)]

@@ -13,8 +13,8 @@ from tweetelm.config.text_config import TextConfig
 from tweetelm.data import load, provenance, training_rows
 from tweetelm.data.__main__ import main
 from tweetelm.data.audit.check import Finding, Report, check, words
-from tweetelm.data.audit.encoding import DAMAGE
 from tweetelm.data.audit.known_issues import DOCUMENTED
+from tweetelm.data.audit.text_damage import DAMAGE
 from tweetelm.data.provenance import folder_md5
 from tweetelm.data.published_files import FILES
 from tweetelm.tasks import DEEPFAKE, HATE, SYNTHETIC_NOTICE, TASKS

@@ -84,6 +84,6 @@ def test_a_model_with_rows_held_out_is_stored_and_never_served(source: Path, reg
     measurement = card(validation=0.99, config=config)
     published = publish(source, measurement, registry=registry, replace=True)
     assert not published.promoted
-    assert "account:1/5 was kept from the model" in published.reason
+    assert "trained with account:1/5 held out" in published.reason
     assert current_version("hate", registry=registry) is None
-    assert "trained without account:1/5: a measurement, not a model to serve" in measurement.notices
+    assert "trained with account:1/5 held out: for measurement, not for serving" in measurement.notices

@@ -51,7 +51,7 @@ def test_foreign_files_do_not_change_what_the_data_are(copy: tuple[TaskName, Pat
     before = provenance(TASKS[name], root)
     litter(root / name)
     assert provenance(TASKS[name], root) == before
-    assert before.synthetic, "a copy of the sample is the sample"
+    assert before.synthetic, "a copy of the sample is synthetic too"
 
 
 def test_the_md5_is_that_of_the_files_that_are_read(copy: tuple[TaskName, Path]) -> None:
@@ -127,7 +127,7 @@ def test_only_data_files_are_fetched_from_a_url(
     (copy / "Thumbs.db").touch()
     stamp = (copy / "train_text.txt").stat().st_mtime_ns
     assert provenance(TASKS["hate"], remote).synthetic
-    assert (copy / "train_text.txt").stat().st_mtime_ns == stamp, "it was not fetched again"
+    assert (copy / "train_text.txt").stat().st_mtime_ns == stamp, "the file was not downloaded again"
 
 
 def test_all_names_every_file_of_both_tasks() -> None:

@@ -31,11 +31,11 @@ def test_attacks_change_words_only(name: str) -> None:
 
 @pytest.mark.parametrize("name", ERASABLE)
 def test_defenses_undo_what_can_be_undone(name: str) -> None:
-    """Twins may change case (a capital's twin may be small) and one letter may stand for two (`l`, `I`)."""
-    plain, told = normalize(TWEET, DEFENDED).lower(), []
+    """Look-alikes may change case, and one look-alike may represent two letters (`l`, `I`)."""
+    plain, undone = normalize(TWEET, DEFENDED).lower(), []
     for row in range(20):
-        told.append(normalize(disguise(name, TWEET, row), DEFENDED).lower() == plain)
-    assert sum(told) >= (16 if name in ("look-alike letters", "stretched letters") else 20)
+        undone.append(normalize(disguise(name, TWEET, row), DEFENDED).lower() == plain)
+    assert sum(undone) >= (16 if name in ("look-alike letters", "stretched letters") else 20)
 
 
 def test_defenses_spell_most_leetspeak_out() -> None:

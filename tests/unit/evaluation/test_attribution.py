@@ -46,7 +46,7 @@ def test_the_stored_section_has_positions_and_no_token(folder: Path) -> None:
     context = ReportContext(evaluation=made, dataset=rows, provenance=FakeProvenance())
     found = attributed(*load_differentiable(folder), context)
     assert found
-    assert "".join(found[0].pieces[1:])  # there are tokens to be printed
+    assert "".join(found[0].pieces[1:])  # there are tokens to print
     section = attributions(found, context)
     assert {type(cell) for table in section.tables for row in table.rows for cell in row[1:]} == {int, float}
     assert len(section.tables[0].rows) == sum(min(6, len(one.pieces)) for one in found)

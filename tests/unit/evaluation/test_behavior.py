@@ -30,7 +30,7 @@ def test_a_text_that_a_change_leaves_alone_is_no_case() -> None:
 def test_a_functionality_without_cases_or_originals_is_refused() -> None:
     with pytest.raises(ValueError, match="'x' has no cases"):
         Functionality(name="x", claim="y", expected="hate", cases=())
-    with pytest.raises(ValueError, match="a case has no original"):
+    with pytest.raises(ValueError, match="has a case without original"):
         Functionality(name="x", claim="y", expected=None, cases=(Case("z"),))
 
 
@@ -63,7 +63,7 @@ def test_never_hate_model_passes_only_harmless_cases() -> None:
 def test_a_model_of_one_keyword_is_seen_through() -> None:
     rates = {o.functionality.name: sum(o.passed) for o in run(KeywordClassifier(HATE, ("despise",)))}
     assert rates["hate: strong feeling"] == 9  # one of three templates
-    assert rates["abuse of things"] == 14  # "I despise cold coffee" is taken for hate
+    assert rates["abuse of things"] == 14  # "I despise cold coffee" is predicted hate
     assert rates["hate: dehumanization"] == 0
 
 
@@ -79,7 +79,7 @@ def test_spelling_variants_reach_a_model_that_undoes_them() -> None:
 
 
 def test_escapes_and_masked_addresses_never_change_a_verdict() -> None:
-    """What normalization promises: these cases and their originals are the same text to a model."""
+    """Normalization maps these cases and their originals to the same text."""
     for functionality in suite(DEEPFAKE):
         same = [normalize(case.text) == normalize(str(case.original)) for case in functionality.cases]
         masked = (
@@ -99,7 +99,7 @@ def test_flipped_prediction_fails_an_invariance() -> None:
     assert passed["hashtag"] == (False, True)
     assert passed["one emoji more"] == (True, True)
     assert passed["one typo"] == (True, False)  # "tdoay" is no longer the keyword
-    assert "another link" not in passed, "neither has one"
+    assert "another link" not in passed, "neither text has a link"
 
 
 def test_the_section_holds_rates_with_intervals_and_no_case() -> None:
@@ -114,11 +114,11 @@ def test_the_section_holds_rates_with_intervals_and_no_case() -> None:
     harmless, hateful = groups.rows[0][1:]
     assert isinstance(harmless, Interval)
     assert isinstance(hateful, Interval)
-    assert (harmless.value, hateful.value) == (1.0, 2 / 75)  # as it is, and in capitals
+    assert (harmless.value, hateful.value) == (1.0, 2 / 75)  # unchanged, and in capitals
     assert "vermin, plain" not in repr(section)
 
 
 def test_given_tweets_are_counted_and_not_kept() -> None:
     section = behavior(KeywordClassifier(DEEPFAKE), ["a secret phrase here"])
-    assert section.text[0].startswith("1 tweets, each changed")
+    assert section.text[0].startswith("1 tweets, each with a change")
     assert "secret" not in repr(section)

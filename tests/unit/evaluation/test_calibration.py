@@ -23,7 +23,7 @@ from tweetelm.predictor import Predictor
 from tweetelm.tasks import HATE
 
 GENERATOR = np.random.default_rng(11)
-TRUE = GENERATOR.normal(0, 1.5, 4000)  # log-odds by which labels are drawn
+TRUE = GENERATOR.normal(0, 1.5, 4000)  # log-odds from which labels are drawn
 LABELS = (GENERATOR.random(4000) < 1 / (1 + np.exp(-TRUE))).astype(np.int64)
 LOGITS = np.stack([np.zeros(4000), TRUE], axis=1)
 
@@ -100,7 +100,7 @@ def test_calibrated_model_reproduces_the_evaluation(tmp_path: Path) -> None:
     tweets = dataset(HATE, validation=rows, test=rows[:5])
     raw = evaluate(Predictor.load(folder, precision="float32"), tweets)
     found = calibrated(raw, tweets, "validation")
-    assert found.temperature > 1.1  # labels that have nothing to do with the tweets
+    assert found.temperature > 1.1  # the labels are independent of the tweets
     assert found.threshold is not None
     as_version(folder, temperature=found.temperature, threshold=found.threshold)
     served = evaluate(Predictor.load(folder, precision="float32"), tweets)

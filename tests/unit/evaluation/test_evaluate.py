@@ -10,12 +10,12 @@ from tests.support.fakes import FakeProvenance, ShoutPredictor, dataset
 from tweetelm.config.train_config import ModelConfig, TrainConfig
 from tweetelm.evaluation.evaluate import Evaluation, evaluate
 from tweetelm.evaluation.report.context import ReportContext
-from tweetelm.evaluation.report.predictions import recompute, write_records
+from tweetelm.evaluation.report.prediction_files import recompute, write_records
 from tweetelm.evaluation.report.write import write as write_report
 from tweetelm.registry import Base, Card, make_card
 from tweetelm.tasks import DEEPFAKE, HATE, SYNTHETIC_NOTICE
 
-# P(hate) by the share of words in capitals: 0, 1, 1/2, 2/3 on validation and 1/4, 3/4, 0, 1 on test.
+# P(hate) is the share of words in capitals: 0, 1, 1/2, 2/3 on validation and 1/4, 3/4, 0, 1 on test.
 HATE_ROWS = dataset(
     HATE,
     validation=[("peace", 0), ("WAR", 1), ("so SO", 1), ("GO AWAY now", 1)],
@@ -169,7 +169,7 @@ def test_sample_report_has_notice_and_no_comparison(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("init", "notice"),
-    [("random", "random weights: nothing of Apple's pretraining"), ("scratch", "trained from scratch")],
+    [("random", "random initial weights: no pretraining"), ("scratch", "trained from scratch")],
 )
 def test_a_report_says_which_weights_training_started_from(init: str, notice: str) -> None:
     def notices(known: Card, synthetic: bool = False) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ def test_defenses_restore_a_keyword_model_under_attack() -> None:
 
 
 def test_the_metric_is_of_what_a_user_is_told() -> None:
-    """Told: hate, hate, no, hate, no against hate, hate, no, no, hate: F1 is 4/6 and 2/4."""
+    """Predicted: hate, hate, no, hate, no; true: hate, hate, no, no, hate. F1 is 4/6 and 2/4."""
     assert attack(MODEL, TEXTS, LABELS).metric == (4 / 6 + 2 / 4) / 2
 
 
@@ -54,12 +54,12 @@ def test_evasion_section_compares_attacks_and_cost() -> None:
     assert isinstance(zero_width[1], Interval)
     assert isinstance(zero_width[2], Interval)
     assert (zero_width[1].value, zero_width[2].value, zero_width[3]) == (1.0, 0.0, "yes")
-    without, within = (row[1] for row in price.rows)  # with defenses, the harmless `h4te` is read as hate
+    without, within = (row[1] for row in price.rows)  # with defenses, `h4te` is read as hate
     assert (without, within) == ((2 * 2 / 6 + 2 * 2 / 6) / 2, (2 * 2 / 7 + 2 * 1 / 5) / 2)
-    assert "(at most 0.5 wanted: no)" in section.text[1]
+    assert "(target: at most 0.5; met: no)" in section.text[1]
     assert not any(text in repr(section) for text in TEXTS)
 
 
 def test_a_model_that_catches_nothing_cannot_be_attacked() -> None:
     section = evasion(KeywordClassifier(HATE), TEXTS, LABELS)
-    assert {row[1:] for row in section.tables[0].rows} == {(None, None, "nothing caught")}
+    assert {row[1:] for row in section.tables[0].rows} == {(None, None, "no tweet to attack")}

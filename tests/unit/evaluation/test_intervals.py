@@ -1,4 +1,4 @@
-"""Intervals of shares, against the closed form of Wilson (1927)."""
+"""Intervals of shares, compared with the closed form of Wilson (1927)."""
 
 import math
 

@@ -9,7 +9,7 @@ from sklearn import metrics as sklearn_metrics
 from tweetelm.evaluation.metrics import quick_score, score, tweeteval_macro_f1
 from tweetelm.tasks import DEEPFAKE, HATE
 
-# Six tweets: 2 of not-hate right, 1 wrong; 1 of hate right, 2 wrong.
+# Six tweets: not-hate 2 correct, 1 wrong; hate 1 correct, 2 wrong.
 LABELS = np.array([0, 0, 0, 1, 1, 1])
 P_HATE = np.array([0.1, 0.2, 0.9, 0.8, 0.3, 0.4])
 PROBABILITIES = np.stack([1 - P_HATE, P_HATE], axis=1)
@@ -26,7 +26,7 @@ def test_a_split_scores_as_computed_by_hand() -> None:
     assert not_hate == pytest.approx({"precision": 2 / 4, "recall": 2 / 3, "f1": 4 / 7, "support": 3})
     assert hate == pytest.approx({"precision": 1 / 2, "recall": 1 / 3, "f1": 2 / 5, "support": 3})
     assert result["macro_f1"] == pytest.approx((4 / 7 + 2 / 5) / 2)
-    # Of the nine pairs (hate, not-hate) six are in order: .8, .3 and .4 each above .1 and .2.
+    # 6 of 9 pairs (hate, not-hate) are ordered correctly: .8, .3 and .4 are each above .1 and .2.
     assert result["auroc"] == pytest.approx(6 / 9)
     assert result["predicted_share"] == pytest.approx({"not-hate": 4 / 6, "hate": 2 / 6})
     assert result["per_group"] == {}
@@ -43,8 +43,8 @@ def test_accuracy_per_group_is_the_recall_on_each_generator() -> None:
 
 
 def test_labels_told_under_a_threshold_are_what_is_scored() -> None:
-    told = np.array([0, 0, 1, 1, 1, 1])  # P(hate) >= 0.3
-    result = score(LABELS, PROBABILITIES, HATE, predicted=told)
+    predicted = np.array([0, 0, 1, 1, 1, 1])  # P(hate) >= 0.3
+    result = score(LABELS, PROBABILITIES, HATE, predicted=predicted)
     assert result["accuracy"] == 5 / 6
     assert result["auroc"] == score(LABELS, PROBABILITIES, HATE)["auroc"]
 
@@ -107,7 +107,7 @@ def test_quick_score_takes_milliseconds() -> None:
 def test_auroc_of_a_single_label_is_absent_with_the_reason(label: int, name: str) -> None:
     result = score(np.full(6, label), PROBABILITIES, HATE)
     assert result["auroc"] is None
-    assert result["auroc_missing"] == f"every tweet is labeled {name}; a ROC curve needs both labels"
+    assert result["auroc_missing"] == f"every tweet is labeled {name}; AUROC needs both labels"
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_auroc_of_a_single_label_is_absent_with_the_reason(label: int, name: str
         (LABELS[:0], PROBABILITIES[:0], None, "at least one tweet"),
         (LABELS, PROBABILITIES[:5], None, r"\(5, 2\); expected \(6, 2\)"),
         (LABELS, PROBABILITIES, ["a"], "1 groups for 6 tweets"),
-        (LABELS - 1, PROBABILITIES, None, r"label ids \[-1\] are not of task hate"),
+        (LABELS - 1, PROBABILITIES, None, r"task hate has no label ids \[-1\]"),
         (LABELS, np.where(PROBABILITIES > 0.85, np.nan, PROBABILITIES), None, "2 of 6 tweets"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Files are replaced whole, JSON that is damaged is named, and places and names mean one thing."""
+"""Atomic writes, errors of damaged JSON files, and validation of paths and names."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ray_jobs.search.trials import load_result
+from ray_jobs.search.trial_results import load_result
 from tests.support.places import ROOT
 from tweetelm.config.train_config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from tweetelm.data.load import folder
@@ -82,8 +82,8 @@ def test_a_file_with_the_longest_name_is_written(tmp_path: Path) -> None:
         (b" \n", "it is empty"),
         (b"{", "not JSON: "),
         (b"\xff\xfe{}", "not UTF-8 at byte 0"),
-        (b"[1]", "it holds a list; expected an object"),
-        (b"null", "it holds null; expected an object"),
+        (b"[1]", "it contains a list; expected an object"),
+        (b"null", "it contains null; expected an object"),
         (b"[" * 200_000, "nested too deeply"),
         (b'{"a": 1}', "it lacks b"),
         (b'{"a": true, "b": []}', "a is true or false; expected a whole number"),
@@ -126,9 +126,9 @@ def test_a_damaged_search_result_is_named(tmp_path: Path, damaged: bytes) -> Non
     ],
 )
 def test_a_name_that_is_no_good_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=r"^--name is '") as told:
+    with pytest.raises(ValueError, match=r"^--name is '") as raised:
         check_name(name, "--name")
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("name", ["a", "hate-270m_v2", "20261121", "A.b", "x" * 100])
@@ -164,7 +164,7 @@ def test_a_tilde_is_home_to_every_command(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_the_home_of_nobody_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"~nobody-here/x names the home of a user who is not known here"):
+    with pytest.raises(ValueError, match=r"~nobody-here/x names the home folder of an unknown user"):
         RunConfig(registry="~nobody-here/x")
 
 

@@ -1,4 +1,4 @@
-"""Folders and object storage behave the same, and what lies behind a URL is fetched once per machine."""
+"""Folders and object storage behave the same; files at a URL are downloaded once per machine."""
 
 import json
 import logging
@@ -51,7 +51,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def data(remote: str) -> str:
-    """URL of a copy of the embedded sample."""
+    """The URL of a copy of the embedded sample."""
     object_storage.send(folder(HATE, SAMPLE), f"{remote}/hate")
     return remote
 
@@ -82,7 +82,7 @@ def test_folder_round_trip_skips_links(place: str, tmp_path: Path) -> None:
     object_storage.remove(place)
     object_storage.remove(place)
     assert object_storage.listed(place) == {}
-    with pytest.raises(FileNotFoundError, match="is not there"):
+    with pytest.raises(FileNotFoundError, match="does not exist"):
         object_storage.fetch(place, tmp_path / "nothing")
 
 
@@ -90,7 +90,7 @@ def files(where: Path) -> Iterator[Path]:
     return (path for path in where.rglob("*") if path.is_file())
 
 
-@pytest.mark.slow  # pyarrow tries again for six seconds
+@pytest.mark.slow  # pyarrow retries for 6 s
 def test_unreachable_storage_error_says_what_to_check(remote: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(OSError, match=r"s3://bucket/.*cannot be reached: .*AWS_ENDPOINT_URL"):
@@ -165,13 +165,13 @@ def test_nothing_appears_when_fetching_breaks_off(
 
     fetch = object_storage.fetch
     monkeypatch.setattr(object_storage, "fetch", half)
-    with pytest.raises(OSError, match="changed while it was fetched; type the command again"):
+    with pytest.raises(OSError, match="changed during the download; run the command again"):
         load(HATE, data)
     assert fetched(home) == []
 
 
 def test_no_data_behind_a_url_says_where_and_how_to_bring_them(remote: str) -> None:
-    with pytest.raises(FileNotFoundError, match=r"s3://.*hate is not there; copy the folder that `make"):
+    with pytest.raises(FileNotFoundError, match=r"s3://.*hate does not exist .*; copy the folder that `make"):
         load(HATE, remote)
 
 
@@ -194,7 +194,7 @@ def test_model_download_skips_code_and_pickles(remote: str, tmp_path: Path) -> N
     assert found.repo == f"{remote}/openelm-270m"
     assert {p.name for p in files(found.folder)} == {"config.json", "model.safetensors", "tokenizer.json"}
     assert Path(localize(f"{remote}/openelm-270m/tokenizer.json")).read_text() == "tokenizer.json"
-    with pytest.raises(FileNotFoundError, match=r"s3://\S+/other is not there"):
+    with pytest.raises(FileNotFoundError, match=r"s3://\S+/other does not exist"):
         find_weights(TrainConfig(task="hate", model=ModelConfig(name=f"{remote}/other")))
 
 
@@ -209,7 +209,7 @@ def write_steps(storage: RunStorage, begin: int, end: int) -> History:
 def test_history_survives_a_move_to_another_machine(remote: str, tmp_path: Path) -> None:
     first = RunStorage(f"{remote}/run")
     killed = write_steps(first, 0, 5)
-    first.sync()  # and the checkpoint of step 5 was never stored
+    first.sync()  # the checkpoint of step 5 was not stored
     killed.finish({})
     second = RunStorage(f"{remote}/run")
     assert second.path != first.path
@@ -229,7 +229,7 @@ def test_failed_history_upload_is_logged_then_raised(remote: str, caplog: pytest
     with pytest.raises(OSError, match="cannot be reached"):
         here.close()
     assert len(read_history(here.path / HISTORY)) == 4
-    here.folder = f"{remote}/run"  # and then it answers again
+    here.folder = f"{remote}/run"  # the storage is reachable again
     here.close()
     assert b'"step": 3' in (object_storage.read(f"{remote}/run/{HISTORY}") or b"")
 

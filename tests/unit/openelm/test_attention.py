@@ -1,4 +1,4 @@
-"""Attention over packed tweets: each implementation against attention written out, tweet by tweet."""
+"""Attention over packed tweets: each implementation against explicit attention per tweet."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +27,7 @@ def random_heads(query_heads: int, groups: int) -> tuple[Tensor, Tensor, Tensor]
 
 
 def written_out(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-    """(1, N, H, d): the softmax of each token over its own tweet's earlier tokens and itself."""
+    """(1, N, H, d): attention of each token to itself and the earlier tokens of its tweet."""
     groups = query.shape[1] // key.shape[1]
     out = []
     for first, end in zip(starts(LENGTHS)[:-1].tolist(), starts(LENGTHS)[1:].tolist(), strict=True):
@@ -50,7 +50,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, queries: list[int], scale:
 def kernel(
     query: Tensor, key: Tensor, value: Tensor, cu_q: Tensor, cu_k: Tensor, causal: bool, scale: float
 ) -> Tensor:
-    """Stands for torch's kernel, (N, H, d); causal is aligned to the first token: wrong for a lone query."""
+    """A fake of torch's kernel, (N, H, d). Its causal mask starts at the first token, so it is wrong for a
+    single query."""
     out = []
     for tweet in range(len(cu_k) - 1):
         q = query[cu_q[tweet] : cu_q[tweet + 1]]
@@ -75,7 +76,7 @@ def kernel_of_2_11(
     scale: float | None = None,
     window_size: tuple[int, int] = (-1, -1),
 ) -> Tensor:
-    assert query.shape[1] == key.shape[1], "this torch does not share key-value heads"
+    assert query.shape[1] == key.shape[1], "this torch version does not group heads"
     assert (max_q, max_k) == (int(cu_seq_q.diff().max()), int(cu_seq_k.diff().max()))
     assert scale is not None
     return kernel(query, key, value, cu_seq_q, cu_seq_k, window_size == (-1, 0), scale)
@@ -98,7 +99,7 @@ def kernel_of_2_13(
 
 @pytest.fixture(params=["lengths", "torch 2.11", "torch 2.13"])
 def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The CPU's way, and the GPU's with a stand-in for each torch's kernel, in float32 to be comparable."""
+    """The CPU path, and the GPU path with a fake kernel per torch version, in float32 for comparison."""
     attention._flash_groups_heads.cache_clear()
     if request.param != "lengths":
         stand_in: Callable[..., Tensor] = kernel_of_2_11 if "2.11" in request.param else kernel_of_2_13

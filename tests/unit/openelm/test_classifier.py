@@ -1,4 +1,4 @@
-"""The sequence classifier: a tweet's logits do not depend on how the batch is laid out."""
+"""The sequence classifier: the logits of a tweet do not depend on the layout of the batch."""
 
 import random
 from pathlib import Path
@@ -19,7 +19,7 @@ both_poolings = pytest.mark.parametrize("pooling", ["last", "mean"])
 
 
 def alone(model: OpenELMForSequenceClassification) -> Tensor:
-    """(B, K) logits of every tweet run by itself, unpadded."""
+    """(B, K) logits of the tweets, each run in its own pass without padding."""
     return torch.cat([model(input_ids=torch.tensor([tweet])).logits for tweet in TWEETS])
 
 
@@ -106,7 +106,7 @@ def test_the_loss_is_the_mean_cross_entropy() -> None:
     out = model(**pack(TWEETS).inputs(), labels=LABELS)
     assert out.logits.shape == (5, 3)
     torch.testing.assert_close(out.loss, nn.functional.cross_entropy(out.logits, LABELS), **CLOSE)
-    assert model.accepts_loss_kwargs is False  # a Trainer that accumulates steps must divide the loss itself
+    assert model.accepts_loss_kwargs is False  # the Trainer divides the loss when it accumulates steps
 
 
 def test_several_labels_for_a_tweet_use_binary_cross_entropy() -> None:
@@ -133,7 +133,7 @@ def test_no_cache_is_built_unless_asked_for() -> None:
 
 
 class LowRank(nn.Linear):
-    """An adapter's shape: a linear layer that adds a low-rank term to what its weight gives."""
+    """A fake adapter: a linear layer that adds a low-rank term to its output."""
 
     def __init__(self, base: nn.Linear) -> None:
         super().__init__(base.in_features, base.out_features, bias=False)

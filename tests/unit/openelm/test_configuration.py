@@ -1,4 +1,4 @@
-"""OpenELM's configuration: Apple's keys, the four published sizes, errors."""
+"""The OpenELM configuration: Apple's keys, the four published sizes, errors."""
 
 import pickle
 from typing import Any
@@ -97,22 +97,22 @@ def test_auto_map_of_a_downloaded_config_is_dropped() -> None:
     [
         (
             {"ffn_multipliers": [1.0] * 5},
-            "ffn_multipliers has 5 values; expected one number, two, or one for each of 3",
+            "ffn_multipliers has 5 values; expected one number, two numbers, or one for each of 3",
         ),
         ({"num_query_heads": [4, 4]}, "num_query_heads has 2 values; expected one for each of 3 layers"),
         (
             {"num_query_heads": [4, 5, 4], "num_kv_heads": 2},
-            "layer 1: 5 query heads do not divide into 2 key-value",
+            "layer 1 has 5 query heads and 2 key-value",
         ),
-        ({"num_query_heads": 4, "num_kv_heads": 0}, "layer 0: 4 query heads do not divide into 0 key-value"),
-        ({"head_dim": 7}, "head_dim is 7; rotary embeddings need an even number"),
+        ({"num_query_heads": 4, "num_kv_heads": 0}, "layer 0 has 4 query heads and 0 key-value"),
+        ({"head_dim": 7}, "head_dim is 7; expected an even number"),
         (
             {"normalization_layer_name": "layer_norm"},
-            "normalization_layer_name is 'layer_norm'; only 'rms_norm'",
+            "normalization_layer_name is 'layer_norm'; expected 'rms_norm'",
         ),
         ({"activation_fn_name": "swoosh"}, "activation_fn_name is 'swoosh'; expected one of"),
         ({"classifier_pooling": "first"}, "classifier_pooling is 'first'; expected 'last' or 'mean'"),
-        ({"classifier_dropout": 1.0}, "classifier_dropout is 1.0; expected a number from 0 to below 1"),
+        ({"classifier_dropout": 1.0}, "classifier_dropout is 1.0; expected at least 0 and below 1"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_was_expected(changes: dict[str, Any], message: str) -> None:

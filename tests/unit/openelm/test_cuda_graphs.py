@@ -1,4 +1,4 @@
-"""Which rows a recorded forward pass takes; what it gives is in test_openelm_gpu.py."""
+"""Selection of rows for recorded forward passes; test_gpu.py checks their results."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""A saved model loads elsewhere: by its own code where tweetelm is absent, by ours where it is present."""
+"""A saved model loads with its own code without tweetelm, and with the installed code with tweetelm."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from tweetelm.openelm import OpenELMForCausalLM, OpenELMForSequenceClassificatio
 
 TEXTS = ["good morning all", "you are bad", "all you good bad people are good", "morning"]
 WORDS = ["<unk>", "<s>", "</s>", *sorted({word for text in TEXTS for word in text.split()})]
-# OpenELM has no pad token. A batch needs some id at its padded places; the mask makes any id harmless.
+# OpenELM has no pad token. Any id can be used for padding, because the attention mask hides it.
 TOKENIZER = {
     "tokenizer_class": "PreTrainedTokenizerFast",
     "unk_token": "<unk>",
@@ -29,7 +29,7 @@ TOKENIZER = {
 
 ELSEWHERE = """
 import json, sys
-sys.modules["tweetelm"] = None  # importing it fails, whatever the environment holds
+sys.modules["tweetelm"] = None  # makes its import fail, even if it is installed
 folder, again, texts = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 from transformers import pipeline
 
@@ -49,7 +49,7 @@ print(json.dumps([single, batched, exported_again]))
 
 
 def write_tokenizer(folder: Path) -> None:
-    """A tokenizer of whole words that puts <s> first."""
+    """A word-level tokenizer that prepends <s>."""
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
@@ -65,7 +65,7 @@ def export(folder: Path) -> OpenELMForSequenceClassification:
 
 
 def expected_scores(model: OpenELMForSequenceClassification) -> list[dict[str, float]]:
-    """Probabilities by label of each text, run by itself."""
+    """Probabilities by label of the texts, each run in its own pass."""
     found = []
     for text in TEXTS:
         ids = torch.tensor([[1, *(WORDS.index(word) for word in text.split())]])
@@ -75,7 +75,7 @@ def expected_scores(model: OpenELMForSequenceClassification) -> list[dict[str, f
 
 
 def run_elsewhere(folder: Path, private: Path) -> Any:
-    """What `ELSEWHERE` prints in a process that knows neither tweetelm nor our caches."""
+    """The output of `ELSEWHERE` in a process without tweetelm and without our caches."""
     environment = os.environ | {
         "HF_HOME": str(private / "hf"),
         "HF_MODULES_CACHE": str(private / "modules"),

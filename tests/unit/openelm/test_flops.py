@@ -1,4 +1,4 @@
-"""Costs counted from a configuration, against models that are really built and arithmetic that is counted."""
+"""Costs computed from a configuration, against built models and counted FLOPs."""
 
 import re
 from pathlib import Path
@@ -42,7 +42,7 @@ def built(config: OpenELMConfig) -> OpenELMForCausalLM:
 
 
 def products(model: torch.nn.Module, **inputs: object) -> int:
-    """Floating-point operations of the matrix products with weights in a forward pass."""
+    """FLOPs of the matrix products with weights in a forward pass."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(**inputs)
     return sum(n for operation, n in counter.get_flop_counts()["Global"].items() if "mm" in str(operation))
@@ -106,8 +106,8 @@ def wide(**changes: object) -> OpenELMConfig:
 
 
 def kept_by_autograd(tokens: int, *, checkpointing: bool) -> int:
-    """Bytes of activations that wait for the backward pass, weights and their copies left out."""
-    config = wide(classifier_pooling="mean")  # the estimate does not count on a pruned last layer
+    """Bytes of activations saved for the backward pass, without weights and their copies."""
+    config = wide(classifier_pooling="mean")  # the estimate ignores the reduced last layer
     model = OpenELMForSequenceClassification._from_config(config, attn_implementation="varlen").train()
     if checkpointing:
         checkpoint_activations(model)
@@ -136,7 +136,7 @@ def test_activation_memory_grows_with_tokens_as_estimated(checkpointing: bool) -
     measured = kept_by_autograd(many, checkpointing=checkpointing) - kept_by_autograd(
         few, checkpointing=checkpointing
     )
-    if checkpointing:  # the estimate also holds the layer that is being recomputed
+    if checkpointing:  # the estimate also includes the layer that is recomputed
         recomputed = activation_bytes(config, many) - activation_bytes(config, few)
         assert measured < estimated - again < measured + recomputed
     else:
@@ -170,7 +170,7 @@ def test_describe_tells_the_facts_of_a_preset(capsys: pytest.CaptureFixture[str]
         "context": "2,048 tokens",
         "parameters": "271,527,168 (40,960,000 of them embedding)",
         "forward": "0.461 GFLOP per token",
-        "memory to serve": "0.51 GiB bfloat16, 1.01 GiB float32, weights alone",
+        "memory to serve": "0.51 GiB bfloat16, 1.01 GiB float32, weights only",
     }
     assert facts["feed-forward"].split()[:2] + facts["feed-forward"].split()[-1:] == ["768", "1024", "5120"]
     assert facts["training"].startswith("1.246 GFLOP per token")
@@ -197,7 +197,7 @@ def test_describe_reads_a_folder(capsys: pytest.CaptureFixture[str], tmp_path: P
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("openelm-720m", "no model is called 'openelm-720m'. Did you mean openelm-270m?"),
+        ("openelm-720m", "there is no model 'openelm-720m'. Did you mean openelm-270m?"),
         ("./nothing", "nothing/config.json does not exist"),
     ],
 )
@@ -216,4 +216,4 @@ def test_a_number_of_tokens_that_is_none_is_refused(capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit) as stopped:
         main(["describe", "openelm-270m", f"--tokens={tokens}"])
     assert stopped.value.code == 2
-    assert f"'{tokens}' is not a positive number of tokens" in capsys.readouterr().err
+    assert f"'{tokens}' is not a number of tokens" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The CUDA paths against the CPU's, which the other files compare with the reference."""
+"""The CUDA paths against the CPU paths, which other tests compare with the reference."""
 
 import copy
 import gc
@@ -30,7 +30,7 @@ def starts(lengths: list[int], device: str) -> Tensor:
 def heads_and_gradients(
     tensors: tuple[Tensor, ...], queries: list[int], device: str, dtype: torch.dtype
 ) -> tuple[Tensor, ...]:
-    """What attention gives for queries, keys and values, and their gradients, in float32 on the CPU."""
+    """Outputs of attention and gradients of queries, keys and values, in float32 on the CPU."""
     inputs = [x.detach().to(device, dtype, copy=True).requires_grad_() for x in tensors]
     boundaries = {"cu_seq_lens_q": starts(queries, device), "cu_seq_lens_k": starts(LENGTHS, device)}
     out, _ = attention.varlen_attention_forward(nn.Module(), *inputs, None, **boundaries)
@@ -72,7 +72,7 @@ def test_only_half_precision_uses_flash_attention(dtype: torch.dtype) -> None:
     assert attention._flash_dtype(query.to(dtype)) is dtype
     with torch.autocast("cuda", dtype=dtype):
         assert attention._flash_dtype(query) is dtype
-    assert attention._flash_dtype(query[..., :12].to(dtype)) is None  # the kernel takes multiples of 8
+    assert attention._flash_dtype(query[..., :12].to(dtype)) is None  # the kernel requires multiples of 8
 
 
 def on_cuda(
@@ -128,13 +128,13 @@ def test_a_row_without_lengths_gives_the_same_logits() -> None:
 
 
 def half() -> OpenELMForSequenceClassification:
-    """In half precision, and reading tweets longer than those that are recorded."""
+    """A model in half precision that reads tweets longer than the recorded ones."""
     return classifier(max_context_length=2 * LONGEST).to("cuda", torch.bfloat16)  # type: ignore[no-any-return]
 
 
 @pytest.fixture(scope="module")
 def both() -> tuple[OpenELMForSequenceClassification, OpenELMForSequenceClassification]:
-    """The same weights, launched kernel by kernel and recorded."""
+    """The same weights without and with recorded graphs."""
     plain = half()
     recorded = copy.deepcopy(plain)
     assert can_capture(recorded)
@@ -168,7 +168,7 @@ def test_a_recorded_pass_gives_the_plain_ones_logits(
     expected, found = logits(plain, tweets), logits(recorded, tweets)
     assert found.shape == expected.shape
     assert (found - expected).abs().max() <= 2e-2 * expected.abs().max()
-    assert torch.equal(logits(recorded, [[1, 9, 9, 9]] * 30), other)  # nothing of it is left behind
+    assert torch.equal(logits(recorded, [[1, 9, 9, 9]] * 30), other)  # no state of the earlier row remains
 
 
 def test_what_is_not_recorded_runs_as_before(

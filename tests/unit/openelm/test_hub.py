@@ -1,4 +1,4 @@
-"""Weights through the ordinary hub client, from a hub that stands on 127.0.0.1."""
+"""Downloads of weights with huggingface_hub from a hub server on 127.0.0.1."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from tests.support.hub_client import Client, RefusedError, client
 from tests.support.places import GOLDEN
 from tweetelm.openelm.presets import LLAMA_TOKENIZER
 
-pytestmark = pytest.mark.slow  # each test runs a client in a process of its own
+pytestmark = pytest.mark.slow  # each test runs a client in a subprocess
 
 TINY = GOLDEN / "tiny_a"
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -43,7 +43,7 @@ def online(hub: Hub, home: Path) -> Iterator[Client]:
 
 
 def tensors(scale: float = 1.0) -> dict[str, torch.Tensor]:
-    """The stored model in bfloat16, as Apple publishes."""
+    """The stored model in bfloat16, the format that Apple publishes."""
     return {key: (value * scale).bfloat16() for key, value in load_file(TINY / WEIGHTS).items()}
 
 
@@ -54,7 +54,7 @@ def digests(weights: dict[str, torch.Tensor]) -> dict[str, str]:
 
 
 def official(weights: dict[str, torch.Tensor] | None = None, marker: Path | None = None) -> dict[str, bytes]:
-    """A repository in Apple's layout: no tokenizer, and code, which leaves a marker if it is ever run."""
+    """A repository in Apple's layout: no tokenizer, and code that writes a marker file if it is run."""
     code = f"import pathlib\npathlib.Path({str(marker)!r}).touch()\n".encode()
     return {
         "README.md": b"# OpenELM",
@@ -88,7 +88,7 @@ def test_transformers_loads_the_same_tensors_by_id(hub: Hub, online: Client) -> 
 def test_code_in_a_repository_is_neither_run_nor_downloaded(hub: Hub, online: Client, tmp_path: Path) -> None:
     marker = tmp_path / "it ran"
     files = official(marker=marker)
-    exec(files["modeling_openelm.py"], {})  # the trap works
+    exec(files["modeling_openelm.py"], {})  # check that the code writes the marker
     marker.unlink()
     hub.commit("test/hostile", files)
     online("load", "test/hostile")
@@ -124,19 +124,19 @@ def test_only_cached_repositories_load_offline(hub: Hub, online: Client, home: P
     with client(hub.url, home, HF_HUB_OFFLINE="1") as offline:
         assert offline("fetch", "test/offline")["commit"] == sha
         assert offline("load", "test/offline")["tensors"] == digests(tensors())
-        with pytest.raises(RefusedError, match=r"--local-dir DIR` and pass --model.name DIR"):
+        with pytest.raises(RefusedError, match=r"--local-dir DIR` and set --model.name DIR"):
             offline("fetch", "test/never-seen")
     assert hub.requests[before:] == []
 
 
 def test_an_unknown_repository_is_refused_by_name(online: Client) -> None:
-    with pytest.raises(RefusedError, match=r"FileNotFoundError: could not get test/none .*\nCheck the"):
+    with pytest.raises(RefusedError, match=r"FileNotFoundError: cannot download test/none .*\nCheck the"):
         online("fetch", "test/none")
 
 
 def test_an_unknown_revision_is_refused_by_name(hub: Hub, online: Client) -> None:
     hub.commit("test/known", official())
-    with pytest.raises(RefusedError, match=r"revision v9 (.|\n)*leave out --model.revision"):
+    with pytest.raises(RefusedError, match=r"revision v9 (.|\n)*omit --model.revision"):
         online("fetch", "test/known", "v9")
 
 
@@ -145,7 +145,7 @@ def test_without_a_hub_the_error_says_what_to_type(hub: Hub, online: Client) -> 
         online("fetch", "openelm-3b")
     message = str(refused.value)
     assert message.startswith(
-        "FileNotFoundError: could not get apple/OpenELM-3B at revision main from the model hub"
+        "FileNotFoundError: cannot download apple/OpenELM-3B at revision main from the model hub"
     )
     assert "Connection refused" in message
     assert "`hf download apple/OpenELM-3B --local-dir DIR`" in message
@@ -155,7 +155,7 @@ def test_without_a_hub_the_error_says_what_to_type(hub: Hub, online: Client) -> 
 def test_offline_tokenizer_error_names_the_flag(hub: Hub, online: Client) -> None:
     with hub.down(), pytest.raises(RefusedError) as refused:
         online("fetch_tokenizer", "test/tokenizer-alone")
-    assert str(refused.value).endswith("--local-dir DIR` and pass --model.tokenizer DIR")
+    assert str(refused.value).endswith("--local-dir DIR` and set --model.tokenizer DIR")
 
 
 def test_a_repository_of_pickles_is_refused_unread(hub: Hub, online: Client) -> None:
@@ -200,7 +200,7 @@ def test_local_hub_redirects_large_files(hub: Hub) -> None:
 
 
 def tokenizer() -> bytes:
-    """A tokenizer of fewer pieces than the stored model has embeddings."""
+    """A tokenizer with fewer tokens than the stored model has embeddings."""
     trained = Tokenizer(models.BPE(unk_token="<unk>"))
     trained.pre_tokenizer = pre_tokenizers.Metaspace()
     trainer = trainers.BpeTrainer(

@@ -1,4 +1,4 @@
-"""Weights from a folder: every tensor accounted for, or an error that names it."""
+"""Loading weights from a folder: every tensor is checked; errors name the tensor."""
 
 import json
 import logging
@@ -53,13 +53,13 @@ def test_unused_untied_head_is_dropped_with_a_warning(
         assert caplog.messages == []
         load_weights(OpenELMForCausalLM, GOLDEN / "tiny_b")
     assert len(caplog.messages) == 1
-    assert "transformer.classifier.weight is left out" in caplog.messages[0]
+    assert "ignored transformer.classifier.weight" in caplog.messages[0]
 
 
 def test_a_missing_tensor_is_named(folder: Path) -> None:
     rewrite(folder, lambda tensors: tensors.pop(QKV))
     with pytest.raises(
-        ValueError, match=rf"{folder} does not fit OpenELMForCausalLM: {QKV} is missing\. Che"
+        ValueError, match=rf"{folder} does not match OpenELMForCausalLM: {QKV} is missing\. Che"
     ):
         load_weights(OpenELMForCausalLM, folder)
 
@@ -158,7 +158,7 @@ def test_pickled_weights_are_refused_and_never_opened(folder: Path, tmp_path: Pa
 
     (folder / WEIGHTS).unlink()
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Hostile()))
-    with pytest.raises(FileNotFoundError, match=r"only pytorch_model.bin: pickled weights can run code"):
+    with pytest.raises(FileNotFoundError, match=r"only pytorch_model.bin. Pickled weights are refused"):
         load_weights(OpenELMForCausalLM, folder)
     assert not marker.exists()
 
@@ -179,15 +179,15 @@ def test_a_folder_without_a_configuration_is_named(tmp_path: Path) -> None:
     [
         ("{", "is not JSON"),
         ("[]", "is not a JSON object"),
-        ('{"model_type": "llama"}', "describes a 'llama' model; only 'openelm'"),
-        ("{}", "describes a None model; only 'openelm'"),
+        ('{"model_type": "llama"}', "has model_type 'llama'; expected 'openelm'"),
+        ("{}", "has model_type None; expected 'openelm'"),
         (
             '{"model_type": "openelm", "model_dim": "wide"}',
-            "config.json is no OpenELM configuration: .*model_dim",
+            "config.json is not an OpenELM configuration: .*model_dim",
         ),
         (
             '{"model_type": "openelm", "num_query_heads": [4]}',
-            "config.json is no OpenELM configuration: .*heads",
+            "config.json is not an OpenELM configuration: .*heads",
         ),
     ],
 )

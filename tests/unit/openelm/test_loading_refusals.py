@@ -1,4 +1,4 @@
-"""What no checkpoint holds is refused by name: files elsewhere, values that are not finite."""
+"""Refused checkpoints: files outside the folder, values that are not finite."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ def test_weights_that_are_not_finite_are_refused_by_name(folder: Path, value: fl
 
 
 def one_shard(folder: Path, name: str) -> Path:
-    """An index in a folder that says of every tensor that it is in the file `name`."""
+    """Write an index that maps every tensor to the file `name`."""
     keys = load_file(folder / WEIGHTS).keys()
     index = {"metadata": {"total_size": 1}, "weight_map": dict.fromkeys(keys, name)}
     (folder / WEIGHTS).rename(folder.parent / "w.safetensors")
@@ -42,7 +42,7 @@ def one_shard(folder: Path, name: str) -> Path:
 )
 def test_an_index_that_names_files_elsewhere_is_refused(folder: Path, name: str) -> None:
     one_shard(folder, name.format(parent=folder.parent))
-    with pytest.raises(ValueError, match=rf"{INDEX} names .*; expected names of safetensors files beside it"):
+    with pytest.raises(ValueError, match=rf"{INDEX} names .*; expected names of safetensors files in"):
         load_weights(OpenELMForCausalLM, folder)
 
 

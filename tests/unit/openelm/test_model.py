@@ -18,7 +18,7 @@ IMPLEMENTATIONS = ["sdpa", "eager", "varlen"]
 
 
 def alone(model: OpenELMForCausalLM) -> Tensor:
-    """(N, V) logits of every tweet run by itself."""
+    """(N, V) logits of the tweets, each run in its own pass."""
     return torch.cat([model(input_ids=torch.tensor([tweet])).logits[0] for tweet in TWEETS])
 
 

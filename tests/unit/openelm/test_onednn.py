@@ -1,4 +1,4 @@
-"""Weights laid out for the CPU: the same logits as the plain model, in both precisions."""
+"""Prepacked weights give the logits of the plain model, in both precisions."""
 
 import copy
 import os
@@ -86,12 +86,12 @@ for lengths in ([30], [27], [21]):
 
 @pytest.mark.slow
 def test_a_row_of_another_length_needs_no_other_kernels() -> None:
-    """oneDNN's own log of what it makes and what it finds again. With AMX to make those of one row took three
-    times as long as to run eight tweets."""
+    """oneDNN's log of created and cached kernels. With AMX, creating the kernels for one row took 3 times as
+    long as running eight tweets."""
     if not can_prepack(CPU, torch.float32):
         pytest.skip("this processor has no oneDNN kernels for float32")
-    told = {**os.environ, "ONEDNN_VERBOSE": "profile_create", "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", ROWS], env=told, capture_output=True, text=True, check=True)
+    env = {**os.environ, "ONEDNN_VERBOSE": "profile_create", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", ROWS], env=env, capture_output=True, text=True, check=True)
     first, second, third = (part.count("create:cache_miss") for part in done.stdout.split("row ")[1:])
     assert first > 0
     assert (second, third) == (0, 0), done.stdout

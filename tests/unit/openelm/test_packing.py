@@ -1,4 +1,4 @@
-"""Fillers: they make a packed row round, and change nothing else."""
+"""Fillers round the size of a packed row and do not change its tweets."""
 
 from itertools import product
 

@@ -1,4 +1,4 @@
-"""Our OpenELM against the reference implementation's stored outputs."""
+"""This implementation of OpenELM against stored outputs of the reference implementation."""
 
 from typing import Any
 
@@ -95,7 +95,7 @@ def test_loss_and_gradients_agree(name: str, implementation: str) -> None:
 
 def test_every_stored_layer_agrees(name: str) -> None:
     model, io = load(name)
-    io.setdefault("layer_hidden_states", io["last_hidden_state"][None])  # tiny_b stores only the last
+    io.setdefault("layer_hidden_states", io["last_hidden_state"][None])  # tiny_b stores only the last state
     mask = torch.tensor(io["attention_mask"])
     out = model(input_ids=torch.tensor(io["input_ids"]), attention_mask=mask, output_hidden_states=True)
     stored = io["layer_hidden_states"]

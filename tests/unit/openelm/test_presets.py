@@ -1,4 +1,4 @@
-"""What a model's name means: a preset, a folder, or a hub id."""
+"""Resolution of model names: preset, folder or hub id."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def test_a_folder_is_a_checkpoint_without_a_repository(
     monkeypatch.chdir(tmp_path)
     found = fetch("model")
     assert (found.folder, found.repo, found.commit) == (tmp_path / "model", None, None)
-    with pytest.raises(ValueError, match=r"has no revision 'v1'; leave out --model.revision"):
+    with pytest.raises(ValueError, match=r"has no revision 'v1'; omit --model.revision"):
         fetch("model", "v1")
 
 
@@ -36,14 +36,14 @@ def test_a_folder_named_like_a_preset_does_not_stand_in_for_it(
 
 @pytest.mark.parametrize("name", ["./none", "/none", "none/of/these", "~/none"])
 def test_a_path_to_nothing_is_not_taken_for_a_hub_id(name: str) -> None:
-    with pytest.raises(FileNotFoundError, match=f"there is no folder {name}"):
+    with pytest.raises(FileNotFoundError, match=f"the folder {name} does not exist"):
         fetch(name)
-    with pytest.raises(FileNotFoundError, match=f"there is no folder {name}"):
+    with pytest.raises(FileNotFoundError, match=f"the folder {name} does not exist"):
         fetch_tokenizer(name)
 
 
 def test_a_misspelled_preset_is_refused_with_the_nearest() -> None:
-    with pytest.raises(ValueError, match=r"no model is called 'OpenELM-270'. Did you mean openelm-270m\?"):
+    with pytest.raises(ValueError, match=r"there is no model 'OpenELM-270'. Did you mean openelm-270m\?"):
         fetch("OpenELM-270")
 
 

@@ -1,4 +1,4 @@
-"""Tokenizers: converted from SentencePiece without a difference, trained, saved and read back."""
+"""Tokenizers: exact conversion from SentencePiece, training, saving and loading."""
 
 import random
 from collections.abc import Callable
@@ -33,7 +33,7 @@ SPACED = [
 ]
 ODD = [" ", "   ", "<s>", "</s> <unk>", "<0x41>", "▁", "a▁b", "👩🏽‍🚀", "\u200d", "é", "Ünïcödé"]
 TEXTS = [*LINES, *TWEETS, *SPACED, *ODD]
-LLAMA = {  # how Llama's model was trained, as far as it decides how text is read
+LLAMA = {  # training settings of Llama's model that affect tokenization
     "model_type": "bpe",
     "byte_fallback": True,
     "normalization_rule_name": "identity",

@@ -13,11 +13,13 @@ from tests.support.fakes import card
 from tweetelm.data import SAMPLE, hold_out, load, provenance
 from tweetelm.evaluation.evaluate import calibrated
 from tweetelm.evaluation.evaluate import evaluate as score
-from tweetelm.evaluation.model_report import gather
-from tweetelm.evaluation.report.predictions import write_records
+from tweetelm.evaluation.full_report import gather
+from tweetelm.evaluation.report.prediction_files import write_records
 from tweetelm.predictor import Predictor
 from tweetelm.registry import publish, resolve
 from tweetelm.tasks import DEEPFAKE, HATE, Task
+
+pytestmark = pytest.mark.slow
 
 
 def published(place: Path, registry: str, task: Task = HATE, seed: int = 0, md5: str = "") -> str:
@@ -85,7 +87,6 @@ def test_versions_are_compared_tweet_by_tweet(evaluated: Path, versions: list[st
     assert difference == pytest.approx(only / sum(counts.values()))
 
 
-@pytest.mark.slow
 def test_comparison_needs_same_data_and_task(versions: list[str], registry: str, place: Path) -> None:
     other = published(place, registry, seed=2, md5="f" * 32 + ".dir")
     bot = published(place, registry, DEEPFAKE)
@@ -99,7 +100,6 @@ def test_comparison_needs_same_data_and_task(versions: list[str], registry: str,
             gather(predictor, folder, data=SAMPLE, registry=registry, against=version)
 
 
-@pytest.mark.slow
 def test_show_text_prints_tweets_without_storing(
     versions: list[str], registry: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -118,7 +118,6 @@ def test_show_text_prints_tweets_without_storing(
     assert "Tokens behind the worst errors" in titles
 
 
-@pytest.mark.slow
 def test_held_out_rows_are_evaluated_again(place: Path, registry: str, tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "checkpoint", DEEPFAKE, seed=3)
     config = {"task": "deepfake", "data": {"root": SAMPLE, "hold_out": "generator:rnn"}}

@@ -22,7 +22,7 @@ def test_a_card_survives_json_and_later_fields_are_passed_over() -> None:
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"task": "hate"}'])
 def test_json_that_is_no_card_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"no model card: it lacks .*created"):
+    with pytest.raises(ValueError, match=r"not a model card: it lacks .*created"):
         Card.from_json(text)
 
 
@@ -58,7 +58,7 @@ def test_git_state_is_the_commit_and_whether_files_differ(tmp_path: Path) -> Non
     (tmp_path / "a").write_text("b")
     assert git_state(tmp_path) == {"commit": git("rev-parse", "HEAD"), "dirty": True}
     (tmp_path / "unpacked").mkdir()
-    assert git_state(tmp_path / "unpacked") is None, "the commit around a ZIP's folder is of other code"
+    assert git_state(tmp_path / "unpacked") is None, "the surrounding checkout contains other code"
 
 
 def test_without_git_there_is_no_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""An exported version is a model for whoever has transformers, and for Predictor."""
+"""An exported version loads with transformers and with `Predictor`."""
 
 import builtins
 from pathlib import Path

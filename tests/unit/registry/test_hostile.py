@@ -1,4 +1,4 @@
-"""A registry that others wrote to, or that files got into: refused by name, never followed or printed."""
+"""Manipulated and additional files in a registry: refused by name, never followed, never printed raw."""
 
 import json
 import re
@@ -25,7 +25,7 @@ def run_main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
 
 
 def forge(registry: str, change: dict[str, Any]) -> str:
-    """Store a card as somebody could who knows how versions get their names; the name of its version."""
+    """Store a manipulated card under a name with the matching digest; returns the version's name."""
     values = json.loads(card().to_json()) | change
     version = f"20261121-{content_of(values)[:6]}"
     values["version"] = version
@@ -46,12 +46,12 @@ def test_a_card_that_acts_on_a_terminal_is_not_shown(
 ) -> None:
     version = forge(registry, in_base(text))
     run_main(monkeypatch, "list", "--registry", registry)
-    told = capsys.readouterr().out
-    assert told == f"{TASK}/{version}: its card is damaged or missing; see verify --all\n"
+    output = capsys.readouterr().out
+    assert output == f"{TASK}/{version}: its card is damaged or missing; run verify --all\n"
     for command in (["show", TASK, version], ["promote", TASK, version], ["diff", f"{TASK}/{version}", TASK]):
         with pytest.raises(SystemExit) as end:
             run_main(monkeypatch, *command, "--registry", registry)
-        assert "base.name holds characters that act on a terminal" in str(end.value.code)
+        assert "base.name contains characters that control a terminal" in str(end.value.code)
         assert text not in str(end.value.code)
     with pytest.raises(ValueError, match=r"card\.json is damaged"):
         resolve(TASK, registry=registry, version=version)
@@ -114,9 +114,9 @@ def test_a_damaged_pointer_is_named_with_what_to_type(registry: str, source: Pat
     overwrite(registry, f"{TASK}/current.json", data)
     with pytest.raises(
         ValueError, match=r"current\.json is damaged .*\.registry promote hate VERSION"
-    ) as told:
+    ) as raised:
         current_version(TASK, registry=registry)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
     with pytest.raises(ValueError, match=r"current\.json is damaged"):
         check_registry(TASK, registry)
     assert [each.version for each in list_versions(TASK, registry=registry)] == [version]
@@ -128,7 +128,7 @@ def test_foreign_files_in_a_checkpoint_are_not_published(source: Path, registry:
         (source / name).parent.mkdir(exist_ok=True)
         (source / name).write_bytes(b"\0")
     after = publish(source, card(), registry=registry)
-    assert after.version == before.version, "they are not part of what it is"
+    assert after.version == before.version, "other files are not part of the version"
     assert not any("DS_Store" in name for name in read_card(TASK, registry=registry).files)
 
 
@@ -146,10 +146,10 @@ def test_foreign_files_in_a_registry_break_nothing(
     better = publish(source, card(0.9), registry=registry).version
     assert current_version(TASK, registry=registry) == better
     assert resolve(TASK, registry=registry, version=version).is_dir()
-    assert (folder / ".current.json.swp").exists(), "what is not ours is left alone"
+    assert (folder / ".current.json.swp").exists(), "files of other programs are kept"
     with pytest.raises(SystemExit):
         run_main(monkeypatch, "verify", TASK, version, "--registry", registry)
-    assert f"{version}: Thumbs.db should not be there" in capsys.readouterr().out
+    assert f"{version}: Thumbs.db is not in the card" in capsys.readouterr().out
 
 
 def test_verify_escapes_the_names_of_files(
@@ -160,7 +160,7 @@ def test_verify_escapes_the_names_of_files(
     (tmp_path / "models" / TASK / "versions" / version / "a\x1b[2J\nb").touch()
     with pytest.raises(SystemExit):
         run_main(monkeypatch, "verify", "--registry", registry)
-    assert re.search(r"a\\x1b\[2J\\nb should not be there\n$", capsys.readouterr().out)
+    assert re.search(r"a\\x1b\[2J\\nb is not in the card\n$", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(
@@ -169,9 +169,9 @@ def test_verify_escapes_the_names_of_files(
 def test_what_is_no_version_is_refused(registry: str, source: Path, version: str) -> None:
     publish(source, card(), registry=registry)
     if version:
-        with pytest.raises(FileNotFoundError, match="hate has no version '") as told:
+        with pytest.raises(FileNotFoundError, match="hate has no version '") as raised:
             read_card(TASK, registry=registry, version=version)
-        assert "\x1b" not in str(told.value)
+        assert "\x1b" not in str(raised.value)
 
 
 def test_a_registry_that_cannot_be_written_is_found_early(tmp_path: Path, remote: str) -> None:
@@ -182,6 +182,6 @@ def test_a_registry_that_cannot_be_written_is_found_early(tmp_path: Path, remote
     with pytest.raises(OSError, match="no-such-bucket"):
         check_registry(TASK, "s3://no-such-bucket/models")
     check_registry(TASK, str(tmp_path / "new" / "models"))
-    assert not (tmp_path / "new").exists(), "looking leaves nothing"
+    assert not (tmp_path / "new").exists(), "the check leaves no file"
     check_registry(TASK, remote)
     assert list_versions(TASK, registry=remote) == []

@@ -1,4 +1,4 @@
-"""What was published is what is loaded, or it is refused by name."""
+"""Only unchanged published files are loaded; errors name the changed file."""
 
 import dataclasses
 import json
@@ -75,7 +75,7 @@ def test_version_is_rehashed_only_after_changes(
     publish(source, card(), registry=place)
     folders = {resolve("hate", registry=place) for _ in range(3)}
     assert len(hashed) == len(set(hashed)) == 6
-    (folders.pop() / "model.safetensors").write_bytes(b"weightz")  # as long as before
+    (folders.pop() / "model.safetensors").write_bytes(b"weightz")  # same size as before
     with pytest.raises(ValueError, match="damaged"):
         resolve("hate", registry=place)
 
@@ -85,7 +85,7 @@ def test_a_damaged_version_does_not_stop_the_others(registry: str, source: Path,
     overwrite(registry, f"hate/versions/{first}/card.json", b"{")
     second = publish(another, card(0.7), registry=registry)
     assert not second.promoted
-    assert "cannot be compared with" in second.reason
+    assert "cannot be compared with it" in second.reason
     assert [each.version for each in list_versions("hate", registry=registry)] == [second.version]
     promote("hate", second.version, registry=registry)
     assert current_version("hate", registry=registry) == second.version
@@ -123,7 +123,7 @@ def test_a_bucket_that_does_not_exist_is_named(remote: str, source: Path) -> Non
 
 
 def test_what_goes_into_a_versions_name_never_changes() -> None:
-    """Otherwise every version that was ever published would be refused as edited."""
+    """If the digest changed, all existing versions would be refused as edited."""
     written = {"version": "x", "created": "y", "files": {"README.md": "0", "a": "1"}, "metrics": {"k": 0.5}}
     written["a field of later years"] = {2: "a", 10: "b"}
     content = content_of(written)

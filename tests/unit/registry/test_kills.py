@@ -1,4 +1,4 @@
-"""Publishers that die, and publishers that meet."""
+"""Publishers that are killed, and concurrent publishers."""
 
 import os
 import random

@@ -32,7 +32,7 @@ def test_list_shows_every_version_and_marks_the_served_one(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     run_main(monkeypatch, "list", "--registry", registry)
-    assert "nothing is published" in capsys.readouterr().out
+    assert "has no published version" in capsys.readouterr().out
     served = publish(source, card(0.7), registry=registry).version
     other = publish(another, synthetic(0.6), registry=registry).version
     run_main(monkeypatch, "list", "--registry", registry)
@@ -71,7 +71,7 @@ def test_usage_error_is_one_line_and_fails(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(source)},
     )
     assert result.returncode == 1
-    assert result.stderr.startswith("nothing is published for hate")
+    assert result.stderr.startswith("hate has no published version")
     assert len(result.stderr.splitlines()) == 1
 
 
@@ -107,7 +107,7 @@ def test_diff_shows_what_differs_and_the_metrics_side_by_side(
     assert re.search(rf"^setting +hate/{old} +hate/{new}$", out, re.M)
     assert re.search(r"^max_tokens +\d+ +64$", out, re.M)
     assert re.search(r"^validation.macro_f1 +0.6 +0.7 +\+0.1$", out, re.M)
-    with pytest.raises(SystemExit, match="'2026' is no version; expected TASK/VERSION"):
+    with pytest.raises(SystemExit, match="'2026' is not a version; expected TASK/VERSION"):
         run_main(monkeypatch, "diff", "2026", "hate", "--registry", registry)
 
 
@@ -121,19 +121,19 @@ def test_verify_reports_only_damaged_versions(
     old = publish(source, card(0.6), registry=registry).version
     new = publish(another, card(0.7), registry=registry).version
     run_main(monkeypatch, "verify", "--all", "--registry", registry)
-    assert capsys.readouterr().out.splitlines() == [f"hate/{v}: whole" for v in sorted([old, new])]
+    assert capsys.readouterr().out.splitlines() == [f"hate/{v}: intact" for v in sorted([old, new])]
     overwrite(registry, f"hate/versions/{old}/tokenizer.json", b"{2}")
     overwrite(registry, f"hate/versions/{old}/adapter_config.json", b"{}")
     remove(registry, f"hate/versions/{old}/encoding.json")
     run_main(monkeypatch, "verify", "--registry", registry)
-    assert capsys.readouterr().out.splitlines() == [f"hate/{new}: whole"]
+    assert capsys.readouterr().out.splitlines() == [f"hate/{new}: intact"]
     for arguments in (["--all"], ["hate", old]):
         with pytest.raises(SystemExit, match=r"^1 of \d versions are damaged"):
             run_main(monkeypatch, "verify", *arguments, "--registry", registry)
         out = capsys.readouterr().out
         assert f"hate/{old}: encoding.json is missing" in out
-        assert f"hate/{old}: adapter_config.json should not be there" in out
-        assert re.search(rf"hate/{old}: tokenizer.json has sha256 \w+, its card says", out)
+        assert f"hate/{old}: adapter_config.json is not in the card" in out
+        assert re.search(rf"hate/{old}: tokenizer.json has sha256 \w+; expected \w+ from its card", out)
 
 
 def test_verify_notices_a_pointer_to_nothing(
@@ -148,7 +148,7 @@ def test_verify_notices_a_pointer_to_nothing(
 
 
 def test_verify_of_nothing_is_a_failure(registry: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SystemExit, match=r"nothing is published in .*: there is nothing to verify"):
+    with pytest.raises(SystemExit, match=r"has no published version to verify"):
         run_main(monkeypatch, "verify", "--registry", registry)
 
 
@@ -159,8 +159,8 @@ def test_an_unfinished_upload_is_no_version_and_no_damage(
     overwrite(remote, "hate/versions/20261122-abcdef/model.safetensors", b"half")
     run_main(monkeypatch, "verify", "--all", "--registry", remote)
     out = capsys.readouterr().out.splitlines()
-    assert out[0].startswith("hate/20261122-abcdef: unfinished, and no version")
-    assert out[1] == f"hate/{version}: whole"
+    assert out[0].startswith("hate/20261122-abcdef: incomplete, not a version")
+    assert out[1] == f"hate/{version}: intact"
     assert [each.version for each in list_versions("hate", registry=remote)] == [version]
 
 
@@ -172,10 +172,10 @@ def test_export_has_all_files_and_never_overwrites(
     run_main(monkeypatch, "export", "hate", version, str(tmp_path / "out"), "--registry", registry)
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {*read_card("hate", registry=registry).files, "card.json"}
-    with pytest.raises(SystemExit, match="exists; exports never overwrite"):
+    with pytest.raises(SystemExit, match="exists; exports do not overwrite"):
         run_main(monkeypatch, "export", "hate", version, str(tmp_path / "out"), "--registry", registry)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SystemExit, match="exists; exports never overwrite"):
+    with pytest.raises(SystemExit, match="exists; exports do not overwrite"):
         run_main(monkeypatch, "export", "hate", version, str(tmp_path / "empty"), "--registry", registry)
     assert list((tmp_path / "empty").iterdir()) == []
 

@@ -47,7 +47,7 @@ def test_readme_has_the_notices() -> None:
     marked = dataclasses.replace(synthetic(), base=Base(**{**BASE, "init": "random"}))
     text = render(marked)
     assert f"> **{SYNTHETIC_NOTICE}**" in text
-    assert "> **random weights: nothing of Apple's pretraining**" in text
+    assert "> **random initial weights: no pretraining**" in text
     assert "base_model" not in text
     assert SYNTHETIC_NOTICE not in render(card())
 

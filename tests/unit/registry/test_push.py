@@ -1,4 +1,4 @@
-"""What `push` sends to a local stand-in for the hub. The hub's own storage protocol (xet) is switched off."""
+"""Requests of `push` to a local server in place of the hub. The hub's storage protocol (xet) is disabled."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ def hub() -> Iterator[Uploads]:
 
 
 def push(hub: Uploads, home: Path, *arguments: str, token: str = TOKEN) -> "subprocess.CompletedProcess[str]":
-    """Run the verb in a process of its own: the hub's client reads its settings when it is imported."""
+    """Run the command in a subprocess, because the hub client reads its settings at import."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGING"))}
     settings = {"HF_ENDPOINT": hub.url, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "HF_TOKEN": token}
     return subprocess.run(

@@ -50,7 +50,7 @@ def test_publishing_again_is_idempotent(registry: str, source: Path) -> None:
     first = publish(source, card(), registry=registry)
     again = publish(source, card(created="2026-12-24T10:00:00+00:00"), registry=registry)
     assert again.version == first.version
-    assert again.reason == "it is the current version already"
+    assert again.reason == "it is already the current version"
     assert len(list_versions("hate", registry=registry)) == 1
 
 
@@ -157,9 +157,9 @@ def test_an_unknown_version_is_answered_with_those_there_are(
     registry: str, source: Path, version: str
 ) -> None:
     known = publish(source, card(), registry=registry).version
-    with pytest.raises(FileNotFoundError, match=f"there are {known}"):
+    with pytest.raises(FileNotFoundError, match=f"expected one of {known}"):
         resolve("hate", registry=registry, version=version)
-    with pytest.raises(FileNotFoundError, match=f"there are {known}"):
+    with pytest.raises(FileNotFoundError, match=f"expected one of {known}"):
         promote("hate", version, registry=registry)
     assert current_version("hate", registry=registry) == known
 
@@ -172,13 +172,13 @@ def test_stored_versions_of_which_none_was_promoted_are_named(registry: str, sou
 
 
 def test_an_unknown_task_is_answered_with_those_there_are(registry: str) -> None:
-    with pytest.raises(ValueError, match="no task is called 'hat'; there are hate, deepfake"):
+    with pytest.raises(ValueError, match="there is no task 'hat'; expected one of hate, deepfake"):
         resolve("hat", registry=registry)
 
 
 def test_invalid_checkpoint_is_not_published(registry: str, source: Path) -> None:
     (source / "tokenizer.json").unlink()
-    with pytest.raises(FileNotFoundError, match=r"no checkpoint: it lacks tokenizer.json"):
+    with pytest.raises(FileNotFoundError, match=r"not a checkpoint: it lacks tokenizer.json"):
         publish(source, card(), registry=registry)
     assert open_store(registry).folders("hate") == []
 

@@ -1,4 +1,4 @@
-"""Both kinds of store keep the same promises."""
+"""Folder and object storage give the same guarantees."""
 
 import json
 import os
@@ -63,7 +63,7 @@ def test_a_name_is_given_once(store: Store) -> None:
 
 
 def test_file_changed_while_published_makes_no_version(store: Store) -> None:
-    with pytest.raises(ValueError, match="changed while it was published"):
+    with pytest.raises(ValueError, match="changed during publishing"):
         store.put(VERSION, {**FILES, **CARD}, {**digests(FILES), "config.json": "0" * 64})
     assert store.read(f"{VERSION}/card.json") is None
     assert put(store, FILES | {"config.json": b"{2}"}) == isinstance(store, FolderStore)
@@ -75,7 +75,7 @@ def test_a_large_file_arrives_whole(store: Store, tmp_path: Path) -> None:
     content = {"model.safetensors": tmp_path / "large", **CARD}
     assert store.put(VERSION, content, {"model.safetensors": sha256(large)})
     assert store.digest(f"{VERSION}/model.safetensors") == sha256(large)
-    with pytest.raises(ValueError, match="large changed while it was published"):
+    with pytest.raises(ValueError, match="large changed during publishing"):
         store.put(f"{VERSION}4", content, {"model.safetensors": "0" * 64})
     assert store.read(f"{VERSION}4/card.json") is None
 
@@ -180,7 +180,7 @@ def test_home_and_file_url_registries_are_folders(tmp_path: Path) -> None:
 
 
 def test_a_bucket_that_does_not_exist_cannot_be_written(remote: str) -> None:
-    with pytest.raises(FileNotFoundError, match="no such bucket"):
+    with pytest.raises(FileNotFoundError, match="the bucket does not exist"):
         open_store("s3://nobody/models").swap("hate/current.json", None, b"1")
 
 

@@ -8,7 +8,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from serve.api import create_api
-from serve.inference.engine import Engine, Limits
+from serve.inference.engine import Engine
+from serve.limits import Limits
 from serve.middleware.gateway import Policy
 from tests.support.fake_predictor import FakePredictor, classify, two_models
 from tests.support.places import ROOT

@@ -17,7 +17,8 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 from starlette.testclient import TestClient
 
 from serve.api import create_api
-from serve.inference.engine import Engine, Limits
+from serve.inference.engine import Engine
+from serve.limits import Limits
 from serve.middleware.gateway import Policy
 from tests.support.checkpoints import checkpoint
 from tests.support.fake_predictor import two_models

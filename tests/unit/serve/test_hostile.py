@@ -13,7 +13,8 @@ from starlette.testclient import TestClient
 
 from benchmarks.hostile import FILE_ROUTE, FILES, JSON, LIMIT, ROUTES, TEXTS, file_body, json_body, text_body
 from serve.api import create_api
-from serve.inference.engine import MOST_INPUTS, Engine, Limits
+from serve.inference.engine import Engine
+from serve.limits import MOST_INPUTS, Limits
 from serve.middleware.gateway import Policy
 from serve.routes.json_body import MOST_PIECES, loads
 from tests.support.checkpoints import small_tokenizer

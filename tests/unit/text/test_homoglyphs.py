@@ -13,7 +13,7 @@ from tweetelm.text import homoglyph_table, homoglyphs
     [
         ("hаtе wоmеn", "hate women"),  # Cyrillic
         ("тhе wоrld м", "the world м"),  # Cyrillic т looks like a small capital
-        ("I НАТЕ them", "I HATE them"),  # a word of look-alikes only, amid Latin
+        ("I НАТЕ them", "I HATE them"),  # a word of look-alikes only, in Latin text
         ("ＨａＴｅ Ⓗⓐⓣⓔ 𝓱𝓪𝓽𝓮 🅗ate ʜᴀᴛᴇ ﬁght", "HaTe Hate hate hate hate fight"),
         ("ѕауѕ Ѕ", "says Ѕ"),
         ("wøman łove 🅱itch ⍺nd", "woman love bitch and"),

@@ -11,7 +11,7 @@ from tweetelm.text import leetspeak
         ("1mm1gr4nt5 a55h0le$", "immigrants assholes"),
         ("k1113r 57up!d p30pl3", "killer stupid people"),
         ("thi5 hat3 @nd @ll 7he y0u", "this hate and all the you"),
-        ("zw1rbel zw111rbel", "zwirbel zw111rbel"),  # no everyday word, and too many signs in a row
+        ("zw1rbel zw111rbel", "zwirbel zw111rbel"),  # not an everyday word, and too many signs in a row
         ("ki11er g1r1 g1r1!", "killer girl girl!"),
         ("b!tch sh!t!! h@te b@d", "bitch shit!! hate bad"),
         ("5tupid 0ld $cum bitche$", "stupid old scum bitches"),

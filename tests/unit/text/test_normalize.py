@@ -1,4 +1,4 @@
-"""normalize: what it does to tweets, that it is idempotent on any string, and that its repetition ends."""
+"""normalize: rewrites of tweets, idempotence on any string, and termination."""
 
 import functools
 import html
@@ -20,7 +20,7 @@ RAW = TextConfig(form="raw")
 DEFENCES = ("strip_invisible", "fold_lookalikes", "strip_marks", "fold_leetspeak", "shorten_stretches")
 EVERYTHING = TextConfig(defend=True)
 
-# Pieces that complete, break or uncover one another; by NFC, U+037E becomes `;` and U+212A `K`.
+# Fragments that complete or break each other when joined; NFC turns U+037E into `;` and U+212A into `K`.
 PIECES = [
     "&", "&amp", "&amp;", "amp;", "&#38;", "&#x26;", "#38;", "&lt;", "lt;", "&gt;", "&commat;",
     "&#64", "&#0", "&#x", "&not", "&notit;", "&hellip\u037e", "\u212acedil;", "<", "<U+",
@@ -151,7 +151,7 @@ def test_nothing_is_left_to_decode_to_compose_or_to_mask(tweet: str) -> None:
 
 
 def weight(text: str) -> int:
-    """The quantity of `normalize`'s proof: what every pass lowers that does more than compose."""
+    """The weight of the termination proof in `normalize`: every pass that does more than NFC lowers it."""
     plain = unicodedata.normalize("NFD", text)
     return sum(map(character_weight, plain)) - 4 * plain.count("@user")
 
@@ -243,7 +243,7 @@ def test_folding_lowers_the_weight() -> None:
 def test_long_and_deeply_nested_text_takes_linear_time(tweet: str) -> None:
     started = time.process_time()
     normalize(tweet, EVERYTHING)
-    assert time.process_time() - started < 5, "linear takes well under a second, quadratic minutes"
+    assert time.process_time() - started < 5, "linear: under 1 s; quadratic: minutes"
 
 
 def test_runs_of_marks_are_bounded_and_languages_keep_theirs() -> None:

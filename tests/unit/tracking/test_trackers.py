@@ -42,7 +42,7 @@ if how == "finish":
 if how == "leave":
     tracker.leave()
     import os
-    os._exit(1)  # as Ray ends a worker
+    os._exit(1)  # Ray terminates workers in this way
 """
 
 
@@ -61,13 +61,13 @@ tracker.finish({"test_macro_f1": 0.5})
 
 
 def train(folder: Path, begin: int, end: int, how: str) -> None:
-    """A run's process, from step `begin` to `end`; without "finish" it goes away as a failed run does."""
+    """Run steps `begin` to `end` in a process; without "finish", it exits like a failed run."""
     python(folder, TRAIN, str(folder / "run"), str(begin), str(end), how)
 
 
 def python(folder: Path, script: str, *arguments: str) -> None:
     source = ROOT / "src"
-    # Without WANDB_SERVICE above all, by which a test that ran in this process would lend its own to a run.
+    # WANDB_SERVICE must be unset: it would connect the run to the wandb service of the test process.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
     environment |= {"HOME": str(folder), "PYTHONPATH": str(source), "WANDB_ERROR_REPORTING": "false"}
     command = [sys.executable, "-c", script, *arguments]
@@ -75,7 +75,7 @@ def python(folder: Path, script: str, *arguments: str) -> None:
 
 
 def wandb_files(folder: Path) -> list[dict[str, Any]]:
-    """What each of wandb's offline files of a run holds, oldest first."""
+    """The contents of wandb's offline files of a run, oldest first."""
     files: list[dict[str, Any]] = []
     for path in sorted(
         (folder / "run" / "wandb").glob("offline-run-*/*.wandb"), key=lambda p: p.stat().st_mtime
@@ -105,7 +105,7 @@ def _value(row: Any, key: str) -> Any:
 
 @pytest.fixture(scope="module")
 def resumed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that went away after step 5 and was resumed from its checkpoint of step 3."""
+    """A run that stopped after step 5 and resumed from the checkpoint of step 3."""
     folder = tmp_path_factory.mktemp("resumed")
     train(folder, 0, 5, "vanish")
     train(folder, 3, 7, "finish")
@@ -309,7 +309,7 @@ def test_without_wandb_the_run_goes_on_and_says_so_once(
     track(tmp_path)
     assert len(read_history(tmp_path / "history.jsonl")) == 3
     assert [r.getMessage() for r in caplog.records if r.name == WARNING] == [
-        "wandb is not installed: metrics go to history.jsonl only; `pip install wandb` to have both"
+        "wandb is not installed; metrics are written to history.jsonl only; run `pip install wandb`"
     ]
 
 
@@ -318,13 +318,14 @@ def test_wandb_start_failure_warns_once(tmp_path: Path, caplog: pytest.LogCaptur
     assert len(read_history(tmp_path / "history.jsonl")) == 3
     (record,) = [r for r in caplog.records if r.name == WARNING]
     assert re.fullmatch(
-        r"wandb failed to start \(.+\); training goes on, history.jsonl has everything", record.getMessage()
+        r"wandb failed to start \(.+\); training continues, history.jsonl has all metrics",
+        record.getMessage(),
     )
     assert record.exc_info is None
 
 
 class BrokenRun:
-    """A wandb run whose connection is gone."""
+    """A wandb run with a lost connection."""
 
     def log(self, metrics: dict[str, float], step: int) -> None:
         raise ConnectionError("gone")
@@ -339,5 +340,5 @@ def test_later_wandb_failure_warns_once(
     assert len(read_history(tmp_path / "history.jsonl")) == 3
     messages = [r.getMessage() for r in caplog.records if r.name == WARNING]
     assert messages == [
-        "wandb failed to log (ConnectionError: gone); training goes on, history.jsonl has everything"
+        "wandb failed to log (ConnectionError: gone); training continues, history.jsonl has all metrics"
     ]

@@ -1,4 +1,4 @@
-"""Offline means that nobody is contacted: every connection of a run ends at a listener that counts."""
+"""Offline mode opens no connection: all addresses of a run point to a listener that counts connections."""
 
 import os
 import socket
@@ -31,7 +31,7 @@ tracker.finish({"best": 1})
 
 
 class Listener:
-    """Counts connections and closes them."""
+    """Counts and closes connections."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -58,7 +58,7 @@ def listener() -> Iterator[Listener]:
 
 
 def track(listener: Listener, folder: Path, seconds: float, **variables: str) -> tuple[str, list[str]]:
-    """Standard error of a run whose server and proxies are the listener, and the folders that wandb made."""
+    """Run with the listener as server and proxy; returns standard error and the folders made by wandb."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
     proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), listener.url)
     proxies |= {name.lower(): url for name, url in proxies.items()}
@@ -105,8 +105,8 @@ def test_a_disabled_run_writes_and_contacts_nothing(
 
 @pytest.mark.slow
 def test_a_wrong_key_or_server_is_one_line_and_the_run_goes_on(listener: Listener, tmp_path: Path) -> None:
-    """The listener itself is a server that hangs up."""
+    """Online, the listener closes each connection."""
     error, _ = track(listener, tmp_path, 1, WANDB_API_KEY="wrong", WANDB_INIT_TIMEOUT="5")
     assert "Traceback" not in error
-    assert error.count("training goes on") == 1
+    assert error.count("training continues") == 1
     assert (tmp_path / "run" / "history.jsonl").read_text().count("loss") > 5

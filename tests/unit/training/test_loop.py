@@ -10,10 +10,10 @@ import torch
 from tests.support.training_runs import CPU, accuracy, configuration, fresh, rows, run, weights
 from tweetelm.config.train_config import OptimConfig
 from tweetelm.encoding import Encoded
+from tweetelm.training.encoded_rows import Rows
 from tweetelm.training.loop import fit
 from tweetelm.training.optimizer import schedule
 from tweetelm.training.phases import plan
-from tweetelm.training.rows import Rows
 from tweetelm.training.sampler import epoch_steps, micro_batches
 
 

@@ -16,7 +16,7 @@ from tweetelm.openelm.checkpoints.hub import Checkpoint
 from tweetelm.openelm.checkpoints.tokenizer import save_tokenizer, train_tokenizer
 from tweetelm.tasks import DEEPFAKE, HATE
 from tweetelm.training.base_model import find_base_model
-from tweetelm.training.build import build_state
+from tweetelm.training.build_classifier import build_state
 from tweetelm.training.phases import plan
 from tweetelm.training.prepare import Prepared, prepare
 

@@ -12,9 +12,9 @@ from tweetelm.config.train_config import TrainConfig
 from tweetelm.encoding import Encoded
 from tweetelm.openelm import OpenELMForCausalLM
 from tweetelm.openelm.packing import many_sizes, pack
+from tweetelm.training.encoded_rows import Rows
 from tweetelm.training.objectives import LanguageModeling, NextToken, next_tokens
 from tweetelm.training.phases import plan
-from tweetelm.training.rows import Rows
 
 
 def pretrained(**loop: object) -> TrainConfig:

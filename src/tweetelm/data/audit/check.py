@@ -15,8 +15,8 @@ import numpy as np
 from datasets import Dataset, DatasetDict
 
 from tweetelm.config.text_config import TextConfig
-from tweetelm.data.audit.encoding import DAMAGE
 from tweetelm.data.audit.known_issues import DOCUMENTED
+from tweetelm.data.audit.text_damage import DAMAGE
 from tweetelm.data.dedup import training_rows
 from tweetelm.data.load import SAMPLE, folder, load
 from tweetelm.data.provenance import Provenance, folder_md5, provenance

@@ -1,4 +1,4 @@
-"""What a behavioral test is made of: a claim about a model, and cases that it must get right."""
+"""The parts of a behavioral test: a claim about a model, and cases with an expected label."""
 
 import itertools
 from collections.abc import Callable, Iterable
@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Case:
-    """A text, the group that it is about, and, where a change must not matter, what it was changed from."""
+    """A test case.
+
+    Attributes:
+        text: the text to classify.
+        group: the group of people that the text is about, if any.
+        original: the unchanged text, if `text` must get the same label as it.
+    """
 
     text: str
     group: str | None = None
@@ -16,12 +22,13 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Functionality:
-    """One ability or weakness.
+    """Cases that test one ability.
 
     Attributes:
-        name: a few words, unique in its suite.
-        claim: what a good model does with the cases.
-        expected: the label that every case must get; None: the label of its original.
+        name: a short name, unique in its suite.
+        claim: what a good model does in these cases.
+        expected: the expected label of every case; None for the label of its original.
+        cases: at least one case.
     """
 
     name: str
@@ -31,16 +38,16 @@ class Functionality:
 
     def __post_init__(self) -> None:
         if not self.cases:
-            raise ValueError(f"functionality {self.name!r} has no cases")
+            raise ValueError(f"functionality {self.name!r} has no cases; expected at least one")
         if self.expected is None and any(case.original is None for case in self.cases):
             raise ValueError(
-                f"functionality {self.name!r} expects the original's label; a case has no original"
+                f"functionality {self.name!r} has a case without original; expected one, or a label"
             )
 
 
 @dataclass(frozen=True)
 class Group:
-    """Words for a group of people: `women`, `a woman`, and the hashtag's `Women`."""
+    """Words for a group of people: plural `women`, singular `a woman`, hashtag `Women`."""
 
     name: str
     one: str
@@ -48,10 +55,10 @@ class Group:
 
 
 def about(templates: str, groups: Iterable[Group]) -> tuple[Case, ...]:
-    """Each template (one per line) said of each group.
+    """Cases from each template (one per line) for each group.
 
-    `{them}` becomes its plural, `{Them}` the same with a capital, `{one}` a member, `{tag}` its word in a
-    hashtag.
+    Replaces `{them}` by the plural, `{Them}` by the capitalized plural, `{one}` by the singular and `{tag}`
+    by the hashtag.
     """
     pairs = itertools.product(_lines(templates), groups)
     return tuple(Case(_fill(template, group), group.name) for template, group in pairs)
@@ -63,12 +70,12 @@ def plain(texts: str) -> tuple[Case, ...]:
 
 
 def spelled(cases: Iterable[Case], spell: Callable[[str], str]) -> tuple[Case, ...]:
-    """The same cases in another spelling."""
+    """The cases in another spelling."""
     return tuple(Case(spell(case.text), case.group) for case in cases)
 
 
 def changed(texts: Iterable[str], change: Callable[[str], str]) -> tuple[Case, ...]:
-    """Cases of texts that `change` alters, with the text as it was; the others are left out."""
+    """Cases of changed texts with their originals; omits texts that `change` does not alter."""
     return tuple(Case(change(text), original=text) for text in texts if change(text) != text)
 
 

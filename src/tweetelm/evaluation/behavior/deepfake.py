@@ -1,4 +1,4 @@
-"""The behavioral suite of `deepfake`: changes that say nothing about who wrote a tweet."""
+"""The behavioral suite of `deepfake`: changes that are unrelated to the author of a tweet."""
 
 import html
 import re
@@ -20,8 +20,8 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def _swap_case(text: str) -> str:
-    place = next((i for i, c in enumerate(text) if c.isalpha() and text[i - 1 : i] not in ("@", "/")), None)
-    return text if place is None else text[:place] + text[place].swapcase() + text[place + 1 :]
+    at = next((i for i, c in enumerate(text) if c.isalpha() and text[i - 1 : i] not in ("@", "/")), None)
+    return text if at is None else text[:at] + text[at].swapcase() + text[at + 1 :]
 
 
 def _turn_apostrophes(text: str) -> str:
@@ -33,37 +33,37 @@ def _swap_entities(text: str) -> str:
 
 
 def _mistype(text: str) -> str:
-    """The second and third letter of the longest plain word change places."""
+    """Swap the second and third letter of the longest plain word."""
     words = sorted(_WORD.finditer(text), key=lambda match: -len(match[0]))
     if not words:
         return text
-    place = words[0].start() + 1
-    return text[:place] + text[place + 1] + text[place] + text[place + 2 :]
+    at = words[0].start() + 1
+    return text[:at] + text[at + 1] + text[at] + text[at + 2 :]
 
 
 _CHANGES: tuple[tuple[str, str, Callable[[str], str]], ...] = (
     ("another link", "a link's address does not matter", lambda t: _LINK.sub("https://t.co/Zx81Qw", t)),
     ("another name", "a mentioned name does not matter", lambda t: _MENTION.sub("@somebody_else", t)),
-    ("escaped emoji", "emoji and its `<U+1F602>` escape are one", lambda t: _EMOJI.sub(_escape, t)),
-    ("one emoji more", "a smile at the end does not matter", lambda t: f"{t} 🙂"),
+    ("escaped emoji", "an emoji and its `<U+1F602>` escape are equivalent", lambda t: _EMOJI.sub(_escape, t)),
+    ("one emoji more", "an emoji at the end does not matter", lambda t: f"{t} 🙂"),
     ("case of one letter", "the first letter's case does not matter", _swap_case),
     ("space at the end", "a trailing space does not matter", lambda t: f"{t} "),
-    ("double space", "space between words does not matter", lambda t: t.replace(" ", "  ", 1)),
+    ("double space", "an additional space between words does not matter", lambda t: t.replace(" ", "  ", 1)),
     ("full stop", "a full stop at the end does not matter", lambda t: t[:-1] if t[-1:] == "." else f"{t}."),
-    ("curly apostrophe", "kinds of apostrophe are one", _turn_apostrophes),
-    ("entity", "a character and its HTML entity are one", _swap_entities),
+    ("curly apostrophe", "straight and curly apostrophes are equivalent", _turn_apostrophes),
+    ("entity", "a character and its HTML entity are equivalent", _swap_entities),
     (
         "contraction",
-        "don't and do not are one",
+        "a contraction and its full form are equivalent",
         lambda t: t.replace("don't", "do not").replace("I'm", "I am"),
     ),
-    ("one typo", "two letters that change places do not matter", _mistype),
+    ("one typo", "two swapped letters do not matter", _mistype),
     ("hashtag", "a neutral hashtag at the end does not matter", lambda t: f"{t} #today"),
 )
 
 
 def deepfake_suite(tweets: Sequence[str] = ()) -> tuple[Functionality, ...]:
-    """One functionality per change that alters any of the tweets, or of our sentences if there are none."""
+    """One functionality per change that alters any of the tweets; without tweets, of built-in sentences."""
     texts = tweets or [
         setting.format(sentence) for sentence in _DATA["sentences"] for setting in _DATA["settings"]
     ]

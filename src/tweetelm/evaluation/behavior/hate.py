@@ -1,4 +1,4 @@
-"""The behavioral suite of `hate`: hateful, harmless, and hateful in another spelling."""
+"""The behavioral suite of `hate`: hateful texts, harmless texts, and hateful texts in other spellings."""
 
 import random
 import tomllib
@@ -17,7 +17,7 @@ GROUPS = tuple(Group(**group) for group in _DATA["group"])
 
 
 def hate_suite() -> tuple[Functionality, ...]:
-    """Every functionality, the same cases at every call."""
+    """All functionalities; every call returns the same cases."""
     written = (
         Functionality(name=f["name"], claim=f["claim"], expected=f["expected"], cases=_cases(f))
         for f in _DATA["functionality"]
@@ -32,7 +32,7 @@ def _cases(functionality: dict[str, str]) -> tuple[Case, ...]:
 
 
 def _misspelled() -> tuple[Functionality, ...]:
-    """Two blunt sentences about each group, misspelled on purpose or by mistake."""
+    """Two explicit sentences about each group in several spellings."""
     spellings: tuple[tuple[str, Callable[[str], str]], ...] = (
         ("typos", _swap_letters),
         ("missing spaces", lambda text: text.replace(" ", "")),
@@ -48,7 +48,7 @@ def _misspelled() -> tuple[Functionality, ...]:
     return tuple(
         Functionality(
             name=f"spelling: {name}",
-            claim="reads hate in this spelling",
+            claim="detects hate in this spelling",
             expected="hate",
             cases=spelled(blunt, spell),
         )
@@ -57,12 +57,12 @@ def _misspelled() -> tuple[Functionality, ...]:
 
 
 def _swap_letters(text: str) -> str:
-    """Swap two neighboring letters inside every word of four letters or more."""
+    """Swap two adjacent inner letters of every word with at least four letters."""
     rng = random.Random(text)
     return " ".join(
         _swap(word, rng.randrange(1, len(word) - 2)) if len(word) > 3 else word for word in text.split()
     )
 
 
-def _swap(word: str, place: int) -> str:
-    return word[:place] + word[place + 1] + word[place] + word[place + 2 :]
+def _swap(word: str, at: int) -> str:
+    return word[:at] + word[at + 1] + word[at] + word[at + 2 :]

@@ -1,7 +1,7 @@
-"""Behavioral tests: whether a model does the right thing on cases made to test one ability each.
+"""Behavioral tests: the predictions of a model on cases that each test one ability.
 
-The idea is that of CheckList (Ribeiro et al., 2020) and HateCheck (Röttger et al., 2021); the cases are this
-project's own. A good score on a split of one dataset says little about them.
+The method is that of CheckList (Ribeiro et al., 2020) and HateCheck (Röttger et al., 2021), with cases of
+this project. A good score on a dataset does not imply good results in these tests.
 """
 
 from collections import Counter
@@ -19,19 +19,19 @@ from tweetelm.tasks import Task
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """Which cases of a functionality a model got right, in their order."""
+    """The result of a functionality: which cases a model classified correctly, in order."""
 
     functionality: Functionality
     passed: tuple[bool, ...]
 
 
 def suite(task: Task, tweets: Sequence[str] = ()) -> tuple[Functionality, ...]:
-    """The task's functionalities; those of `deepfake` change `tweets`, or sentences of ours without any."""
+    """The functionalities of a task; those of `deepfake` change `tweets` or built-in sentences."""
     return hate_suite() if task.name == "hate" else deepfake_suite(tweets)
 
 
 def run(classifier: Classifier, tweets: Sequence[str] = ()) -> list[Outcome]:
-    """Classify every case of the task's suite, each distinct text once."""
+    """Classify all cases of the task's suite, each distinct text once."""
     functionalities = suite(classifier.task, tweets)
     cases = [case for functionality in functionalities for case in functionality.cases]
     texts = list(
@@ -42,11 +42,11 @@ def run(classifier: Classifier, tweets: Sequence[str] = ()) -> list[Outcome]:
 
 
 def behavior(classifier: Classifier, tweets: Sequence[str] = ()) -> Section:
-    """A section of the report: the pass rate of every functionality, and of every group that is spoken of.
+    """A section of the report: pass rates by functionality and by group of people.
 
     Args:
-        classifier: a model. One that has only seen the synthetic sample knows no real group: show the notice.
-        tweets: for `deepfake`, texts to change, say of the test split; none of them is kept.
+        classifier: a model. For a model of the synthetic sample, show its notice with the section.
+        tweets: for `deepfake`, texts to change, such as the test split; they are not stored.
     """
     task, outcomes = classifier.task, run(classifier, tweets)
     passed, cases = sum(sum(o.passed) for o in outcomes), sum(len(o.passed) for o in outcomes)
@@ -67,14 +67,12 @@ def _judge(functionality: Functionality, labels: dict[str, str]) -> tuple[bool, 
 def _explain(task: Task, tweets: Sequence[str]) -> str:
     if task.name == "hate":
         return (
-            "Short made-up texts, each kind testing one thing. The training data speak of women and "
-            "immigrants only, so that little can be expected where others are attacked; a model that calls "
-            "everything hate passes the hateful kinds and fails the rest. The language is mild."
+            "Short invented texts; each functionality tests one ability. The training data are about women "
+            "and immigrants only, so low pass rates are expected for other groups. A model that always "
+            "predicts hate passes all hateful cases and fails all others. The language is mild."
         )
-    source = f"{len(tweets):,} tweets" if tweets else "Made-up sentences"
-    return (
-        f"{source}, each changed in a way that says nothing about its author: the verdict should not change."
-    )
+    source = f"{len(tweets):,} tweets" if tweets else "Invented sentences"
+    return f"{source}, each with a change unrelated to its author: the prediction should not change."
 
 
 def _by_functionality(outcomes: Sequence[Outcome]) -> Table:
@@ -91,7 +89,7 @@ def _by_functionality(outcomes: Sequence[Outcome]) -> Table:
 
 
 def _by_group(outcomes: Sequence[Outcome], task: Task) -> Table:
-    """Pass rates of the cases of each label by group."""
+    """Pass rates by group and expected label."""
     passed: Counter[tuple[str, str]] = Counter()
     seen: Counter[tuple[str, str]] = Counter()
     for outcome in outcomes:
@@ -105,7 +103,7 @@ def _by_group(outcomes: Sequence[Outcome], task: Task) -> Table:
     return Table(
         columns=("group", *(f"pass rate where {label} is right" for label in task.labels)),
         rows=tuple(rows),
-        caption="The same cases by the group that they speak of.",
+        caption="The same cases by the group that they are about.",
     )
 
 

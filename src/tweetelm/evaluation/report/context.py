@@ -10,7 +10,7 @@ from datasets import DatasetDict
 
 from tweetelm.evaluation.evaluate import Evaluation, SplitResult
 from tweetelm.evaluation.report.document import Interval
-from tweetelm.evaluation.report.predictions import Predictions
+from tweetelm.evaluation.report.prediction_files import Predictions
 from tweetelm.registry.card import Card, Provenance
 from tweetelm.registry.model_card_metadata import NAMES
 from tweetelm.tasks import SYNTHETIC_NOTICE, Task

@@ -12,11 +12,11 @@ from tweetelm.evaluation.report.document import Document, Section
 from tweetelm.evaluation.report.html import render_html
 from tweetelm.evaluation.report.markdown import render_markdown
 from tweetelm.evaluation.report.plots import standalone
-from tweetelm.evaluation.report.predictions import write_records
+from tweetelm.evaluation.report.prediction_files import write_records
 from tweetelm.evaluation.report.sections.calibration import calibration
 from tweetelm.evaluation.report.sections.errors import bias, worst_errors
 from tweetelm.evaluation.report.sections.headline import comparison, headline
-from tweetelm.evaluation.report.sections.lineage import lineage
+from tweetelm.evaluation.report.sections.provenance import lineage
 from tweetelm.evaluation.report.sections.shift import shift
 from tweetelm.evaluation.report.sections.slices import overlap, parts
 from tweetelm.evaluation.report.sections.splits import held_out, side_by_side

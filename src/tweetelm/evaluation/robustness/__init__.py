@@ -1,1 +1,1 @@
-"""Robustness to evasion: text attacks and the accuracy under them."""
+"""Robustness to evasion: text attacks, and their success with and without defenses."""

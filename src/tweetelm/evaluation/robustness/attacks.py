@@ -1,7 +1,7 @@
-"""Ways to disguise a tweet's words from a model and not from a reader; pure functions of text and row.
+"""Text attacks that disguise words for a model but keep them readable; pure functions of text and row.
 
-Every word of three ASCII letters or more is changed; mentions, links and references stay as they are, so that
-the tweet works as before. Strengths are what an attacker would do who does not care for looks.
+They change every word with at least three ASCII letters. Mentions, links and references are unchanged, so
+that they still work. The attacks are strong: they do not try to be inconspicuous.
 """
 
 import random
@@ -26,7 +26,7 @@ for _code, _letter in EXACT.items():
 
 
 def disguise(name: str, text: str, row: int, seed: int = 0) -> str:
-    """The text with its words disguised; the same for the same name, row and seed."""
+    """Disguise the words of a text; deterministic in name, row and seed."""
     rng = random.Random(f"{seed} {name} {row}")
     return _TOKEN.sub(lambda token: _disguise_token(token[0], DISGUISES[name], rng), text)
 
@@ -48,7 +48,7 @@ def _stack_marks(word: str, rng: random.Random) -> str:
 
 
 def _insert(word: str, rng: random.Random, draw: Callable[[], str]) -> str:
-    """Something in about half of the gaps between letters, in one at least."""
+    """Insert drawn strings into about half of the gaps between letters, at least one."""
     gaps = {i for i in range(1, len(word)) if rng.random() < 0.5} or {rng.randrange(1, len(word))}
     return "".join(draw() + letter if i in gaps else letter for i, letter in enumerate(word))
 
@@ -62,15 +62,15 @@ def _write_leet(word: str, rng: random.Random) -> str:
 
 
 def _replace(word: str, rng: random.Random, choices: Callable[[str], list[str]]) -> str:
-    """About half of the letters that have a choice, one at least, by one of its choices."""
+    """Replace about half of the letters with choices, at least one, by one of their choices."""
     able = [i for i, letter in enumerate(word) if choices(letter)]
     picked = {i for i in able if rng.random() < 0.5} or set(rng.sample(able, min(1, len(able))))
     return "".join(rng.choice(choices(c)) if i in picked else c for i, c in enumerate(word))
 
 
 def _stretch(word: str, rng: random.Random) -> str:
-    place = rng.randrange(len(word))
-    return word[:place] + word[place] * rng.randint(3, 7) + word[place + 1 :]
+    at = rng.randrange(len(word))
+    return word[:at] + word[at] * rng.randint(3, 7) + word[at + 1 :]
 
 
 def _widen(word: str, rng: random.Random) -> str:

@@ -1,4 +1,4 @@
-"""How often a disguise makes a model miss what it would have caught, without and with `text.defend`."""
+"""Success rates of text attacks against a model, without and with `text.defend`."""
 
 import dataclasses
 import random
@@ -16,14 +16,14 @@ from tweetelm.evaluation.metrics import quick_score
 from tweetelm.evaluation.report.document import Cell, Interval, Section, Table
 from tweetelm.evaluation.robustness.attacks import DISGUISES, disguise
 
-LARGEST_SHARE = 1 / 3
-LARGEST_LOSS = 0.5  # points
-MOST = 500
+LARGEST_SHARE = 1 / 3  # target: success with defenses relative to success without
+LARGEST_LOSS = 0.5  # target: loss on clean tweets, in points of the metric
+MOST = 500  # attacked tweets
 Bools = npt.NDArray[np.bool_]
 
 
 class SupportsTextConfig(Classifier, Protocol):
-    """A classifier that can read texts in another way; `tweetelm.predictor.Predictor` can."""
+    """A classifier with changeable text settings; `tweetelm.predictor.Predictor` implements this."""
 
     @property
     def text(self) -> TextConfig: ...
@@ -32,7 +32,13 @@ class SupportsTextConfig(Classifier, Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Attack:
-    """How many of the tweets that were caught clean (`cases`) escape in disguise (`escaped`)."""
+    """The result of an attack.
+
+    Attributes:
+        name: the attack.
+        escaped: attacked tweets that are no longer predicted positive.
+        cases: attacked tweets: positive ones that were predicted positive before the attack.
+    """
 
     name: str
     escaped: int
@@ -40,13 +46,13 @@ class Attack:
 
     @property
     def success(self) -> Interval | None:
-        """Share that escapes; None where nothing was caught."""
+        """The share of `cases` that escaped; None if there are no cases."""
         return wilson(self.escaped, self.cases)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resistance:
-    """A model under attack: its headline metric on clean tweets, and every attack's result."""
+    """The headline metric of a model on clean tweets, and the results of all attacks."""
 
     metric: float
     attacks: tuple[Attack, ...]
@@ -60,32 +66,32 @@ def attack(
     seed: int = 0,
     most: int = MOST,
 ) -> Resistance:
-    """Disguise the tweets of the positive class in every way and classify them again.
+    """Apply every attack to correctly predicted positive tweets, and classify them again.
 
     Args:
         classifier: a model.
         texts: N clean tweets.
         labels: (N,) true label ids.
-        seed: of the disguises, together with a tweet's row, and of the choice of tweets.
-        most: as many of the caught tweets are attacked at most.
+        seed: seed of the attacks and of the selection of tweets.
+        most: maximum number of attacked tweets.
     """
     task = classifier.task
     predictions = classifier.predict(texts)
     predicted = np.asarray([task.labels.index(p.label) for p in predictions])
-    told = np.eye(len(task.labels))[predicted]  # the metric of what a user is told
+    one_hot = np.eye(len(task.labels))[predicted]  # scores predicted labels, not probabilities
     positive = len(task.labels) - 1
-    caught = np.flatnonzero((labels == positive) & (predicted == positive)).tolist()
-    caught = sorted(random.Random(seed).sample(caught, min(most, len(caught))))
+    rows = np.flatnonzero((labels == positive) & (predicted == positive)).tolist()
+    rows = sorted(random.Random(seed).sample(rows, min(most, len(rows))))
     attacks = []
     for name in DISGUISES:
-        disguised = [disguise(name, texts[row], row, seed) for row in caught]
+        disguised = [disguise(name, texts[row], row, seed) for row in rows]
         escaped = sum(p.label != task.positive for p in classifier.predict(disguised))
-        attacks.append(Attack(name=name, escaped=escaped, cases=len(caught)))
-    return Resistance(metric=quick_score(labels, told, task)[task.metric], attacks=tuple(attacks))
+        attacks.append(Attack(name=name, escaped=escaped, cases=len(rows)))
+    return Resistance(metric=quick_score(labels, one_hot, task)[task.metric], attacks=tuple(attacks))
 
 
 def views(classifier: SupportsTextConfig) -> tuple[SupportsTextConfig, SupportsTextConfig]:
-    """The same weights reading texts with no defense, and with every defense."""
+    """The same model without defenses, and with all defenses."""
     off = classifier.text.undefended()
     return classifier.with_text(off), classifier.with_text(dataclasses.replace(off, defend=True))
 
@@ -98,9 +104,9 @@ def evasion(
     seed: int = 0,
     most: int = MOST,
 ) -> Section:
-    """A section of the report: the success of every attack without and with the defenses, and their price.
+    """A section of the report: success of every attack without and with defenses, and the defenses' cost.
 
-    Takes two passes over the texts and, for each of seven attacks, two over at most `most` of them.
+    Predicts all texts twice, and at most `most` texts twice for each of seven attacks.
     """
     bare, defended = (attack(view, texts, labels, seed=seed, most=most) for view in views(classifier))
     task = classifier.task
@@ -109,12 +115,12 @@ def evasion(
     return Section(
         title="Evasion",
         text=(
-            f"Success of an attack: share of the {task.positive} tweets caught clean that are told "
-            f"{task.labels[0]} once every word is disguised. The model was trained {trained} `text.defend`; "
-            "here it reads with it off and on. Look-alikes and signs are drawn from those that the defenses "
-            "know; rewordings, misspellings and spaced-out letters have no defense.",
-            f"On clean tweets the defenses cost {loss:+.2f} points of {task.metric} "
-            f"(at most {LARGEST_LOSS} wanted: {_verdict(loss <= LARGEST_LOSS)}).",
+            f"Success of an attack: share of correctly predicted {task.positive} tweets that are predicted "
+            f"{task.labels[0]} after every word is disguised. The model was trained {trained} `text.defend`; "
+            "here it is tested without and with it. The attacks use only look-alikes and signs that the "
+            "defenses support. There is no defense against rewordings, misspellings and spaced-out letters.",
+            f"On clean tweets, the defenses cost {loss:+.2f} points of {task.metric} "
+            f"(target: at most {LARGEST_LOSS}; met: {_verdict(loss <= LARGEST_LOSS)}).",
         ),
         tables=(_attacks(bare, defended), _price(task.metric, bare, defended)),
     )
@@ -127,14 +133,14 @@ def _attacks(bare: Resistance, defended: Resistance) -> Table:
     return Table(
         columns=("attack", "success without", "success with", f"at most {LARGEST_SHARE:.0%} of it"),
         rows=tuple(rows),
-        caption=f"Attacked: {bare.attacks[0].cases:,} tweets caught clean, with defenses "
-        f"{defended.attacks[0].cases:,}.",
+        caption=f"Attacked tweets: {bare.attacks[0].cases:,} without defenses, "
+        f"{defended.attacks[0].cases:,} with defenses.",
     )
 
 
 def _share(without: Attack, within: Attack) -> str:
     if without.success is None or within.success is None:
-        return "nothing caught"
+        return "no tweet to attack"
     return _verdict(within.success.value <= LARGEST_SHARE * without.success.value)
 
 

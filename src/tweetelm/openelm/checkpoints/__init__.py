@@ -1,1 +1,1 @@
-"""Checkpoints: fetching, inspecting and loading them, with their tokenizers."""
+"""Download, inspection and loading of checkpoints and tokenizers."""

@@ -1,6 +1,6 @@
-"""Getting a model's files: from a folder, or through the ordinary hub client and its cache.
+"""Finds the files of a model in a folder, or downloads them with huggingface_hub and its cache.
 
-Code and pickles that a repository may hold are never asked for.
+Code and pickle files of a repository are never downloaded.
 """
 
 from dataclasses import dataclass
@@ -17,8 +17,13 @@ MODEL_FILES = ("config.json", "model*.safetensors", INDEX, *_TOKENIZER_FILES)
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """A model's files on this machine, and where they came from: `repo` and `commit` are None for a local
-    folder. Whoever fetched the folder from elsewhere may set `repo` to its URL."""
+    """The local files of a model and their origin.
+
+    Attributes:
+        folder: the local folder.
+        repo: hub id, or the URL of the folder; None for a local folder.
+        commit: git commit on the hub; None for other folders.
+    """
 
     folder: Path
     repo: str | None = None
@@ -26,43 +31,42 @@ class Checkpoint:
 
 
 def fetch(name: str, revision: str | None = None) -> Checkpoint:
-    """The files of a preset, a hub id or a local folder. A preset's name means the preset, even where a
-    folder has the same name.
+    """Find the files of a preset, a hub id or a local folder, and download them if necessary.
+
+    A preset takes precedence over a folder of the same name.
 
     Args:
         name: a preset such as openelm-270m, a hub id such as apple/OpenELM-270M, or a folder.
         revision: git revision on the hub; by default the preset's.
 
     Raises:
-        FileNotFoundError: the hub cannot be reached, has no such repository or revision, or holds no
-            safetensors there; there is no such folder.
-        ValueError: `name` is no preset, hub id or folder; a preset without published weights; a folder with
-            a revision.
+        FileNotFoundError: the folder does not exist, or the hub is unreachable or lacks the repository, the
+            revision or safetensors files.
+        ValueError: `name` is not a preset, hub id or folder, the preset has no published weights, or a
+            revision is given for a folder.
     """
-    preset, here = find_preset(name), Path(name).expanduser()
-    if preset is None and here.is_dir():
+    preset, folder = find_preset(name), Path(name).expanduser()
+    if preset is None and folder.is_dir():
         if revision is not None:
-            raise ValueError(
-                f"{name} is a folder and has no revision {revision!r}; leave out --model.revision"
-            )
-        return Checkpoint(folder=here.resolve())  # jobs read it from another working directory
+            raise ValueError(f"{name} is a folder and has no revision {revision!r}; omit --model.revision")
+        return Checkpoint(folder=folder.resolve())  # jobs have another working directory
     repo = _repository(name, preset)
     wanted = revision or (preset.revision if preset else "main")
     folder = _download(repo, wanted, MODEL_FILES, "--model.name")
     if not any(folder.glob("*.safetensors")):
         raise FileNotFoundError(
-            f"{repo} at revision {wanted} has no {WEIGHTS}. Pickled weights, if it has those, can run code "
-            "when loaded and are refused; name a revision with safetensors by --model.revision, or convert "
-            "them in a place you trust and pass the folder as --model.name"
+            f"{repo} at revision {wanted} has no {WEIGHTS}. Pickled weights are refused, because loading "
+            "them can run code; set --model.revision to a revision with safetensors, or convert the weights "
+            "in an isolated environment and set --model.name to the folder"
         )
     return Checkpoint(folder=folder, repo=repo, commit=folder.name)
 
 
 def fetch_tokenizer(name: str) -> Path:
-    """The file or folder `name`, or the folder of a hub repository's tokenizer files, without its weights.
+    """The path of a tokenizer: the file or folder `name`, or a download of a repository's tokenizer files.
 
     Raises:
-        FileNotFoundError: it is neither, or the hub cannot be reached.
+        FileNotFoundError: `name` does not exist locally or on the hub, or the hub is unreachable.
     """
     if Path(name).expanduser().exists():
         return Path(name).expanduser()
@@ -72,10 +76,13 @@ def fetch_tokenizer(name: str) -> Path:
 def _repository(name: str, preset: Preset | None) -> str:
     if preset is not None:
         if preset.repo is None:
-            raise ValueError(f"{name} has no published weights; it is trained from scratch")
+            raise ValueError(
+                f"{name} has no published weights: it is trained from scratch; expected an openelm-* preset, "
+                "a hub id or a folder"
+            )
         return preset.repo
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
-        raise FileNotFoundError(f"there is no folder {name}; expected a folder, a preset or a hub id")
+        raise FileNotFoundError(f"the folder {name} does not exist; expected a folder, a preset or a hub id")
     return name
 
 
@@ -84,9 +91,9 @@ def _download(repo: str, revision: str, files: tuple[str, ...], flag: str) -> Pa
 
     try:
         return Path(snapshot_download(repo, revision=revision, allow_patterns=list(files)))
-    except Exception as error:  # the hub's own, or whatever its HTTP library raises: the advice is the same
+    except Exception as error:  # of the hub client or of its HTTP library
         raise FileNotFoundError(
-            f"could not get {repo} at revision {revision} from the model hub at {constants.ENDPOINT}: "
+            f"cannot download {repo} at revision {revision} from the model hub at {constants.ENDPOINT}: "
             f"{type(error).__name__}: {shorten(str(error), 300, placeholder=' …')}\n"
             f"{_advice(error, repo, flag)}"
         ) from error
@@ -101,13 +108,13 @@ def _advice(error: Exception, repo: str, flag: str) -> str:
     )
 
     if isinstance(error, RevisionNotFoundError):
-        return "The repository has no such revision; leave out --model.revision to take its newest"
+        return "The repository has no such revision; omit --model.revision to use the newest"
     if isinstance(error, GatedRepoError):
-        return f"Ask for access on the page of {repo}, then log in with `hf auth login`"
+        return f"Request access on the page of {repo}, then log in with `hf auth login`"
     if isinstance(error, RepositoryNotFoundError | HFValidationError):
         return f"Check the spelling of {flag} {repo}; if it is private, log in with `hf auth login`"
     return (
-        f"If this machine has no internet, download it elsewhere with `hf download {repo} --local-dir DIR` "
-        f"and pass {flag} DIR"
-        + ("" if flag == "--model.tokenizer" else ", or start from random weights with --model.init random")
+        f"If this machine has no internet access, download it on another machine with `hf download {repo} "
+        f"--local-dir DIR` and set {flag} DIR"
+        + ("" if flag == "--model.tokenizer" else ", or use random weights with --model.init random")
     )

@@ -1,4 +1,4 @@
-"""Whether a published checkpoint is what its preset says, tensor by tensor, before hours are spent on it."""
+"""Checks the tensors and the tokenizer of a checkpoint against its configuration or preset."""
 
 import hashlib
 import math
@@ -15,16 +15,16 @@ from .weight_files import stored_shapes
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """What a checkpoint holds.
+    """The content of a checkpoint.
 
     Attributes:
-        name: as it was asked for.
-        repo: on the hub, or the folder.
-        commit: None for a folder.
-        tensors: that are stored.
-        parameters: that they have together.
-        pieces: of its tokenizer; None if no tokenizer is named.
-        tokenizer_sha256: of the tokenizer in the form that is used, whatever file it came from.
+        name: the name given by the user.
+        repo: hub id, or the folder.
+        commit: git commit on the hub; None for a folder.
+        tensors: number of stored tensors.
+        parameters: number of stored parameters.
+        pieces: vocabulary of the tokenizer; None without a tokenizer.
+        tokenizer_sha256: hash of the tokenizer as loaded, in the format of tokenizer.json.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Inspection:
         at = f" at {self.commit}" if self.commit else ""
         tokenizer = "no tokenizer of its own"
         if self.tokenizer_sha256:
-            tokenizer = f"tokenizer of {self.pieces:,} pieces, sha256 {self.tokenizer_sha256}"
+            tokenizer = f"tokenizer with {self.pieces:,} tokens, sha256 {self.tokenizer_sha256}"
         return (
             f"{self.name}: {self.repo}{at}: {self.tensors} tensors, {self.parameters:,} parameters, all as "
             f"expected; {tokenizer}"
@@ -47,16 +47,16 @@ class Inspection:
 
 
 def inspect(name: str, revision: str | None = None, tokenizer: str | None = None) -> Inspection:
-    """Fetch and load a checkpoint and count it.
+    """Download and load a checkpoint, and verify its tensors and parameter count.
 
     Args:
         name: a preset, a hub id or a folder.
         revision: git revision on the hub; by default the preset's.
-        tokenizer: a file, a folder or a hub id in place of the preset's.
+        tokenizer: a file, a folder or a hub id; by default the preset's.
 
     Raises:
-        FileNotFoundError: weights or tokenizer cannot be had.
-        ValueError: a tensor is missing, unknown or misshapen, or the counts are not the preset's.
+        FileNotFoundError: weights or tokenizer are missing.
+        ValueError: a tensor is missing, unknown or of a wrong shape, or the parameter count is wrong.
     """
     checkpoint = fetch(name, revision)
     load_weights(OpenELMForCausalLM, checkpoint.folder)
@@ -83,6 +83,6 @@ def _check_counts(name: str, checkpoint: Checkpoint, parameters: int) -> None:
         expected = cost(preset_config(name)).parameters
     if parameters != expected:
         raise ValueError(
-            f"{checkpoint.repo or checkpoint.folder} has {parameters:,} parameters; expected {expected:,} of "
-            f"{name}: it is another model, name it by its own hub id or folder"
+            f"{checkpoint.repo or checkpoint.folder} has {parameters:,} parameters; expected {expected:,} "
+            f"for {name}; if it is another model, use its hub id or folder"
         )

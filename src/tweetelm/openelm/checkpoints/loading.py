@@ -1,7 +1,7 @@
-"""From a folder's files to a model, checked tensor by tensor before any is used.
+"""Loads a model from a folder, after checking every tensor.
 
-Only safetensors are read, no code that comes with a checkpoint is run, and nothing is left to chance: a
-tensor that is missing, unknown or of another shape is an error that names it.
+Only safetensors files are read, and no code of a checkpoint is run. A tensor that is missing, unknown or of
+another shape is an error with its name.
 """
 
 import logging
@@ -20,18 +20,18 @@ from ..modeling_openelm import OpenELMPreTrainedModel
 from .hub import WEIGHTS
 from .weight_files import read_json, stored_shapes, weight_files
 
-_UNREAD_HEAD = "transformer.classifier.weight"  # in untied official checkpoints, beside lm_head.weight
+_UNREAD_HEAD = "transformer.classifier.weight"  # in untied official checkpoints, besides lm_head.weight
 _HEAD, _EMBEDDING = "lm_head.weight", "transformer.token_embeddings.weight"
 _log = logging.getLogger(__name__)
 Model = TypeVar("Model", bound=OpenELMPreTrainedModel)
 
 
 def read_config(folder: Path) -> OpenELMConfig:
-    """The configuration in a checkpoint folder; its `auto_map` is ignored.
+    """Read the configuration of a checkpoint folder; ignores its `auto_map`.
 
     Raises:
-        FileNotFoundError: there is no config.json.
-        ValueError: it is not JSON, or not an OpenELM configuration.
+        FileNotFoundError: config.json does not exist.
+        ValueError: config.json is not JSON, or not an OpenELM configuration.
     """
     path = folder / "config.json"
     if not path.is_file():
@@ -40,14 +40,12 @@ def read_config(folder: Path) -> OpenELMConfig:
         )
     values = read_json(path)
     if values.get("model_type") != "openelm":
-        raise ValueError(
-            f"{path} describes a {values.get('model_type')!r} model; only 'openelm' can be loaded"
-        )
+        raise ValueError(f"{path} has model_type {values.get('model_type')!r}; expected 'openelm'")
     try:
         return OpenELMConfig.from_dict(values)
     except (ValueError, TypeError, StrictDataclassError) as error:
         reason = " ".join(str(error).split())
-        raise ValueError(f"{path} is no OpenELM configuration: {reason}") from error
+        raise ValueError(f"{path} is not an OpenELM configuration: {reason}") from error
 
 
 def load_weights(
@@ -59,23 +57,23 @@ def load_weights(
     dtype: torch.dtype = torch.float32,
     **overrides: Any,
 ) -> Model:
-    """A model with a folder's weights, every tensor accounted for.
+    """Load a model with the weights of a folder, after checking every tensor.
 
-    The language-model head of a checkpoint is left aside by models that have none, and so is a published
-    version's temperature: `Predictor` takes it from the card, and training starts without one.
+    Models without a language-model head ignore the head of the checkpoint. `classifier_temperature` is reset
+    to 1: `Predictor` reads the temperature from the card, and training starts without one.
 
     Args:
         model_class: one of the OpenELM classes.
-        folder: has config.json and safetensors.
-        new: tensors that the folder may lack and that are then initialized, such as `score.weight`.
-        replaced: those of `new` that are initialized even if the folder has them.
-        dtype: of the parameters; float32 where they are to be master weights.
+        folder: contains config.json and safetensors files.
+        new: tensors to initialize if the folder lacks them, such as `score.weight`.
+        replaced: those of `new` to initialize even if the folder has them.
+        dtype: data type of the parameters; float32 for training.
         **overrides: configuration values to set, such as id2label.
 
     Raises:
-        FileNotFoundError: there are no safetensors.
-        ValueError: a tensor is missing, unknown, has another shape or a value that is not finite, or a file
-            is damaged or outside the folder.
+        FileNotFoundError: there are no safetensors files.
+        ValueError: a tensor is missing, unknown, of another shape or not finite, or a file is damaged or
+            outside the folder.
     """
     config = read_config(folder)
     config.classifier_temperature = 1.0
@@ -96,26 +94,26 @@ def load_weights(
 
 
 def _tensors(folder: Path, left_out: set[str]) -> dict[str, torch.Tensor]:
-    """A folder's tensors but some: transformers reads a whole folder, or takes tensors."""
+    """The tensors of a folder, except those in `left_out`; transformers can only load whole folders."""
     stored = (load_file(path) for path in weight_files(folder))
     return {key: tensor for tensors in stored for key, tensor in tensors.items() if key not in left_out}
 
 
 def _check_finite(model: torch.nn.Module, folder: Path) -> None:
-    """Raise ValueError with the names of tensors that hold NaN or infinity."""
+    """Raise ValueError if a tensor contains NaN or infinity; the message names it."""
     bad = [name for name, tensor in model.state_dict().items() if not _is_finite(tensor)]
     if bad:
         more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
         raise ValueError(
-            f"{folder} has values that are not finite (NaN or infinity) in {', '.join(bad[:5])}{more}: the "
-            "model would answer nothing; use another checkpoint, or download or train it again"
+            f"{folder} has values that are not finite (NaN or infinity) in {', '.join(bad[:5])}{more}; "
+            "expected finite weights; use another checkpoint, or download or train it again"
         )
 
 
 def _is_finite(tensor: torch.Tensor) -> bool:
     if not tensor.is_floating_point() or not tensor.numel():
         return True
-    low, high = tensor.aminmax()  # both are NaN where any value is; nothing of the tensor's size is made
+    low, high = tensor.aminmax()  # both are NaN if any value is; allocates no tensor of this size
     return bool(torch.isfinite(low) and torch.isfinite(high))
 
 
@@ -146,19 +144,19 @@ def _verify(
         and _HEAD in found
         and not _same_head(folder, stored)
     ):
-        problems = [f"{_HEAD} differs from the embedding, which config.json says is the head, too"]
+        problems = [f"{_HEAD} differs from the embedding, to which config.json ties it"]
     if problems:
         more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
         raise ValueError(
-            f"{folder} does not fit {model_class.__name__}: {'; '.join(problems[:5])}{more}. Check that "
+            f"{folder} does not match {model_class.__name__}: {'; '.join(problems[:5])}{more}. Check that "
             "config.json belongs to these weights, or download the checkpoint again"
         )
     if _UNREAD_HEAD in found:
-        _log.warning("%s: %s is left out; no model reads it", folder, _UNREAD_HEAD)
+        _log.warning("%s: ignored %s, which no model uses", folder, _UNREAD_HEAD)
 
 
 def _full(key: str) -> str:
-    """A key as it is in a model with a head: a bare decoder's have no prefix."""
+    """The name of a tensor in a model with a head; tensors of a decoder without head lack the prefix."""
     return f"transformer.{key}" if key.startswith(("token_embeddings.", "layers.", "norm.")) else key
 
 

@@ -1,6 +1,6 @@
-"""Tokenizers as one tokenizer.json: loaded, converted from SentencePiece, or trained.
+"""Loads tokenizers from tokenizer.json, converts them from SentencePiece, or trains them.
 
-Every tokenizer here prepends BOS, appends nothing, and treats the text `<s>` in a tweet as text.
+All tokenizers prepend BOS, append nothing, and treat special tokens in a tweet, such as `<s>`, as text.
 """
 
 import json
@@ -15,37 +15,37 @@ SENTENCEPIECE_FILE = "tokenizer.model"
 UNK, BOS, EOS = "<unk>", "<s>", "</s>"
 _SPACE = "▁"
 _NORMAL, _CONTROL, _USER_DEFINED, _BYTE = 1, 3, 4, 6  # piece types of SentencePiece's model format
-_BPE = 2  # its number of the algorithm
+_BPE = 2  # algorithm number in SentencePiece's model format
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
-    """A tokenizer from a tokenizer.json, a SentencePiece tokenizer.model, or a folder with one of them.
+    """Load a tokenizer from a tokenizer.json, a SentencePiece tokenizer.model, or a folder with one of them.
 
-    tokenizer.json wins, so that a folder with both gives what the file says.
+    In a folder with both, tokenizer.json is used.
 
     Raises:
-        FileNotFoundError: there is neither.
-        ValueError: the file is no tokenizer, or one that cannot be used as it must be (see
-            `from_sentencepiece`), or it has no BOS token.
+        FileNotFoundError: there is neither file.
+        ValueError: the file is not a tokenizer, cannot be converted (see `from_sentencepiece`), or has no BOS
+            token.
     """
     candidates = [path / TOKENIZER_FILE, path / SENTENCEPIECE_FILE] if path.is_dir() else [path]
     found = next((file for file in candidates if file.is_file()), None)
     if found is None:
         raise FileNotFoundError(f"no tokenizer at {path}: expected {TOKENIZER_FILE} or {SENTENCEPIECE_FILE}")
     if found.suffix == ".model":
-        return _as_we_use_it(from_sentencepiece(found), str(found))
+        return _configured(from_sentencepiece(found), str(found))
     try:
         tokenizer = Tokenizer.from_file(str(found))
     except Exception as error:  # the library raises a bare Exception on a bad file
         raise ValueError(f"{found} is not a tokenizer ({error}); copy or download it again") from error
-    return _as_we_use_it(tokenizer, str(found))
+    return _configured(tokenizer, str(found))
 
 
-def _as_we_use_it(tokenizer: Tokenizer, origin: str) -> Tokenizer:
-    """BOS first and nothing last, no padding, no truncation, special tokens in the text taken as text."""
+def _configured(tokenizer: Tokenizer, origin: str) -> Tokenizer:
+    """Configure a tokenizer: BOS first, no EOS, padding or truncation, special tokens in texts as text."""
     bos = tokenizer.token_to_id(BOS)
     if bos is None:
-        raise ValueError(f"{origin} has no {BOS!r} token, which OpenELM puts before every text")
+        raise ValueError(f"{origin} has no {BOS!r} token; expected one, because OpenELM prepends it to texts")
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{BOS} $A", pair=None, special_tokens=[(BOS, bos)]
     )
@@ -56,14 +56,14 @@ def _as_we_use_it(tokenizer: Tokenizer, origin: str) -> Tokenizer:
 
 
 def from_sentencepiece(path: Path) -> Tokenizer:
-    """Convert a SentencePiece BPE model, Llama's for one, so that it tokenizes exactly alike.
+    """Convert a SentencePiece BPE model, such as Llama's, to a tokenizer with the same tokenization.
 
-    Merges are ranked by the score of the piece they make. Ranking them in another way (transformers 5.23
-    does when it finds only a tokenizer.model) tokenizes double spaces differently.
+    Merges are ranked by the score of the resulting piece. Another ranking, as in transformers 5.23 for a
+    folder with tokenizer.model only, tokenizes double spaces differently.
 
     Raises:
-        ValueError: the file is damaged, or does what is not converted: another algorithm than BPE, text
-            normalization of its own, pieces that win over merges.
+        ValueError: the file is damaged or has a feature that cannot be converted: an algorithm other than
+            BPE, text normalization, or user-defined pieces.
     """
     model = _read_sentencepiece(path)
     vocabulary = {piece.piece: index for index, piece in enumerate(model.pieces)}
@@ -97,13 +97,13 @@ def _read_sentencepiece(path: Path) -> Any:
         from sentencepiece import sentencepiece_model_pb2
     except ImportError as error:
         raise ModuleNotFoundError(
-            f"reading {path} needs the packages sentencepiece and protobuf ({error}): `pip install "
+            f"reading {path} needs the packages sentencepiece and protobuf ({error}); run `pip install "
             f"sentencepiece protobuf`, or use a {TOKENIZER_FILE} instead"
         ) from error
-    model = sentencepiece_model_pb2.ModelProto()  # type: ignore[attr-defined]  # made at import
+    model = sentencepiece_model_pb2.ModelProto()  # type: ignore[attr-defined]  # generated at import
     try:
         model.ParseFromString(path.read_bytes())
-    except Exception as error:  # protobuf's, whose module depends on its version
+    except Exception as error:  # of protobuf; its module depends on the version
         raise ValueError(
             f"{path} is not a SentencePiece model ({error}); copy or download it again"
         ) from error
@@ -129,7 +129,7 @@ def _read_sentencepiece(path: Path) -> Any:
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
-    """A byte-level BPE of at most `vocab_size` pieces. Ids of unk, BOS and EOS are 0, 1, 2, as in Llama's."""
+    """Train a byte-level BPE of at most `vocab_size` tokens. UNK, BOS, EOS have ids 0, 1, 2, as in Llama."""
     tokenizer = Tokenizer(models.BPE(unk_token=UNK))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
@@ -141,13 +141,13 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    return _as_we_use_it(tokenizer, "the trained tokenizer")
+    return _configured(tokenizer, "the trained tokenizer")
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: Path, max_tokens: int) -> None:
-    """Write tokenizer.json and the tokenizer_config.json that transformers wants beside it.
+    """Write tokenizer.json, and tokenizer_config.json for transformers.
 
-    OpenELM has no padding token; `<unk>` stands in for it, hidden by the attention mask.
+    OpenELM has no padding token; `<unk>` is used instead, and the attention mask hides it.
     """
     tokenizer.save(str(folder / TOKENIZER_FILE))
     config = {
@@ -159,6 +159,6 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, max_tokens: int) -> None:
         "padding_side": "right",
         "model_max_length": max_tokens,
         "clean_up_tokenization_spaces": False,
-        "split_special_tokens": True,  # the text `<s>` is text
+        "split_special_tokens": True,  # tokenizes `<s>` in a tweet as text
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

@@ -1,1 +1,1 @@
-"""Faster forward passes for inference: CUDA graphs and prepacked oneDNN weights."""
+"""Faster inference: CUDA graphs on GPUs, and prepacked oneDNN weights on CPUs."""

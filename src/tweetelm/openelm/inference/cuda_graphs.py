@@ -1,13 +1,13 @@
-"""A classifier's forward pass on a GPU, recorded once for rows of some sizes: for inference alone.
+"""Records the forward pass of a classifier as CUDA graphs for several row sizes; for inference only.
 
-To launch the thousand kernels of a pass one by one takes a CPU far longer than a few tweets take the GPU. A
-CUDA graph launches them all at once, but its shapes are fixed: a row is copied into the smallest recorded one
-that holds it. What is left of that one's tokens belongs to no tweet, and what is left of its tweets has no
-tokens; each real tweet reads its own tokens alone.
+Launching the about 1,000 kernels of a pass one by one takes the CPU much longer than the GPU needs for a few
+tweets. A CUDA graph launches all kernels at once, but its shapes are fixed. A row is therefore copied into
+the smallest recorded row that it fits into. Unused tokens of the recorded row belong to no tweet, and unused
+tweets have no tokens, so that the tweets of the row are not affected.
 
-Such a model can be neither trained nor moved; saving it is fine.
+A model with recorded graphs cannot be trained or moved. It can be saved.
 
-Shapes: B tweets and N tokens of a row, R tweets and S tokens of a recorded one, K labels.
+Shapes: B tweets and N tokens of a row, R tweets and S tokens of a recorded row, K labels.
 """
 
 import threading
@@ -24,13 +24,15 @@ from ..attention import VARLEN, has_flash
 from ..classifier import OpenELMForSequenceClassification
 
 SIZES = tuple(sorted(part << k for k in range(8) for part in (64, 96)))[:-1]  # to 8,192 tokens
-LONGEST = 256  # tokens of a tweet
-_TOKENS_EACH = 8  # of a recorded tweet: real ones have some 37, so that tokens run out first
+LONGEST = 256  # maximum tokens of a tweet
+_TOKENS_EACH = 8  # tokens per recorded tweet; real tweets have about 37, so tokens are the tighter limit
 
 
 def can_capture(model: OpenELMForSequenceClassification) -> bool:
-    """Whether nothing in this model's packed forward pass waits for the GPU: with the flash kernel, and where
-    only each tweet's last token counts."""
+    """Whether the packed forward pass of this model never waits for the GPU, which recording requires.
+
+    This needs the flash kernel, half precision, and pooling of each tweet's last token.
+    """
     weight = model.transformer.token_embeddings.weight
     half = weight.dtype in (torch.bfloat16, torch.float16)
     last, packed = model.config.classifier_pooling == "last", model.config._attn_implementation == VARLEN
@@ -38,14 +40,14 @@ def can_capture(model: OpenELMForSequenceClassification) -> bool:
 
 
 def capture(model: OpenELMForSequenceClassification, sizes: Sequence[int] = SIZES) -> None:
-    """Record `model` for rows of up to so many tokens, in place."""
+    """Record the forward pass of `model` for rows of the given numbers of tokens, in place."""
     forward = Captured(model)
     forward.record(sizes)
     model.forward = forward
 
 
 def smallest(sizes: Sequence[int], tokens: int, tweets: int) -> int | None:
-    """The size, of those in ascending order, into which a row fits."""
+    """The smallest of the ascending `sizes` that a row fits into; None if there is none."""
     return next((size for size in sizes if tokens <= size and tweets <= _tweets(size)), None)
 
 
@@ -55,13 +57,14 @@ def _tweets(size: int) -> int:
 
 @dataclass(frozen=True)
 class Recorded:
-    """One size's graph, what it reads and what it writes.
+    """The graph of one size with its input and output buffers.
 
     Attributes:
-        ids: (1, S).
-        positions: (1, S).
-        starts: (R + 1,).
-        logits: (R, K).
+        graph: the recorded forward pass.
+        ids: input, (1, S).
+        positions: input, (1, S).
+        starts: input, (R + 1,).
+        logits: output, (R, K).
     """
 
     graph: torch.cuda.CUDAGraph
@@ -71,7 +74,7 @@ class Recorded:
     logits: Tensor
 
     def replay(self, ids: Tensor, positions: Tensor, starts: Tensor) -> Tensor:
-        """(B, K) logits of a row (1, N), with positions (1, N) and starts (B + 1,)."""
+        """Logits (B, K) of a row (1, N) with positions (1, N) and starts (B + 1,)."""
         tokens, tweets = ids.shape[1], len(starts) - 1
         self.ids[:, :tokens].copy_(ids)
         self.positions[:, :tokens].copy_(positions)
@@ -82,23 +85,23 @@ class Recorded:
 
 
 class Captured:
-    """A model's `forward`: replayed for packed rows that fit, the model's own for everything else."""
+    """Replaces a model's `forward`: replays a graph for packed rows that fit, else calls the model."""
 
     def __init__(self, model: OpenELMForSequenceClassification) -> None:
-        self._model = weakref.ref(model)  # it holds this: a cycle would wait for the garbage collector
+        self._model = weakref.ref(model)  # avoids a reference cycle: the model refers to this object
         self._recorded: dict[int, Recorded] = {}
-        self._alone = threading.Lock()  # what a graph reads and writes is there once
+        self._lock = threading.Lock()  # each graph has only one set of buffers
 
     def __call__(self, *args: Any, **inputs: Any) -> Any:
         recorded = None if args else self._fitting(inputs)
         if recorded is None:
             return self._plain(*args, **inputs)
-        with self._alone:
+        with self._lock:
             logits = recorded.replay(inputs["input_ids"], inputs["position_ids"], inputs["cu_seq_lens_q"])
         return SequenceClassifierOutputWithPast(logits=logits)
 
     def record(self, sizes: Sequence[int]) -> None:
-        """The largest first: the others then share its memory."""
+        """Record all sizes, the largest first, so that the others share its memory."""
         pool = torch.cuda.graph_pool_handle()
         model = self._model()
         assert model is not None
@@ -116,10 +119,10 @@ class Captured:
         inputs |= {"max_length_q": min(size, LONGEST), "max_length_k": min(size, LONGEST)}
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
-            self._plain(**inputs)  # libraries choose their kernels and set them up at the first call
+            self._plain(**inputs)  # warm-up: libraries select and load kernels at the first call
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        # Another thread may be using the GPU: a service loads its next model while it answers.
+        # Other threads may use the GPU: a service loads a new model while it answers requests.
         with torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
             logits = self._plain(**inputs).logits
         return Recorded(graph, ids, positions, starts, logits)
@@ -130,7 +133,7 @@ class Captured:
         return type(model).forward(model, *args, **inputs)
 
     def _fitting(self, inputs: dict[str, Any]) -> Recorded | None:
-        """The recorded size for these keyword arguments, if they are a packed row and nothing more."""
+        """The recording for these keyword arguments; None unless they are exactly a packed row that fits."""
         if torch.is_grad_enabled() or inputs.keys() - _ROW or _ROW - inputs.keys() or inputs["use_cache"]:
             return None
         tokens, tweets = inputs["input_ids"].shape[1], len(inputs["cu_seq_lens_q"]) - 1

@@ -1,11 +1,11 @@
-"""Weights laid out for a CPU's matrix kernels once, instead of at every call: for inference alone.
+"""Packs weights once for the matrix kernels of a CPU, instead of at every call; for inference only.
 
-oneDNN, torch's matrix library on CPUs, reads weights in a blocked layout of its own. A plain `nn.Linear` is
-rearranged into it at each call, which costs most where few tokens share the work: a single tweet. The gated
-feed-forward block also becomes two products with the activation and the gate inside them. In float32 the
-products are exact on AVX-512 too, where torch's default library uses half the machine.
+oneDNN, torch's matrix library on CPUs, reads weights in its own blocked layout. It converts the weights of an
+`nn.Linear` at each call, which is most expensive relative to the work for a single tweet. The gated
+feed-forward block also becomes two products with fused activation and gate. In float32, the products are
+exact on AVX-512 too, where torch's default library uses only half of the machine.
 
-The layers below hold no parameters: such a model can be run, not trained, saved or moved.
+The layers of this module have no parameters: a prepacked model cannot be trained, saved or moved.
 """
 
 import os
@@ -16,15 +16,15 @@ from transformers.activations import ACT2FN
 
 from ..layers import OpenELMDecoderLayer, OpenELMFeedForward
 
-# Kernels that oneDNN keeps, some 1 MB each with AMX. It reads this when it makes its first; by default it
-# keeps 1,024, but the 270M shape has 79 for each size of a row, of which there are 16 (`packing.few_sizes`).
+# Number of kernels in oneDNN's cache, about 1 MB each with AMX; read when the first kernel is made. The
+# default is 1,024, but the 270M model needs 79 kernels for each of 16 row sizes (`packing.few_sizes`).
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4096")
-_OPS = torch.ops.mkldnn  # what torch's own compiler calls for frozen weights
+_OPS = torch.ops.mkldnn  # used by torch's compiler for frozen weights
 _ACTIVATIONS = {"swish": "swish", "silu": "swish"}
 
 
 def can_prepack(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether this torch and this processor have the kernels."""
+    """Whether torch and the processor support the kernels for this data type."""
     if device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return False
     if not hasattr(_OPS, "_reorder_linear_weight") or not hasattr(_OPS, "_linear_pointwise"):
@@ -34,9 +34,9 @@ def can_prepack(device: torch.device, dtype: torch.dtype) -> bool:
 
 
 def prepack(model: nn.Module) -> None:
-    """Replace the decoder layers' projections, in place.
+    """Replace the projections of the decoder layers by prepacked ones, in place.
 
-    The last layer's fused projection stays as it is: a packed classifier takes it apart.
+    The fused projection of the last layer is not replaced, because a packed classifier splits it.
     """
     blocks = [module for module in model.modules() if isinstance(module, OpenELMFeedForward)]
     with torch.no_grad():
@@ -49,30 +49,30 @@ def prepack(model: nn.Module) -> None:
 
 
 def is_prepacked(model: nn.Module) -> bool:
-    """Whether `prepack` has been here."""
+    """Whether the model was changed by `prepack`."""
     layer = model.get_submodule("transformer.layers.0")
     assert isinstance(layer, OpenELMDecoderLayer)
     return isinstance(layer.attn.out_proj, PrepackedLinear)
 
 
 class PrepackedLinear(nn.Module):
-    """`nn.Linear` without bias."""
+    """A prepacked `nn.Linear` without bias."""
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
         self.packed = _OPS._reorder_linear_weight(weight.detach().contiguous(), None)
 
     def forward(self, x: Tensor, activation: str = "none") -> Tensor:
-        """(…, in) -> (…, out); the activation is applied inside the product."""
+        """(…, in) -> (…, out), with fused activation."""
         return _OPS._linear_pointwise(x, self.packed, None, activation, [], "")
 
     def times(self, x: Tensor, gate: Tensor) -> Tensor:
-        """The product, (…, in) -> (…, out), times `gate` (…, out)."""
+        """(…, in) -> (…, out), multiplied by `gate` (…, out)."""
         return _OPS._linear_pointwise(x, gate, self.packed, None, "mul")
 
 
 class PrepackedFeedForward(nn.Module):
-    """`OpenELMFeedForward`."""
+    """A prepacked `OpenELMFeedForward`."""
 
     def __init__(self, block: OpenELMFeedForward) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ _SCHEME = re.compile(r"[a-z][a-z0-9]*://", re.IGNORECASE)
 
 
 def open_store(url: str | Path) -> Store:
-    """The store at a folder, or at an s3://, gs:// or az:// URL. Nothing is read or made yet."""
+    """The store for a folder, or for an s3://, gs:// or az:// URL. Does not read or create anything."""
     text = str(url).rstrip("/") or "/"
     if not _SCHEME.match(text):
         return FolderStore(text)

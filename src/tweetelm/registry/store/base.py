@@ -1,7 +1,6 @@
-"""Where versions lie: a folder, or object storage behind a URL. Both keep the same promises.
+"""The interface of a registry's storage: a folder, or object storage. Both give the same guarantees.
 
-A folder appears whole or not at all, and never changes. The one kind of file that is replaced is replaced
-only by who has seen what it replaces.
+A folder appears atomically and never changes. A file is replaced by compare-and-swap only.
 """
 
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ Content = Mapping[str, Path | bytes]
 
 @dataclass(frozen=True)
 class Held:
-    """A file's contents as they were read, and the store's own mark of them."""
+    """The content of a file as it was read, and the store's version mark of it, such as an ETag."""
 
     data: bytes
     mark: Any = field(default=None, compare=False)
@@ -27,51 +26,51 @@ class Store(Protocol):
     url: str
 
     def address(self, name: str) -> str:
-        """What a person would type for `name`: an absolute path, or a URL."""
+        """The absolute path or the URL of `name`, for messages."""
 
     def place(self, name: str) -> Path | None:
-        """Where `name` lies on this machine, or None if it does not."""
+        """The local path of `name`; None for object storage."""
 
     def read(self, name: str) -> Held | None:
-        """A small file, or None where there is none."""
+        """Read a small file; None if it does not exist."""
 
     def swap(self, name: str, held: Held | None, data: bytes) -> bool:
-        """Replace a file at once, or create it, if it still is what `held` says (None: absent).
+        """Atomically replace or create a file if its content is still `held` (None: it does not exist).
 
-        False, and nothing done, if somebody else was faster.
+        Returns False, without any change, if the content differs.
         """
 
     def drop(self, name: str, held: Held) -> bool:
-        """Take a file away, if it still is what `held` says. Where storage cannot do that under a condition,
-        an empty file stays. False, and nothing done, if somebody else was faster.
+        """Delete a file if its content is still `held`. Storage without conditional deletes keeps an empty
+        file instead. Returns False, without any change, if the content differs.
         """
 
     def probe(self, name: str) -> None:
         """Raise OSError unless a file can be written below `name`."""
 
     def folders(self, name: str) -> list[str]:
-        """Names of the folders inside `name`, in order; none where it does not exist."""
+        """Names of the folders inside `name`, sorted; empty if it does not exist."""
 
     def files(self, name: str) -> list[str]:
-        """Paths of all files below `name`, relative to it, in order."""
+        """Paths of all files below `name`, relative to it, sorted."""
 
     def digest(self, name: str) -> str | None:
-        """sha256 of a file, or None where there is none."""
+        """sha256 of a file; None if it does not exist."""
 
     def copy(self, name: str, target: Path) -> None:
-        """Copy a file to this machine; its folder must exist."""
+        """Copy a file to this machine. The folder of `target` must exist."""
 
     def put(self, name: str, content: Content, digests: Mapping[str, str]) -> bool:
-        """Store a new folder, whole.
+        """Store a new folder atomically.
 
         Args:
-            name: of the folder.
-            content: by file, bytes or a file to copy; card.json is among them.
-            digests: sha256 by file, of all but card.json.
+            name: the folder's name.
+            content: bytes, or a file to copy, by file name; must include card.json.
+            digests: sha256 by file name, of all files except card.json.
 
         Returns:
-            False if the name is taken, maybe by the same content.
+            False if the name is taken; the stored content may be the same.
 
         Raises:
-            ValueError: a file is no longer what its digest says; nothing appears.
+            ValueError: a file no longer has its digest; nothing is stored.
         """

@@ -1,4 +1,4 @@
-"""A registry in a folder: of this machine, or a network file system that knows rename and flock."""
+"""A registry in a local folder, or on a network file system with atomic rename and flock."""
 
 import contextlib
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ from tweetelm.registry.store.base import CARD, Content, Held
 
 
 class FolderStore:
-    """A new folder is filled under a hidden name and renamed; a file is replaced by rename under a lock.
+    """A new folder is filled under a hidden name and renamed. A file is replaced by rename under a lock.
 
-    The lock is the kernel's (flock): it ends with its owner, however that ends.
+    The lock is flock, which the kernel releases when its owner exits or is killed.
     """
 
     def __init__(self, url: str) -> None:
@@ -39,9 +39,9 @@ class FolderStore:
         with locked(target.parent / LOCK):
             if self.read(name) != held:
                 return False
-            for left in target.parent.glob(f".{target.name}.*"):  # by one that died holding the lock
-                if atomic.is_temporary(left):
-                    left.unlink()
+            for stale in target.parent.glob(f".{target.name}.*"):  # of a process that died with the lock
+                if atomic.is_temporary(stale):
+                    stale.unlink()
             atomic.write(target, data)
         return True
 
@@ -64,7 +64,7 @@ class FolderStore:
         with staging_dir(folder / "probe") as partial:
             atomic.write_through(partial / "file", b"")
         for each in made:
-            with contextlib.suppress(OSError):  # somebody else has put something there meanwhile
+            with contextlib.suppress(OSError):  # another process has written to it meanwhile
                 each.rmdir()
 
     def folders(self, name: str) -> list[str]:
@@ -78,8 +78,8 @@ class FolderStore:
         return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir())
 
     def digest(self, name: str) -> str | None:
-        place = self.place(name)
-        return sha256(place) if place.is_file() else None
+        path = self.place(name)
+        return sha256(path) if path.is_file() else None
 
     def copy(self, name: str, target: Path) -> None:
         atomic.write(target, chunks(self.place(name)))

@@ -1,8 +1,8 @@
 """A registry in object storage: S3, Google Cloud Storage or Azure, through obstore.
 
-There is no rename. A version is claimed, then filled, and its card.json is written last: what has no card
-is no version. Claims, cards and current.json are written by conditional requests (If-None-Match, If-Match),
-which the storage must honour.
+Object storage has no rename. A publisher claims a version, writes its files, and writes card.json last: a
+folder without a card is not a version. Claims, cards and current.json are written with conditional requests
+(If-None-Match, If-Match), which the storage must support.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ PART = 8 << 20  # bytes per request of a large upload
 
 
 class ObjectStore:
-    """The names under a URL. Credentials come from the environment or the machine's role."""
+    """The objects below a URL. Credentials come from the environment or the machine's role."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -56,8 +56,8 @@ class ObjectStore:
 
     def probe(self, name: str) -> None:
         file = f"{name}/{PROBE}".lstrip("/")
-        if not self._write(file, b"", "overwrite"):  # and it stays: not all who may write may delete
-            raise FileNotFoundError(f"{self.address(file)} cannot be written: no such bucket")
+        if not self._write(file, b"", "overwrite"):  # kept, because write access need not include delete
+            raise FileNotFoundError(f"{self.address(file)} cannot be written: the bucket does not exist")
 
     def folders(self, name: str) -> list[str]:
         import obstore
@@ -96,8 +96,8 @@ class ObjectStore:
         return self._write(f"{name}/{CARD}", card if isinstance(card, bytes) else card.read_bytes(), "create")
 
     def _claim(self, name: str, digests: Mapping[str, str]) -> bool:
-        """Whether the folder is for these very files. So those who fill it at the same time, or after one
-        that died, all write the same."""
+        """Claim the folder for exactly these files; False if it is claimed for others. All processes that
+        write to it, at the same time or after a crash, therefore write the same files."""
         folder, version = name.rsplit("/", 1)
         claim = f"{folder}/.claims/{version}"
         data = json.dumps(dict(sorted(digests.items())), indent=2).encode() + b"\n"
@@ -115,7 +115,7 @@ class ObjectStore:
             obstore.put(self.objects, name, b"".join(parts) if small else parts, chunk_size=PART)
 
     def _write(self, name: str, data: bytes, mode: Any) -> bool:
-        """Put a small file under a condition; False if it does not hold."""
+        """Write a small file with a conditional request; False if the condition fails."""
         import obstore
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
@@ -127,9 +127,9 @@ class ObjectStore:
             except FileNotFoundError:
                 if mode == "create":
                     raise FileNotFoundError(
-                        f"{self.address(name)} cannot be written: no such bucket"
+                        f"{self.address(name)} cannot be written: the bucket does not exist"
                     ) from None
-                return False  # what should be replaced is gone
+                return False  # the file to replace no longer exists
         return True
 
     def _stream(self, name: str) -> Iterator[bytes]:
@@ -142,7 +142,7 @@ class ObjectStore:
 
 @lru_cache(maxsize=16)
 def _connect(url: str) -> "Objects":
-    """obstore's client, which keeps its connections and renews a role's credentials."""
+    """The obstore client of a URL; it keeps connections open and renews the credentials of a role."""
     try:
         from obstore.store import from_url
     except ImportError as error:
@@ -153,7 +153,7 @@ def _connect(url: str) -> "Objects":
 
 @contextmanager
 def _explained(address: str) -> Iterator[None]:
-    """obstore's errors as ours: where, what, and what to look at."""
+    """Convert errors of obstore to an OSError with the address, the reason and what to check."""
     from obstore.exceptions import BaseError
 
     try:

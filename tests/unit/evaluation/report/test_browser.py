@@ -11,7 +11,7 @@ from playwright.sync_api import Browser
 from ray_jobs.search.report import search_document
 from ray_jobs.search.search import Search
 from ray_jobs.search.spaces import find_space, samples
-from ray_jobs.search.trials import SearchResult, Trial, choose
+from ray_jobs.search.trial_results import SearchResult, Trial, choose
 from tests.support.browser import BROWSER, PHONE_WIDTH
 from tests.support.checkpoints import checkpoint
 from tests.support.fakes import card

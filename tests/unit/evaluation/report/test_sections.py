@@ -10,7 +10,7 @@ from tests.support.report import report_context, rows_of
 from tweetelm.config.train_config import DataConfig, TrainConfig
 from tweetelm.evaluation.report.context import Rival
 from tweetelm.evaluation.report.document import Interval, Section, Table
-from tweetelm.evaluation.report.predictions import Predictions
+from tweetelm.evaluation.report.prediction_files import Predictions
 from tweetelm.evaluation.report.sections.calibration import calibration
 from tweetelm.evaluation.report.sections.headline import comparison, headline
 from tweetelm.evaluation.report.sections.shift import domain_auroc, shift

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ray_jobs.cluster.check import problems
-from ray_jobs.cluster.config_text import ClusterFile
+from ray_jobs.cluster.check_config import problems
+from ray_jobs.cluster.config_parser import ClusterFile
 from tests.support.places import ROOT
 
 OUTPUTS = {

@@ -35,7 +35,7 @@ def checkout(tmp_path: Path) -> Path:
         (tmp_path / "bin" / name).chmod(0o755)
     (tmp_path / "ready").touch()
     (tmp_path / "key").touch()
-    from ray_jobs.cluster.config_text import read
+    from ray_jobs.cluster.config_parser import read
 
     local = LOCAL | {"Key": str(tmp_path / "key")}
     (tmp_path / "cluster.yaml").write_text(read(ROOT / "cluster.yaml").filled(OUTPUTS))

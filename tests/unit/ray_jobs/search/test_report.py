@@ -8,7 +8,7 @@ import pytest
 from ray_jobs.search.report import search_document
 from ray_jobs.search.report_figures import frontier, label_heights, score_scale, setting_scale
 from ray_jobs.search.search import Search
-from ray_jobs.search.trials import SearchResult, Trial
+from ray_jobs.search.trial_results import SearchResult, Trial
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.evaluation.report.write import document_files
 

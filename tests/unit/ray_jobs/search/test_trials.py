@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ray_jobs.search.report import importances
-from ray_jobs.search.trials import SearchResult, Trial, choose, load_result, table
+from ray_jobs.search.trial_results import SearchResult, Trial, choose, load_result, table
 
 SPEEDS = {"small": 900.0, "large": 300.0}
 

@@ -20,8 +20,8 @@ from tweetelm.openelm.flops import Cost
 from tweetelm.registry import Base
 from tweetelm.registry.model_card import render
 from tweetelm.tasks import DEEPFAKE, HATE
-from tweetelm.training.build import build_state
-from tweetelm.training.label_heads import HEAD, head_mismatch
+from tweetelm.training.build_classifier import build_state
+from tweetelm.training.head_reuse import HEAD, head_mismatch
 from tweetelm.training.prepare import prepare
 
 CPU = torch.device("cpu")
@@ -97,7 +97,7 @@ def test_single_label_split_is_noted_on_the_card(split: str) -> None:
     data = dataset(HATE, **rows)
     found = calibrated(evaluate(ShoutPredictor(HATE), data, ["validation", "test"]), data, "validation")
     made = card(metrics=found.metrics)
-    notice = f"every {split} row has the same label: its scores say little"
+    notice = f"every {split} row has the same label: its scores are not meaningful"
     assert made.notices == [notice]
     assert f"> **{notice}**" in render(made)
     assert card().notices == []

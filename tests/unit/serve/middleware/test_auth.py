@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from serve.api import create_api
-from serve.inference.engine import Limits
+from serve.limits import Limits
 from serve.middleware import auth as module
 from serve.middleware.auth import Keys, ensure_guarded, ensure_keyed
 from serve.middleware.gateway import Policy

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from serve.api import create_api
-from serve.inference.engine import Limits
+from serve.limits import Limits
 from serve.middleware.auth import Keys
 from serve.middleware.gateway import Policy
 from serve.middleware.load_shedding import LoadShedding

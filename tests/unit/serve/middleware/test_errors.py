@@ -7,7 +7,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from serve.api import create_api
-from serve.inference.engine import Engine, Limits
+from serve.inference.engine import Engine
+from serve.limits import Limits
 from serve.middleware.errors import STATUS
 from serve.middleware.gateway import Policy
 from tests.support.fake_predictor import POISON, FakePredictor, classify, two_models

@@ -14,7 +14,8 @@ from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
 from serve.api import create_api
-from serve.inference.engine import Engine, Limits
+from serve.inference.engine import Engine
+from serve.limits import Limits
 from serve.local_server import production
 from serve.middleware.auth import Keys
 from serve.middleware.gateway import Policy

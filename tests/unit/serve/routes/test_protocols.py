@@ -10,7 +10,8 @@ from huggingface_hub.errors import HfHubHTTPError
 from starlette.testclient import TestClient
 
 from serve.api import create_api
-from serve.inference.engine import Engine, Limits
+from serve.inference.engine import Engine
+from serve.limits import Limits
 from serve.middleware.auth import Keys
 from serve.middleware.gateway import Policy
 from serve.routes.moderations import CATEGORIES

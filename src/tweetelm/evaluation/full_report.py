@@ -1,4 +1,4 @@
-"""The whole report of a model: metrics on its task's data, and probes that ask the model itself."""
+"""The report of a model: metrics on the task's data, and sections that need further predictions."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tweetelm.evaluation.attribution import Attributed, attributed, attributions
 from tweetelm.evaluation.behavior.suite import behavior
 from tweetelm.evaluation.report.context import ReportContext, Rival
 from tweetelm.evaluation.report.document import Section
-from tweetelm.evaluation.report.predictions import read_predictions
+from tweetelm.evaluation.report.prediction_files import read_predictions
 from tweetelm.evaluation.report.sections.errors import worst
 from tweetelm.evaluation.report.write import write
 from tweetelm.evaluation.robustness.evasion import evasion
@@ -24,16 +24,17 @@ __all__ = ["attribute_worst", "gather", "load_predictor", "print_worst", "probe"
 
 
 def load_predictor(task: Task, folder: Path, precision: Precision) -> Predictor:
-    """A folder's model.
+    """Load the model of a folder.
 
     Raises:
-        ValueError: it was trained for another task.
+        ValueError: the model was trained for another task.
     """
     disable_progress_bar()
     predictor = Predictor.load(folder, precision=precision)
     if predictor.task != task:
         raise ValueError(
-            f"{folder} answers {predictor.task.name!r}, not {task.name!r}; use --task {predictor.task.name}"
+            f"{folder} is a model of task {predictor.task.name!r}; expected {task.name!r}; use --task "
+            f"{predictor.task.name}"
         )
     use_fast_float32(predictor.model)
     return predictor
@@ -42,23 +43,23 @@ def load_predictor(task: Task, folder: Path, precision: Precision) -> Predictor:
 def gather(
     predictor: Predictor, folder: Path, *, data: str, registry: str, against: str | None = None
 ) -> ReportContext:
-    """Predict all splits but train, and read what else the report shows.
+    """Predict all splits except train, and read the other inputs of the report.
 
     Args:
         predictor: the model.
-        folder: where it was loaded from.
-        data: as of `--data`.
+        folder: the model's folder.
+        data: the value of `--data`.
         registry: folder or URL of published models.
-        against: another published version, to compare with tweet by tweet.
+        against: another published version for a paired comparison.
 
     Raises:
-        FileNotFoundError: data or the version to compare with are not there.
-        ValueError: the other version learned from other data.
+        FileNotFoundError: the data or the other version do not exist.
+        ValueError: the other version was evaluated on other data.
     """
     task, card = predictor.task, _card(folder)
     rule = card.config.get("data", {}).get("hold_out") if card else None
     dataset, source = hold_out(load(task, data), rule), provenance(task, data)
-    # first, as it may be refused
+    # before the predictions, because it may raise
     rival = _rival(against, registry, data, task, source.md5, len(dataset["test"]))
     return ReportContext(
         evaluation=evaluation.evaluate(predictor, dataset, [name for name in dataset if name != "train"]),
@@ -70,7 +71,7 @@ def gather(
 
 
 def _card(folder: Path) -> Card | None:
-    """A checkpoint that was never published has none."""
+    """The card of a published version; None for a checkpoint that was not published."""
     file = folder / "card.json"
     return Card.read(file.read_bytes(), str(file)) if file.is_file() else None
 
@@ -84,7 +85,7 @@ def _rival(version: str | None, registry: str, data: str, task: Task, md5: str, 
     if trained_on != md5:
         raise ValueError(
             f"{task.name}/{version} was evaluated on data with md5 {trained_on}, but {data} "
-            f"has md5 {md5}: their rows cannot be compared; pass that data with --data, or another version"
+            f"has md5 {md5}; expected the same data; pass that data with --data, or another version"
         )
     folder = resolve(task.name, registry=registry, version=version)
     return Rival(version=version, predictions=read_predictions(folder / "evaluation", "test", task, rows))
@@ -97,14 +98,14 @@ def attribute_worst(folder: Path, context: ReportContext) -> list[Attributed]:
 
 
 def probe(predictor: Predictor, found: list[Attributed], context: ReportContext) -> list[Section]:
-    """Report sections that need the model itself: behavior, disguised tweets, token attributions."""
+    """Report sections that need further predictions: behavior, evasion, token attributions."""
     texts = list(context.dataset[context.final]["text"])
     sections = [behavior(predictor, texts), evasion(predictor, texts, context.result.labels)]
     return [*sections, attributions(found, context)] if found else sections
 
 
 def print_worst(context: ReportContext, found: list[Attributed]) -> None:
-    """Print the texts of the worst errors. They are written nowhere else."""
+    """Print the texts of the worst errors. Texts are never written to files."""
     split, labels = context.result, context.task.labels
     for row in worst(split):
         predicted, p = labels[split.predicted[row]], split.probabilities[row, split.predicted[row]]

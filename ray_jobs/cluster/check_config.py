@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ray_jobs.cluster import check_aws
-from ray_jobs.cluster.config_text import FILL_IN, ClusterFile, Problem
+from ray_jobs.cluster.config_parser import FILL_IN, ClusterFile, Problem
 
 
 def problems(file: ClusterFile) -> list[Problem]:

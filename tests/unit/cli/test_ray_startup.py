@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from tests.support.places import ROOT
-from tweetelm.cli import service_startup
-from tweetelm.cli.service_startup import DidNotStartError, ensure_open_files, longer_wait, start_service
+from tweetelm.cli import ray_startup
+from tweetelm.cli.ray_startup import DidNotStartError, ensure_open_files, longer_wait, start_service
 
 STARTED: list["subprocess.Popen[bytes]"] = []
 SLEEPS = "import subprocess, sys; subprocess.Popen(['sleep', '60']); print(1, flush=True); input()"
@@ -75,7 +75,7 @@ def test_last_failed_start_is_a_one_line_error(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_slow_start_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service_startup, "SLOW_S", 0.05)
+    monkeypatch.setattr(ray_startup, "SLOW_S", 0.05)
     lines: list[str] = []
     start_service(lambda: time.sleep(0.5), lambda: None, say=lines.append)
     assert [line.split(" (")[0] for line in lines] == ["Ray is slow to start"]
@@ -120,7 +120,7 @@ def test_wrapped_wait_function_exists_in_ray() -> None:
 
 
 def test_open_file_limit_is_raised_first() -> None:
-    script = "import resource as r; from tweetelm.cli.service_startup import ensure_open_files as f; "
+    script = "import resource as r; from tweetelm.cli.ray_startup import ensure_open_files as f; "
     script += "r.setrlimit(r.RLIMIT_NOFILE, (64, {0})); f(); print(r.getrlimit(r.RLIMIT_NOFILE)[0])"
     env = {"PYTHONPATH": str(ROOT / "src")}
     command = [sys.executable, "-c", script.format(2048)]

@@ -14,7 +14,7 @@ from tweetelm.openelm.checkpoints.loading import load_weights
 from tweetelm.tasks import TASKS, Task
 from tweetelm.training.adapters import add_adapters
 from tweetelm.training.base_model import localize
-from tweetelm.training.label_heads import HEAD
+from tweetelm.training.head_reuse import HEAD
 from tweetelm.training.prepare import Prepared
 from tweetelm.training.state import TrainingState
 

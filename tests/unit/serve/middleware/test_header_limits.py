@@ -12,16 +12,16 @@ import pytest
 
 from serve.api import create_api
 from serve.local_server import HAPROXY
-from serve.middleware import http_limits
+from serve.middleware import header_limits
 from tests.support.fake_predictor import two_models
 from tests.support.http_server import serving
 
 
 @pytest.fixture
 def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setitem(http_limits.uvicorn.config.HTTP_PROTOCOLS, "auto", "")  # restored afterwards
-    http_limits.install()
-    monkeypatch.setattr(http_limits, "HEAD_S", 0.3)
+    monkeypatch.setitem(header_limits.uvicorn.config.HTTP_PROTOCOLS, "auto", "")  # restored afterwards
+    header_limits.install()
+    monkeypatch.setattr(header_limits, "HEAD_S", 0.3)
     with serving(create_api(two_models())) as url:
         yield url
 
