@@ -180,7 +180,7 @@ def test_a_zip_of_the_repository_gets_the_data(project: Path, tmp_path: Path, ho
     assert list(pull(first))[-1].startswith(f"{first / 'data'} is complete: its md5 is the one in data.dvc")
     cut_off(home)
     second = without_git(project, "second")
-    assert list(pull(second, cache=first / ".dvc/cache"))[-1].startswith(f"{second / 'data'} is what")
+    assert list(pull(second, cache=first / ".dvc/cache"))[-1].startswith(f"{second / 'data'} is complete")
     assert content(second / "data") == content(expected(tmp_path))
 
 

@@ -110,7 +110,7 @@ def test_numbers_have_labels(page: Page) -> None:
 
 def test_notices_are_shown_before_any_request(page: Page) -> None:
     expect(card(page, "deepfake").get_by_text(SYNTHETIC_NOTICE)).to_be_visible()
-    expect(card(page, "deepfake").get_by_text("random weights")).to_be_visible()
+    expect(card(page, "deepfake").get_by_text("random initial weights")).to_be_visible()
     for task in (HATE, DEEPFAKE):
         expect(page.get_by_role("region", name="not for").get_by_text(task.limits)).to_be_visible()
 
