@@ -28,7 +28,7 @@ class Task:
         name: the task's name on the command line and in the registry.
         question: the question that the positive label answers with yes.
         labels: in the order of their ids; the last one is the positive class.
-        metric: the headline metric, a key of `tweetelm.evaluation.metrics.score`.
+        metric: the headline metric, see `tweetelm.tasks.metric`.
         dataset: the dataset's name.
         license: the terms of the data.
         license_name: the license of the data in the header of a model card.

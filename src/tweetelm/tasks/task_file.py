@@ -8,9 +8,9 @@ from typing import Any
 
 from tweetelm.files.json_file import Kind, check_fields
 from tweetelm.files.names import check_name
+from tweetelm.tasks.metric import parse_metric
 from tweetelm.tasks.task import Published, Task
 
-METRICS = ("macro_f1", "accuracy")
 _TOP: dict[str, Kind] = {"name": str, "question": str, "labels": list, "metric": str, "card": dict}
 _TOP_OPTIONAL: dict[str, Kind] = {"data": dict, "published": list}
 _DATA: dict[str, Kind] = {}
@@ -44,13 +44,13 @@ def _task(values: dict[str, Any]) -> Task:
     _check(data, _DATA, _DATA_OPTIONAL, "data.")
     _check(card, _CARD, _CARD_OPTIONAL, "card.")
     check_name(values["name"], "name")
-    if values["metric"] not in METRICS:
-        raise ValueError(f"metric is {values['metric']!r}; expected one of {', '.join(METRICS)}")
+    labels = _labels(values["labels"])
+    parse_metric(values["metric"], labels)
     slices = _texts(data.get("slices", []), "data.slices")
     return Task(
         name=values["name"],
         question=values["question"],
-        labels=_labels(values["labels"]),
+        labels=labels,
         metric=values["metric"],
         dataset=card["dataset"],
         license=card["license"],

@@ -56,7 +56,13 @@ def test_built_in_tasks_keep_their_labels_and_metrics() -> None:
     [
         ("labels =", "lables =", r"lables is unknown; did you mean labels\?"),
         ('license = "mine"\n', "", r"it lacks card\.license"),
-        ('metric = "accuracy"', 'metric = "acuracy"', r"metric is 'acuracy'; expected one of macro_f1"),
+        ('metric = "accuracy"', 'metric = "acuracy"', r"metric is 'acuracy'; expected macro_f1, accuracy"),
+        (
+            '"accuracy"',
+            '"f1:glad"',
+            r"metric is 'f1:glad', but 'glad' is no label; expected labels of sad, happy",
+        ),
+        ('"accuracy"', '"f1:"', r"metric is 'f1:'; expected macro_f1"),
         ('["sad", "happy"]', '["sad"]', r"labels has 1 of them; expected at least two"),
         ('["sad", "happy"]', '["sad", "sad"]', r"labels repeats sad"),
         ('["sad", "happy"]', '["sad", 1]', r"labels is \['sad', 1\]; expected a list of non-empty strings"),
