@@ -4,9 +4,10 @@ import dataclasses
 
 import numpy as np
 import pytest
-from sklearn.metrics import f1_score, recall_score, roc_auc_score
+from sklearn.metrics import f1_score, log_loss, recall_score, roc_auc_score
 
 from tweetelm.evaluation.bootstrap import headline_statistic, macro_auroc, row_intervals
+from tweetelm.evaluation.calibration import calibration_intervals
 from tweetelm.evaluation.metrics import quick_score, score
 from tweetelm.tasks import HATE, Task
 
@@ -45,3 +46,13 @@ def test_auroc_of_many_labels_is_the_mean_over_labels() -> None:
     (found,) = row_intervals(len(TRUTH), macro_auroc(TRUTH, PROBABILITIES), resamples=200)
     assert found.value == pytest.approx(expected)
     assert found.low < expected < found.high
+
+
+def test_calibration_of_many_labels_is_that_of_the_top_label() -> None:
+    loss, brier, error = calibration_intervals(TRUTH, PROBABILITIES)
+    assert loss.value == pytest.approx(log_loss(TRUTH, PROBABILITIES, labels=range(4)), abs=1e-5)
+    assert brier.value == pytest.approx(((PROBABILITIES - np.eye(4)[TRUTH]) ** 2).sum(1).mean(), abs=1e-5)
+    confidence, right = PROBABILITIES.max(1), PREDICTED == TRUTH
+    bins = [(confidence >= low / 10) & (confidence < low / 10 + 0.1) for low in range(10)]
+    gaps = [abs((confidence - right)[inside].sum()) for inside in bins]
+    assert error.value == pytest.approx(sum(gaps) / len(TRUTH), abs=1e-5)
