@@ -74,4 +74,5 @@ def test_workers_import_the_checkout(driver: Cluster) -> None:
 
         return tweetelm.tasks.__file__, os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"]
 
-    assert ray.get(where.remote(), timeout=120) == (str(ROOT / "src" / "tweetelm" / "tasks.py"), "0.1")
+    expected = ROOT / "src" / "tweetelm" / "tasks" / "__init__.py"
+    assert ray.get(where.remote(), timeout=120) == (str(expected), "0.1")

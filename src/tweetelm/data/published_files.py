@@ -4,9 +4,8 @@ from pathlib import Path
 
 from tweetelm.files.hashing import md5
 from tweetelm.files.names import printable
-from tweetelm.tasks import TaskName
 
-PUBLISHED: dict[TaskName, dict[str, str]] = {  # md5 by file, at the revisions that upstream/raw/*.dvc pin
+PUBLISHED: dict[str, dict[str, str]] = {  # md5 by file, at the revisions that upstream/raw/*.dvc pin
     "hate": {
         "mapping.txt": "40135225166b334bffc53c5ae5993437",
         "test_labels.txt": "eef78e14b5af0d38bb763304235164cc",
@@ -39,7 +38,7 @@ def listed(names: list[str]) -> str:
     return ", ".join(map(printable, names[:_MAX_LISTED])) + more
 
 
-def unpublished(task: TaskName, where: Path) -> list[str]:
+def unpublished(task: str, where: Path) -> list[str]:
     """One line per file of a task that is missing or differs from the published bytes."""
     lines = []
     for name, expected in PUBLISHED[task].items():

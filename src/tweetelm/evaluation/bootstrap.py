@@ -6,7 +6,7 @@ draw from a multinomial distribution. Statistics that need the rows are resample
 Shapes: N tweets, K labels, R resamples, M statistics.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tweetelm.evaluation.report.document import Interval
+from tweetelm.tasks import Task
+from tweetelm.tasks.metric import parse_metric
 
 RESAMPLES = 2000
 PAIRED_RESAMPLES = 10_000
@@ -77,6 +79,25 @@ def f1(label: int) -> Statistic:
 def predicted_share(label: int) -> Statistic:
     """The share of tweets predicted as a label."""
     return lambda tables: _ratio(tables[..., :, label].sum(axis=-1), tables.sum(axis=(-2, -1)))
+
+
+def macro_recall(tables: Ints) -> Floats:
+    """Mean recall over the labels that occur, (…, K, K) -> (…)."""
+    recalls = np.stack([recall(label)(tables) for label in range(tables.shape[-1])], axis=-1)
+    return _defined_mean(recalls)
+
+
+def mean_f1(labels: Sequence[int]) -> Statistic:
+    """Mean F1 of some labels, as TweetEval scores stance; a label that never occurs counts as 0."""
+    return lambda tables: np.mean([np.nan_to_num(f1(label)(tables)) for label in labels], axis=0)
+
+
+def headline_statistic(task: Task) -> Statistic:
+    """The headline metric of a task as a function of confusion matrices, (…, K, K) -> (…)."""
+    kind, ids = parse_metric(task.metric, task.labels)
+    if kind in ("f1", "mean_f1"):
+        return mean_f1(ids)
+    return {"macro_f1": macro_f1, "accuracy": accuracy, "macro_recall": macro_recall}[kind]
 
 
 STATISTICS: dict[str, Statistic] = {"macro_f1": macro_f1, "accuracy": accuracy}
@@ -145,6 +166,17 @@ def auroc(positive: npt.NDArray[np.bool_], scores: Floats) -> Callable[[Floats],
     return statistic
 
 
+def macro_auroc(labels: Ints, probabilities: Floats) -> Callable[[Floats], Floats]:
+    """AUROC for `row_intervals`: of the last of two labels, else the mean over labels, one against the rest.
+
+    A label that a resample lacks does not count there.
+    """
+    classes = probabilities.shape[1]
+    rated = [1] if classes == 2 else [int(label) for label in np.unique(labels)]
+    areas = [auroc(labels == label, probabilities[:, label]) for label in rated]
+    return lambda weights: _defined_mean(np.stack([area(weights) for area in areas], axis=-1))
+
+
 def _multinomial(table: Ints, resamples: int) -> Ints:
     total = int(table.sum())
     generator = np.random.default_rng(SEED)
@@ -161,6 +193,11 @@ def _percentiles(value: float, draws: Floats) -> Interval:
     """The interval from draws; ignores draws in which the statistic is undefined."""
     low, high = np.nanpercentile(draws, [2.5, 97.5])
     return Interval(value=value, low=float(low), high=float(high))
+
+
+def _defined_mean(values: Floats) -> Floats:
+    """The mean over the last axis of what is not NaN; NaN if nothing is defined."""
+    return _ratio(np.nansum(values, axis=-1), (~np.isnan(values)).sum(axis=-1))
 
 
 def _ratio(above: Any, below: Any) -> Floats:

@@ -81,13 +81,22 @@ def reliability(
 
 
 def calibration_intervals(labels: Ints, probabilities: Floats) -> list[Interval]:
-    """Negative log-likelihood, Brier score and expected calibration error of P(positive), with intervals."""
+    """Negative log-likelihood, Brier score and expected calibration error (ECE), with intervals.
+
+    With two labels, Brier score and ECE are those of P(positive). With more, the Brier score is the sum over
+    labels, and the ECE is that of the most probable label (Guo et al. 2017).
+    """
     rows = np.arange(len(labels))
-    positive, p = labels == probabilities.shape[1] - 1, probabilities[:, -1]
+    if probabilities.shape[1] == 2:
+        right, p = labels == 1, probabilities[:, 1]
+        brier = (p - right) ** 2
+    else:
+        right, p = labels == probabilities.argmax(axis=1), probabilities.max(axis=1)
+        brier = ((probabilities - np.eye(probabilities.shape[1])[labels]) ** 2).sum(axis=1)
     loss = -np.log(np.maximum(probabilities[rows, labels], _TINY))
-    means = np.stack([loss, (p - positive) ** 2], axis=1).astype(np.float32)
+    means = np.stack([loss, brier], axis=1).astype(np.float32)
     gaps = np.zeros((len(labels), BINS), dtype=np.float32)
-    gaps[rows, _bin(p, BINS)] = p - positive
+    gaps[rows, _bin(p, BINS)] = p - right
 
     def statistic(weights: npt.NDArray[Any]) -> npt.NDArray[Any]:
         error = np.abs(weights @ gaps).sum(axis=1, keepdims=True)

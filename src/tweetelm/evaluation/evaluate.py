@@ -9,7 +9,14 @@ import numpy as np
 import numpy.typing as npt
 from datasets import Dataset, DatasetDict
 
-from tweetelm.evaluation.bootstrap import STATISTICS, auroc, confusion, interval, row_intervals
+from tweetelm.evaluation.bootstrap import (
+    STATISTICS,
+    confusion,
+    headline_statistic,
+    interval,
+    macro_auroc,
+    row_intervals,
+)
 from tweetelm.evaluation.calibration import best_threshold, fit_temperature, rescale
 from tweetelm.evaluation.fairness import error_rates
 from tweetelm.evaluation.metrics import score
@@ -129,7 +136,15 @@ def calibrated(
 
     A predictor whose card has its `temperature` and `threshold` gives exactly these predictions. The
     threshold is None for `argmax`; for `validation`, it maximizes macro-F1 on validation.
+
+    Raises:
+        ValueError: `rule` is `validation`, but the task has more than two labels.
     """
+    if rule == "validation" and len(evaluation.task.labels) > 2:
+        raise ValueError(
+            f"--run.threshold validation needs a task with two labels; {evaluation.task.name} has "
+            f"{len(evaluation.task.labels)}: use --run.threshold argmax"
+        )
     validation = evaluation.splits["validation"]
     factor = fit_temperature(validation.labels, validation.probabilities)
     threshold = None
@@ -187,10 +202,10 @@ def measure(
     labels = labels_of(split, task)
     metrics = score(labels, probabilities, task, groups_of(split, task), predicted=predicted)
     table = confusion(labels, predicted, len(task.labels))
-    intervals = {name: interval(table, statistic) for name, statistic in STATISTICS.items()}
+    statistics = STATISTICS | {task.metric: headline_statistic(task)}
+    intervals = {name: interval(table, statistic) for name, statistic in statistics.items()}
     if metrics["auroc"] is not None:
-        area = auroc(labels == len(task.labels) - 1, probabilities[:, -1])
-        intervals["auroc"] = row_intervals(len(labels), area)[0]
+        intervals["auroc"] = row_intervals(len(labels), macro_auroc(labels, probabilities))[0]
     return metrics | {
         "intervals": {name: _ends(found) for name, found in intervals.items()},
         "error_rates": error_rates(split, task, labels, predicted),

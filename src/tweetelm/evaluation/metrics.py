@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tweetelm.evaluation.bootstrap import accuracy, confusion, macro_f1
+from tweetelm.evaluation.bootstrap import accuracy, confusion, headline_statistic, macro_f1
 from tweetelm.tasks import Task
 
 Ints = npt.NDArray[np.integer[Any]]
@@ -35,7 +35,8 @@ def score(
         predicted: (N,) predicted label ids; by default, the most probable labels.
 
     Returns:
-        n, accuracy, macro_f1 (as in TweetEval, see `tweeteval_macro_f1`), auroc (None if undefined),
+        n, accuracy, macro_f1 (as in TweetEval, see `tweeteval_macro_f1`), the headline metric under its name,
+        auroc (None if undefined; with more than two labels, the mean over labels of one against the rest),
         auroc_missing (why it is undefined, or None), per_class, per_group, predicted_share, confusion (rows
         true, columns predicted).
 
@@ -44,11 +45,10 @@ def score(
     """
     _check(labels, probabilities, task, groups)
 
-    from sklearn.metrics import confusion_matrix  # slow to import; training workers need only quick_score
-
     predicted = probabilities.argmax(axis=1) if predicted is None else predicted
     auroc, missing = _auroc(labels, probabilities, task)
-    return {
+    table = confusion(labels, predicted, len(task.labels))
+    found = {
         "n": len(labels),
         "accuracy": float((predicted == labels).mean()),
         "macro_f1": _macro_f1(labels, predicted),
@@ -57,16 +57,18 @@ def score(
         "per_class": _per_class(labels, predicted, task),
         "per_group": _per_group(labels, predicted, groups),
         "predicted_share": {name: float((predicted == i).mean()) for i, name in enumerate(task.labels)},
-        "confusion": confusion_matrix(labels, predicted, labels=range(len(task.labels))).tolist(),
+        "confusion": table.tolist(),
     }
+    return {task.metric: float(headline_statistic(task)(table))} | found  # found has macro_f1 as scikit-learn
 
 
 def quick_score(labels: Ints, probabilities: Floats, task: Task) -> dict[str, float]:
-    """Accuracy and macro_f1 of `score` only, in microseconds; for validation in the training loop."""
+    """Accuracy, macro_f1 and the headline metric, in microseconds; for validation in the training loop."""
     _check(labels, probabilities, task, None)
     predicted = probabilities.argmax(axis=1)
     table = confusion(labels, predicted, len(task.labels))
-    return {"accuracy": float(accuracy(table)), "macro_f1": float(macro_f1(table))}
+    headline = float(headline_statistic(task)(table))
+    return {"accuracy": float(accuracy(table)), "macro_f1": float(macro_f1(table)), task.metric: headline}
 
 
 def tweeteval_macro_f1(gold: str, predictions: str) -> float:
@@ -97,14 +99,17 @@ def _macro_f1(labels: Any, predicted: Any) -> float:
 
 
 def _auroc(labels: Ints, probabilities: Floats, task: Task) -> tuple[float | None, str | None]:
-    positive = labels == len(task.labels) - 1
-    if positive.all() or not positive.any():
-        only = task.positive if positive.all() else task.labels[0]
+    """AUROC of the last of two labels; of more, the mean over labels that occur, one against the rest."""
+    present = np.unique(labels)
+    if len(present) < 2:
+        only = task.labels[int(present[0])]
         return None, f"every tweet is labeled {only}; AUROC needs both labels"
 
-    from sklearn.metrics import roc_auc_score
+    from sklearn.metrics import roc_auc_score  # slow to import; training workers need only quick_score
 
-    return float(roc_auc_score(positive, probabilities[:, -1])), None
+    rated = [len(task.labels) - 1] if len(task.labels) == 2 else present
+    areas = [roc_auc_score(labels == label, probabilities[:, label]) for label in rated]
+    return float(np.mean(areas)), None
 
 
 def _per_class(labels: Ints, predicted: Ints, task: Task) -> dict[str, dict[str, float]]:

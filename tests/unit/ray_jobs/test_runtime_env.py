@@ -31,7 +31,7 @@ LEFT_OUT = (
     "secrets/ray_auth_token",
     "tests/data/6750ee0.tar.xz",
     "tests/golden/tiny_a/io.npz",
-    "src/tweetelm/__pycache__/tasks.pyc",
+    "src/tweetelm/__pycache__/predictor.pyc",
     "somewhere/model.safetensors",
 )
 
@@ -76,5 +76,5 @@ def test_upload_has_code_but_no_data_or_secrets(tmp_path: Path, ignored: bool) -
 
 def test_upload_is_below_five_megabytes(tmp_path: Path) -> None:
     sent = upload(ROOT, tmp_path / "sent.zip")
-    assert {"runtime_env.yaml", "src/tweetelm/tasks.py"} <= names(sent)
+    assert {"runtime_env.yaml", "src/tweetelm/tasks/hate.toml"} <= names(sent)
     assert sent.stat().st_size < 5 * MEGABYTE
