@@ -56,7 +56,7 @@ class Listener:
     @property
     def closed(self) -> bool:
         """Whether the probe got nothing."""
-        return self.found.startswith(("unreachable", "requires", "SSH"))
+        return self.found.startswith(("unreachable", "requires", "SSH", "no authentication, no data"))
 
 
 def listening(host: str) -> list[Listener]:
