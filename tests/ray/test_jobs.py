@@ -51,9 +51,9 @@ def first(cluster: Cluster, folder: Path) -> subprocess.CompletedProcess[str]:
 def test_workers_import_the_uploaded_library(cluster: Cluster) -> None:
     done = submit(cluster, "python", "-c", IMPORT_ON_A_WORKER)
     assert done.returncode == 0, done.stdout
-    assert re.search(r"the worker has \S*working_dir_files/\S+/src/tweetelm/tasks\.py", done.stdout), (
-        done.stdout
-    )
+    assert re.search(
+        r"the worker has \S*working_dir_files/\S+/src/tweetelm/tasks/__init__\.py", done.stdout
+    ), done.stdout
 
 
 def test_job_without_token_is_rejected(cluster: Cluster) -> None:
