@@ -92,15 +92,15 @@ def mean_f1(labels: Sequence[int]) -> Statistic:
     return lambda tables: np.mean([np.nan_to_num(f1(label)(tables)) for label in labels], axis=0)
 
 
+STATISTICS: dict[str, Statistic] = {"macro_f1": macro_f1, "accuracy": accuracy}
+
+
 def headline_statistic(task: Task) -> Statistic:
     """The headline metric of a task as a function of confusion matrices, (…, K, K) -> (…)."""
     kind, ids = parse_metric(task.metric, task.labels)
     if kind in ("f1", "mean_f1"):
         return mean_f1(ids)
-    return {"macro_f1": macro_f1, "accuracy": accuracy, "macro_recall": macro_recall}[kind]
-
-
-STATISTICS: dict[str, Statistic] = {"macro_f1": macro_f1, "accuracy": accuracy}
+    return (STATISTICS | {"macro_recall": macro_recall})[kind]
 
 
 def interval(table: Ints, statistic: Statistic, resamples: int = RESAMPLES) -> Interval | None:

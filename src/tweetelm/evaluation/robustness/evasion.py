@@ -19,7 +19,6 @@ from tweetelm.evaluation.robustness.attacks import DISGUISES, disguise
 LARGEST_SHARE = 1 / 3  # target: success with defenses relative to success without
 LARGEST_LOSS = 0.5  # target: loss on clean tweets, in points of the metric
 MOST = 500  # attacked tweets
-Bools = npt.NDArray[np.bool_]
 
 
 class SupportsTextConfig(Classifier, Protocol):

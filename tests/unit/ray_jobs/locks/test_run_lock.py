@@ -69,12 +69,12 @@ def test_second_command_error_names_owner_and_advice(place: str) -> None:
     with holder(place) as process:
         try:
             began = time.monotonic()
-            with pytest.raises(BusyError) as told, locked_folder(place, "run 'mine'"):
+            with pytest.raises(BusyError) as raised, locked_folder(place, "run 'mine'"):
                 pass
             assert time.monotonic() - began < 5
-            assert f"process {process.pid} on {os.uname().nodename} since 20" in str(told.value)
-            assert f"stop it with `kill {process.pid}`" in str(told.value)
-            assert "\n" not in str(told.value)
+            assert f"process {process.pid} on {os.uname().nodename} since 20" in str(raised.value)
+            assert f"stop it with `kill {process.pid}`" in str(raised.value)
+            assert "\n" not in str(raised.value)
         finally:
             process.kill()
 
@@ -178,11 +178,11 @@ def test_trial_lock_is_taken_over_within_its_search(place: str) -> None:
 
 def test_owner_file_cannot_inject_escape_sequences(place: str) -> None:
     write_owner(place, dataclasses.replace(elsewhere(0), command="\x1b[2J\nforged", host="\x9b1m"))
-    with pytest.raises(BusyError) as told:
+    with pytest.raises(BusyError) as raised:
         locked_folder(place, "run 'mine'").__enter__()
-    assert "\x1b" not in str(told.value)
-    assert "\n" not in str(told.value)
-    assert "\x9b" not in str(told.value)
+    assert "\x1b" not in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert "\x9b" not in str(raised.value)
 
 
 def test_rejected_command_claims_no_name(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_rejected_command_claims_no_name(tmp_path: Path) -> None:
 
 
 def outcomes(answers: list[Answer]) -> dict[str, int]:
-    """How many trained, and what the others were told; KeyError if one was told anything else."""
+    """Count the commands that trained and the messages of the others; KeyError for an unknown message."""
     counts = dict.fromkeys(("trained", BUSY, OTHER, FINISHED), 0)
     for answer in answers:
         words = [word for word in (BUSY, OTHER, FINISHED) if word in answer.said]
