@@ -15,6 +15,7 @@ from playwright.sync_api import expect
 from serve import client
 from serve.local_server import HOST
 from tests.support.browser import BROWSER
+from tests.support.ray_head import wait_for
 from tests.support.ray_service import ROOT, TEXTS, Service, private_ray, publish, serving
 from tests.support.served_page import card, chromium, classify, visiting
 from tests.support.tweets import portions, thousand_tweets
@@ -50,7 +51,8 @@ def test_served_probabilities_match_the_predictor(service: Service) -> None:
 
 def test_client_disconnects_are_logged(service: Service) -> None:
     assert service.disconnect(30) >= 15
-    assert service.metric("tweetelm_waiting_tokens") == 0
+    # a health check may be in the queue at the moment of a scrape
+    wait_for("no token waits", lambda: not service.metric("tweetelm_waiting_tokens"), seconds=30)
     assert service.classify("x")
 
 
