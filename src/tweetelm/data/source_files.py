@@ -94,8 +94,10 @@ def _from_web(url: str) -> Path:
     """Download a file through the cache of `datasets`; a link named after the URL keeps its ending."""
     from datasets import DownloadConfig, DownloadManager
 
+    cache = Path.home() / ".cache" / "tweetelm" / "downloads"
+    how = DownloadConfig(cache_dir=str(cache), max_retries=2, disable_tqdm=True)
     try:
-        stored = Path(DownloadManager(download_config=DownloadConfig(max_retries=2)).download(url))
+        stored = Path(DownloadManager(download_config=how).download(url))
     except (OSError, ValueError) as error:
         raise OSError(f"{url} cannot be downloaded ({error}); check the address and the network") from error
     named = stored.with_name(f"{stored.name}-{url.split('?')[0].rstrip('/').rsplit('/', 1)[-1]}")
