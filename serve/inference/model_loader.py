@@ -113,7 +113,7 @@ def _float32_if_inexact(path: Path, device: str, predictor: Predictor, found: li
 
 
 def _probe(path: Path, predictor: Predictor) -> list[float]:
-    """Return the probabilities of the positive label for the texts of `PROBES`.
+    """Return the probabilities of all labels for the texts of `PROBES`, one after the other.
 
     Raises:
         ValueError: the probabilities of a text do not sum to 1.
@@ -123,7 +123,7 @@ def _probe(path: Path, predictor: Predictor) -> list[float]:
         total = sum(prediction.probabilities)
         if not math.isclose(total, 1.0, abs_tol=1e-3):  # false for NaN too
             raise ValueError(f"{path} gives probabilities that sum to {total}; expected 1")
-    return [prediction.probabilities[-1] for prediction in found]
+    return [probability for prediction in found for probability in prediction.probabilities]
 
 
 def _warm_up(predictor: Predictor) -> None:

@@ -1,10 +1,11 @@
 """Tasks: what a model decides about tweets. Each is a TOML file; two are built in."""
 
 from tweetelm.tasks.metric import metric_name, shown_metrics
-from tweetelm.tasks.task import Published, SplitRule, Task, TaskData
+from tweetelm.tasks.task import CATEGORIES, Published, SplitRule, Task, TaskData
 from tweetelm.tasks.task_file import TASKS, as_task, find_task, from_json, read_task, task_name, to_json
 
 __all__ = [
+    "CATEGORIES",
     "DEEPFAKE",
     "HATE",
     "SYNTHETIC_NOTICE",

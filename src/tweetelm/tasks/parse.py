@@ -8,7 +8,7 @@ from typing import Any
 from tweetelm.files.json_file import Kind, check_fields
 from tweetelm.files.names import check_name, is_printable
 from tweetelm.tasks.metric import parse_metric
-from tweetelm.tasks.task import Published, SplitRule, Task, TaskData
+from tweetelm.tasks.task import CATEGORIES, Published, SplitRule, Task, TaskData
 
 SUITES = ("hate", "deepfake")
 _Kinds = Mapping[str, Kind]
@@ -149,6 +149,8 @@ def _moderation(found: Mapping[str, Any], labels: tuple[str, ...]) -> tuple[tupl
     check_fields(found, dict.fromkeys(found, str), "moderation.")
     if unknown := [label for label in found if label not in labels]:
         raise ValueError(f"moderation names {unknown[0]!r}; expected labels of {', '.join(labels)}")
+    if unknown := [category for category in found.values() if category not in CATEGORIES]:
+        raise ValueError(f"moderation has {unknown[0]!r}; expected one of {', '.join(CATEGORIES)}")
     return tuple(found.items())
 
 

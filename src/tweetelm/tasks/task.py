@@ -3,6 +3,23 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+CATEGORIES = (
+    "harassment",
+    "harassment/threatening",
+    "hate",
+    "hate/threatening",
+    "illicit",
+    "illicit/violent",
+    "self-harm",
+    "self-harm/intent",
+    "self-harm/instructions",
+    "sexual",
+    "sexual/minors",
+    "violence",
+    "violence/graphic",
+)
+"""OpenAI's moderation categories."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
