@@ -85,8 +85,8 @@ def _is_tweeteval(path: Path) -> bool:
 
 
 def _mapping_labels(path: Path) -> list[str]:
-    """The last field of each line of mapping.txt."""
-    return [line.split("\t")[-1].strip() for line in content(path / MAPPING, "add it").splitlines()]
+    """The last field of each line of mapping.txt, which may end in a tab."""
+    return [line.split("\t")[-1].strip() for line in map(str.rstrip, content(path / MAPPING).splitlines())]
 
 
 def _folders(path: Path, folder: Path) -> str:
