@@ -23,7 +23,7 @@ from serve.middleware.request_context import RequestRecord, attach, record_of
 
 logger = logging.getLogger("tweetelm.serve")
 FILE_PATH = "/v1/classify/file"
-_OPEN = frozenset({"/", "/page.css", "/page.js", "/health", "/ready", "/openapi.json", "/v1/openapi"})
+_OPEN = frozenset({"/", "/health", "/ready", "/openapi.json", "/v1/openapi"})
 _PROBES = frozenset(
     {"/health", "/ready", "/metrics"}
 )  # requested every few seconds; logged only if they fail
@@ -229,7 +229,7 @@ def _kind(scope: Scope) -> str:
 def _is_open(scope: Scope) -> bool:
     """Return whether a path needs no key: the page and its files, the OpenAPI description, and probes."""
     path = scope["path"]
-    return scope["method"] in ("GET", "HEAD") and (path in _OPEN or path.startswith("/docs"))
+    return scope["method"] in ("GET", "HEAD") and (path in _OPEN or path.startswith(("/docs", "/ui/")))
 
 
 def _request_id(scope: Scope, *, ours: bool) -> str:

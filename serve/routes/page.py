@@ -4,10 +4,11 @@ import functools
 from importlib.resources import files
 from pathlib import Path
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, HTTPException, Response
 
 _SWAGGER = Path(str(files("fastapi_swagger"))) / "resources"
 FOLDER = Path(__file__).parent.parent / "ui"
+_MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript"}
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -32,14 +33,17 @@ async def index() -> Response:
     return _file("index.html", "text/html")
 
 
-@router.get("/page.css")
-async def style() -> Response:
-    return _file("page.css", "text/css")
+@functools.cache
+def _assets() -> frozenset[str]:
+    """Return the names of the page's own styles and scripts."""
+    return frozenset(file.name for file in FOLDER.iterdir() if file.suffix in _MEDIA_TYPES)
 
 
-@router.get("/page.js")
-async def script() -> Response:
-    return _file("page.js", "text/javascript")
+@router.get("/ui/{name}")
+async def asset(name: str) -> Response:
+    if name not in _assets():
+        raise HTTPException(404)
+    return _file(name, _MEDIA_TYPES[Path(name).suffix])
 
 
 @router.get("/docs")

@@ -130,7 +130,7 @@ def test_the_page_is_served(service: Service) -> None:
     connection.request("GET", "/")
     response = connection.getresponse()
     assert "default-src 'none'" in response.headers["content-security-policy"]
-    assert b'src="page.js"' in response.read()
+    assert b'src="ui/page.js"' in response.read()
     connection.close()
 
 

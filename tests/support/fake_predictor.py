@@ -3,6 +3,7 @@
 Of more than two labels, P is the share of each label's number among the digits; equal without digits.
 """
 
+import dataclasses
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +12,19 @@ from typing import Any
 from starlette.testclient import TestClient
 
 from serve.inference.engine import Engine
-from tweetelm.tasks import TASKS, Task
+from tweetelm.tasks import HATE, TASKS, Task
 
 POISON = "poison"
+STANCE = dataclasses.replace(
+    HATE,
+    name="stance",
+    question="Which side does this tweet take?",
+    labels=("none", "against", "favor"),
+    metric="mean_f1:against,favor",
+    suite=None,
+    moderation=(("against", "harassment"),),
+    published=(),
+)
 
 
 @dataclass(frozen=True)

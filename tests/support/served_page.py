@@ -7,7 +7,7 @@ from typing import Any
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from tests.support.browser import BROWSER
-from tweetelm.tasks import TASKS
+from tweetelm.tasks import TASKS, Task
 
 # Chromium's console message for an error response; the page reports the error itself.
 EXPECTED = "Failed to load resource"
@@ -64,9 +64,10 @@ def tweet(page: Page) -> Locator:
     return page.get_by_role("textbox", name="Paste a tweet")
 
 
-def card(page: Page, task: str) -> Locator:
+def card(page: Page, task: str | Task) -> Locator:
     """The card of one model."""
-    return page.get_by_role("article", name=TASKS[task].question)
+    question = task.question if isinstance(task, Task) else TASKS[task].question
+    return page.get_by_role("article", name=question)
 
 
 def classify(page: Page, text: str) -> None:

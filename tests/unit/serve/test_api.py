@@ -133,7 +133,8 @@ def test_info_without_card_has_null_fields(engine: Engine) -> None:
 
 
 def test_page_csp_allows_only_own_files(client: TestClient) -> None:
-    for path, media_type in (("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript")):
+    served = {"/": "text/html", "/ui/page.css": "text/css", "/ui/page.js": "text/javascript"}
+    for path, media_type in served.items():
         response = client.get(path)
         assert response.status_code == 200
         assert response.headers["content-type"].startswith(media_type)
@@ -141,11 +142,14 @@ def test_page_csp_allows_only_own_files(client: TestClient) -> None:
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
         assert response.headers["x-content-type-options"] == "nosniff"
+    for wrong in ("/ui/index.html", "/ui/none.js", "/ui/..%2Fapi.py"):
+        assert client.get(wrong).status_code == 404
 
 
 def test_page_has_no_external_files_or_inner_html() -> None:
     folder = ROOT / "serve" / "ui"
-    html, css, script = ((folder / name).read_text() for name in ("index.html", "page.css", "page.js"))
+    html, css = ((folder / name).read_text() for name in ("index.html", "page.css"))
+    script = "".join(file.read_text() for file in sorted(folder.glob("*.js")))
     for text in (html, css, script):
         assert "//" not in text.replace("// ", "")  # no URL of another server
     for written in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):

@@ -230,7 +230,7 @@ def test_every_get_route_answers_head() -> None:
             "/v1/models/hate",
             "/metrics",
             "/docs",
-            "/page.js",
+            "/ui/page.js",
         ):
             got, head = client.get(path), client.head(path)
             assert (head.status_code, head.content) == (200, b""), path

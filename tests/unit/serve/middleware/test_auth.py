@@ -47,8 +47,8 @@ def test_classification_and_info_routes_need_a_key(client: TestClient) -> None:
 def test_page_docs_and_probes_need_no_key(client: TestClient) -> None:
     for path in (
         "/",
-        "/page.js",
-        "/page.css",
+        "/ui/page.js",
+        "/ui/page.css",
         "/docs",
         "/docs/docs.js",
         "/openapi.json",

@@ -1,6 +1,5 @@
 """A served task of one's own with three labels, in every protocol."""
 
-import dataclasses
 import json
 from collections.abc import Iterator
 
@@ -9,19 +8,8 @@ from starlette.testclient import TestClient
 
 from serve.api import create_api
 from serve.inference.engine import Engine
-from tests.support.fake_predictor import FakePredictor, card, classify
-from tweetelm.tasks import HATE
+from tests.support.fake_predictor import STANCE, FakePredictor, card, classify
 
-STANCE = dataclasses.replace(
-    HATE,
-    name="stance",
-    question="Which side does this tweet take?",
-    labels=("none", "against", "favor"),
-    metric="mean_f1:against,favor",
-    suite=None,
-    moderation=(("against", "harassment"),),
-    published=(),
-)
 TEXT = "a 1 1 2 0"  # P: none 1/4, against 2/4, favor 1/4
 
 
