@@ -2,6 +2,7 @@
 
 import { byId, counted, element, part, say } from "./dom.js";
 import { cardOf, verdictOf } from "./card.js";
+import { listenToFiles } from "./file.js";
 import { classifyLines } from "./lines.js";
 import { ask, attempt, hold, service, useKey } from "./service.js";
 
@@ -89,4 +90,5 @@ function listen() {
 }
 
 listen();
+listenToFiles();
 attempt(() => {});

@@ -9,10 +9,10 @@ let afterKey = () => {};
 
 /* Requests and errors */
 
-const refused = (status, message, more) => Object.assign(new Error(message), { status, ...more });
+export const refused = (status, message, more) => Object.assign(new Error(message), { status, ...more });
 const lost = "The service cannot be reached. Check the connection and try again.";
 
-async function send(path, body, kind, signal) {
+export async function send(path, body, kind, signal) {
   const sent = key;
   const headers = sent ? { Authorization: `Bearer ${sent}` } : {};
   if (body) headers["Content-Type"] = kind;

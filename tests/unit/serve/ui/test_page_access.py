@@ -14,6 +14,7 @@ from serve.middleware.gateway import Policy
 from tests.support.browser import BROWSER, PHONE_WIDTH
 from tests.support.fake_predictor import two_models
 from tests.support.http_server import serving
+from tests.support.served_files import choose, classify_file, csv_bytes, drop, panel
 from tests.support.served_page import (
     card,
     classify,
@@ -124,7 +125,7 @@ def test_keyboard_reaches_everything_with_visible_focus(page: Page) -> None:
         focused_elements.append(focused(page))
     page.keyboard.press("Space")
     expect(card(page, "hate").locator(".marked")).to_be_visible()
-    assert len(focused_elements) == 1 + 4 + 1  # Classify, the examples, and "Which words?"
+    assert len(focused_elements) == 1 + 1 + 4 + 1  # Classify, the file, the examples, and "Which words?"
     assert all(item["outline"] >= 2 for item in focused_elements)
 
 
@@ -151,6 +152,8 @@ def test_text_and_controls_have_enough_contrast(browser: Browser, engine: Engine
     ):
         enter_key(page, KEY)
         show_everything(page)
+        drop(page, "tweets.csv", b"text\na!\n,\nb\n")
+        classify_file(page, model="hate")
         for status in (500, 401):  # an error in the status line, then the key form
             page.route("**/v1/words", functools.partial(Route.fulfill, status=status, body="{}"))
             page.get_by_role("button", name="Which words? (deepfake)").click()
@@ -179,3 +182,53 @@ def test_phone_has_no_horizontal_scrolling(browser: Browser, url: str, text: str
         expect(card(page, "hate").locator("pre")).to_be_visible()
         expect(card(page, "hate").locator(".marked")).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE_WIDTH
+
+
+def test_file_on_a_small_phone_has_no_scrolling(browser: Browser, url: str) -> None:
+    with visiting(browser, url, viewport={"width": 375, "height": 667}) as page:
+        content = csv_bytes([("id", "text"), (1, "so many words! " * 30), (2, "x" * 300), (3, "")])
+        choose(page, "a-file-with-a-rather-long-name-of-tweets.csv", content)
+        assert page.evaluate("document.documentElement.scrollWidth") == 375
+        classify_file(page)
+        expect(page.get_by_role("button", name="Download CSV")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") == 375
+        width = "table => table.parentElement.scrollWidth - table.parentElement.clientWidth"
+        assert panel(page).locator("table").evaluate(width) == 0
+
+
+def test_file_works_by_keyboard(page: Page) -> None:
+    choose(page, "tweets.csv", b"id,text\n1,a!\n2,b\n")
+    expect(panel(page)).to_be_focused()
+    names = []
+    for _ in range(3):
+        page.keyboard.press("Tab")
+        names.append(page.evaluate("document.activeElement.id"))
+    assert names == ["file-column", "file-model", "file-start"]
+    assert focused(page)["outline"] >= 2
+    page.keyboard.press("Enter")
+    expect(page.locator("#file-status")).to_contain_text("Done.")
+    names = []
+    while "file-download" not in names:
+        assert len(names) < 5, names
+        page.keyboard.press("Tab")
+        names.append(page.evaluate("document.activeElement.id"))
+        assert focused(page)["outline"] >= 2
+    assert names == ["file-close", "file-label", "file-text", "file-download"]
+
+
+def test_controls_of_a_file_have_names(page: Page) -> None:
+    choose(page, "tweets.csv", b"id,text\n1,a!\n2,b\n")
+    classify_file(page)
+    for role, name in (
+        ("combobox", "Column of the tweets"),
+        ("combobox", "Model"),
+        ("combobox", "Show"),
+        ("searchbox", "Text contains"),
+        ("status", "File"),
+        ("region", "File tweets.csv"),
+        ("region", "A verdict for each row"),
+    ):
+        expect(page.get_by_role(role, name=name, exact=True)).to_be_visible()  # type: ignore[arg-type]
+    page.get_by_role("button", name="Close").click()
+    expect(panel(page)).to_be_hidden()
+    expect(page.get_by_label("Or choose a file")).to_be_focused()

@@ -89,5 +89,5 @@ def test_lines_show_the_predicted_label_of_three(page: Page) -> None:
     tweet(page).fill("0\n1\n2 2 2 1\n0 0")
     page.get_by_role("button", name="Classify").click()
     page.get_by_role("button", name="One tweet a line").click()
-    cells = page.locator("tbody tr td:nth-child(2)")
+    cells = page.locator("#verdicts tbody td:nth-child(2)")
     expect(cells).to_have_text(["none 100.0 %", "against 100.0 %", "favor 75.0 %", "none 100.0 %"])
