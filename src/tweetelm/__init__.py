@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING, Any
 from tweetelm.version import __version__
 
 if TYPE_CHECKING:
+    from tweetelm.api.evaluate import compare, evaluate
+    from tweetelm.api.load import load
     from tweetelm.predictor import Predictor
     from tweetelm.registry import resolve
     from tweetelm.registry.publish import publish
     from tweetelm.tasks import Task
 
-__all__ = ["Predictor", "Task", "__version__", "publish", "resolve"]
+__all__ = ["Predictor", "Task", "__version__", "compare", "evaluate", "load", "publish", "resolve"]
 _MODULES = {
     "Predictor": "tweetelm.predictor",
     "Task": "tweetelm.tasks",
+    "compare": "tweetelm.api.evaluate",
+    "evaluate": "tweetelm.api.evaluate",
+    "load": "tweetelm.api.load",
     "publish": "tweetelm.registry",
     "resolve": "tweetelm.registry",
 }
