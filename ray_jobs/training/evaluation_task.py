@@ -14,13 +14,12 @@ from ray_jobs.training.accelerator_task import local_copy
 from ray_jobs.training.run_storage import RunStorage
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.data import Provenance
-from tweetelm.evaluation.evaluate import calibrated, evaluate
-from tweetelm.evaluation.report.context import ReportContext
+from tweetelm.evaluation import finished_run
 from tweetelm.evaluation.report.write import write
 from tweetelm.files import object_storage
 from tweetelm.precision import use_fast_float32
 from tweetelm.predictor import Predictor
-from tweetelm.registry import make_card, publish
+from tweetelm.registry import publish
 from tweetelm.registry.card import Base, Card, Git
 from tweetelm.tracking.trackers import has_api_key, open_wandb
 
@@ -57,20 +56,12 @@ def evaluate_checkpoint(
     with tempfile.TemporaryDirectory() as scratch, local_copy(checkpoint) as folder:
         predictor = Predictor.load(folder, precision="float32")
         use_fast_float32(predictor.model)
-        splits = [name for name in dataset if name != "train"]
-        evaluation = calibrated(evaluate(predictor, dataset, splits), dataset, config.run.threshold)
-        card = make_card(
-            config,
-            provenance=provenance,
-            base=base,
-            metrics=evaluation.metrics,
-            git=git,
-            threshold=evaluation.threshold,
-            temperature=evaluation.temperature,
+        evaluated = finished_run.evaluate_checkpoint(
+            config, predictor, dataset, provenance=provenance, base=base, git=git
         )
-        report = Path(scratch) / "evaluation"
-        write(ReportContext(evaluation=evaluation, dataset=dataset, provenance=provenance, card=card), report)
-        scores = {split: {k: m[k] for k in SCORES} for split, m in evaluation.metrics.items()}
+        card, report = evaluated.card, Path(scratch) / "evaluation"
+        write(evaluated.context, report)
+        scores = {split: {k: m[k] for k in SCORES} for split, m in card.metrics.items()}
         finished = Finished(run=config.run_name, scores=scores, notices=card.notices)
         _store_report(report, f"{config.folder}/{EVALUATION}")
         if config.run.publish:

@@ -44,8 +44,8 @@ def splits_of(data: Any, task: Task, *, text: str, label: str, root: str) -> Dat
     return DatasetDict({ONE: labeled(data, task, text, label)})
 
 
-def labeled(table: Any, task: Task, text: str = "text", label: str = "label") -> Dataset:
-    """A table with its texts in the column `text` and label ids in the column `label`.
+def labeled(table: Any, task: Task, text: str, label: str) -> Any:
+    """A Dataset with the texts of a table in the column `text` and label ids in the column `label`.
 
     Raises:
         ValueError: see `splits_of`.
@@ -53,11 +53,19 @@ def labeled(table: Any, task: Task, text: str = "text", label: str = "label") ->
     texts = texts_of(table, text)
     if not texts:
         raise ValueError("the table has no rows; expected labeled texts")
+    if kind_of(table) == "datasets" and _as_loaded(table, task, text, label):
+        return table
     ids = _ids(table, task, label)
     group = task.group_column
     kept = {group: [str(v) for v in column(table, group)]} if group in column_names(table) and group else {}
     rows = Dataset.from_dict({"text": texts, "label": ids, **kept})
     return rows.cast_column("label", ClassLabel(names=list(task.labels))).cast_column("text", Value("string"))
+
+
+def _as_loaded(table: Any, task: Task, text: str, label: str) -> bool:
+    """Whether a dataset has the columns that `tweetelm.data.load` gives it."""
+    names = getattr(table.features.get("label"), "names", None)
+    return (text, label) == ("text", "label") and names == list(task.labels) and min(table["label"]) >= 0
 
 
 def _ids(table: Any, task: Task, name: str) -> list[int]:
