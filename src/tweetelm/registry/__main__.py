@@ -12,7 +12,7 @@ from tweetelm.files.names import printable
 from tweetelm.files.paths import expanded
 from tweetelm.registry.card import Card
 from tweetelm.registry.compare import differences, measures
-from tweetelm.registry.download import export
+from tweetelm.registry.exports import Format
 from tweetelm.registry.push import plan, push
 from tweetelm.registry.store import Store, open_store
 from tweetelm.registry.verify import pointer_fault, served, unfinished
@@ -119,13 +119,26 @@ def export_(
     task: Task,
     version: Version,
     folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")],
+    format: Format = "tweetelm",
     registry: Registry = DEFAULT_REGISTRY,
 ) -> None:
-    """Copy a version to a new folder, which transformers and `Predictor` can load."""
+    """Export a version to a new folder, and check its probabilities against `Predictor` to 1e-5.
+
+    Args:
+        task: the task.
+        version: a version as in `list`.
+        folder: the new folder.
+        format: tweetelm and transformers: the checkpoint, checked with the library of that name. torch_export
+            (model.pt2) and onnx (model.onnx): one graph from padded token ids and a mask to probabilities.
+        registry: folder or URL of published models.
+    """
+    from tweetelm.registry.exports.formats import export_as  # takes seconds: it imports torch
+
     store, card = open_store(registry), read_card(task, registry=registry, version=version)
     folder = Path(expanded(str(folder)))
-    export(store, f"{task}/versions/{version}", card, folder)
-    print(f"exported {task}/{version} to {folder}: {len(card.files) + 1} files, verified")
+    error = export_as(format, store, card, folder)
+    files = sum(path.is_file() for path in folder.rglob("*"))
+    print(f"exported {task}/{version} to {folder}: {format}, {files} files, largest difference {error:.1e}")
 
 
 def push_(
