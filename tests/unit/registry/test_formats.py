@@ -79,7 +79,7 @@ def test_a_graph_runs_without_tweetelm(form: str, file: str, place: str, tmp_pat
             assert row == pytest.approx(prediction.probabilities, abs=1e-5)
 
 
-@pytest.mark.parametrize("form", ["tweetelm", "torch_export"])
+@pytest.mark.parametrize("form", ["tweetelm"])
 def test_a_wrong_export_is_not_kept(
     form: Any, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
