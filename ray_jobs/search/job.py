@@ -21,7 +21,6 @@ from ray_jobs.training.resources import max_concurrent
 from ray_jobs.training.summary import summary
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.registry import git_state
-from tweetelm.tasks import TASKS
 
 
 def space_of_sizes(name: str, sizes: tuple[str, ...]) -> Space:
@@ -142,5 +141,5 @@ def _finished_before(wanted: Search) -> str:
 def _summary(
     wanted: Search, result: SearchResult, config: TrainConfig, finished: Finished, report: str
 ) -> str:
-    trials = table(result.trials, TASKS[wanted.base.task].metric, result.winner)
+    trials = table(result.trials, wanted.base.task.metric, result.winner)
     return f"{trials}\nreport       {typed(report)}\n{summary(config, finished)}"

@@ -21,7 +21,6 @@ from ray_jobs.training.launcher import Outcome, best_checkpoint, check_prepared,
 from ray_jobs.training.resources import max_concurrent, share_cpus
 from tweetelm.config.overrides import override
 from tweetelm.config.train_config import TrainConfig, preparation_key
-from tweetelm.tasks import TASKS
 from tweetelm.training.prepare import prepare
 
 RESULT_FILE = "result.json"
@@ -138,7 +137,7 @@ def _tuner(plan: Search, resources: Resources, prepared: Store) -> tune.Tuner:
             storage_path=base.run.storage_folder,
             failure_config=tune.FailureConfig(max_failures=1),
             callbacks=[
-                Watch(count=plan.trials, metric=TASKS[base.task].metric, epochs=base.loop.epochs),
+                Watch(count=plan.trials, metric=base.task.metric, epochs=base.loop.epochs),
                 ExitAfterTrials(),
             ],
             verbose=0,

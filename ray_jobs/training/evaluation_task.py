@@ -9,7 +9,7 @@ import torch
 from datasets import DatasetDict
 from transformers.utils.logging import disable_progress_bar
 
-from ray_jobs.run_dir import SCORES, Finished
+from ray_jobs.run_dir import Finished
 from ray_jobs.training.accelerator_task import local_copy
 from ray_jobs.training.run_storage import RunStorage
 from tweetelm.config.train_config import TrainConfig
@@ -21,6 +21,7 @@ from tweetelm.precision import use_fast_float32
 from tweetelm.predictor import Predictor
 from tweetelm.registry import publish
 from tweetelm.registry.card import Base, Card, Git
+from tweetelm.tasks import shown_metrics
 from tweetelm.tracking.trackers import has_api_key, open_wandb
 
 EVALUATION = "evaluation"
@@ -61,7 +62,8 @@ def evaluate_checkpoint(
         )
         card, report = evaluated.card, Path(scratch) / "evaluation"
         write(evaluated.context, report)
-        scores = {split: {k: m[k] for k in SCORES} for split, m in card.metrics.items()}
+        shown = shown_metrics(config.task.metric)
+        scores = {split: {k: m[k] for k in shown} for split, m in card.metrics.items()}
         finished = Finished(run=config.run_name, scores=scores, notices=card.notices)
         _store_report(report, f"{config.folder}/{EVALUATION}")
         if config.run.publish:
@@ -91,7 +93,7 @@ def _track(config: TrainConfig, finished: Finished, card: Card, checkpoint: Path
     if finished.version:
         version = Path(finished.path or "")
         files = version if version.is_dir() else checkpoint
-        tracker.publish(files, finished.version, config.task, asdict(card), finished.promoted)
+        tracker.publish(files, finished.version, config.task.name, asdict(card), finished.promoted)
     values = {f"{split}_{key}": v for split, scores in finished.scores.items() for key, v in scores.items()}
     tracker.finish(values)
     storage.close()

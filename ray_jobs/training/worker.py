@@ -24,7 +24,6 @@ from ray_jobs.training.worker_config import SCORE, WorkerConfig
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.evaluation.validation import Scorer
 from tweetelm.precision import choose, use_fast_float32
-from tweetelm.tasks import TASKS
 from tweetelm.training.build_classifier import build_state
 from tweetelm.training.checkpoint import save_checkpoint
 from tweetelm.training.loop import Report, fit
@@ -55,7 +54,7 @@ def work(setup: WorkerConfig) -> None:
     progress = open_progress_logger(setup, state.progress.step) if strategy.is_rank0 else None
     scorer = Scorer(rows=prepared.validation, config=config, strategy=strategy)
     reporter = Reporter(config=config, prepared=prepared, state=state, is_rank0=strategy.is_rank0)
-    metric = TASKS[config.task].metric
+    metric = config.task.metric
     steps = fit(state, prepared.train, config, strategy=strategy, scorer=scorer, metric=metric)
     try:
         with _exit_at_once():
@@ -133,7 +132,7 @@ class Reporter:
             "seconds": time.perf_counter() - self.started,
             **scores,
         }
-        metrics[SCORE] = scores.get(f"validation_{TASKS[self.config.task].metric}", -1.0)
+        metrics[SCORE] = scores.get(f"validation_{self.config.task.metric}", -1.0)
         checkpoint = self._save(metrics) if self.is_rank0 else None
         mode = CheckpointUploadMode.SYNC if leaving else CheckpointUploadMode.ASYNC
         ray.train.report(metrics, checkpoint=checkpoint, checkpoint_upload_mode=mode)

@@ -56,11 +56,11 @@ def evaluate(
 
     Args:
         model: the model.
-        data: a task's name, a DatasetDict, or one table of pandas, polars, pyarrow or `datasets`. Of several
-            splits, all but `train` are scored; a table becomes the split `data`.
+        data: a task, its name or file, a DatasetDict, or one table of pandas, polars, pyarrow or `datasets`.
+            Of several splits, all but `train` are scored; a table becomes the split `data`.
         text: the column with the texts.
         label: the column with the labels: their names, or their ids.
-        root: for a task's name, the folder or URL of the data, or `sample`.
+        root: for a built-in task, the folder or URL of the data, or `sample`.
 
     Returns:
         `metrics[split]` has the metrics, with their intervals in `metrics[split]["intervals"]`.
@@ -71,11 +71,10 @@ def evaluate(
     """
     splits = splits_of(data, model.task, text=text, label=label, root=root)
     names = scored(list(splits))
-    group = model.task.group_column
-    if any(group not in splits[name].column_names for name in names):
-        task = dataclasses.replace(model.task, group_column=None)
-        model = dataclasses.replace(model, task=task)
-    return evaluation.evaluate(model, splits, names)
+    present = set.intersection(*(set(splits[name].column_names) for name in names))
+    slices = tuple(name for name in model.task.slices if name in present)
+    task = dataclasses.replace(model.task, slices=slices)
+    return evaluation.evaluate(dataclasses.replace(model, task=task), splits, names)
 
 
 def compare(

@@ -11,7 +11,6 @@ import torch
 from transformers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
 
 from tweetelm import registry as versions
-from tweetelm.api.labeled_data import find_task
 from tweetelm.config.keywords import from_keywords
 from tweetelm.config.overrides import override
 from tweetelm.config.sections import ModelConfig
@@ -28,7 +27,7 @@ from tweetelm.predictor import Predictor
 from tweetelm.registry.base_model import base_of
 from tweetelm.registry.card import Card
 from tweetelm.registry.versions import DEFAULT_REGISTRY
-from tweetelm.tasks import TASKS, Task
+from tweetelm.tasks import Task, as_task
 from tweetelm.training.build_classifier import build_state
 from tweetelm.training.checkpoint import save_checkpoint
 from tweetelm.training.loop import Report, fit
@@ -61,7 +60,7 @@ class FineTuned:
 
 
 def fine_tune(
-    task: str | Task,
+    task: str | Path | Task,
     model: str = "scratch-1m",
     *,
     folder: str | Path | None = None,
@@ -79,7 +78,7 @@ def fine_tune(
     runs that resume, use `tweetelm train`.
 
     Args:
-        task: the task, or its name.
+        task: the task, its name, or its file.
         model: a preset, a hub id, or a folder, as in `--model.name`.
         folder: for the results; by default `runs/fine-tuned/<name of the run>`.
         device: "cpu", "cuda", or "auto" for the GPU if there is one.
@@ -133,14 +132,14 @@ def publish(
     )
 
 
-def configuration(task: str | Task, model: str, settings: dict[str, Any]) -> TrainConfig:
+def configuration(task: str | Path | Task, model: str, settings: dict[str, Any]) -> TrainConfig:
     """The configuration of a run.
 
     Raises:
         ValueError: a setting is unknown or has an invalid value.
     """
-    known = task if isinstance(task, Task) else find_task(task)
-    config = TrainConfig(task=known.name, model=ModelConfig(name=model))  # type: ignore[arg-type]
+    known = as_task(str(task) if isinstance(task, Path) else task)
+    config = TrainConfig(task=known, model=ModelConfig(name=model))
     return override(config, from_keywords(settings))
 
 
@@ -173,7 +172,7 @@ def _train(config: TrainConfig, prepared: Prepared, device: torch.device, best: 
     if choose(config.loop.precision, device) == "float32":
         use_fast_float32(state.model)
     scorer = Scorer(rows=prepared.validation, config=config, strategy=strategy)
-    metric, rates = TASKS[config.task].metric, ProgressRates()
+    metric, rates = config.task.metric, ProgressRates()
     if progress and prepared.head:
         print(f"{config.model.name}: new classifier head: {prepared.head}", flush=True)
     for report in fit(state, prepared.train, config, strategy=strategy, scorer=scorer, metric=metric):
@@ -199,7 +198,7 @@ def _evaluate(config: TrainConfig, prepared: Prepared, folder: Path, device: str
     """Evaluate the checkpoint; write the report and the card."""
     predictor = Predictor.load(folder / CHECKPOINT, device=device, precision="float32")
     use_fast_float32(predictor.model)
-    dataset = hold_out(load(TASKS[config.task], config.data.root), config.data.hold_out)
+    dataset = hold_out(load(config.task, config.data.root), config.data.hold_out)
     evaluated = evaluate_checkpoint(
         config,
         predictor,

@@ -8,31 +8,20 @@ from datasets import ClassLabel, Dataset, DatasetDict, Value
 
 from tweetelm.data import load
 from tweetelm.prediction.frames import column, column_names, kind_of, texts_of
-from tweetelm.tasks import TASKS, Task
+from tweetelm.tasks import Task, as_task
 
 ONE = "data"  # the name of a single split
 
 
-def find_task(name: str | Path) -> Task:
-    """The task of this name.
-
-    Raises:
-        ValueError: there is no such task.
-    """
-    if str(name) not in TASKS:
-        raise ValueError(f"there is no task {str(name)!r}; expected one of {', '.join(TASKS)}")
-    return TASKS[str(name)]
-
-
 def splits_of(data: Any, task: Task, *, text: str, label: str, root: str) -> DatasetDict:
-    """The splits of a task's name, a DatasetDict, or one table, which becomes the split `data`.
+    """The splits of a task, its name or file, a DatasetDict, or one table, which becomes the split `data`.
 
     Raises:
         FileNotFoundError: the task's files are missing.
         ValueError: a column is missing, a row is not a text, or a label is not one of the task's.
     """
-    if isinstance(data, str | Path):
-        wanted = find_task(data)
+    if isinstance(data, str | Path | Task):
+        wanted = as_task(str(data) if isinstance(data, Path) else data)
         if wanted.labels != task.labels:
             raise ValueError(
                 f"task {wanted.name} has the labels {', '.join(wanted.labels)}, but the model has "
@@ -56,8 +45,8 @@ def labeled(table: Any, task: Task, text: str, label: str) -> Any:
     if kind_of(table) == "datasets" and _as_loaded(table, task, text, label):
         return table
     ids = _ids(table, task, label)
-    group = task.group_column
-    kept = {group: [str(v) for v in column(table, group)]} if group in column_names(table) and group else {}
+    present = [name for name in task.slices if name in column_names(table)]
+    kept = {name: [str(value) for value in _plain(column(table, name))] for name in present}
     rows = Dataset.from_dict({"text": texts, "label": ids, **kept})
     return rows.cast_column("label", ClassLabel(names=list(task.labels))).cast_column("text", Value("string"))
 

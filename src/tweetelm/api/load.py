@@ -11,6 +11,8 @@ from tweetelm.precision import Precision
 from tweetelm.predictor import Predictor
 from tweetelm.registry import resolve
 from tweetelm.registry.versions import DEFAULT_REGISTRY, VERSION
+from tweetelm.tasks import task_name
+from tweetelm.tasks.task_file import SUFFIX
 
 FILES = ("*.json", "model*.safetensors")  # of a checkpoint, without the optimizer state
 _HUB_FILES = tuple(f"{name}.json" for name in ("config", "card", "encoding", "tokenizer", "tokenizer_config"))
@@ -39,7 +41,7 @@ def load(
     id; a path such as `./hate` always means the folder.
 
     Args:
-        name: a task, TASK/VERSION, a folder, a URL, or a hub id.
+        name: a task or its file, TASK/VERSION, a folder, a URL, or a hub id.
         registry: folder or URL of published models.
         version: a version of the task, by default the current one; for a hub id, a git revision.
         device: "cpu", "cuda", or "auto" for the GPU if there is one.
@@ -55,6 +57,8 @@ def load(
 
 def _folder(name: str | Path, registry: str, version: str | None) -> Path:
     """The local folder of a model, downloaded if necessary."""
+    if str(name).endswith(SUFFIX):
+        return resolve(task_name(str(name)), registry=registry, version=version)
     if isinstance(name, Path) or is_url(name) or name.startswith((".", "/", "~")):
         return _place(str(name), version)
     task, slash, rest = name.partition("/")

@@ -10,7 +10,6 @@ from tweetelm.evaluation.metrics import quick_score
 from tweetelm.forward import classify_packed
 from tweetelm.openelm import OpenELMForSequenceClassification
 from tweetelm.precision import autocast
-from tweetelm.tasks import TASKS
 from tweetelm.training.encoded_rows import Rows
 from tweetelm.training.strategy import DataParallel
 
@@ -35,5 +34,5 @@ class Scorer:
         for rank, share in enumerate(strategy.gather(logits)):
             everything[rank :: strategy.world] = share
         loss = nn.functional.cross_entropy(everything, torch.tensor(self.rows.labels)).item()
-        scores = quick_score(self.rows.labels, everything.softmax(-1).numpy(), TASKS[self.config.task])
+        scores = quick_score(self.rows.labels, everything.softmax(-1).numpy(), self.config.task)
         return {**scores, "loss": loss}

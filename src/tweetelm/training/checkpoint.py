@@ -6,7 +6,6 @@ from typing import Any
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.encoding import Encoder
 from tweetelm.openelm.checkpoints.tokenizer import load_tokenizer
-from tweetelm.tasks import TASKS
 from tweetelm.training.prepare import Prepared
 from tweetelm.training.state import TrainingState
 
@@ -24,4 +23,4 @@ def save_checkpoint(
     tokenizer_file.write_text(prepared.tokenizer, encoding="utf-8")
     tokenizer = load_tokenizer(tokenizer_file)
     encoder = Encoder(tokenizer=tokenizer, text=config.text, max_tokens=config.model.max_tokens)
-    encoder.save(folder, TASKS[config.task])
+    encoder.save(folder, config.task)

@@ -85,7 +85,7 @@ def test_the_sample_of_a_task_is_scored_by_name(tmp_path: Path) -> None:
         ValueError, match="task deepfake has the labels human, bot, but the model has not-hate"
     ):
         tweetelm.evaluate(hate, "deepfake", root="sample")
-    with pytest.raises(ValueError, match="no task 'hat'"):
+    with pytest.raises(ValueError, match="no task or file 'hat'"):
         tweetelm.evaluate(hate, "hat")
 
 

@@ -126,5 +126,5 @@ def test_keywords_are_the_flags_of_the_command() -> None:
     assert (config.loop.epochs, config.pretrain.epochs, config.data.limit) == (4, 1, 9)
     assert config.model.name == "scratch-4m"
     assert configuration("hate", "scratch-1m", {"threshold": "validation"}).run.threshold == "validation"
-    with pytest.raises(ValueError, match="no task 'hats'; expected one of hate, deepfake"):
+    with pytest.raises(ValueError, match="no task or file 'hats'; expected hate, deepfake"):
         configuration("hats", "scratch-1m", {})
