@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
 
 import tweetelm
+from tests.support.own_tasks import init_task, write_csv
 from tweetelm.api.fine_tune import FineTuned, configuration
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.evaluation.validation import Scorer
@@ -128,3 +130,23 @@ def test_keywords_are_the_flags_of_the_command() -> None:
     assert configuration("hate", "scratch-1m", {"threshold": "validation"}).run.threshold == "validation"
     with pytest.raises(ValueError, match="no task or file 'hats'; expected hate, deepfake"):
         configuration("hats", "scratch-1m", {})
+
+
+def test_a_task_file_with_three_labels_is_trained_and_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    labels = ("against", "favor", "none")
+    file = init_task(write_csv(tmp_path / "side.csv", labels, 40))
+    settings = {"epochs": 1, "batch_tokens": 512, "max_tokens": 48, "progress": False}
+    result = tweetelm.fine_tune(file, device="cpu", **settings)
+    assert result.folder.parent == Path("runs/fine-tuned")
+    assert set(result.model.labels) == set(labels)
+    published = tweetelm.publish(result, registry="models")
+    model = tweetelm.load(result.model.task.name, device="cpu")
+    assert model.version == published.version
+    frame = model.predict_frame(pd.read_csv("side.csv"), text="tweet")
+    assert {f"prob_{label}" for label in labels} <= set(frame.columns)
+    assert len(model.explain(frame["tweet"][0]).words[0].contributions) == 3
+    scores = tweetelm.evaluate(model, file).metrics["test"]
+    assert scores["accuracy"] == result.evaluation.metrics["test"]["accuracy"]
