@@ -62,6 +62,11 @@ class TrainConfig:
         if self.name is not None:
             check_name(self.name, "--name", _LONGEST_NAME)
         require(
+            self.run.threshold == "argmax" or self.task.binary,
+            f"run.threshold validation needs a task with two labels; {self.task.name} has "
+            f"{len(self.task.labels)}: omit --run.threshold",
+        )
+        require(
             self.loop.micro_tokens is None or self.loop.micro_tokens >= self.model.max_tokens,
             f"loop.micro_tokens ({self.loop.micro_tokens}) is less than model.max_tokens "
             f"({self.model.max_tokens}): "
