@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
 
 from tweetelm import registry as versions
+from tweetelm.api.quiet import without_progress_bars
 from tweetelm.config.keywords import from_keywords
 from tweetelm.config.overrides import override
 from tweetelm.config.sections import ModelConfig
@@ -93,7 +93,7 @@ def fine_tune(
     config = configuration(task, model, settings)
     target = Path(expanded(str(folder or f"runs/fine-tuned/{config.run_name}")))
     _check_target(target)
-    with _quiet_and_precise():
+    with without_progress_bars(), _matmul_precision_kept():
         prepared = prepare(config)
         with atomic.staging_dir(target) as partial:
             _train(config, prepared, pick_device(device), partial / CHECKPOINT, progress)
@@ -154,16 +154,13 @@ def _check_target(target: Path) -> None:
 
 
 @contextmanager
-def _quiet_and_precise() -> Iterator[None]:
-    """Hide transformers' progress bars, and restore torch's precision of matrix products at the end."""
-    precision, shown = torch.get_float32_matmul_precision(), is_progress_bar_enabled()
-    disable_progress_bar()
+def _matmul_precision_kept() -> Iterator[None]:
+    """Restore torch's precision of matrix products at the end; `use_fast_float32` sets it for the process."""
+    precision = torch.get_float32_matmul_precision()
     try:
         yield
     finally:
         torch.set_float32_matmul_precision(precision)
-        if shown:
-            enable_progress_bar()
 
 
 def _train(config: TrainConfig, prepared: Prepared, device: torch.device, best: Path, progress: bool) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets import ClassLabel, Dataset, DatasetDict, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from tweetelm.data import load
 from tweetelm.prediction.frames import column, column_names, kind_of, texts_of
@@ -47,8 +47,9 @@ def labeled(table: Any, task: Task, text: str, label: str) -> Any:
     ids = _ids(table, task, label)
     present = [name for name in task.slices if name in column_names(table)]
     kept = {name: [str(value) for value in _plain(column(table, name))] for name in present}
-    rows = Dataset.from_dict({"text": texts, "label": ids, **kept})
-    return rows.cast_column("label", ClassLabel(names=list(task.labels))).cast_column("text", Value("string"))
+    kinds = {"text": Value("string"), "label": ClassLabel(names=list(task.labels))}
+    features = Features(kinds | dict.fromkeys(kept, Value("string")))
+    return Dataset.from_dict({"text": texts, "label": ids, **kept}, features=features)
 
 
 def _as_loaded(table: Any, task: Task, text: str, label: str) -> bool:

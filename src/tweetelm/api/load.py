@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from tweetelm.api.quiet import without_progress_bars
 from tweetelm.encoding import ENCODING_FILE
 from tweetelm.files.download_cache import cached
 from tweetelm.files.paths import expanded, is_url
@@ -52,7 +53,8 @@ def load(
         FileNotFoundError: there is no such model, or the hub cannot be reached.
         ValueError: a file is damaged, or `version` is given for a folder or URL.
     """
-    return Predictor.load(_folder(name, registry, version), device=device, precision=precision)
+    with without_progress_bars():
+        return Predictor.load(_folder(name, registry, version), device=device, precision=precision)
 
 
 def _folder(name: str | Path, registry: str, version: str | None) -> Path:
