@@ -41,7 +41,8 @@ def make_search(base: TrainConfig, space: str | Space, **options: Any) -> Search
     """
     varied = find_space(space) if isinstance(space, str) else space
     check(varied, base)
-    return Search(base=base, space=varied, concurrent=1, **options)
+    name = space if isinstance(space, str) else ""
+    return Search(base=base, space=varied, space_name=name, concurrent=1, **options)
 
 
 def plan(
@@ -115,7 +116,9 @@ def _search(wanted: Search, resources: Resources) -> str:
         f"a time, {wanted.base.run.workers} workers each, at most {wanted.epochs} epochs",
         flush=True,
     )
-    claim(dataclasses.replace(wanted.base, name=wanted.name), **identity(wanted))
+    base = dataclasses.replace(wanted.base, name=wanted.name)
+    claim(base, {"space": wanted.space_name or None, "trials": wanted.count, "propose": wanted.propose,
+                 "prefer": wanted.prefer, "tolerance": wanted.tolerance}, **identity(wanted))  # fmt: skip
     result, config, outcome = search(wanted, resources)
     with hold(config, under=wanted.name):
         finished = evaluate_and_publish(config, outcome, resources, git_state(Path.cwd()))

@@ -41,6 +41,7 @@ class Search:
         propose: Search algorithm.
         prefer: See `choose`.
         tolerance: See `choose`.
+        space_name: Name of the space, if it has one.
     """
 
     base: TrainConfig
@@ -51,6 +52,7 @@ class Search:
     propose: Propose = "random"
     prefer: Prefer = "quality"
     tolerance: float = 0.01
+    space_name: str = ""
 
     @property
     def name(self) -> str:

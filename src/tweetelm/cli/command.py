@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar, Union
 
 from tweetelm.cli import help_pages
+from tweetelm.cli.config_file import with_config_file
 from tweetelm.cli.program_name import program_name
 from tweetelm.cli.ray_startup import DidNotStartError
 
@@ -34,15 +35,19 @@ T = TypeVar("T")
 
 
 def parse(arguments: type[T], *, module: str, usual: Collection[str] = ()) -> T:
-    """Parse the command line into a dataclass, whose docstrings are the help texts.
+    """Parse the command line, and the file of --config, into a dataclass, whose docstrings are the help.
 
     Exits after --help, and after an invalid flag. `usual` are the flags that the short help explains.
+
+    Raises:
+        ValueError: the configuration file is missing or invalid.
     """
     prog = program_name(module)
     _help_if_asked(arguments, prog, usual)
     import tyro
 
-    return tyro.cli(arguments, prog=prog, description=arguments.__doc__, registry=flag_types())
+    words = with_config_file(arguments, sys.argv[1:])
+    return tyro.cli(arguments, prog=prog, description=arguments.__doc__, args=words, registry=flag_types())
 
 
 def flag_types() -> "ConstructorRegistry":

@@ -61,6 +61,10 @@ def page(target: Any, *, prog: str, everything: bool, usual: Collection[str] = (
             if option.group == group:
                 lines += _described(option)
         lines += [] if short else [""]
+    if dataclasses.is_dataclass(target):
+        lines += _row(
+            "--config FILE", "Read settings from a YAML file, such as config.yaml of a run; flags win."
+        )
     lines += _row("-h, --help", "Show this page.")
     if short:
         lines += [*_row("--help-all", "Show what every setting means."), "", "All other settings:", ""]

@@ -1,5 +1,6 @@
 """A task: a question about tweets, its labels, its data, and how answers are scored."""
 
+import json
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -141,10 +142,11 @@ class Task:
 
     @classmethod
     def parse_flag(cls, word: str) -> "Task":
-        """The task that is typed on a command line. Raises the errors of `find_task`."""
-        from tweetelm.tasks.task_file import find_task  # which imports this module
+        """The task that is typed on a command line, or stands in a configuration file as JSON. Raises the
+        errors of `find_task`."""
+        from tweetelm.tasks.task_file import as_task  # which imports this module
 
-        return find_task(word)
+        return as_task(json.loads(word) if word.startswith("{") else word)
 
     def __str__(self) -> str:
         return self.name
