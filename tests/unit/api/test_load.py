@@ -1,8 +1,5 @@
 """`tweetelm.load`: a task, a version, a folder, a URL, a hub id."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +7,8 @@ import pytest
 import tweetelm
 from tests.support.checkpoints import TWEETS, checkpoint
 from tests.support.fakes import card
-from tests.support.places import ROOT
+from tests.support.hub import Hub
+from tests.support.hub_client import RefusedError, client
 from tweetelm.files import object_storage
 from tweetelm.registry import publish
 
@@ -86,20 +84,20 @@ def test_a_url_is_downloaded(remote: str, tmp_path: Path, monkeypatch: pytest.Mo
     assert not list((tmp_path / "home").rglob("optimizer.safetensors"))
 
 
-def test_a_hub_id_offline_gives_one_clear_error(tmp_path: Path) -> None:
-    code = "import tweetelm\ntry: tweetelm.load('owner/name')\nexcept FileNotFoundError as e: print(e)"
-    environment = {
-        "HF_ENDPOINT": "http://127.0.0.1:9",
-        "HF_HOME": str(tmp_path),
-        "PYTHONPATH": str(ROOT / "src"),
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.startswith("cannot download owner/name at revision main from the model hub at http")
-    assert "`hf download owner/name --local-dir DIR` and load that folder" in done.stdout
-    assert "--model" not in done.stdout
+def test_a_hub_id_is_downloaded_or_gives_one_clear_error(tmp_path: Path) -> None:
+    folder, hub = checkpoint(tmp_path / "run"), Hub()
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    hub.commit("owner/name", files | {"pickled.bin": b"code"})
+    with client(hub.url, tmp_path) as call:
+        here = tweetelm.load(folder, device="cpu", precision="float32").predict("the cat")
+        assert call("classify", "owner/name", "the cat") == pytest.approx(list(here.probabilities))
+        assert not hub.asked("pickled.bin")
+        with pytest.raises(RefusedError, match=r"cannot download owner/nome .*\n.*spelling of owner/nome"):
+            call("classify", "owner/nome", "the cat")
+    hub.close()
+    with client(hub.url, tmp_path) as call:
+        assert call("classify", "owner/name", "the cat")  # from the cache
+        with pytest.raises(RefusedError) as caught:
+            call("classify", "owner/other", "the cat")
+        assert "`hf download owner/other --local-dir DIR` and load that folder" in str(caught.value)
+        assert "--model" not in str(caught.value)
