@@ -19,6 +19,7 @@ from tweetelm.files.names import printable
 from tweetelm.registry.store import open_store
 
 RUN_FILE, CONFIG_FILE, FINISHED_FILE = "run.json", "config.yaml", "finished.json"
+EVALUATION = "evaluation"  # the folder of the report
 SCORES = ("macro_f1", "accuracy", "auroc")
 
 

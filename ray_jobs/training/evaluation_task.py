@@ -9,7 +9,7 @@ import torch
 from datasets import DatasetDict
 from transformers.utils.logging import disable_progress_bar
 
-from ray_jobs.run_dir import Finished
+from ray_jobs.run_dir import EVALUATION, Finished
 from ray_jobs.training.accelerator_task import local_copy
 from ray_jobs.training.run_storage import RunStorage
 from tweetelm.config.train_config import TrainConfig
@@ -23,8 +23,6 @@ from tweetelm.registry import publish
 from tweetelm.registry.card import Base, Card, Git
 from tweetelm.tasks import shown_metrics
 from tweetelm.tracking.trackers import has_api_key, open_wandb
-
-EVALUATION = "evaluation"
 
 
 def evaluate_checkpoint(
