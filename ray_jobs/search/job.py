@@ -15,6 +15,7 @@ from ray_jobs.search.search import RESULT_FILE, Search, search, share
 from ray_jobs.search.spaces import Space, check, describe, find_space
 from ray_jobs.search.trial_results import SearchResult, load_result, table
 from ray_jobs.search.trial_runs import trial_config
+from ray_jobs.search.wandb_run import track_search
 from ray_jobs.training.preflight import check_places
 from ray_jobs.training.publish import evaluate_and_publish
 from ray_jobs.training.resources import max_concurrent
@@ -123,6 +124,7 @@ def _search(wanted: Search, resources: Resources) -> str:
     with hold(config, under=wanted.name):
         finished = evaluate_and_publish(config, outcome, resources, git_state(Path.cwd()))
     report = write_report(wanted, result, finished.notices)
+    track_search(wanted, result)
     result.save(f"{wanted.folder}/{RESULT_FILE}")
     return _summary(wanted, result, config, finished, report)
 

@@ -15,6 +15,8 @@ from ray_jobs.training.run_storage import RunStorage
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.data import Provenance
 from tweetelm.evaluation import finished_run
+from tweetelm.evaluation.report.document import Section
+from tweetelm.evaluation.report.sections.errors import worst_errors
 from tweetelm.evaluation.report.write import write
 from tweetelm.files import object_storage
 from tweetelm.precision import use_fast_float32
@@ -22,7 +24,8 @@ from tweetelm.predictor import Predictor
 from tweetelm.registry import publish
 from tweetelm.registry.card import Base, Card, Git
 from tweetelm.tasks import shown_metrics
-from tweetelm.tracking.trackers import has_api_key, open_wandb
+from tweetelm.tracking.wandb_settings import has_api_key
+from tweetelm.tracking.weights_biases import open_wandb
 
 
 def evaluate_checkpoint(
@@ -69,7 +72,7 @@ def evaluate_checkpoint(
                 folder, card, registry=registry, evaluation=report, replace=config.run.replace
             )
             finished = Finished(**{**asdict(finished), **asdict(published)})
-        _track(config, finished, card, folder)
+        _track(config, finished, card, folder, worst_errors(evaluated.context))
         return finished
 
 
@@ -79,8 +82,8 @@ def _store_report(report: Path, folder: str) -> None:
     object_storage.send(report, folder)
 
 
-def _track(config: TrainConfig, finished: Finished, card: Card, checkpoint: Path) -> None:
-    """Log test scores, the published version and the model card to the run in Weights & Biases."""
+def _track(config: TrainConfig, finished: Finished, card: Card, checkpoint: Path, worst: Section) -> None:
+    """Log test scores, the worst errors, the published version and its card to the run in W&B."""
     storage = RunStorage(config.folder)
     has_key = has_api_key(os.environ)
     tracker = open_wandb(
@@ -92,6 +95,8 @@ def _track(config: TrainConfig, finished: Finished, card: Card, checkpoint: Path
         version = Path(finished.path or "")
         files = version if version.is_dir() else checkpoint
         tracker.publish(files, finished.version, config.task.name, asdict(card), finished.promoted)
+    (table,) = worst.tables
+    tracker.table("worst_errors", table.columns, table.rows)
     values = {f"{split}_{key}": v for split, scores in finished.scores.items() for key, v in scores.items()}
     tracker.finish(values)
     storage.close()

@@ -23,7 +23,7 @@ from ray_jobs.training.preflight import check_space
 from ray_jobs.training.resources import reserve
 from ray_jobs.training.worker_config import SCORE, WorkerConfig, start_worker
 from tweetelm.config.train_config import TrainConfig
-from tweetelm.tracking.trackers import has_api_key
+from tweetelm.tracking.wandb_settings import has_api_key
 
 if TYPE_CHECKING:
     from tweetelm.training.prepare import Prepared
