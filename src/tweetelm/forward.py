@@ -41,18 +41,25 @@ def classify_packed(
     model: OpenELMForSequenceClassification,
     sequences: Sequence[Sequence[int]],
     batch_tokens: int | None = None,
+    *,
+    follow_load: bool = False,
 ) -> Tensor:
     """Logits (N, K) of N token sequences, float32 on the CPU, in the given order.
 
-    Runs packed batches of at most `batch_tokens` tokens; None for the device's default (see `pass_tokens`).
+    Args:
+        model: a classifier.
+        sequences: N token sequences.
+        batch_tokens: most tokens of a packed batch; None for the device's default (see `pass_tokens`).
+        follow_load: change torch's number of threads with the load of this machine. Not in training, whose
+            results depend on it by rounding.
     """
     device = next(model.parameters()).device
     order: list[int] = []
     logits = [torch.empty(0, model.num_labels, device=device)]
-    on_cpu = device.type == "cpu"
+    follow_load = follow_load and device.type == "cpu"
     with torch.inference_mode():
         for rows in token_batches([len(s) for s in sequences], pass_tokens(device, batch_tokens)):
-            if on_cpu:
+            if follow_load:
                 fit_threads()
             batch = pack_onto(device, [sequences[row] for row in rows], compiled=is_prepacked(model))
             order += rows

@@ -206,7 +206,8 @@ class Predictor:
 
     def logits(self, encoded: Sequence[Encoded]) -> Tensor:
         """Logits (N, K) of N encoded texts, float32 on the CPU, in the given order, before temperature."""
-        return classify_packed(self.model, [item.ids for item in encoded], self.batch_tokens)
+        sequences = [item.ids for item in encoded]
+        return classify_packed(self.model, sequences, self.batch_tokens, follow_load=True)
 
     def _label(self, probabilities: Sequence[float]) -> str:
         if self.threshold is not None:
