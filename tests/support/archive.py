@@ -96,7 +96,7 @@ def plan(*places: Path | str, text: str = "text", rows: int = 10) -> list[NamedF
     return name_fragments(fragment for file in files for fragment in file.fragments)
 
 
-def classify(out: Path, fragments: Sequence[NamedFragment], **changes: Any) -> ResultSet:
+def classify(out: Path | str, fragments: Sequence[NamedFragment], **changes: Any) -> ResultSet:
     """Classify fragments with `LengthClassifier`."""
     results = ResultSet(str(out), settings(**changes))
     classifier = FragmentClassifier(DedupClassifier(LengthClassifier()), results)

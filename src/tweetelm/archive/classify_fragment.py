@@ -33,7 +33,8 @@ class FragmentClassifier:
         self._write_rows(named, rows, answers)
         tally = Tally.of(answers, (each.reason for each in rows.refused), asked)
         tally.cpu_s = time.process_time() - cpu
-        tally.gpu_s = self.gpus * (time.monotonic() - wall)
+        tally.wall_s = time.monotonic() - wall
+        tally.gpu_s = self.gpus * tally.wall_s
         self.results.write(f"{DONE}/{named.done}", json.dumps(tally.to_json()).encode())
         return tally
 

@@ -4,10 +4,11 @@ import hashlib
 from array import array
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from tweetelm.encoding import Encoded
-from tweetelm.predictor import Prediction
+if TYPE_CHECKING:  # they import torch, which takes seconds
+    from tweetelm.encoding import Encoded
+    from tweetelm.predictor import Prediction
 
 CACHE_BYTES = 128 << 20
 ENTRY_BYTES = 360  # of an entry without its probabilities, measured in CPython 3.11
@@ -19,8 +20,8 @@ class Classifies(Protocol):
 
     @property
     def labels(self) -> tuple[str, ...]: ...
-    def encode(self, texts: Sequence[str]) -> list[Encoded]: ...
-    def classify(self, encoded: Sequence[Encoded]) -> list[Prediction]: ...
+    def encode(self, texts: Sequence[str]) -> "list[Encoded]": ...
+    def classify(self, encoded: "Sequence[Encoded]") -> "list[Prediction]": ...
 
 
 class Answer(NamedTuple):
@@ -63,7 +64,7 @@ class DedupClassifier:
         }
         return [answers[text] for text in texts], asked
 
-    def _known(self, keys: list[bytes], encoded: list[Encoded]) -> tuple[dict[bytes, _Known], int]:
+    def _known(self, keys: list[bytes], encoded: "list[Encoded]") -> tuple[dict[bytes, _Known], int]:
         """The results of all keys, and the number of keys that were not in the cache."""
         known = {key: self._cache[key] for key in keys if key in self._cache}
         new = {key: item for key, item in zip(keys, encoded, strict=True) if key not in known}
@@ -77,5 +78,5 @@ class DedupClassifier:
         return known, len(new)
 
 
-def _key(item: Encoded) -> bytes:
+def _key(item: "Encoded") -> bytes:
     return hashlib.blake2b(array("I", item.ids), digest_size=16).digest()

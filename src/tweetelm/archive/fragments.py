@@ -1,11 +1,12 @@
 """Cuts files into fragments: consecutive rows, identified by their content."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tweetelm.archive import json_columns
+from tweetelm.archive.added_columns import check_collisions
 from tweetelm.archive.byte_lines import ByteLines
 from tweetelm.archive.byte_ranges import open_bytes, open_raw
 from tweetelm.archive.file_format import DELIMITERS
@@ -54,20 +55,21 @@ class CutFile:
     fragments: tuple[Fragment, ...]
 
 
-def cut(file: InputFile, *, text: str, rows: int) -> CutFile:
+def cut(file: InputFile, *, text: str, rows: int, added: Sequence[str] = ()) -> CutFile:
     """Cut a file into fragments of `rows` rows. Reads the whole file once, with bounded memory.
 
     Args:
         file: the file.
         text: name of the text column.
         rows: rows per fragment; the last one has fewer.
+        added: names of columns that will be added, which the file must not have.
 
     Raises:
-        ValueError: the file is damaged or has no such column.
+        ValueError: the file is damaged, has no such text column, or has an added column.
         OSError: the file cannot be read.
     """
     try:
-        return (_cut_parquet if file.format.kind == "parquet" else _cut_lines)(file, text, rows)
+        return (_cut_parquet if file.format.kind == "parquet" else _cut_lines)(file, text, rows, added)
     except OSError as error:
         if error.errno is not None or file.format.compression is None:
             raise
@@ -76,17 +78,18 @@ def cut(file: InputFile, *, text: str, rows: int) -> CutFile:
         ) from error
 
 
-def header(lines: ByteLines, file: InputFile, text: str) -> tuple[str, ...] | None:
+def _header(lines: ByteLines, file: InputFile, text: str, added: Sequence[str]) -> tuple[str, ...] | None:
     """Read the column names of a CSV, or of plain text; None for JSON lines, which have no header.
 
     Raises:
-        ValueError: there is no usable header, or the text column is missing.
+        ValueError: there is no usable header.
     """
     try:
         lines.skip_bom()
     except ValueError as error:
         raise ValueError(f"{file.place} {error}") from error
     if file.format.kind == "text":
+        _check_columns(file, [TEXT], TEXT, added)
         return (TEXT,)
     if file.format.kind not in DELIMITERS:
         return None
@@ -94,12 +97,12 @@ def header(lines: ByteLines, file: InputFile, text: str) -> tuple[str, ...] | No
     if first is None or first.fault:
         reason = f": {first.fault}" if first else ""
         raise ValueError(f"{file.place} has no header{reason}; expected the names of the columns first")
-    check_columns(file, first.value, text)
+    _check_columns(file, first.value, text, added)
     return tuple(first.value)
 
 
-def check_columns(file: InputFile, names: list[str], text: str) -> None:
-    """Raise ValueError unless the names are unique and one of them is the text column."""
+def _check_columns(file: InputFile, names: list[str], text: str, added: Sequence[str]) -> None:
+    """Raise ValueError unless the names are unique, one is the text column, and none will be added."""
     if text not in names:
         raise ValueError(
             f"{file.place} has no column {text!r}; its columns are {', '.join(map(repr, names))}: name the "
@@ -108,17 +111,18 @@ def check_columns(file: InputFile, names: list[str], text: str) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"{file.place} has two columns {twice[0]!r}; rename one of them")
+    check_collisions(file.place, names, added)
 
 
-def _cut_lines(file: InputFile, text: str, rows: int) -> CutFile:
+def _cut_lines(file: InputFile, text: str, rows: int, added: Sequence[str]) -> CutFile:
     stream = open_bytes(file)
     with stream:
         lines = ByteLines(stream)
-        names = header(lines, file, text)
+        names = _header(lines, file, text, added)
         kinds: dict[str, str] = dict.fromkeys(names or (), "string")
         pieces = list(_pieces(lines, file, rows, kinds if names is None else None))
     if names is None and pieces:
-        check_columns(file, list(kinds), text)
+        _check_columns(file, list(kinds), text, added)
         kinds[text] = "string"  # rows with another value are refused
     columns = tuple(Column(name, kind) for name, kind in kinds.items())
     column = TEXT if file.format.kind == "text" else text
@@ -170,12 +174,12 @@ class _Piece:
         }
 
 
-def _cut_parquet(file: InputFile, text: str, rows: int) -> CutFile:
+def _cut_parquet(file: InputFile, text: str, rows: int, added: Sequence[str]) -> CutFile:
     with open_raw(file) as stream:
         content = hashlib.file_digest(stream, "sha256").hexdigest()
     with open_raw(file) as stream:
         schema, total = parquet_schema(file, stream)
-    check_columns(file, schema.names, text)
+    _check_columns(file, schema.names, text, added)
     check_text_type(file, text, schema.field(text).type)
     fragments = tuple(
         Fragment(

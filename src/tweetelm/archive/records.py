@@ -10,7 +10,7 @@ from tweetelm.archive.file_format import DELIMITERS, Kind
 
 _FAULTS = {
     "unexpected end of data": "a quoted field is not closed",
-    "field larger than field limit (131072)": "a field has more than 131,072 characters, or its quote is not closed",
+    "field larger than field limit (131072)": "a field exceeds 131,072 characters or is not closed",
     "new-line character seen in unquoted field": "a carriage return outside quotes",
 }
 

@@ -84,6 +84,10 @@ class ResultSet:
         """Write a file atomically."""
         object_storage.write(f"{self.folder}/{name}", data)
 
+    def write_settings(self) -> None:
+        """Write settings.json."""
+        self.write("settings.json", (json.dumps(self.settings.to_json(), indent=2) + "\n").encode())
+
     def rows_file(self, name: str) -> str:
         return f"{ROWS}/{name}.{self.settings.format}"
 

@@ -21,7 +21,8 @@ class Tally:
         asked: texts that the model read; the other rows had a text that came before.
         refused: rows without a prediction, by reason.
         cpu_s: processor seconds, of all threads.
-        gpu_s: seconds in which a GPU was held.
+        wall_s: seconds of workers.
+        gpu_s: seconds of workers with a GPU.
     """
 
     rows: int = 0
@@ -31,6 +32,7 @@ class Tally:
     asked: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     cpu_s: float = 0.0
+    wall_s: float = 0.0
     gpu_s: float = 0.0
 
     @classmethod

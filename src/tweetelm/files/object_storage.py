@@ -111,6 +111,16 @@ def remove(place: str) -> None:
         filesystem.delete_dir_contents(path, missing_dir_ok=True)
 
 
+def delete(place: str) -> None:
+    """Delete a file, if it exists."""
+    filesystem, path = find(place)
+    with explained(place):
+        try:
+            filesystem.delete_file(path)
+        except FileNotFoundError:
+            return
+
+
 @contextmanager
 def explained(place: str) -> Iterator[None]:
     """Add the URL and what to check to errors of object storage; errors of local folders pass unchanged."""

@@ -55,7 +55,7 @@ def test_overlong_line_fails_alone(kind: str) -> None:
 
 def test_field_above_the_limit_of_csv_fails_alone() -> None:
     rows = read(f"1,{'x' * 200_000}\n2,b\n", "csv")
-    assert rows == ["a field has more than 131,072 characters, or its quote is not closed", ["2", "b"]]
+    assert rows == ["a field exceeds 131,072 characters or is not closed", ["2", "b"]]
 
 
 def test_json_faults_name_the_reason() -> None:
