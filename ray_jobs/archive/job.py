@@ -10,6 +10,7 @@ import ray.data
 
 from ray_jobs.archive.plan import Plan, file_entries
 from ray_jobs.archive.progress import Progress
+from ray_jobs.archive.shared_cache import SharedCache
 from ray_jobs.archive.workers import ClassifyFragments, Gpu, Model, Pool, pool
 from ray_jobs.cluster.connect import connect
 from tweetelm.archive.summary import summary_data, summary_lines
@@ -44,9 +45,10 @@ def _tallies(plan: Plan, model: Model, actors: Pool) -> Iterator[Tally]:
     """The counts of each fragment, as soon as it is complete."""
     _quiet()
     data = ray.data.from_items(list(plan.remaining), override_num_blocks=len(plan.remaining))
+    cache = SharedCache(len(plan.results.settings.labels))
     outcomes = data.map_batches(
         ClassifyFragments,
-        fn_constructor_kwargs={"model": model, "results": plan.results, "pool": actors},
+        fn_constructor_kwargs={"model": model, "results": plan.results, "pool": actors, "cache": cache},
         batch_size=1,
         batch_format="numpy",
         num_cpus=actors.cpus,

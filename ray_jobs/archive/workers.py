@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from transformers.utils.logging import disable_progress_bar
 
+from ray_jobs.archive.shared_cache import SharedCache
 from ray_jobs.cluster.connect import Resources
 from tweetelm.archive.classify_fragment import FragmentClassifier
 from tweetelm.archive.dedup import DedupClassifier
@@ -70,7 +71,7 @@ class ClassifyFragments:
     Expected errors are returned, so that the command can print their message; Ray Data would print a trace.
     """
 
-    def __init__(self, model: Model, results: ResultSet, pool: Pool) -> None:
+    def __init__(self, model: Model, results: ResultSet, pool: Pool, cache: SharedCache) -> None:
         self.error = ""
         disable_progress_bar()
         torch.set_num_threads(pool.cpus)
@@ -83,7 +84,7 @@ class ClassifyFragments:
             self.error = message(error)
             return
         use_fast_float32(predictor.model)
-        self.classify = FragmentClassifier(DedupClassifier(predictor), results, gpus=pool.gpus)
+        self.classify = FragmentClassifier(DedupClassifier(predictor, cache), results, gpus=pool.gpus)
 
     def __call__(self, batch: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         outcomes = [self._outcome(named) for named in batch["item"]]

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from tweetelm.archive.dedup import Answer
 
 LABEL, PROBABILITY, VERSION, TRUNCATED = "label", "prob_", "version", "truncated"
@@ -28,10 +30,10 @@ def added_table(answers: Sequence[Answer], labels: Sequence[str], version: str, 
     """The added columns as a pyarrow table."""
     import pyarrow
 
-    rows = [answer.probabilities for answer in answers]
+    probabilities = np.frombuffer(b"".join(answer.packed for answer in answers)).reshape(-1, len(labels))
     columns = [
         pyarrow.array([answer.label for answer in answers], pyarrow.string()),
-        *(pyarrow.array([row[i] for row in rows], pyarrow.float64()) for i in range(len(labels))),
+        *(pyarrow.array(column) for column in np.ascontiguousarray(probabilities.T)),
         pyarrow.array([version] * len(answers), pyarrow.string()),
         pyarrow.array([answer.truncated for answer in answers], pyarrow.bool_()),
     ]

@@ -1,17 +1,16 @@
-"""Classifies texts, each distinct token sequence once: within a call, and across calls by a bounded cache."""
+"""Classifies texts, each distinct token sequence once: within a call, and across calls by a cache."""
 
 import hashlib
 from array import array
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from tweetelm.archive.result_cache import Cache, Known, ResultCache
 
 if TYPE_CHECKING:  # they import torch, which takes seconds
     from tweetelm.encoding import Encoded
     from tweetelm.predictor import Prediction
 
-CACHE_BYTES = 128 << 20
-ENTRY_BYTES = 300  # of an entry without its probabilities; 266 measured in CPython 3.11
 ENCODE = 1024  # texts encoded at once
 
 
@@ -25,28 +24,25 @@ class Classifies(Protocol):
 
 
 class Answer(NamedTuple):
-    """The prediction for one row; see `Prediction`."""
+    """The prediction for one row; see `Prediction`. The probabilities are packed as float64."""
 
     label: str
-    probabilities: Sequence[float]
+    packed: bytes
     tokens: int
     truncated: bool
 
-
-_Known = tuple[str, "array[float]"]
+    @property
+    def probabilities(self) -> Sequence[float]:
+        """One per label."""
+        return array("d", self.packed)
 
 
 class DedupClassifier:
-    """Classifies texts with one model. Its cache holds the most recently used results.
+    """Classifies texts with one model, and asks it only for token sequences that are not in the cache."""
 
-    Attributes:
-        capacity: number of results in the cache.
-    """
-
-    def __init__(self, predictor: Classifies, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(self, predictor: Classifies, cache: Cache | None = None) -> None:
         self.predictor = predictor
-        self.capacity = cache_bytes // (ENTRY_BYTES + 8 * len(predictor.labels))
-        self._cache: OrderedDict[bytes, _Known] = OrderedDict()
+        self.cache = cache or ResultCache(len(predictor.labels))
 
     def __call__(self, texts: Sequence[str]) -> tuple[list[Answer], int]:
         """The predictions in the order of the texts, and the number of sequences that the model read."""
@@ -57,25 +53,25 @@ class DedupClassifier:
             for item in self.predictor.encode(distinct[start : start + ENCODE])
         ]
         keys = [_key(item) for item in encoded]
-        known, asked = self._known(keys, encoded)
+        sequences = dict(zip(keys, encoded, strict=True))
+        known = self.cache.get_many(sequences)
+        new = self._classify({key: item for key, item in sequences.items() if key not in known})
+        known |= new
         answers = {
             text: Answer(*known[key], len(item.ids), item.truncated)
             for text, key, item in zip(distinct, keys, encoded, strict=True)
         }
-        return [answers[text] for text in texts], asked
+        return [answers[text] for text in texts], len(new)
 
-    def _known(self, keys: list[bytes], encoded: "list[Encoded]") -> tuple[dict[bytes, _Known], int]:
-        """The results of all keys, and the number of keys that were not in the cache."""
-        known = {key: self._cache[key] for key in keys if key in self._cache}
-        new = {key: item for key, item in zip(keys, encoded, strict=True) if key not in known}
-        for key, found in zip(new, self.predictor.classify(list(new.values())), strict=True):
-            known[key] = found.label, array("d", found.probabilities)
-        for key in keys:
-            self._cache[key] = known[key]
-            self._cache.move_to_end(key)
-        while len(self._cache) > self.capacity:
-            self._cache.popitem(last=False)
-        return known, len(new)
+    def _classify(self, items: "dict[bytes, Encoded]") -> dict[bytes, Known]:
+        """Ask the model, and add its results to the cache."""
+        predictions = self.predictor.classify(list(items.values()))
+        results = {
+            key: (found.label, array("d", found.probabilities).tobytes())
+            for key, found in zip(items, predictions, strict=True)
+        }
+        self.cache.put_many(results)
+        return results
 
 
 def _key(item: "Encoded") -> bytes:

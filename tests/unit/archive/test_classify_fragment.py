@@ -8,7 +8,8 @@ import pytest
 
 from tests.support.archive import LengthClassifier, classify, json_rows, plan, settings, write_rows
 from tweetelm.archive.added_columns import added_names, check_collisions
-from tweetelm.archive.dedup import ENTRY_BYTES, DedupClassifier
+from tweetelm.archive.dedup import DedupClassifier
+from tweetelm.archive.result_cache import ENTRY_BYTES, ResultCache
 from tweetelm.archive.result_set import ResultSet
 from tweetelm.archive.tally import Tally
 from tweetelm.files import object_storage
@@ -136,7 +137,7 @@ def test_each_text_is_read_once() -> None:
 
 def test_cache_drops_what_was_used_longest_ago() -> None:
     model = LengthClassifier()
-    classifier = DedupClassifier(model, cache_bytes=2 * (ENTRY_BYTES + 24))
+    classifier = DedupClassifier(model, ResultCache(3, size=2 * (ENTRY_BYTES + 24)))
     for texts in (["a"], ["b"], ["a"], ["c"], ["a"], ["b"]):
         classifier(texts)
     assert model.asked == ["a", "b", "c", "b"]
@@ -147,3 +148,8 @@ def test_collisions_name_the_columns_and_the_flag() -> None:
     with pytest.raises(ValueError, match=r"already has the columns 'label', 'prob_yes'.*--prefix"):
         check_collisions("a.csv", ["text", "prob_yes", "label"], added)
     check_collisions("a.csv", ["text", "label"], added_names(("no", "yes"), "x_"))
+
+
+def test_probabilities_are_those_of_the_model() -> None:
+    (answer,), _ = DedupClassifier(LengthClassifier())(["four"])
+    assert list(answer.probabilities) == [0.0, 1.0, 0.0]
