@@ -8,6 +8,7 @@
 """
 
 import argparse
+import gc
 import json
 import os
 import random
@@ -146,6 +147,8 @@ def without_model(archive: Path, predictor: Predictor, scratch: Path) -> list[st
     named = name_fragments(fragment for file in files for fragment in file.fragments)
     mb = sum(each.fragment.end - each.fragment.start for each in named) / 1e6
     seconds = {}
+    gc.collect()
+    gc.freeze()  # as in a worker
     for encodes in (False, True):
         model = DedupClassifier(Instant(predictor, encodes=encodes))
         classify = FragmentClassifier(model, ResultSet(f"{scratch}-{encodes}", settings(predictor)))

@@ -1,5 +1,6 @@
 """The actors of Ray Data that classify fragments, and how many of them run."""
 
+import gc
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +85,7 @@ class ClassifyFragments:
             self.error = message(error)
             return
         use_fast_float32(predictor.model)
+        gc.freeze()  # otherwise full collections visit the libraries' objects again and again
         self.classify = FragmentClassifier(DedupClassifier(predictor, cache), results, gpus=pool.gpus)
 
     def __call__(self, batch: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

@@ -26,6 +26,13 @@ class ByteRanges:
         self._position = -1 if end is None else end
         return ByteLines(cast("ByteStream", self._stream), start=start, number=number, end=end)
 
+    def read(self, file: InputFile, start: int, end: int) -> bytes:
+        """The bytes of a range; fewer if the file is shorter."""
+        self._seek(file, start)
+        data = bytes(self._stream.read(end - start))
+        self._position = start + len(data)
+        return data
+
     def close(self) -> None:
         """Close the open file, if there is one."""
         if self._stream is not None:

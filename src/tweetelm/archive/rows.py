@@ -1,14 +1,17 @@
 """Reads the rows of a fragment: a table with the columns that came, and the rows that cannot be read."""
 
 import hashlib
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from tweetelm.archive import json_columns
+from tweetelm.archive.bulk_csv import read_sound
+from tweetelm.archive.byte_lines import ByteLines
 from tweetelm.archive.byte_ranges import ByteRanges, open_raw
 from tweetelm.archive.file_format import DELIMITERS
-from tweetelm.archive.fragments import Fragment
+from tweetelm.archive.fragments import MAX_BYTES, Fragment
 from tweetelm.archive.inputs import input_file
 from tweetelm.archive.parquet_rows import read_parquet
 from tweetelm.archive.records import Record, is_blank, records
@@ -65,12 +68,26 @@ def read_rows(fragment: Fragment, ranges: ByteRanges) -> Rows:
 
 
 def _read(fragment: Fragment, ranges: ByteRanges) -> Rows:
+    if fragment.end - fragment.start > 2 * MAX_BYTES:  # a line is so long that it must not be held
+        lines = ranges.lines(fragment.file, fragment.start, fragment.end, fragment.first_line)
+        return _read_each(fragment, lines)
+    data = ranges.read(fragment.file, fragment.start, fragment.end)
+    found = read_sound(fragment, data) if fragment.file.format.kind in DELIMITERS else None
+    if found is not None:
+        column = [each.name for each in fragment.columns].index(fragment.text)
+        return Rows(_table(fragment, found), [row[column] for row in found])
+    lines = ByteLines(io.BytesIO(data), start=fragment.start, number=fragment.first_line)
+    return _read_each(fragment, lines)
+
+
+def _read_each(fragment: Fragment, lines: ByteLines) -> Rows:
+    """Read row by row."""
     values: list[Any] = []
     texts: list[str] = []
     objects: list[str] = []
     refused: list[RefusedRow] = []
     check = _Check(fragment)
-    for row, line, record in _numbered(fragment, ranges):
+    for row, line, record in _numbered(fragment, lines):
         text, reason = check(record)
         if reason:
             refused.append(RefusedRow(row, line, reason, record.raw.decode("utf-8", "backslashreplace")))
@@ -83,13 +100,12 @@ def _read(fragment: Fragment, ranges: ByteRanges) -> Rows:
     return Rows(_table(fragment, values), texts, objects if is_json else None, refused)
 
 
-def _numbered(fragment: Fragment, ranges: ByteRanges) -> Iterator[tuple[int, int, Record]]:
+def _numbered(fragment: Fragment, lines: ByteLines) -> Iterator[tuple[int, int, Record]]:
     """The number, line number and record of each row.
 
     Raises:
         ValueError: the bytes are not those that were cut.
     """
-    lines = ranges.lines(fragment.file, fragment.start, fragment.end, fragment.first_line)
     digest, row, line = hashlib.sha256(), fragment.first_row, lines.number
     for record in records(lines, fragment.file.format.kind):
         digest.update(record.raw)

@@ -1,13 +1,18 @@
 import dataclasses
+import io
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.archive import compressed, plan, write_rows
+from tweetelm.archive.bulk_csv import read_sound
+from tweetelm.archive.byte_lines import ByteLines
 from tweetelm.archive.byte_ranges import ByteRanges
 from tweetelm.archive.fragments import cut
 from tweetelm.archive.inputs import find_inputs
+from tweetelm.archive.records import records
 from tweetelm.archive.rows import read_rows
 
 ROWS = [
@@ -185,3 +190,41 @@ def test_names_depend_on_content_and_not_on_the_folder(tmp_path: Path) -> None:
 def test_fragments_travel_as_plain_data(tmp_path: Path) -> None:
     (fragment,) = cut_one(write_rows(tmp_path / "a.txt", LINES), rows=100).fragments
     assert dataclasses.replace(fragment) == fragment
+
+
+def test_rows_read_at_once_equal_rows_read_one_by_one(tmp_path: Path) -> None:
+    fragments = cut_one(write_rows(tmp_path / "a.csv", ROWS)).fragments
+    ranges = ByteRanges()
+    for each in fragments:
+        data = ranges.read(each.file, each.start, each.end)
+        found = [record.value for record in records(ByteLines(io.BytesIO(data)), "csv")]
+        assert read_sound(each, data) == found
+        assert read_sound(each, data.upper()) is None
+
+
+@pytest.mark.parametrize("damage", [b"x\n", b'a,"b,c\n', b"a,,c\n", b"a,\xff,c\n", b"a,b\rb,c\n"])
+def test_a_damaged_row_is_read_alone(tmp_path: Path, damage: bytes) -> None:
+    path = write_rows(tmp_path / "a.csv", ROWS[:4])
+    path.write_bytes(path.read_bytes() + damage + b"1,sound,2\n")
+    found = read_rows(cut_one(path).fragments[0], ByteRanges())
+    assert found.texts == [*(row["text"] for row in ROWS[:4]), "sound"]
+    assert [each.row for each in found.refused] == [5]
+
+
+def test_a_very_long_line_is_not_held(tmp_path: Path) -> None:
+    with (tmp_path / "a.csv").open("wb") as file:
+        file.write(b"text\nfirst\n")
+        for _ in range(70):
+            file.write(b"x" * 2**20)
+        file.write(b"\nlast\n")
+    (fragment, last) = cut_one(tmp_path / "a.csv").fragments
+    ranges = ByteRanges()
+    tracemalloc.start()
+    found = read_rows(fragment, ranges)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.texts + read_rows(last, ranges).texts == ["first", "last"]
+    assert [(each.row, each.reason.partition(";")[0]) for each in found.refused] == [
+        (2, "the line has 73,400,321 bytes")
+    ]
+    assert peak < 20 * 2**20
