@@ -142,7 +142,7 @@ def _cut(inputs: list[InputFile], settings: Settings) -> list[CutFile]:
         found.append(cut(file, text=settings.text, rows=settings.fragment_rows, added=added))
     fragments = [fragment for file in found for fragment in file.fragments]
     rows = sum(fragment.rows for fragment in fragments)
-    print(f"{len(inputs)} files, {rows:,} rows in {len(fragments):,} fragments", flush=True)
+    print(f"{rows:,} rows, {len(fragments):,} fragments, files: {len(inputs):,}", flush=True)
     return found
 
 

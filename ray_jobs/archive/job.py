@@ -74,6 +74,7 @@ def _quiet() -> None:
 
 def _finish(plan: Plan, total: Tally, speed: float) -> None:
     results = plan.results
+    results.remove_temporaries()
     data = summary_data(total, results.settings, file_entries(plan), speed)
     results.write("summary.json", (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode())
     for line in summary_lines(total, results.settings, speed):

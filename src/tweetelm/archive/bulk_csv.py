@@ -1,4 +1,4 @@
-"""Reads a fragment of CSV or TSV at once, if all of its rows are sound: several times as fast as row by row."""
+"""Reads a fragment of CSV or TSV at once if all of its rows are sound: much faster than row by row."""
 
 import csv
 import hashlib

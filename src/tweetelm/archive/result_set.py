@@ -14,11 +14,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from tweetelm.archive.fragments import Fragment
 from tweetelm.archive.table_files import OutputFormat
 from tweetelm.files import object_storage
+from tweetelm.files.atomic import is_temporary
 
 ROWS, REFUSED, DONE = "rows", "refused", "done"
 _DONE_NAME = re.compile(r"(?P<name>.+)\.(?P<place>[0-9a-f]{12})\.json")
@@ -83,6 +85,12 @@ class ResultSet:
     def write(self, name: str, data: bytes) -> None:
         """Write a file atomically."""
         object_storage.write(f"{self.folder}/{name}", data)
+
+    def remove_temporaries(self) -> None:
+        """Remove files that a killed process has not completed."""
+        for name in object_storage.listed(self.folder):
+            if is_temporary(PurePosixPath(name)):
+                object_storage.delete(f"{self.folder}/{name}")
 
     def write_settings(self) -> None:
         """Write settings.json."""

@@ -153,3 +153,11 @@ def test_collisions_name_the_columns_and_the_flag() -> None:
 def test_probabilities_are_those_of_the_model() -> None:
     (answer,), _ = DedupClassifier(LengthClassifier())(["four"])
     assert list(answer.probabilities) == [0.0, 1.0, 0.0]
+
+
+def test_files_of_a_killed_process_are_removed(tmp_path: Path) -> None:
+    results = classify(tmp_path, plan(write_rows(tmp_path / "a.csv", [{"text": "a"}])))
+    before = object_storage.listed(results.folder).keys()
+    Path(results.folder, "rows", ".a.csv-000000-0a.parquet.0a1b2c3d").touch()
+    results.remove_temporaries()
+    assert object_storage.listed(results.folder).keys() == before

@@ -82,7 +82,7 @@ def test_complete_results_need_no_ray(
         classify(named)
     assert classify_files(arguments(tmp_path, registry)) == 0
     said = capsys.readouterr().out
-    assert "1 files, 12 rows in 3 fragments\ncontinuing: 12 of 12 rows are done\n" in said
+    assert "12 rows, 3 fragments, files: 1\ncontinuing: 12 of 12 rows are done\n" in said
     assert "duplicates 8 (66.7%) not classified again" in said
     summary = json.loads(Path(results.folder, "summary.json").read_text())
     assert (summary["rows"], summary["duplicates"], summary["refused"]) == (12, 8, {})
