@@ -6,7 +6,6 @@ Running the same command again completes an interrupted one.
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
@@ -21,7 +20,7 @@ from tweetelm.archive.result_set import ResultSet, Settings
 from tweetelm.cli import command
 from tweetelm.files.paths import located
 from tweetelm.registry import Card, read_card
-from tweetelm.tasks import read_task
+from tweetelm.tasks import task_name
 
 RESUMES = "run the same command again to continue"
 SLOW_S = 5.0  # reading for longer is announced
@@ -39,7 +38,7 @@ class Arguments:
     inputs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IN …")]
     """Files, folders, globs or URLs."""
     task: str
-    """Task of the model, or its TOML file."""
+    """hate, deepfake, another task of the registry, or the TOML file of a task of your own."""
     out: str
     """Folder or URL for the results. Each model and each group of settings gets its own folder in it."""
     version: str | None = None
@@ -84,7 +83,7 @@ def classify_files(arguments: Arguments) -> int:
     """Classify the files, print progress and the summary. Returns the exit status."""
     from ray_jobs.archive.plan import check_out  # takes a second: it imports pyarrow
 
-    card = read_card(_task(arguments.task), registry=arguments.registry, version=arguments.version)
+    card = read_card(task_name(arguments.task), registry=arguments.registry, version=arguments.version)
     results = ResultSet(located(arguments.out), _settings(arguments, card))
     check_out(results.out, arguments.inputs)
     files = _cut(find_inputs(arguments.inputs), results.settings)
@@ -110,11 +109,6 @@ def _classify(arguments: Arguments, results: ResultSet, files: list[CutFile]) ->
     )
     folder = resolve(settings.task, registry=registry, version=settings.version)
     classify(plan, model, folder, gpu=arguments.gpu, cpus=arguments.cpus, workers=arguments.workers)
-
-
-def _task(task: str) -> str:
-    """The name of a task, given by name or as a TOML file."""
-    return read_task(Path(task)).name if task.endswith(".toml") else task
 
 
 def _settings(arguments: Arguments, card: Card) -> Settings:

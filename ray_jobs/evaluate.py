@@ -14,7 +14,8 @@ from tweetelm.cli import command
 from tweetelm.files.download_cache import cached
 from tweetelm.files.paths import expanded, is_url
 from tweetelm.registry import resolve
-from tweetelm.tasks import TASKS, TaskName
+from tweetelm.registry.versions import find_published_task
+from tweetelm.tasks import task_name
 
 _CHECKPOINT = ("*.json", "model*.safetensors")  # without the optimizer state, which is twice as large
 
@@ -26,7 +27,8 @@ class Arguments:
     Published versions are immutable, so the results go to a separate folder.
     """
 
-    task: TaskName
+    task: str
+    """hate, deepfake, another task of the registry, or the TOML file of a task of your own."""
     version: str | None = None
     """Published version. Default: the current one."""
     checkpoint: str | None = None
@@ -59,7 +61,8 @@ def evaluate(arguments: Arguments) -> int:
 
     from tweetelm.evaluation import full_report  # takes seconds: it imports torch
 
-    task, folder = TASKS[arguments.task], _folder(arguments)
+    task = find_published_task(arguments.task, registry=arguments.registry, version=arguments.version)
+    folder = _folder(arguments)
     predictor = full_report.load_predictor(task, folder, arguments.precision)
     out = _out(arguments, folder, predictor.version)
     with _writing(out):
@@ -112,7 +115,7 @@ def _folder(arguments: Arguments) -> Path:
     if arguments.checkpoint is not None:
         url = is_url(arguments.checkpoint)
         return cached(arguments.checkpoint, _CHECKPOINT) if url else Path(expanded(arguments.checkpoint))
-    return resolve(arguments.task, registry=arguments.registry, version=arguments.version)
+    return resolve(task_name(arguments.task), registry=arguments.registry, version=arguments.version)
 
 
 def _last(arguments: Arguments, folder: Path) -> str:

@@ -28,7 +28,7 @@ from tweetelm.config.train_config import (
 from tweetelm.evaluation.report.document import Cell, Document, Interval, Section, Table
 from tweetelm.evaluation.report.markdown import render_markdown
 from tweetelm.files import atomic
-from tweetelm.tasks import TASKS, TaskName
+from tweetelm.tasks import DEEPFAKE, HATE, Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,8 @@ class Arguments:
 
     name: str = "real"
     """Prefix of all run names."""
-    tasks: tuple[TaskName, ...] = ("hate", "deepfake")
+    tasks: tuple[Task, ...] = (HATE, DEEPFAKE)
+    """Tasks, by name or task file."""
     sizes: tuple[str, ...] = ("openelm-270m", "openelm-450m")
     """Model sizes: presets, hub ids, folders or URLs."""
     space: str = "default"
@@ -99,16 +100,16 @@ def _fetch(arguments: Arguments) -> None:
 class TaskResult:
     """A task's search result, and its winner's scores over several seeds (see `seeds.spreads`)."""
 
-    task: TaskName
+    task: Task
     search: SearchResult
     spread: dict[str, Any]
     notices: list[str]
 
 
-def _one_task(arguments: Arguments, task: TaskName) -> TaskResult:
+def _one_task(arguments: Arguments, task: Task) -> TaskResult:
     from ray_jobs.search import job  # takes seconds: it imports Ray and torch
 
-    print(f"\n{task}: {TASKS[task].question}", flush=True)
+    print(f"\n{task.name}: {task.question}", flush=True)
     base = _base(arguments, task)
     options = tune.Arguments(
         config=base, space=arguments.space, trials=arguments.trials, propose=arguments.propose
@@ -120,10 +121,10 @@ def _one_task(arguments: Arguments, task: TaskName) -> TaskResult:
     return TaskResult(task=task, search=found, spread=spread, notices=notices)
 
 
-def _base(arguments: Arguments, task: TaskName) -> TrainConfig:
+def _base(arguments: Arguments, task: Task) -> TrainConfig:
     return TrainConfig(
         task=task,
-        name=f"{arguments.name}-{task}",
+        name=f"{arguments.name}-{task.name}",
         data=arguments.data,
         text=arguments.text,
         model=ModelConfig(
@@ -138,7 +139,8 @@ def _base(arguments: Arguments, task: TaskName) -> TrainConfig:
 def results_page(results: list[TaskResult]) -> str:
     """Return the results as Markdown: the winners beside published systems, and the best trial per size."""
     sections = tuple(
-        Section(title=result.task, text=_explanation(result), tables=_tables(result)) for result in results
+        Section(title=result.task.name, text=_explanation(result), tables=_tables(result))
+        for result in results
     )
     notices = tuple(dict.fromkeys(notice for result in results for notice in result.notices))
     return render_markdown(Document(title="Results", notices=notices, sections=sections))
@@ -146,15 +148,15 @@ def results_page(results: list[TaskResult]) -> str:
 
 def _explanation(result: TaskResult) -> tuple[str, ...]:
     settings = ", ".join(f"{key} {show(value)}" for key, value in result.search.best.sample.items())
-    count = len(result.spread["test"][TASKS[result.task].metric]["values"])
+    count = len(result.spread["test"][result.task.metric]["values"])
     return (
-        f"{TASKS[result.task].question} Best of {len(result.search.trials)} trials on validation: "
+        f"{result.task.question} Best of {len(result.search.trials)} trials on validation: "
         f"{settings}. Trained with {count} seeds; intervals are 95% intervals of the mean over seeds.",
     )
 
 
 def _tables(result: TaskResult) -> tuple[Any, ...]:
-    task = TASKS[result.task]
+    task = result.task
 
     def cell(split: str) -> Cell:
         found = result.spread[split][task.metric]

@@ -4,20 +4,22 @@ import contextlib
 import dataclasses
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import NoneType
 from typing import Any
 
 from ray_jobs.locks.run_lock import BusyError, locked_folder
+from tweetelm.cli.config_file import to_yaml
 from tweetelm.config.overrides import completed, difference
-from tweetelm.config.train_config import TrainConfig
+from tweetelm.config.train_config import TrainConfig, to_dict
 from tweetelm.files import names, object_storage
 from tweetelm.files.json_file import Kind, check_fields, parse_object
 from tweetelm.files.names import printable
 from tweetelm.registry.store import open_store
 
-RUN_FILE, FINISHED_FILE = "run.json", "finished.json"
+RUN_FILE, CONFIG_FILE, FINISHED_FILE = "run.json", "config.yaml", "finished.json"
+EVALUATION = "evaluation"  # the folder of the report
 SCORES = ("macro_f1", "accuracy", "auroc")
 
 
@@ -151,8 +153,15 @@ def _refuse_other(config: TrainConfig, stored: dict[str, Any], mine: dict[str, A
         )
 
 
-def claim(config: TrainConfig, **more: Any) -> None:
+def claim(config: TrainConfig, flags: Mapping[str, Any] | None = None, /, **more: Any) -> None:
     """Claim the run's name if it is free; if several commands claim it at once, one succeeds.
+
+    Writes config.yaml, which `--config` reads, so that the run can be repeated under another name.
+
+    Args:
+        config: Configuration of the run.
+        flags: Settings of the command beside it, for config.yaml.
+        **more: Further parts of the run's identity.
 
     Raises:
         ValueError: the name belongs to a run with another configuration.
@@ -163,6 +172,8 @@ def claim(config: TrainConfig, **more: Any) -> None:
     while not check_name(config, **more):
         try:
             if open_store(config.folder).swap(RUN_FILE, None, data):
+                settings = {**to_dict(config), **(flags or {}), "name": None}
+                object_storage.write(f"{config.folder}/{CONFIG_FILE}", to_yaml(settings).encode())
                 return
         except OSError as error:
             raise _not_written(f"{config.folder}/{RUN_FILE}", error) from error

@@ -21,8 +21,7 @@ from ray_jobs.training.preflight import check_out
 from tweetelm.cli import command
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.files import object_storage
-
-_COLUMNS = {"macro_f1": "macro-F1", "accuracy": "accuracy", "auroc": "AUROC"}
+from tweetelm.tasks import metric_name
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,8 +105,8 @@ def spreads(scores: Sequence[dict[str, dict[str, float]]]) -> dict[str, dict[str
     """Return, by split and score, the values of all seeds, their mean, standard deviation, and the 95%
     confidence interval of the mean (Student's t)."""
     return {
-        split: {key: _spread([seed[split][key] for seed in scores]) for key in _COLUMNS}
-        for split in scores[0]
+        split: {key: _spread([seed[split][key] for seed in scores]) for key in found}
+        for split, found in scores[0].items()
     }
 
 
@@ -125,9 +124,10 @@ def _spread(values: list[float]) -> dict[str, Any]:
 def table(spread: dict[str, dict[str, dict[str, Any]]], notices: Sequence[str]) -> str:
     """Return a table of mean ± standard deviation with the interval of the mean, for a terminal."""
     lines = ["", *(f"! {notice}" for notice in notices)]
-    lines.append(f"{'split':<12}" + "".join(f"{title:>36}" for title in _COLUMNS.values()))
+    names = next(iter(spread.values()))
+    lines.append(f"{'split':<12}" + "".join(f"{metric_name(name):>36}" for name in names))
     for split, scores in spread.items():
-        lines.append(f"{split:<12}" + "".join(f"{_cell(scores[key]):>36}" for key in _COLUMNS))
+        lines.append(f"{split:<12}" + "".join(f"{_cell(scores[key]):>36}" for key in names))
     return "\n".join(lines)
 
 

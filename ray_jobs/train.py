@@ -11,8 +11,9 @@ import tyro
 
 from ray_jobs.cli import USUAL, refuse
 from ray_jobs.cli import run as run_job
-from ray_jobs.run_dir import check_typed_name, finished_before, hold
-from ray_jobs.training.preflight import check_places
+from ray_jobs.run_dir import Finished, check_typed_name, finished_before, hold
+from ray_jobs.training.preflight import check_out, check_places
+from ray_jobs.training.report_copy import SCORES_FILE, copy_report
 from ray_jobs.training.summary import summary
 from tweetelm.cli import command
 from tweetelm.config.train_config import TrainConfig
@@ -28,6 +29,9 @@ class Arguments:
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     plan: bool = False
     """Print the estimated steps, memory, FLOP and duration, then exit."""
+    report: str | None = None
+    """Folder or URL for a copy of the report, with scores.json and, for DVC and spreadsheets, CSV files of
+    the learning curve and of the confusion matrices."""
 
 
 def main() -> int:
@@ -36,15 +40,17 @@ def main() -> int:
         arguments = command.parse(Arguments, module="ray_jobs.train", usual=USUAL)
         check_typed_name(arguments.config.name)
         if not arguments.plan:
-            return train(arguments.config)
+            return train(arguments.config, arguments.report)
         from ray_jobs.training.job import plan  # takes seconds: it imports Ray and torch
 
         print(plan(arguments.config))
         return 0
 
 
-def train(config: TrainConfig) -> int:
-    """Train, evaluate, publish and print the result. Returns the exit status."""
+def train(config: TrainConfig, report: str | None = None) -> int:
+    """Train, evaluate, publish, copy the report and print the result. Returns the exit status."""
+    if report is not None:
+        check_out(report, "--report")
     finished = finished_before(config)
     if finished is None:
         with hold(config) as finished:  # another command may have finished it meanwhile
@@ -52,10 +58,15 @@ def train(config: TrainConfig) -> int:
                 check_places(config)
                 from ray_jobs.training.job import train_and_publish  # takes seconds, too
 
-                print(summary(config, train_and_publish(config)))
-                return 0
+                return _show(config, train_and_publish(config), report)
     print(f"{config.run_name} is already finished: nothing to train")
+    return _show(config, finished, report)
+
+
+def _show(config: TrainConfig, finished: Finished, report: str | None) -> int:
     print(summary(config, finished))
+    if report is not None:
+        print(f"report in {copy_report(config, finished, report)}/report.html, scores in {SCORES_FILE} there")
     return 0
 
 

@@ -13,10 +13,11 @@ import tyro
 from serve import client, local_server
 from serve.middleware.auth import Keys, ensure_guarded
 from serve.settings import Settings, read
+from tweetelm import registry as versions
 from tweetelm.cli import command
 from tweetelm.cli.ray_startup import ensure_open_files
 from tweetelm.files.paths import located
-from tweetelm.tasks import TaskName
+from tweetelm.tasks import task_name
 
 READY_WITHIN_S = 120.0
 
@@ -28,8 +29,8 @@ class Options:
 
     registry: str = "models"
     """Folder or URL of the model registry."""
-    tasks: tuple[TaskName, ...] = ()
-    """Tasks to serve. Default: every task with a published version."""
+    tasks: tuple[str, ...] = ()
+    """Tasks to serve, by name or task file. Default: every task with a published version."""
     host: str = local_server.HOST
     """Address to bind. Addresses other than 127.0.0.1 require API keys."""
     port: int | None = None
@@ -44,8 +45,15 @@ class Options:
 
 
 def settings_of(options: Options) -> Settings:
-    """Return the service settings with an absolute registry path: replicas have another working folder."""
-    return read({"registry": located(options.registry), "tasks": options.tasks})
+    """Return the service settings with an absolute registry path: replicas have another working folder.
+
+    Raises:
+        FileNotFoundError: a task has no published version.
+    """
+    settings = read({"registry": located(options.registry), "tasks": tuple(map(task_name, options.tasks))})
+    for task in settings.tasks:
+        versions.read_card(task, registry=settings.registry)
+    return settings
 
 
 def show(url: str, options: Options) -> None:

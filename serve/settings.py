@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from serve.limits import Limits
 from tweetelm import registry as versions
+from tweetelm.files.names import check_name
 from tweetelm.files.paths import expanded
-from tweetelm.tasks import TASKS, TaskName
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s@]+", re.IGNORECASE)
 
@@ -22,7 +22,7 @@ class Settings(BaseModel):
     registry: str = Field(
         "models", description="Model registry: a folder that every node can read, or a URL."
     )
-    tasks: tuple[TaskName, ...] = Field(
+    tasks: tuple[str, ...] = Field(
         (), description="Tasks to serve. Default: every task with a published version."
     )
     device: str = "auto"
@@ -53,6 +53,13 @@ class Settings(BaseModel):
     keys_needed: bool = Field(
         False, description="Refuse to start a replica without API keys. Set automatically if keys are found."
     )
+
+    @field_validator("tasks")
+    @classmethod
+    def _are_names(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
+        for task in tasks:
+            check_name(task, "a task")
+        return tasks
 
     @field_validator("cors_origins")
     @classmethod
@@ -89,10 +96,9 @@ def read(args: Mapping[str, Any]) -> Settings:
 
 
 def _published(url: str) -> tuple[str, ...]:
-    found = tuple(task for task in TASKS if versions.current_version(task, registry=url))
+    found = tuple(task for task in versions.tasks(url) if versions.current_version(task, registry=url))
     if not found:
         raise FileNotFoundError(
-            f"{url} has no published version; expected one of {' or '.join(TASKS)}: "
-            "train one with `python -m ray_jobs.train --task hate`"
+            f"{url} has no published version; train one with `python -m ray_jobs.train --task hate`"
         )
     return found

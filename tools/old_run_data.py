@@ -140,10 +140,12 @@ def flags(module: str, arguments: str) -> list[str]:
     """All flags of a command, from the help page of its arguments class."""
     import tyro
 
+    from tweetelm.cli.command import flag_types
+
     os.environ["COLUMNS"] = "200"  # avoids truncated flags
     page = io.StringIO()
     with contextlib.redirect_stdout(page), contextlib.suppress(SystemExit):
-        tyro.cli(getattr(importlib.import_module(module), arguments), args=["--help"])
+        tyro.cli(getattr(importlib.import_module(module), arguments), args=["--help"], registry=flag_types())
     return sorted(set(re.findall(r"(?<![\w-])--?[a-z][\w.-]*", page.getvalue())))
 
 

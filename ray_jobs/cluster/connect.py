@@ -46,7 +46,9 @@ def survey() -> Resources:
         return connect()
     import torch
 
-    return Resources(cpus=os.cpu_count() or 1, gpus=torch.cuda.device_count(), local=True)
+    from tweetelm.threads import usable_cpus
+
+    return Resources(cpus=usable_cpus(), gpus=torch.cuda.device_count(), local=True)
 
 
 def connect() -> Resources:

@@ -47,7 +47,7 @@ def describe_search(plan: Search, resources: Resources, price: Price) -> str:
     kept = _share_run(plan)
     lines = [
         ("search", plan.name),
-        ("task", f"{plan.base.task} on {plan.base.data.root}"),
+        ("task", f"{plan.base.task.name} on {plan.base.data.root}"),
         ("space", ", ".join(plan.space)),
         ("trials", f"{plan.trials}, proposed by {plan.propose}, {plan.concurrent} concurrent"),
         ("workers", f"{plan.base.run.workers} per trial"),

@@ -15,13 +15,13 @@ from ray_jobs.search.search import RESULT_FILE, Search, search, share
 from ray_jobs.search.spaces import Space, check, describe, find_space
 from ray_jobs.search.trial_results import SearchResult, load_result, table
 from ray_jobs.search.trial_runs import trial_config
+from ray_jobs.search.wandb_run import track_search
 from ray_jobs.training.preflight import check_places
 from ray_jobs.training.publish import evaluate_and_publish
 from ray_jobs.training.resources import max_concurrent
 from ray_jobs.training.summary import summary
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.registry import git_state
-from tweetelm.tasks import TASKS
 
 
 def space_of_sizes(name: str, sizes: tuple[str, ...]) -> Space:
@@ -42,7 +42,8 @@ def make_search(base: TrainConfig, space: str | Space, **options: Any) -> Search
     """
     varied = find_space(space) if isinstance(space, str) else space
     check(varied, base)
-    return Search(base=base, space=varied, concurrent=1, **options)
+    name = space if isinstance(space, str) else ""
+    return Search(base=base, space=varied, space_name=name, concurrent=1, **options)
 
 
 def plan(
@@ -116,11 +117,14 @@ def _search(wanted: Search, resources: Resources) -> str:
         f"a time, {wanted.base.run.workers} workers each, at most {wanted.epochs} epochs",
         flush=True,
     )
-    claim(dataclasses.replace(wanted.base, name=wanted.name), **identity(wanted))
+    base = dataclasses.replace(wanted.base, name=wanted.name)
+    claim(base, {"space": wanted.space_name or None, "trials": wanted.count, "propose": wanted.propose,
+                 "prefer": wanted.prefer, "tolerance": wanted.tolerance}, **identity(wanted))  # fmt: skip
     result, config, outcome = search(wanted, resources)
     with hold(config, under=wanted.name):
         finished = evaluate_and_publish(config, outcome, resources, git_state(Path.cwd()))
     report = write_report(wanted, result, finished.notices)
+    track_search(wanted, result)
     result.save(f"{wanted.folder}/{RESULT_FILE}")
     return _summary(wanted, result, config, finished, report)
 
@@ -142,5 +146,5 @@ def _finished_before(wanted: Search) -> str:
 def _summary(
     wanted: Search, result: SearchResult, config: TrainConfig, finished: Finished, report: str
 ) -> str:
-    trials = table(result.trials, TASKS[wanted.base.task].metric, result.winner)
+    trials = table(result.trials, wanted.base.task.metric, result.winner)
     return f"{trials}\nreport       {typed(report)}\n{summary(config, finished)}"

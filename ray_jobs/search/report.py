@@ -7,12 +7,11 @@ from tweetelm.evaluation.report.document import Cell, Document, Section, Table
 from tweetelm.evaluation.report.interval_plots import Row, bar_figure
 from tweetelm.evaluation.report.write import document_files
 from tweetelm.files import object_storage
-from tweetelm.tasks import TASKS
 
 
 def search_document(plan: Search, result: SearchResult, notices: list[str]) -> Document:
     """The report of a finished search; the choice comes first."""
-    metric = TASKS[plan.base.task].metric
+    metric = plan.base.task.metric
     sections = [
         _choice(plan, result, metric),
         _trials(result, metric),

@@ -21,7 +21,6 @@ from ray_jobs.training.launcher import Outcome, best_checkpoint, check_prepared,
 from ray_jobs.training.resources import max_concurrent, share_cpus
 from tweetelm.config.overrides import override
 from tweetelm.config.train_config import TrainConfig, preparation_key
-from tweetelm.tasks import TASKS
 from tweetelm.training.prepare import prepare
 
 RESULT_FILE = "result.json"
@@ -42,6 +41,7 @@ class Search:
         propose: Search algorithm.
         prefer: See `choose`.
         tolerance: See `choose`.
+        space_name: Name of the space, if it has one.
     """
 
     base: TrainConfig
@@ -52,6 +52,7 @@ class Search:
     propose: Propose = "random"
     prefer: Prefer = "quality"
     tolerance: float = 0.01
+    space_name: str = ""
 
     @property
     def name(self) -> str:
@@ -138,7 +139,7 @@ def _tuner(plan: Search, resources: Resources, prepared: Store) -> tune.Tuner:
             storage_path=base.run.storage_folder,
             failure_config=tune.FailureConfig(max_failures=1),
             callbacks=[
-                Watch(count=plan.trials, metric=TASKS[base.task].metric, epochs=base.loop.epochs),
+                Watch(count=plan.trials, metric=base.task.metric, epochs=base.loop.epochs),
                 ExitAfterTrials(),
             ],
             verbose=0,

@@ -4,16 +4,14 @@ import statistics
 import time
 from collections.abc import Mapping
 
-import ray
 import torch
 from transformers.utils.logging import disable_progress_bar
 
 from ray_jobs.cluster.connect import Resources
-from ray_jobs.training.accelerator_task import local_copy, task_options
+from ray_jobs.training.accelerator_task import local_copy, run_there, task_options
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.data import load
 from tweetelm.predictor import Predictor
-from tweetelm.tasks import TASKS
 
 _TWEETS, _ROUNDS = 256, 3
 
@@ -29,10 +27,9 @@ def measure_speeds(
     """
     any_config = next(iter(checkpoints.values()))[0]
     options, threads = task_options(any_config, resources)
-    texts = load(TASKS[any_config.task], any_config.data.root)["validation"]["text"][:_TWEETS]
+    texts = load(any_config.task, any_config.data.root)["validation"]["text"][:_TWEETS]
     folders = {size: checkpoint for size, (_, checkpoint) in checkpoints.items()}
-    measured: dict[str, float] = ray.get(ray.remote(**options)(_measure).remote(folders, texts, threads))
-    return measured
+    return run_there(_measure, options, folders, texts, threads)
 
 
 def _measure(checkpoints: dict[str, str], texts: list[str], threads: int) -> dict[str, float]:

@@ -2,16 +2,22 @@
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import ray
+from ray.exceptions import RayTaskError
 
 from ray_jobs.cluster.connect import Resources
 from ray_jobs.training.resources import on_gpu
+from tweetelm.cli.command import EXPLAINED
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.files import object_storage
 from tweetelm.files.paths import is_url
 from tweetelm.training import OPTIMIZER_FILE
+
+T = TypeVar("T")
 
 
 def task_options(config: TrainConfig, resources: Resources) -> tuple[dict[str, Any], int]:
@@ -20,6 +26,20 @@ def task_options(config: TrainConfig, resources: Resources) -> tuple[dict[str, A
     gpu = on_gpu(config, resources)
     cpus = max(resources.cpus, 1) if resources.local else 1
     return {"num_cpus": 1 if gpu else cpus, "num_gpus": 1 if gpu else 0}, cpus
+
+
+def run_there(work: Callable[..., T], options: dict[str, Any], *arguments: Any) -> T:
+    """Run a function as a Ray task with `options`, and return its result.
+
+    An error that a user can cause is raised as it was there, without the task's traceback.
+    """
+    try:
+        found: T = ray.get(ray.remote(**options)(work).remote(*arguments))
+    except RayTaskError as error:
+        if isinstance(error.cause, EXPLAINED):
+            raise error.cause from None
+        raise
+    return found
 
 
 @contextlib.contextmanager

@@ -90,7 +90,7 @@ def describe_plan(config: TrainConfig, prepared: Prepared, resources: Resources)
     before = f"{config.pretrain.epochs} of language modeling, " if config.pretrain.epochs else ""
     lines = [
         ("run", config.run_name),
-        ("task", f"{config.task} on {config.data.root}"),
+        ("task", f"{config.task.name} on {config.data.root}"),
         ("model", f"{config.model.name}, {needs.parameters:,} parameters, {_weights(config)}"),
         ("workers", _workers(config, unit)),
         (

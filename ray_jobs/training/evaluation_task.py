@@ -9,22 +9,24 @@ import torch
 from datasets import DatasetDict
 from transformers.utils.logging import disable_progress_bar
 
-from ray_jobs.run_dir import SCORES, Finished
+from ray_jobs.run_dir import EVALUATION, Finished
 from ray_jobs.training.accelerator_task import local_copy
 from ray_jobs.training.run_storage import RunStorage
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.data import Provenance
 from tweetelm.evaluation.evaluate import calibrated, evaluate
 from tweetelm.evaluation.report.context import ReportContext
+from tweetelm.evaluation.report.document import Section
+from tweetelm.evaluation.report.sections.errors import worst_errors
 from tweetelm.evaluation.report.write import write
 from tweetelm.files import object_storage
 from tweetelm.precision import use_fast_float32
 from tweetelm.predictor import Predictor
 from tweetelm.registry import make_card, publish
 from tweetelm.registry.card import Base, Card, Git
-from tweetelm.tracking.trackers import has_api_key, open_wandb
-
-EVALUATION = "evaluation"
+from tweetelm.tasks import shown_metrics
+from tweetelm.tracking.wandb_settings import has_api_key
+from tweetelm.tracking.weights_biases import open_wandb
 
 
 def evaluate_checkpoint(
@@ -69,8 +71,10 @@ def evaluate_checkpoint(
             temperature=evaluation.temperature,
         )
         report = Path(scratch) / "evaluation"
-        write(ReportContext(evaluation=evaluation, dataset=dataset, provenance=provenance, card=card), report)
-        scores = {split: {k: m[k] for k in SCORES} for split, m in evaluation.metrics.items()}
+        context = ReportContext(evaluation=evaluation, dataset=dataset, provenance=provenance, card=card)
+        write(context, report)
+        shown = shown_metrics(config.task.metric)
+        scores = {split: {k: m[k] for k in shown} for split, m in evaluation.metrics.items()}
         finished = Finished(run=config.run_name, scores=scores, notices=card.notices)
         _store_report(report, f"{config.folder}/{EVALUATION}")
         if config.run.publish:
@@ -78,7 +82,7 @@ def evaluate_checkpoint(
                 folder, card, registry=registry, evaluation=report, replace=config.run.replace
             )
             finished = Finished(**{**asdict(finished), **asdict(published)})
-        _track(config, finished, card, folder)
+        _track(config, finished, card, folder, worst_errors(context))
         return finished
 
 
@@ -88,8 +92,8 @@ def _store_report(report: Path, folder: str) -> None:
     object_storage.send(report, folder)
 
 
-def _track(config: TrainConfig, finished: Finished, card: Card, checkpoint: Path) -> None:
-    """Log test scores, the published version and the model card to the run in Weights & Biases."""
+def _track(config: TrainConfig, finished: Finished, card: Card, checkpoint: Path, worst: Section) -> None:
+    """Log test scores, the worst errors, the published version and its card to the run in W&B."""
     storage = RunStorage(config.folder)
     has_key = has_api_key(os.environ)
     tracker = open_wandb(
@@ -100,7 +104,9 @@ def _track(config: TrainConfig, finished: Finished, card: Card, checkpoint: Path
     if finished.version:
         version = Path(finished.path or "")
         files = version if version.is_dir() else checkpoint
-        tracker.publish(files, finished.version, config.task, asdict(card), finished.promoted)
+        tracker.publish(files, finished.version, config.task.name, asdict(card), finished.promoted)
+    (table,) = worst.tables
+    tracker.table("worst_errors", table.columns, table.rows)
     values = {f"{split}_{key}": v for split, scores in finished.scores.items() for key, v in scores.items()}
     tracker.finish(values)
     storage.close()

@@ -23,8 +23,7 @@ from ray_jobs.training.preflight import check_space
 from ray_jobs.training.resources import reserve
 from ray_jobs.training.worker_config import SCORE, WorkerConfig, start_worker
 from tweetelm.config.train_config import TrainConfig
-from tweetelm.tasks import TASKS
-from tweetelm.tracking.trackers import has_api_key
+from tweetelm.tracking.wandb_settings import has_api_key
 
 if TYPE_CHECKING:
     from tweetelm.training.prepare import Prepared
@@ -46,7 +45,7 @@ class Outcome:
 
 def score_name(config: TrainConfig) -> str:
     """Return the name of the metric that selects the best checkpoint."""
-    return f"validation_{TASKS[config.task].metric}"
+    return f"validation_{config.task.metric}"
 
 
 def run(config: TrainConfig, resources: Resources, prepared: "Prepared") -> Outcome:

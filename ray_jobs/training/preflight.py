@@ -22,7 +22,7 @@ def check_places(config: TrainConfig) -> None:
     """
     if config.run.publish:
         try:
-            check_registry(config.task, config.run.registry_folder)
+            check_registry(config.task.name, config.run.registry_folder)
         except OSError as error:
             raise OSError(
                 f"cannot publish to {config.run.registry} ({error}); choose another folder or URL with "

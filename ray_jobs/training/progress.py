@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ray_jobs.training.run_storage import RunStorage
-from tweetelm.tasks import TASKS
 from tweetelm.tracking.trackers import Tracker, open_trackers
 from tweetelm.training.loop import Report
 from tweetelm.training.phases import CLASSIFY
@@ -139,5 +138,5 @@ def open_progress_logger(setup: "WorkerConfig", step: int) -> ProgressLogger:
         from ray.experimental import tqdm_ray
 
         bar = tqdm_ray.tqdm(desc=config.run_name, unit="step")
-    metric = TASKS[config.task].metric
+    metric = config.task.metric
     return ProgressLogger(tracker=tracker, storage=storage, metric=metric, bar=bar, quiet=setup.quiet)

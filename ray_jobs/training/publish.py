@@ -5,18 +5,15 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import ray
-
 from ray_jobs.cluster.connect import Resources
 from ray_jobs.run_dir import FINISHED_FILE, Finished
-from ray_jobs.training.accelerator_task import task_options
+from ray_jobs.training.accelerator_task import run_there, task_options
 from ray_jobs.training.launcher import Outcome
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.data import hold_out, load
 from tweetelm.files import object_storage
 from tweetelm.openelm.checkpoints.weight_files import weights_sha256
 from tweetelm.registry.card import Base, Git
-from tweetelm.tasks import TASKS
 
 if TYPE_CHECKING:
     from tweetelm.training.prepare import Prepared
@@ -29,14 +26,14 @@ def evaluate_and_publish(
     options, threads = task_options(config, resources)
     arguments = {
         "checkpoint": outcome.checkpoint,
-        "dataset": hold_out(load(TASKS[config.task], config.data.root), config.data.hold_out),
+        "dataset": hold_out(load(config.task, config.data.root), config.data.hold_out),
         "provenance": outcome.prepared.provenance,
         "base": _base(config, outcome.prepared),
         "git": git,
         "registry": config.run.registry_folder,
         "threads": threads,
     }
-    finished: Finished = ray.get(ray.remote(**options)(_evaluate_remotely).remote(config, arguments))
+    finished = run_there(_evaluate_remotely, options, config, arguments)
     document = json.dumps(asdict(finished), indent=2) + "\n"
     object_storage.write(f"{config.folder}/{FINISHED_FILE}", document.encode())
     return finished

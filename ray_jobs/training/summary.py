@@ -9,15 +9,20 @@ from tweetelm.config.sections import DataConfig
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.files.paths import located
 from tweetelm.registry.versions import DEFAULT_REGISTRY, current_version, read_card
+from tweetelm.tasks import shown_metrics
 
 
 def summary(config: TrainConfig, finished: Finished) -> str:
     """Return the scores, the location of the model and the next commands, for a terminal."""
     lines = ["", *(f"! {notice}" for notice in finished.notices)]
-    lines.append(f"{'split':<12} {'macro-F1':>9} {'accuracy':>9} {'AUROC':>9}")
-    for split, scores in finished.scores.items():
-        values = (scores[key] for key in ("macro_f1", "accuracy", "auroc"))
-        lines.append(f"{split:<12} " + " ".join(f"{'-' if v is None else f'{v:.4f}':>9}" for v in values))
+    scores = finished.scores
+    names = shown_metrics(config.task.metric)
+    titles = list(names.values())
+    lines.append(" ".join([f"{'split':<12}", *(f"{title:>9}" for title in titles)]))
+    for split, found in scores.items():
+        values = ("-" if found[name] is None else f"{found[name]:.4f}" for name in names)
+        cells = (f"{value:>{max(9, len(title))}}" for value, title in zip(values, titles, strict=True))
+        lines.append(" ".join([f"{split:<12}", *cells]))
     return "\n".join([*lines, *(_published(config, finished) if finished.version else _unpublished(config))])
 
 
@@ -52,10 +57,10 @@ class _Version:
 
     @classmethod
     def of(cls, config: TrainConfig, finished: Finished) -> "_Version":
-        name, end = finished.version or "", f"/{config.task}/versions/{finished.version}"
+        name, end = finished.version or "", f"/{config.task.name}/versions/{finished.version}"
         stored = finished.path or ""
         place = stored.removesuffix(end) if stored.endswith(end) else config.run.registry
-        return cls(located(place), config.task, name)
+        return cls(located(place), config.task.name, name)
 
     def state(self, finished: Finished) -> str:
         """Return whether the version is the current one in the registry."""

@@ -29,7 +29,6 @@ from tweetelm.openelm import OpenELMForSequenceClassification
 from tweetelm.openelm.checkpoints.tokenizer import load_tokenizer
 from tweetelm.precision import autocast, choose, use_fast_float32
 from tweetelm.predictor import classify_packed
-from tweetelm.tasks import TASKS
 from tweetelm.training.build_classifier import build_state
 from tweetelm.training.encoded_rows import Rows
 from tweetelm.training.loop import Report, fit
@@ -60,7 +59,7 @@ def work(setup: WorkerConfig) -> None:
     progress = open_progress_logger(setup, state.progress.step) if strategy.is_rank0 else None
     scorer = Scorer(prepared.validation, config, strategy)
     reporter = Reporter(config=config, prepared=prepared, state=state, is_rank0=strategy.is_rank0)
-    metric = TASKS[config.task].metric
+    metric = config.task.metric
     steps = fit(state, prepared.train, config, strategy=strategy, scorer=scorer, metric=metric)
     try:
         with _exit_at_once():
@@ -138,7 +137,7 @@ class Reporter:
             "seconds": time.perf_counter() - self.started,
             **scores,
         }
-        metrics[SCORE] = scores.get(f"validation_{TASKS[self.config.task].metric}", -1.0)
+        metrics[SCORE] = scores.get(f"validation_{self.config.task.metric}", -1.0)
         checkpoint = self._save(metrics) if self.is_rank0 else None
         mode = CheckpointUploadMode.SYNC if leaving else CheckpointUploadMode.ASYNC
         ray.train.report(metrics, checkpoint=checkpoint, checkpoint_upload_mode=mode)
@@ -155,7 +154,7 @@ class Reporter:
         tokenizer_file.write_text(self.prepared.tokenizer, encoding="utf-8")
         tokenizer = load_tokenizer(tokenizer_file)
         encoder = Encoder(tokenizer=tokenizer, text=config.text, max_tokens=config.model.max_tokens)
-        encoder.save(folder, TASKS[config.task])
+        encoder.save(folder, config.task)
         return Checkpoint.from_directory(folder)
 
 
@@ -178,5 +177,5 @@ class Scorer:
         for rank, share in enumerate(strategy.gather(logits)):
             everything[rank :: strategy.world] = share
         loss = nn.functional.cross_entropy(everything, torch.tensor(self.rows.labels)).item()
-        scores = quick_score(self.rows.labels, everything.softmax(-1).numpy(), TASKS[self.config.task])
+        scores = quick_score(self.rows.labels, everything.softmax(-1).numpy(), self.config.task)
         return {**scores, "loss": loss}

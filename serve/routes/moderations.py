@@ -1,7 +1,7 @@
 """`POST /v1/moderations` in OpenAI's format: the official clients work unchanged.
 
-The response has all 13 categories. Only `hate` is assessed. The others are false and 0.0, and their
-`category_applied_input_types` is empty, which means that they were not assessed.
+The response has all 13 categories. Those are assessed that a served task maps a label to: `hate` by the task
+hate. The others are false and 0.0, and their `category_applied_input_types` is empty.
 """
 
 import re
@@ -15,27 +15,14 @@ from serve.middleware.errors import ApiError
 from serve.routes.deps import Asking, RequestContext
 from serve.routes.json_body import json_router
 from serve.routes.schemas import Strict, Texts
+from tweetelm.tasks import CATEGORIES
 
 if TYPE_CHECKING:
     from tweetelm.predictor import Prediction, Predictor
 
-CATEGORIES = (
-    "harassment",
-    "harassment/threatening",
-    "hate",
-    "hate/threatening",
-    "illicit",
-    "illicit/violent",
-    "self-harm",
-    "self-harm/intent",
-    "self-harm/instructions",
-    "sexual",
-    "sexual/minors",
-    "violence",
-    "violence/graphic",
-)
-HATE = "tweetelm-hate"
-ALL = "tweetelm-all"
+PREFIX = "tweetelm-"
+HATE = f"{PREFIX}hate"
+ALL = f"{PREFIX}all"
 MACHINE = "x-machine-generated"
 _OPENAI = re.compile(r"(omni|text)-moderation-(latest|stable|\d{3}|\d{4}-\d{2}-\d{2})")
 
@@ -56,7 +43,8 @@ class ModerationRequest(Strict):
     input: str | Texts | Parts = Field(description="One text, a list of texts, or the parts of one text.")
     model: str | None = Field(
         None,
-        description=f"{HATE} or an OpenAI model name; {ALL} adds {MACHINE}, which never sets flagged.",
+        description=f"{HATE}, {PREFIX}TASK or an OpenAI model name; {ALL} adds {MACHINE}, which never sets "
+        "flagged.",
     )
 
 
@@ -82,19 +70,42 @@ class ModerationResponse(BaseModel):
 
 @router.post("/v1/moderations")
 async def moderations(body: ModerationRequest, ask: Asking) -> ModerationResponse:
-    """Detect hate speech, in the format of OpenAI's moderations."""
-    if body.model not in (None, HATE, "hate", ALL) and not _OPENAI.fullmatch(body.model or ""):
-        raise ApiError("model_not_found", f"unknown model; expected {HATE} or {ALL}", "model")
-    _, hate = ask.model("hate")
+    """Detect hate speech, and what other served tasks map to a category, in the format of OpenAI's
+    moderations."""
+    chosen = _chosen(body.model, ask)
     texts = ask.texts(_texts(body.input))
-    ask.reserve(len(texts) * (2 if body.model == ALL else 1))
-    verdicts = await ask.classify("hate", hate, texts)
-    results = [_moderation(hate, verdict) for verdict in verdicts]
+    ask.reserve(len(texts) * (len(chosen) + (body.model == ALL)))
+    results: list[Moderation] = []
+    for name, model in chosen.items():
+        verdicts = await ask.classify(name, model, texts)
+        found = [_moderation(model, verdict) for verdict in verdicts]
+        results = [*map(_merged, results, found)] if results else found
     if body.model == ALL:
         await _add_machine(ask, texts, results)
     return ModerationResponse(
-        id=f"modr-{uuid.uuid4().hex}", model=ALL if body.model == ALL else HATE, results=results
+        id=f"modr-{uuid.uuid4().hex}",
+        model=ALL if body.model == ALL else f"{PREFIX}{next(iter(chosen))}",
+        results=results,
     )
+
+
+def _chosen(wanted: str | None, ask: RequestContext) -> "dict[str, Predictor]":
+    """Return the models to ask: the named one, or all that have a category.
+
+    Raises:
+        ApiError: no served model has a category, or the named one is not served.
+    """
+    ask.model(None)  # raises if nothing is loaded
+    able = {name: model for name, model in ask.engine.models.items() if model.task.moderation}
+    name = (wanted or "").removeprefix(PREFIX)
+    if name in able and wanted != ALL:
+        return {name: able[name]}
+    if not able:
+        raise ApiError("model_not_found", "no served model has a moderation category", "model")
+    if wanted is None or wanted == ALL or _OPENAI.fullmatch(wanted):
+        return able
+    known = " or ".join([*(f"{PREFIX}{name}" for name in able), ALL])
+    raise ApiError("model_not_found", f"unknown model; expected {known}", "model")
 
 
 def _texts(given: str | list[str] | list[Part]) -> str | list[str]:
@@ -114,16 +125,39 @@ def _text(part: str | Part, index: int) -> str:
 
 
 def _moderation(model: "Predictor", verdict: "Prediction") -> Moderation:
-    is_hate = verdict.label == model.labels[-1]
-    nothing: dict[str, list[Literal["text"]]] = {category: [] for category in CATEGORIES}
+    """Return the categories that the model's task maps its labels to; the others are not assessed."""
+    categories, scores = dict.fromkeys(CATEGORIES, False), dict.fromkeys(CATEGORIES, 0.0)
+    kinds: dict[str, list[Literal["text"]]] = {category: [] for category in CATEGORIES}
+    for label, category in model.task.moderation:
+        categories[category] |= verdict.label == label
+        scores[category] += verdict.probabilities[model.labels.index(label)]
+        kinds[category] = ["text"]
     return Moderation(
-        flagged=is_hate,
-        categories=dict.fromkeys(CATEGORIES, False) | {"hate": is_hate},
-        category_scores=dict.fromkeys(CATEGORIES, 0.0) | {"hate": verdict.probabilities[-1]},
-        category_applied_input_types=nothing | {"hate": ["text"]},
+        flagged=any(categories.values()),
+        categories=categories,
+        category_scores=scores,
+        category_applied_input_types=kinds,
         threshold=model.threshold,
         truncated=verdict.truncated,
         version=model.version,
+    )
+
+
+def _merged(first: Moderation, second: Moderation) -> Moderation:
+    """Return what two models found: the higher score of each category, and the version of the first."""
+    return Moderation(
+        flagged=first.flagged or second.flagged,
+        categories={name: found or second.categories[name] for name, found in first.categories.items()},
+        category_scores={
+            name: max(score, second.category_scores[name]) for name, score in first.category_scores.items()
+        },
+        category_applied_input_types={
+            name: kinds or second.category_applied_input_types[name]
+            for name, kinds in first.category_applied_input_types.items()
+        },
+        threshold=first.threshold,
+        truncated=first.truncated or second.truncated,
+        version=first.version,
     )
 
 

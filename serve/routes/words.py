@@ -27,13 +27,16 @@ class Word(BaseModel):
     text: str
     start: int = Field(description="Index of its first character in the input, in Unicode code points.")
     end: int = Field(description="Index after its last character.")
-    push: float = Field(description="Log-odds of the last label with the word, minus those without it.")
+    push: float = Field(description="Log-odds of `toward` with the word, minus those without it.")
 
 
 class WordsResponse(BaseModel):
     model: str
     version: str = Field(description="Published version of the model.")
     label: str = Field(description="Predicted label of the whole tweet, as in /v1/classify.")
+    toward: str = Field(
+        description="The label that a push counts toward: of two, the last; of more, the predicted one."
+    )
     probs: list[float] = Field(description="Calibrated probabilities of the whole tweet.")
     threshold: float | None = Field(
         description="Predicts the last label at or above this probability; null: most probable."
@@ -62,7 +65,8 @@ router = json_router("classify")
 
 @router.post("/v1/words")
 async def words(body: WordsRequest, ask: Asking) -> WordsResponse:
-    """Measure how much each word of a tweet changes the log-odds of the last label."""
+    """Measure how much each word of a tweet changes the log-odds of a label: of two, the last; of more, the
+    predicted one."""
     (text,) = ask.texts(body.input)
     if len(text) > CHARACTERS:
         message = f"input has {len(text)} characters; expected at most {CHARACTERS}"
@@ -73,14 +77,16 @@ async def words(body: WordsRequest, ask: Asking) -> WordsResponse:
     ask.reserve(1 + len(shorter))
     (whole,) = await ask.classify(name, model, [text])
     without = await ask.again(model, shorter)
+    toward = len(model.labels) - 1 if model.task.binary else model.labels.index(whole.label)
     return WordsResponse(
         model=name,
         version=model.version,
         label=whole.label,
+        toward=model.labels[toward],
         probs=list(whole.probabilities),
         threshold=model.threshold,
         truncated=whole.truncated,
-        words=_pushes(text, spans, whole, without),
+        words=_pushes(text, spans, toward, whole, without),
         measured=len(without),
         words_total=len(spans),
     )
@@ -98,15 +104,20 @@ def _without(text: str, spans: Sequence[tuple[int, int]], index: int) -> str:
 
 
 def _pushes(
-    text: str, spans: Sequence[tuple[int, int]], whole: "Prediction", without: "Sequence[Prediction]"
+    text: str,
+    spans: Sequence[tuple[int, int]],
+    toward: int,
+    whole: "Prediction",
+    without: "Sequence[Prediction]",
 ) -> list[Word]:
+    odds = _log_odds(whole, toward)
     return [
-        Word(text=text[start:end], start=start, end=end, push=_log_odds(whole) - _log_odds(shorter))
+        Word(text=text[start:end], start=start, end=end, push=odds - _log_odds(shorter, toward))
         for (start, end), shorter in zip(spans, without, strict=False)
     ]
 
 
-def _log_odds(prediction: "Prediction") -> float:
-    """Return the log-odds of the positive label."""
-    positive = min(max(prediction.probabilities[-1], LEAST), 1 - LEAST)
-    return math.log(positive / (1 - positive))
+def _log_odds(prediction: "Prediction", label: int) -> float:
+    """Return the log-odds of a label against the others."""
+    probability = min(max(prediction.probabilities[label], LEAST), 1 - LEAST)
+    return math.log(probability / (1 - probability))

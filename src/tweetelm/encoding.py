@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from tweetelm.config.text_config import TextConfig
 from tweetelm.files import atomic
 from tweetelm.openelm.checkpoints.tokenizer import load_tokenizer, save_tokenizer
-from tweetelm.tasks import TASKS, Task
+from tweetelm.tasks import Task, from_json, to_json
 from tweetelm.text.normalize import head, normalize
 
 ENCODING_FILE = "encoding.json"
@@ -61,7 +61,7 @@ class Encoder:
         """Write tokenizer.json, tokenizer_config.json and encoding.json."""
         save_tokenizer(self.tokenizer, folder, self.max_tokens)
         settings = {
-            "task": task.name,
+            "task": to_json(task, files=False),
             "labels": list(task.labels),
             "text": dataclasses.asdict(self.text),
             "max_tokens": self.max_tokens,
@@ -74,7 +74,7 @@ class Encoder:
 
         Raises:
             FileNotFoundError: the folder was not written by tweetelm.
-            ValueError: its settings are damaged, or its task or labels are unknown.
+            ValueError: its settings are damaged, or its labels are not those of its task.
         """
         path = folder / ENCODING_FILE
         if not path.is_file():
@@ -83,19 +83,16 @@ class Encoder:
             )
         try:
             settings = json.loads(path.read_text(encoding="utf-8"))
-            name, labels, limit = settings["task"], settings["labels"], int(settings["max_tokens"])
+            task, labels = from_json(settings["task"]), settings["labels"]
+            limit = int(settings["max_tokens"])
             text = TextConfig(**settings["text"])
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(
                 f"{path} is damaged or from another version of tweetelm ({type(error).__name__}: {error}); "
                 "copy the folder again, or train it again"
             ) from error
-        task = TASKS.get(name)
-        if task is None or list(task.labels) != labels:
-            raise ValueError(
-                f"{path} is for task {name!r} with labels {labels}; this version of tweetelm supports "
-                + ", ".join(f"{known.name!r} with {list(known.labels)}" for known in TASKS.values())
-            )
+        if list(task.labels) != labels:
+            raise ValueError(f"{path} has labels {labels}; task {task.name!r} has {list(task.labels)}")
         return cls(tokenizer=load_tokenizer(folder), text=text, max_tokens=limit), task
 
 

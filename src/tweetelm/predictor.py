@@ -19,6 +19,7 @@ from tweetelm.openelm.inference.cuda_graphs import can_capture, capture
 from tweetelm.openelm.inference.onednn import can_prepack, is_prepacked, prepack
 from tweetelm.openelm.packing import pack_onto
 from tweetelm.tasks import Task
+from tweetelm.threads import fit_threads
 
 CARD_FILE = "card.json"
 
@@ -254,8 +255,11 @@ def classify_packed(
     device = next(model.parameters()).device
     order: list[int] = []
     logits = [torch.empty(0, model.num_labels, device=device)]
+    on_cpu = device.type == "cpu"
     with torch.inference_mode():
         for rows in token_batches([len(s) for s in sequences], pass_tokens(device, batch_tokens)):
+            if on_cpu:
+                fit_threads()
             batch = pack_onto(device, [sequences[row] for row in rows], compiled=is_prepacked(model))
             order += rows
             logits.append(model(**batch.inputs()).logits[: len(rows)].float())

@@ -1,4 +1,7 @@
-"""A predictor with a simple rule: P(positive) is the share of exclamation marks in a text; 0 if empty."""
+"""A predictor with a simple rule: P(positive) is the share of exclamation marks in a text; 0 if empty.
+
+Of more than two labels, P is the share of each label's number among the digits; equal without digits.
+"""
 
 import threading
 from collections.abc import Sequence
@@ -8,7 +11,7 @@ from typing import Any
 from starlette.testclient import TestClient
 
 from serve.inference.engine import Engine
-from tweetelm.tasks import TASKS
+from tweetelm.tasks import TASKS, Task
 
 POISON = "poison"
 
@@ -31,9 +34,9 @@ class FakePredictor:
     """A token is a character; at most 20 are read. `classify` raises for a text that contains POISON."""
 
     def __init__(
-        self, task: str, *, version: str = "v1", threshold: float | None = None, card: Any = None
+        self, task: str | Task, *, version: str = "v1", threshold: float | None = None, card: Any = None
     ) -> None:
-        self.task = TASKS[task]
+        self.task = task if isinstance(task, Task) else TASKS[task]
         self.labels = self.task.labels
         self.version = version
         self.threshold = threshold
@@ -54,6 +57,10 @@ class FakePredictor:
     def _one(self, text: str, truncated: bool) -> Prediction:
         if POISON in text:
             raise RuntimeError(f"cannot read {text}")
+        if not self.task.binary:
+            counts = [text.count(str(number)) for number in range(len(self.labels))]
+            shares = tuple(n / sum(counts) if any(counts) else 1 / len(counts) for n in counts)
+            return Prediction(self.labels[shares.index(max(shares))], shares, len(text), truncated)
         positive = text.count("!") / max(1, len(text))
         limit = 0.5 if self.threshold is None else self.threshold
         return Prediction(self.labels[positive >= limit], (1 - positive, positive), len(text), truncated)

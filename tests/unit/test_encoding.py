@@ -120,9 +120,9 @@ def test_a_folder_of_another_program_is_refused(tmp_path: Path) -> None:
     [
         (
             {"labels": ["hate", "not-hate"]},
-            r"is for task 'hate' with labels \['hate', 'not-hate'\]; this",
+            r"has labels \['hate', 'not-hate'\]; task 'hate' has",
         ),
-        ({"task": "irony"}, "is for task 'irony' .* tweetelm supports 'hate' with .*, 'deepfake' with"),
+        ({"task": "irony"}, "is damaged .*task is 'irony'; expected hate, deepfake or a definition"),
         ({"text": {"form": "shout"}}, "is damaged .*text.form is 'shout'"),
         ({"text": {"loud": True}}, "is damaged .*loud"),
         ({"text": None}, "is damaged .*KeyError: 'text'"),

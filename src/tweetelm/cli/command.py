@@ -5,11 +5,15 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Annotated, Any, NoReturn, TypeVar, Union
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar, Union
 
 from tweetelm.cli import help_pages
+from tweetelm.cli.config_file import with_config_file
 from tweetelm.cli.program_name import program_name
 from tweetelm.cli.ray_startup import DidNotStartError
+
+if TYPE_CHECKING:
+    from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec
 
 ERROR, INTERRUPTED, CLOSED_PIPE = 2, 130, 141
 EXPLAINED = (ValueError, OSError, FloatingPointError, DidNotStartError)
@@ -31,15 +35,41 @@ T = TypeVar("T")
 
 
 def parse(arguments: type[T], *, module: str, usual: Collection[str] = ()) -> T:
-    """Parse the command line into a dataclass, whose docstrings are the help texts.
+    """Parse the command line, and the file of --config, into a dataclass, whose docstrings are the help.
 
     Exits after --help, and after an invalid flag. `usual` are the flags that the short help explains.
+
+    Raises:
+        ValueError: the configuration file is missing or invalid.
     """
     prog = program_name(module)
     _help_if_asked(arguments, prog, usual)
     import tyro
 
-    return tyro.cli(arguments, prog=prog, description=arguments.__doc__)
+    words = with_config_file(arguments, sys.argv[1:])
+    return tyro.cli(arguments, prog=prog, description=arguments.__doc__, args=words, registry=flag_types())
+
+
+def flag_types() -> "ConstructorRegistry":
+    """Types that define how they are typed, by `FLAG` (the placeholder) and `parse_flag`."""
+    from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+    registry = ConstructorRegistry()
+
+    @registry.primitive_rule
+    def _(kind: PrimitiveTypeInfo) -> "PrimitiveConstructorSpec[Any] | None":
+        own: Any = kind.type
+        if not hasattr(own, "parse_flag"):
+            return None
+        return PrimitiveConstructorSpec(
+            nargs=1,
+            metavar=own.FLAG,
+            instance_from_str=lambda words: own.parse_flag(words[0]),
+            is_instance=lambda value: isinstance(value, own),
+            str_from_instance=lambda value: [str(value)],
+        )
+
+    return registry
 
 
 def run_verb(verbs: Mapping[str, Callable[..., Any]], *, module: str, about: str) -> Any:
@@ -57,7 +87,7 @@ def run_verb(verbs: Mapping[str, Callable[..., Any]], *, module: str, about: str
         Annotated[Any, tyro.conf.subcommand(name=name, constructor=verb)] for name, verb in verbs.items()
     )
     command: Any = Union[choices]  # noqa: UP007  # of types that are known only now
-    return tyro.cli(command, prog=prog, description=about)
+    return tyro.cli(command, prog=prog, description=about, registry=flag_types())
 
 
 def _help_if_asked(target: Any, prog: str, usual: Collection[str] = ()) -> None:

@@ -61,6 +61,10 @@ def page(target: Any, *, prog: str, everything: bool, usual: Collection[str] = (
             if option.group == group:
                 lines += _described(option)
         lines += [] if short else [""]
+    if dataclasses.is_dataclass(target):
+        lines += _row(
+            "--config FILE", "Read settings from a YAML file, such as config.yaml of a run; flags win."
+        )
     lines += _row("-h, --help", "Show this page.")
     if short:
         lines += [*_row("--help-all", "Show what every setting means."), "", "All other settings:", ""]
@@ -97,7 +101,7 @@ def options(target: Any, prefix: str = "", group: str = "") -> list[Option]:
         kind, marks = (get_args(hint)[0], get_args(hint)[1:]) if get_origin(hint) is Annotated else (hint, ())
         named = next((each for each in marks if hasattr(each, "metavar")), None)
         path = name if named is None or named.name is None else named.name
-        if dataclasses.is_dataclass(kind):
+        if dataclasses.is_dataclass(kind) and not hasattr(kind, "parse_flag"):
             title = f"{path}: {' '.join((kind.__doc__ or '').split())}" if path else group
             nested += options(kind, f"{prefix}{path}." if path else prefix, title)
             continue
@@ -135,6 +139,8 @@ def _value(kind: Any) -> str:
         return _value(next(each for each in get_args(kind) if each is not type(None)))
     if get_origin(kind) is tuple:
         return f"{_value(get_args(kind)[0])} …"
+    if hasattr(kind, "parse_flag"):
+        return str(kind.FLAG)
     return _NAMES.get(kind, "VALUE")
 
 
@@ -142,8 +148,14 @@ def _described(option: Option) -> list[str]:
     text = option.text
     unset = option.default is None or option.default is False or option.default in ((), "")
     if not option.required and not unset:  # 0 is a default worth showing, and equal to False
-        text += f" [{'on' if option.default is True else option.default}]"
+        text += f" [{_shown(option.default)}]"
     return _row(option.typed, text.strip())
+
+
+def _shown(default: Any) -> str:
+    if isinstance(default, tuple):
+        return " ".join(map(str, default))
+    return "on" if default is True else str(default)
 
 
 def _row(left: str, right: str) -> list[str]:

@@ -5,6 +5,7 @@ import difflib
 from typing import Any
 
 from tweetelm.config.train_config import TrainConfig
+from tweetelm.tasks import Task
 
 
 def difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
@@ -52,7 +53,8 @@ def _replace(node: Any, keys: list[str], value: Any, path: str) -> Any:
         raise ValueError(f"no setting is called {path!r}; did you mean {here}{near[0]}?")
     current = getattr(node, keys[0])
     if len(keys) == 1:
-        if dataclasses.is_dataclass(current) and not isinstance(value, type(current)):
+        group = dataclasses.is_dataclass(current) and not isinstance(current, Task)
+        if group and not isinstance(value, type(current)):
             part = f"{path}.{dataclasses.fields(current)[0].name}"
             raise ValueError(f"{path!r} is a group of settings, not {value!r}; set one of them, as {part!r}")
         return dataclasses.replace(node, **{keys[0]: value})

@@ -251,6 +251,10 @@ class TrackingConfig:
     WANDB_MODE and WANDB_DISABLED override every value except off."""
     project: str = "tweetelm"
     """Weights & Biases project."""
+    entity: str | None = None
+    """Weights & Biases user or team. Default: that of the API key."""
+    tags: tuple[str, ...] = ()
+    """Tags of the run in Weights & Biases."""
     group: str | None = None
     """Weights & Biases group. Trials of a search have the search's name."""
 

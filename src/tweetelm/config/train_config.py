@@ -18,7 +18,7 @@ from tweetelm.config.sections import (
 )
 from tweetelm.config.text_config import TextConfig
 from tweetelm.files.names import check_name, safe_name
-from tweetelm.tasks import TaskName
+from tweetelm.tasks import Task, as_task, to_json
 
 __all__ = [
     "DataConfig",
@@ -42,8 +42,9 @@ _FROM_RANDOM, _FROM_PRETRAINED, _LORA = 1e-3, 3e-5, 3e-4
 class TrainConfig:
     """Fine-tune an OpenELM model into a tweet classifier."""
 
-    task: TaskName
-    """hate: is this tweet hate speech? deepfake: did a machine write it?"""
+    task: Task
+    """hate (is this tweet hate speech?), deepfake (did a machine write it?), or the TOML file of a task of
+    your own, which `tweetelm data init` writes."""
     name: str | None = None
     """Name of the run; the same name resumes it. Default: derived from the configuration."""
     data: DataConfig = field(default_factory=DataConfig)
@@ -57,8 +58,14 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_choices(self)
+        object.__setattr__(self, "task", as_task(self.task))
         if self.name is not None:
             check_name(self.name, "--name", _LONGEST_NAME)
+        require(
+            self.run.threshold == "argmax" or self.task.binary,
+            f"run.threshold validation needs a task with two labels; {self.task.name} has "
+            f"{len(self.task.labels)}: omit --run.threshold",
+        )
         require(
             self.loop.micro_tokens is None or self.loop.micro_tokens >= self.model.max_tokens,
             f"loop.micro_tokens ({self.loop.micro_tokens}) is less than model.max_tokens "
@@ -92,7 +99,9 @@ class TrainConfig:
     @property
     def identity(self) -> dict[str, Any]:
         """The settings that decide what is learned, as plain JSON data; not name, placement and tracking."""
-        values = dataclasses.asdict(self)
+        values = to_dict(self)
+        if isinstance(values["task"], dict):
+            values["task"].pop("place", None)  # the same files in another folder are the same task
         kept: dict[str, Any] = json.loads(
             json.dumps({k: v for k, v in values.items() if k not in _PLACEMENT})
         )
@@ -105,7 +114,7 @@ class TrainConfig:
             return self.name
         model = safe_name(self.model.name.rstrip("/").rsplit("/", 1)[-1].lower())
         digest = hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
-        return f"{self.task}-{model}-{digest[:8]}"
+        return f"{self.task.name}-{model}-{digest[:8]}"
 
     @property
     def folder(self) -> str:
@@ -117,10 +126,10 @@ def preparation_key(config: TrainConfig) -> str:
     """Return a key that is equal for configurations with the same prepared data."""
     names = ("name", "init", "revision", "tokenizer", "max_tokens")
     model = {name: getattr(config.model, name) for name in names}
-    parts = [config.task, dataclasses.asdict(config.data), dataclasses.asdict(config.text), model]
+    parts = [to_json(config.task), dataclasses.asdict(config.data), dataclasses.asdict(config.text), model]
     return json.dumps([*parts, config.loop.seed], sort_keys=True)
 
 
 def to_dict(config: TrainConfig) -> dict[str, Any]:
     """Return the configuration as JSON data, for `train_loop_config` and the model card."""
-    return dataclasses.asdict(config)
+    return dataclasses.asdict(config) | {"task": to_json(config.task)}

@@ -1,72 +1,92 @@
-"""`python -m tweetelm.data check TASK` checks a dataset; `python -m tweetelm.data pull` downloads both."""
+"""Write a task file for your own tweets, check a dataset, download the built-in datasets."""
 
-import argparse
 import dataclasses
 import json
+import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
 
 from tweetelm.cli import command
-from tweetelm.cli.program_name import program_name
 from tweetelm.data.audit.check import Report, check, lines, remarks
 from tweetelm.data.download import pull
+from tweetelm.data.new_task import write_task
 from tweetelm.files import atomic
 from tweetelm.files.paths import expanded
-from tweetelm.tasks import TASKS
+from tweetelm.tasks import Task, read_task
+
+Source = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
+Positional = Annotated[Task, tyro.conf.Positional]
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run a command. If it fails, print the reason to standard error and return exit status 1."""
-    arguments = _parser().parse_args(argv)
-    try:
-        if arguments.command == "pull":
-            for line in pull(Path.cwd(), cache=_expanded(arguments.cache)):
-                print(line, flush=True)
-        else:
-            _check(arguments.task, arguments.root, arguments.json)
-    except BrokenPipeError:
-        raise
-    except command.EXPLAINED as error:
-        print(f"error: {command.message(error)}", file=sys.stderr)
-        return 1
-    return 0
+def init(
+    file: Source,
+    text: str | None = None,
+    label: str | None = None,
+    group: str | None = None,
+    force: bool = False,
+) -> None:
+    """Write the task file of your own labeled tweets into this folder, and check the data.
 
-
-def _expanded(folder: Path | None) -> Path | None:
-    return None if folder is None else Path(expanded(str(folder)))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=program_name("tweetelm.data"), description="Download and check the datasets."
+    Args:
+        file: CSV, TSV, JSON lines or Parquet: a file, a pattern in quotes such as "tweets/*.csv", or a URL;
+            or a folder in TweetEval's layout, which needs no columns.
+        text: column with the tweet.
+        label: column with the label.
+        group: column whose values must not be divided between training and test, such as the author.
+        force: replace an existing task file.
+    """
+    path = write_task(file, Path.cwd(), text=text, label=label, group=group, force=force)
+    print(f"wrote {path.name}; edit it to change the order of the labels, the metric or the splits\n")
+    _print_check(read_task(path), "data")
+    print(
+        "\nnext:\n"
+        f"  tweetelm train --task {shlex.quote(path.name)} --model.name scratch-4m   # minutes on a CPU\n"
+        f"  tweetelm train --task {shlex.quote(path.name)}                           # OpenELM 270M, on a GPU"
     )
-    commands = parser.add_subparsers(dest="command", required=True)
-    check = commands.add_parser("check", help="report counts, duplicates, leakage and damage")
-    check.add_argument("task", choices=list(TASKS), help="which dataset")
-    check.add_argument(
-        "--root", default="data", help="folder or URL of the datasets, or `sample` (default: %(default)s)"
-    )
-    check.add_argument(
-        "--json", metavar="FILE", help="also write the report to FILE as JSON; `-` prints JSON only"
-    )
-    pull = commands.add_parser("pull", help="download both datasets with DVC and verify their hashes")
-    pull.add_argument(
-        "--cache", type=Path, metavar="DIR", help="copy the data from this DVC cache; needs no network"
-    )
-    return parser
 
 
-def _check(task: str, root: str, file: str | None) -> None:
-    if file == "-":
-        print(_json(check(TASKS[task], root)))
+def check_(
+    task: Positional,
+    root: str = "data",
+    json: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None,
+) -> None:
+    """Report counts, duplicates, contradictions, leakage between splits, and damaged text.
+
+    Args:
+        task: the task, by its name or file.
+        root: folder or URL of the datasets, or `sample`. For a task of your own: the folder that its paths
+            are relative to, if it is not that of its file.
+        json: also write the report to this file as JSON; `-` prints JSON only.
+    """
+    if json == "-":
+        print(_json(check(task, root)))
         return
-    for line in remarks(TASKS[task], root):
+    report = _print_check(task, root)
+    if json:
+        atomic.write_text(Path(expanded(json)), _json(report) + "\n")
+        print(f"written to {json}")
+
+
+def pull_(cache: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None) -> None:
+    """Download both built-in datasets with DVC and verify their hashes.
+
+    Args:
+        cache: copy the data from this DVC cache; needs no network.
+    """
+    for line in pull(Path.cwd(), cache=None if cache is None else Path(expanded(str(cache)))):
+        print(line, flush=True)
+
+
+def _print_check(task: Task, root: str) -> Report:
+    for line in remarks(task, root):
         print(line, flush=True)  # before the check, which fails on damaged data
-    report = check(TASKS[task], root)
+    report = check(task, root)
     print("\n".join(lines(report)))
-    if file:
-        atomic.write_text(Path(expanded(file)), _json(report) + "\n")
-        print(f"written to {file}")
+    return report
 
 
 def _json(report: Report) -> str:
@@ -75,6 +95,19 @@ def _json(report: Report) -> str:
         {**dataclasses.asdict(finding), "status": finding.status} for finding in report.findings
     ]
     return json.dumps(data, indent=2, ensure_ascii=False)
+
+
+def main() -> int:
+    """Run a verb. If it fails, print the reason to standard error and return exit status 1."""
+    verbs: dict[str, Callable[..., Any]] = {"init": init, "check": check_, "pull": pull_}
+    try:
+        command.run_verb(verbs, module="tweetelm.data", about=__doc__ or "")
+    except BrokenPipeError:
+        raise
+    except command.EXPLAINED as error:
+        print(f"error: {command.message(error)}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

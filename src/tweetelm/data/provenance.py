@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tweetelm.data.load import SAMPLE, folder, load
+from tweetelm.data.load import SAMPLE, folder, load, own_source
+from tweetelm.data.own_data import own_md5
 from tweetelm.data.published_files import FILES
 from tweetelm.files.hashing import md5
 from tweetelm.tasks import Task
@@ -31,6 +32,9 @@ class Provenance:
 def provenance(task: Task, root: str | Path) -> Provenance:
     """Hash the files and count the rows that `load(task, root)` reads. Raises the errors of `load`."""
     rows = {split: dataset.num_rows for split, dataset in load(task, root).items()}
+    if task.data is not None:
+        data = own_source(task, root)
+        return Provenance(root=data.place, md5=own_md5(task, data), synthetic=False, rows=rows)
     md5 = folder_md5(folder(task, root), FILES[task.name])
     sample = folder_md5(folder(task, SAMPLE), FILES[task.name])
     return Provenance(root=str(root), md5=md5, synthetic=md5 == sample, rows=rows)

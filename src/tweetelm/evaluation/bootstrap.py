@@ -6,7 +6,7 @@ draw from a multinomial distribution. Statistics that need the rows are resample
 Shapes: N tweets, K labels, R resamples, M statistics.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from tweetelm.tasks.metric import parse_metric
 RESAMPLES = 2000
 PAIRED_RESAMPLES = 10_000
 SEED = 20261121
+_CELLS = 4_000_000  # numbers per chunk of resampled counts: 32 MB
 _CHUNK = 250  # resamples per chunk; limits the memory of row weights
 
 Ints = npt.NDArray[np.integer[Any]]
@@ -103,13 +104,18 @@ def headline_statistic(task: Task) -> Statistic:
     return (STATISTICS | {"macro_recall": macro_recall})[kind]
 
 
+def statistics_of(task: Task) -> dict[str, Statistic]:
+    """The statistics of confusion matrices that are shown for a task: macro-F1, accuracy, its headline."""
+    return STATISTICS | {task.metric: headline_statistic(task)}
+
+
 def interval(table: Ints, statistic: Statistic, resamples: int = RESAMPLES) -> Interval | None:
     """A statistic of a confusion matrix (K, K) with its interval; None if it is undefined."""
     value = float(statistic(table))
     if not np.isfinite(value):
         return None
-    draws = _multinomial(table, resamples)
-    return _percentiles(value, statistic(draws))
+    draws = [statistic(chunk) for chunk in _multinomial_chunks(table, resamples)]
+    return _percentiles(value, np.concatenate(draws))
 
 
 def paired_difference(
@@ -122,8 +128,12 @@ def paired_difference(
     classes = int(max(labels.max(), first.max(), second.max(), 1)) + 1
     cells = (labels.astype(np.int64) * classes + first) * classes + second
     joint = np.bincount(cells, minlength=classes**3).reshape((classes,) * 3)
-    draws = _multinomial(joint, resamples)
-    differences = statistic(draws.sum(axis=-1)) - statistic(draws.sum(axis=-2))
+    differences = np.concatenate(
+        [
+            statistic(draws.sum(axis=-1)) - statistic(draws.sum(axis=-2))
+            for draws in _multinomial_chunks(joint, resamples)
+        ]
+    )
     value = float(statistic(joint.sum(axis=-1)) - statistic(joint.sum(axis=-2)))
     tails = [float((1 + tail.sum()) / (resamples + 1)) for tail in (differences <= 0, differences >= 0)]
     return Difference(interval=_percentiles(value, differences), p=min(1.0, 2 * min(tails)))
@@ -177,11 +187,14 @@ def macro_auroc(labels: Ints, probabilities: Floats) -> Callable[[Floats], Float
     return lambda weights: _defined_mean(np.stack([area(weights) for area in areas], axis=-1))
 
 
-def _multinomial(table: Ints, resamples: int) -> Ints:
+def _multinomial_chunks(table: Ints, resamples: int) -> Iterator[Ints]:
+    """Resampled counts (R', …) in chunks of at most _CELLS numbers; their concatenation has R resamples."""
     total = int(table.sum())
     generator = np.random.default_rng(SEED)
-    draws = generator.multinomial(total, table.ravel() / total, size=resamples)
-    return draws.reshape(resamples, *table.shape)
+    size = max(1, _CELLS // table.size)
+    for begin in range(0, resamples, size):
+        draws = generator.multinomial(total, table.ravel() / total, size=min(size, resamples - begin))
+        yield draws.reshape(-1, *table.shape)
 
 
 def _weights(rows: int, resamples: int, generator: np.random.Generator) -> Floats:

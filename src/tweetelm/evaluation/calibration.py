@@ -69,6 +69,14 @@ def best_threshold(labels: Ints, positive: Floats) -> float:
     return float(middles[best[np.abs(middles[best] - 0.5).argmin()]])
 
 
+def rated(labels: Ints, probabilities: Floats) -> tuple[npt.NDArray[np.bool_], Floats]:
+    """What a reliability diagram compares: of two labels, whether a tweet is positive, and P(positive); of
+    more, whether the most probable label is right, and its probability."""
+    if probabilities.shape[1] == 2:
+        return labels == 1, probabilities[:, 1]
+    return labels == probabilities.argmax(axis=1), probabilities.max(axis=1)
+
+
 def reliability(
     positive: npt.NDArray[np.bool_], probability: Floats, bins: int = BINS
 ) -> list[tuple[float, float, int]]:
@@ -87,11 +95,10 @@ def calibration_intervals(labels: Ints, probabilities: Floats) -> list[Interval]
     labels, and the ECE is that of the most probable label (Guo et al. 2017).
     """
     rows = np.arange(len(labels))
+    right, p = rated(labels, probabilities)
     if probabilities.shape[1] == 2:
-        right, p = labels == 1, probabilities[:, 1]
         brier = (p - right) ** 2
     else:
-        right, p = labels == probabilities.argmax(axis=1), probabilities.max(axis=1)
         brier = ((probabilities - np.eye(probabilities.shape[1])[labels]) ** 2).sum(axis=1)
     loss = -np.log(np.maximum(probabilities[rows, labels], _TINY))
     means = np.stack([loss, brier], axis=1).astype(np.float32)

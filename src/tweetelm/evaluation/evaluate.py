@@ -10,12 +10,11 @@ import numpy.typing as npt
 from datasets import Dataset, DatasetDict
 
 from tweetelm.evaluation.bootstrap import (
-    STATISTICS,
     confusion,
-    headline_statistic,
     interval,
     macro_auroc,
     row_intervals,
+    statistics_of,
 )
 from tweetelm.evaluation.calibration import best_threshold, fit_temperature, rescale
 from tweetelm.evaluation.fairness import error_rates
@@ -202,8 +201,7 @@ def measure(
     labels = labels_of(split, task)
     metrics = score(labels, probabilities, task, groups_of(split, task), predicted=predicted)
     table = confusion(labels, predicted, len(task.labels))
-    statistics = STATISTICS | {task.metric: headline_statistic(task)}
-    intervals = {name: interval(table, statistic) for name, statistic in statistics.items()}
+    intervals = {name: interval(table, statistic) for name, statistic in statistics_of(task).items()}
     if metrics["auroc"] is not None:
         intervals["auroc"] = row_intervals(len(labels), macro_auroc(labels, probabilities))[0]
     return metrics | {

@@ -42,10 +42,11 @@ def error_rates(split: Dataset, task: Task, labels: Ints, predicted: Ints) -> li
     """The share of wrong predictions among tweets of a label, overall (group "") and by group, as JSON data.
 
     For `hate`: not-hate tweets predicted as hate, by the people they name. For `deepfake`: tweets of both
-    labels, by persona. Each item has group, label, tweets, errors, rate, low and high (Wilson's 95 %
-    interval). Groups with fewer than 20 tweets of the label are omitted.
+    labels, by persona. Else: tweets of all labels, by the people they name. Each item has group, label,
+    tweets, errors, rate, low and high (Wilson's 95 % interval). Groups with fewer than 20 tweets of the
+    label are omitted.
     """
-    reported = range(len(task.labels)) if ACCOUNT in split.column_names else range(len(task.labels) - 1)
+    reported = range(1 if task.suite == "hate" else len(task.labels))
     masks = list(_groups(split))
     found = []
     for label in reported:

@@ -1,5 +1,6 @@
 """The report of a model: metrics on the task's data, and sections that need further predictions."""
 
+import dataclasses
 from pathlib import Path
 
 from transformers.utils.logging import disable_progress_bar
@@ -31,13 +32,13 @@ def load_predictor(task: Task, folder: Path, precision: Precision) -> Predictor:
     """
     disable_progress_bar()
     predictor = Predictor.load(folder, precision=precision)
-    if predictor.task != task:
+    if (predictor.task.name, predictor.labels) != (task.name, task.labels):
         raise ValueError(
-            f"{folder} is a model of task {predictor.task.name!r}; expected {task.name!r}; use --task "
-            f"{predictor.task.name}"
+            f"{folder} is a model of task {predictor.task.name!r} with labels {', '.join(predictor.labels)}; "
+            f"expected {task.name!r} with {', '.join(task.labels)}; use its --task"
         )
     use_fast_float32(predictor.model)
-    return predictor
+    return dataclasses.replace(predictor, task=task)  # with its files
 
 
 def gather(
@@ -100,7 +101,9 @@ def attribute_worst(folder: Path, context: ReportContext) -> list[Attributed]:
 def probe(predictor: Predictor, found: list[Attributed], context: ReportContext) -> list[Section]:
     """Report sections that need further predictions: behavior, evasion, token attributions."""
     texts = list(context.dataset[context.final]["text"])
-    sections = [behavior(predictor, texts), evasion(predictor, texts, context.result.labels)]
+    sections = []
+    if context.task.suite:
+        sections = [behavior(predictor, texts), evasion(predictor, texts, context.result.labels)]
     return [*sections, attributions(found, context)] if found else sections
 
 

@@ -27,6 +27,11 @@ def check_name(name: str, what: str, longest: int = LONGEST) -> None:
         )
 
 
+def is_name(text: str) -> bool:
+    """Whether `check_name` accepts a text."""
+    return _NAME.fullmatch(text) is not None and len(text) <= LONGEST
+
+
 def safe_name(text: str) -> str:
     """A valid name (see `check_name`) made from any text; valid names of up to 60 characters are kept."""
     kept = re.sub(r"[^A-Za-z0-9._-]+", "-", text)[:60].lstrip("._-")

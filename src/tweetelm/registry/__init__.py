@@ -16,6 +16,7 @@ from tweetelm.registry.versions import (
     read_card,
     resolve,
     rollback,
+    tasks,
 )
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "read_card",
     "resolve",
     "rollback",
+    "tasks",
 ]

@@ -24,12 +24,15 @@ from tweetelm.registry.versions import (
     read_card,
     resolve,
     rollback,
+    tasks,
     version_names,
 )
-from tweetelm.tasks import TASKS, TaskName
+from tweetelm.tasks import task_name
 
+TASK_HELP = "A task of the registry, by its name or task file."
 Registry = Annotated[str, tyro.conf.arg(help="Folder or URL (s3://…, gs://…, az://…) of published models.")]
-Task = Annotated[TaskName, tyro.conf.Positional]
+Task = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK", help=TASK_HELP)]
+OptionalTask = Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[TASK]", help=TASK_HELP)]
 Version = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="VERSION")]
 OptionalVersion = Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[VERSION]")]
 COLUMNS = ("", "version", "metric", "validation", "test", "model", "data", "created")
@@ -37,8 +40,9 @@ COLUMNS = ("", "version", "metric", "validation", "test", "model", "data", "crea
 
 def list_(registry: Registry = DEFAULT_REGISTRY) -> None:
     """List the versions of all tasks, newest first; * marks the current version."""
-    rows = [row for task in TASKS for row in _rows(task, registry)]
-    faults = [fault for task in TASKS for fault in _faults(task, registry)]
+    found = tasks(registry)
+    rows = [row for task in found for row in _rows(task, registry)]
+    faults = [fault for task in found for fault in _faults(task, registry)]
     if rows:
         print(table([COLUMNS, *rows]))
     if faults:
@@ -55,7 +59,7 @@ def show(
     registry: Registry = DEFAULT_REGISTRY,
 ) -> None:
     """Print the card of a version; by default, the current version."""
-    print(read_card(task, registry=registry, version=version).to_json(), end="")
+    print(read_card(task_name(task), registry=registry, version=version).to_json(), end="")
 
 
 def diff(a: Version, b: Version, registry: Registry = DEFAULT_REGISTRY) -> None:
@@ -76,17 +80,19 @@ def diff(a: Version, b: Version, registry: Registry = DEFAULT_REGISTRY) -> None:
 
 def promote_(task: Task, version: Version, registry: Registry = DEFAULT_REGISTRY) -> None:
     """Make a version current, regardless of its metric."""
+    task = task_name(task)
     promote(task, version, registry=registry)
     print(f"{task}: {version} is current")
 
 
 def rollback_(task: Task, registry: Registry = DEFAULT_REGISTRY) -> None:
     """Make the previous version current. A second rollback undoes the first."""
+    task = task_name(task)
     print(f"{task}: {rollback(task, registry=registry)} is current")
 
 
 def verify(
-    task: Annotated[TaskName | None, tyro.conf.Positional] = None,
+    task: OptionalTask = None,
     version: OptionalVersion = None,
     all: bool = False,
     registry: Registry = DEFAULT_REGISTRY,
@@ -102,10 +108,10 @@ def verify(
     """
     if all and version:
         raise ValueError(f"--all and the version {version} exclude each other; expected only one of them")
-    store, tasks = open_store(registry), [task] if task else list(TASKS)
-    bad = [fault for each in tasks if (fault := pointer_fault(store, each))]
+    store, chosen = open_store(registry), [task_name(task)] if task else tasks(registry)
+    bad = [fault for each in chosen if (fault := pointer_fault(store, each))]
     print("\n".join(bad), end="\n" if bad else "")
-    checked = [(each, name) for each in tasks for name in _to_verify(store, each, version, all)]
+    checked = [(each, name) for each in chosen for name in _to_verify(store, each, version, all)]
     if not checked and not bad:
         raise FileNotFoundError(
             f"{registry} has no published version to verify; choose another registry with --registry"
@@ -122,6 +128,7 @@ def export_(
     registry: Registry = DEFAULT_REGISTRY,
 ) -> None:
     """Copy a version to a new folder, which transformers and `Predictor` can load."""
+    task = task_name(task)
     store, card = open_store(registry), read_card(task, registry=registry, version=version)
     folder = Path(expanded(str(folder)))
     export(store, f"{task}/versions/{version}", card, folder)
@@ -139,7 +146,7 @@ def push_(
     """Upload a version to a repository on the model hub.
 
     Args:
-        task: hate or deepfake.
+        task: a task's name or file.
         version: a version as in `list`.
         hub_id: owner/name of the repository, which is created if it does not exist.
         public: make a new repository public. Read the licenses in the version's README.md first. The card
@@ -147,6 +154,7 @@ def push_(
         dry_run: print the files and the target; upload nothing.
         registry: folder or URL of published models.
     """
+    task = task_name(task)
     card = read_card(task, registry=registry, version=version)
     folder = resolve(task, registry=registry, version=version)
     if dry_run:
@@ -196,7 +204,7 @@ def _number(value: float | None) -> str:
 def _named(name: str, registry: str) -> Card:
     """The card of TASK/VERSION, or of the current version of TASK."""
     task, _, version = name.partition("/")
-    if task not in TASKS:
+    if task not in tasks(registry):
         raise ValueError(f"{name!r} is not a version; expected TASK/VERSION as in `list`, or a task")
     return read_card(task, registry=registry, version=version or None)
 

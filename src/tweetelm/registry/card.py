@@ -15,7 +15,7 @@ from typing import Any, Literal, NotRequired, Protocol, TypedDict
 
 from tweetelm.config.train_config import TrainConfig, to_dict
 from tweetelm.registry.card_validation import check_card, parse_json
-from tweetelm.tasks import SYNTHETIC_NOTICE, TASKS
+from tweetelm.tasks import SYNTHETIC_NOTICE, Task, from_json
 from tweetelm.version import __version__
 
 RANDOM_NOTICE = "random initial weights: no pretraining"
@@ -91,6 +91,15 @@ class Card:
     max_tokens: int
     run: str
     files: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def definition(self) -> Task:
+        """The task, with its files as they were when the model was trained.
+
+        Raises:
+            ValueError: the card's task is damaged or unknown.
+        """
+        return from_json(self.config.get("task", self.task))
 
     @property
     def validation(self) -> float | None:
@@ -196,7 +205,7 @@ def make_card(
     Raises:
         ValueError: the headline metric on validation is missing or not finite.
     """
-    task = TASKS[config.task]
+    task = config.task
     value = metrics.get("validation", {}).get(task.metric)
     if value is None or not math.isfinite(value):
         raise ValueError(

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from types import NoneType
 
 from tweetelm.files.json_file import Kind, parse_object
+from tweetelm.files.names import check_name
 from tweetelm.registry.store import Held, Store
-from tweetelm.tasks import TASKS
 
 ATTEMPTS = 200
 VERSION = re.compile(r"\d{8}-[0-9a-f]{6,64}", re.ASCII)
@@ -42,8 +42,7 @@ class Pointer:
 
 def name(task: str) -> str:
     """The path of current.json within the registry."""
-    if task not in TASKS:
-        raise ValueError(f"there is no task {task!r}; expected one of {', '.join(TASKS)}")
+    check_name(task, "task")
     return f"{task}/current.json"
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from tweetelm.config.train_config import TrainConfig, to_dict
 from tweetelm.registry.card import Card
-from tweetelm.registry.model_card_metadata import NAMES, header
-from tweetelm.tasks import TASKS, Task
+from tweetelm.registry.model_card_metadata import header
+from tweetelm.tasks import Task, from_json, metric_name
 
 PLACEMENT = ("name", "run", "tracking")
 RESULT_PICTURES = {
@@ -74,7 +74,7 @@ grants no further rights. The tweets are personal data of their authors; this fo
 
 def render(card: Card) -> str:
     """The model card as Markdown with Hugging Face's metadata header; a pure function of the card."""
-    task = TASKS[card.task]
+    task = card.definition
     return CARD_TEXT.format(
         header=header(card, task),
         notices="".join(f"> **{notice}**\n\n" for notice in card.notices),
@@ -105,8 +105,9 @@ def render(card: Card) -> str:
 
 def reproduce(config: dict[str, Any]) -> str:
     """The command that trains the same model, with every setting that is not the default."""
-    default = to_dict(TrainConfig(task=config["task"]))
-    flags = [f"--task {config['task']}"]
+    task = from_json(config["task"])
+    default = to_dict(TrainConfig(task=task))
+    flags = [f"--task {task.name}{'.toml' if task.data else ''}"]
     for section, values in config.items():
         if section not in PLACEMENT and isinstance(values, dict):
             usual = default.get(section, {})
@@ -155,7 +156,7 @@ def _init(card: Card) -> str:
 def _results(card: Card) -> str:
     """A row per split: the headline metric first."""
     names = [card.metric, *(name for name in ("accuracy", "macro_f1", "auroc") if name != card.metric)]
-    titles = " | ".join(NAMES[name] for name in names)
+    titles = " | ".join(metric_name(name) for name in names)
     rows = [f"| split | tweets | {titles} |", "|---" * (len(names) + 2) + "|"]
     for split, metrics in card.metrics.items():
         values = (_value(metrics, name) for name in names)

@@ -5,10 +5,9 @@ import re
 from typing import Any
 
 from tweetelm.registry.card import Card
-from tweetelm.tasks import Task
+from tweetelm.tasks import Task, metric_name
 
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
-NAMES = {"macro_f1": "macro-F1", "accuracy": "accuracy", "auroc": "AUROC"}
 TYPES = {"accuracy": "accuracy", "macro_f1": "f1", "auroc": "roc_auc"}
 
 
@@ -63,7 +62,7 @@ def _index(card: Card, task: Task) -> dict[str, Any]:
 def _metric(metrics: dict[str, Any], name: str) -> dict[str, Any]:
     """A metric; its interval is an argument because the format has no field for it."""
     ends = metrics.get("intervals", {}).get(name)
-    value = {"type": TYPES[name], "name": NAMES[name], "value": metrics[name]}
+    value = {"type": TYPES[name], "name": metric_name(name), "value": metrics[name]}
     return value | ({"args": {"interval_95": ends}} if ends else {})
 
 

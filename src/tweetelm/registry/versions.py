@@ -5,11 +5,13 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
+from tweetelm.files.names import is_name
 from tweetelm.registry import current
 from tweetelm.registry.card import Card
 from tweetelm.registry.download import download
 from tweetelm.registry.integrity import card_fault, ensure_whole
 from tweetelm.registry.store import CARD, Store, open_store
+from tweetelm.tasks import TASKS, Task, find_task
 
 DEFAULT_REGISTRY = "models"
 VERSION = current.VERSION
@@ -49,6 +51,24 @@ def read_card(task: str, *, registry: str = DEFAULT_REGISTRY, version: str | Non
     if card is None:
         raise FileNotFoundError(absent(store, task, chosen))
     return card
+
+
+def tasks(registry: str = DEFAULT_REGISTRY) -> list[str]:
+    """Names of the tasks that the registry has versions of; `hate` and `deepfake` first."""
+    store = open_store(registry)
+    found = [name for name in store.folders("") if is_name(name) and store.folders(f"{name}/versions")]
+    return sorted(found, key=lambda name: (name not in TASKS, name != "hate", name))
+
+
+def find_published_task(name: str, *, registry: str = DEFAULT_REGISTRY, version: str | None = None) -> Task:
+    """The task with a name or file; one that is neither built in nor a file is read from a version's card.
+
+    Raises:
+        ValueError: there is no such task.
+    """
+    if name in TASKS or name.endswith(".toml") or name not in tasks(registry):
+        return find_task(name)
+    return read_card(name, registry=registry, version=version).definition
 
 
 def current_version(task: str, *, registry: str = DEFAULT_REGISTRY) -> str | None:
@@ -156,7 +176,10 @@ def absent(store: Store, task: str, version: str | None) -> str:
             f"{task} has no current version in {store.url}; choose one of {', '.join(names)} with "
             f"`python -m tweetelm.registry promote {task} VERSION --registry {shlex.quote(store.url)}`"
         )
+    others = [name for name in tasks(store.url) if name != task]
+    there = f" (it has versions of {', '.join(others)})" if others else ""
+    typed = task if task in TASKS else f"{task}.toml"
     return (
-        f"{task} has no published version in {store.url}; train a model with `python -m ray_jobs.train "
-        f"--task {task}`, or a small model on the synthetic sample with `make demo`"
+        f"{task} has no published version in {store.url}{there}; train a model with "
+        f"`python -m ray_jobs.train --task {typed}`, or a small model on the sample with `make demo`"
     )

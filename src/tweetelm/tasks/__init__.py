@@ -1,15 +1,28 @@
-"""The tasks of tweetelm, each a TOML file, with published results on their test splits."""
+"""Tasks: what a model decides about tweets. Each is a TOML file; two are built in."""
 
-from pathlib import Path
-from typing import Literal
+from tweetelm.tasks.metric import metric_name, shown_metrics
+from tweetelm.tasks.task import CATEGORIES, Published, SplitRule, Task, TaskData
+from tweetelm.tasks.task_file import TASKS, as_task, find_task, from_json, read_task, task_name, to_json
 
-from tweetelm.tasks.task import Published, Task
-from tweetelm.tasks.task_file import read_task
+__all__ = [
+    "CATEGORIES",
+    "DEEPFAKE",
+    "HATE",
+    "SYNTHETIC_NOTICE",
+    "TASKS",
+    "Published",
+    "SplitRule",
+    "Task",
+    "TaskData",
+    "as_task",
+    "find_task",
+    "from_json",
+    "metric_name",
+    "read_task",
+    "shown_metrics",
+    "task_name",
+    "to_json",
+]
 
-__all__ = ["DEEPFAKE", "HATE", "SYNTHETIC_NOTICE", "TASKS", "Published", "Task", "TaskName", "read_task"]
-
-TaskName = Literal["hate", "deepfake"]
 SYNTHETIC_NOTICE = "synthetic sample: says nothing about tweets"
-HATE = read_task(Path(__file__).with_name("hate.toml"))
-DEEPFAKE = read_task(Path(__file__).with_name("deepfake.toml"))
-TASKS: dict[str, Task] = {task.name: task for task in (HATE, DEEPFAKE)}
+HATE, DEEPFAKE = TASKS["hate"], TASKS["deepfake"]

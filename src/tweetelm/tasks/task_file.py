@@ -1,35 +1,41 @@
-"""Reads a task from a TOML file; errors name the file, the key and what was expected."""
+"""Finds a task by its name or file, and converts tasks to JSON data and back."""
 
-import difflib
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tweetelm.files.json_file import Kind, check_fields
-from tweetelm.files.names import check_name
-from tweetelm.tasks.metric import parse_metric
-from tweetelm.tasks.task import Published, Task
+from tweetelm.files.paths import expanded, is_url
+from tweetelm.tasks.parse import data_keys, definition, parse_task
+from tweetelm.tasks.task import Task
 
-_TOP: dict[str, Kind] = {"name": str, "question": str, "labels": list, "metric": str, "card": dict}
-_TOP_OPTIONAL: dict[str, Kind] = {"data": dict, "published": list}
-_DATA: dict[str, Kind] = {}
-_DATA_OPTIONAL: dict[str, Kind] = {"slices": list}
-_CARD: dict[str, Kind] = {"dataset": str, "license": str, "license_name": str, "limits": str}
-_CARD_OPTIONAL: dict[str, Kind] = {"hub_dataset": str}
-_PUBLISHED: dict[str, Kind] = {"system": str, "value": float, "source": str}
-_PUBLISHED_OPTIONAL: dict[str, Kind] = {"per_group": dict}
+SUFFIX = ".toml"
+_BUILT_IN = ("hate", "deepfake")
 
 
 def read_task(path: Path) -> Task:
-    """Read a task file.
+    """Read a task file. Paths in it are relative to its folder.
 
     Raises:
         FileNotFoundError: the file does not exist.
-        ValueError: the file is not TOML, or a key is missing, unknown or has a wrong value.
+        ValueError: the file is not TOML, or a key is missing, unknown or has a wrong value; or its name is
+            that of a built-in task.
     """
+    task = _read(path, place=str(path.absolute().parent))
+    if task.name in _BUILT_IN:
+        raise ValueError(f"{path} is not a task: name is {task.name}, a built-in task; choose another name")
+    return task
+
+
+def read_built_in(name: str) -> Task:
+    """Read a task file of the package."""
+    return _read(Path(__file__).with_name(f"{name}{SUFFIX}"), place=None)
+
+
+def _read(path: Path, place: str | None) -> Task:
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; expected a task file, such as {path}/my-task{SUFFIX}")
     try:
-        return _task(tomllib.loads(path.read_text(encoding="utf-8")))
+        return parse_task(tomllib.loads(path.read_text(encoding="utf-8-sig")), place=place)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 at byte {error.start}; save it as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
@@ -38,68 +44,68 @@ def read_task(path: Path) -> Task:
         raise ValueError(f"{path} is not a task: {error}") from error
 
 
-def _task(values: dict[str, Any]) -> Task:
-    _check(values, _TOP, _TOP_OPTIONAL, "")
-    data, card = values.get("data", {}), values["card"]
-    _check(data, _DATA, _DATA_OPTIONAL, "data.")
-    _check(card, _CARD, _CARD_OPTIONAL, "card.")
-    check_name(values["name"], "name")
-    labels = _labels(values["labels"])
-    parse_metric(values["metric"], labels)
-    slices = _texts(data.get("slices", []), "data.slices")
-    return Task(
-        name=values["name"],
-        question=values["question"],
-        labels=labels,
-        metric=values["metric"],
-        dataset=card["dataset"],
-        license=card["license"],
-        license_name=card["license_name"],
-        limits=card["limits"],
-        hub_dataset=card.get("hub_dataset"),
-        group_column=slices[0] if slices else None,
-        published=tuple(_published(entry, n) for n, entry in enumerate(values.get("published", []), 1)),
+TASKS: dict[str, Task] = {name: read_built_in(name) for name in _BUILT_IN}
+
+
+def find_task(name: str) -> Task:
+    """A built-in task by its name, or the task of a file.
+
+    Raises:
+        ValueError: there is no such task, or its file is malformed.
+    """
+    if name in TASKS:
+        return TASKS[name]
+    if is_url(name):
+        raise ValueError(f"task is {name}; expected {_expected()}; download the task file first")
+    path = Path(expanded(name))
+    if path.exists():
+        return read_task(path)
+    raise ValueError(f"there is no task or file {name!r}; expected {_expected()}")
+
+
+def _expected() -> str:
+    return (
+        f"{', '.join(TASKS)}, or a task file such as my{SUFFIX} (`tweetelm data init my.csv --text COLUMN "
+        "--label COLUMN` writes one)"
     )
 
 
-def _labels(found: list[Any]) -> tuple[str, ...]:
-    labels = _texts(found, "labels")
-    if len(labels) < 2:
-        raise ValueError(f"labels has {len(labels)} of them; expected at least two")
-    if repeated := sorted({label for label in labels if labels.count(label) > 1}):
-        raise ValueError(f"labels repeats {', '.join(repeated)}; expected each label once")
-    return labels
+def as_task(value: Any) -> Task:
+    """A task that is given as such, by its name or file, or in the JSON form of a stored configuration."""
+    if isinstance(value, Task):
+        return value
+    return find_task(value) if isinstance(value, str) else from_json(value)
 
 
-def _texts(found: Any, key: str) -> tuple[str, ...]:
-    if not isinstance(found, list) or not all(isinstance(each, str) and each.strip() for each in found):
-        raise ValueError(f"{key} is {found!r}; expected a list of non-empty strings")
-    return tuple(found)
+def task_name(name: str) -> str:
+    """The name of a task that is given by its name or file, as the registry knows it."""
+    return find_task(name).name if name.endswith(SUFFIX) else name
 
 
-def _published(entry: Any, number: int) -> Published:
-    prefix = f"published {number}: "
-    if not isinstance(entry, dict):
-        raise ValueError(f"{prefix}expected a table")
-    _check(entry, _PUBLISHED, _PUBLISHED_OPTIONAL, prefix)
-    groups = entry.get("per_group", {})
-    check_fields(groups, dict.fromkeys(groups, float), f"{prefix}per_group.")
-    return Published(
-        system=entry["system"],
-        value=float(entry["value"]),
-        source=entry["source"],
-        per_group=tuple((name, float(value)) for name, value in groups.items()),
-    )
+def to_json(task: Task, *, files: bool = True) -> Any:
+    """A task as JSON data: the name of a built-in task, or the definition.
+
+    Args:
+        task: the task.
+        files: include its files, columns and split rule.
+    """
+    if TASKS.get(task.name) == task:
+        return task.name
+    values = definition(task)
+    if files and task.data is not None:
+        values["data"] |= data_keys(task.data)
+        values["place"] = task.data.place
+    return values
 
 
-def _check(
-    values: Mapping[str, Any], needed: Mapping[str, Kind], optional: Mapping[str, Kind], prefix: str
-) -> None:
-    known = [*needed, *optional]
-    for key in values:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise ValueError(f"{prefix}{key} is unknown{hint} (expected {', '.join(known)})")
-    check_fields(values, needed, prefix)
-    check_fields(values, {key: kind for key, kind in optional.items() if key in values}, prefix)
+def from_json(values: Any) -> Task:
+    """The task of `to_json`. No file is read. Raises ValueError if it is damaged or unknown."""
+    if isinstance(values, str) and values in TASKS:
+        return TASKS[values]
+    if not isinstance(values, dict):
+        raise ValueError(f"task is {values!r}; expected {', '.join(TASKS)} or a definition")
+    keys = {key: value for key, value in values.items() if key != "place"}
+    task = parse_task(keys, place=values.get("place"))
+    if task.name in TASKS:
+        raise ValueError(f"task {task.name!r} is built in; expected its name alone, not a definition")
+    return task

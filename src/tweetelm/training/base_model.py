@@ -21,7 +21,6 @@ from tweetelm.openelm.checkpoints.tokenizer import (
     train_tokenizer,
 )
 from tweetelm.openelm.presets import Preset, find_preset, preset_config
-from tweetelm.tasks import TASKS
 from tweetelm.text.normalize import normalize
 from tweetelm.training.head_reuse import head_mismatch
 
@@ -64,7 +63,7 @@ def find_base_model(config: TrainConfig, texts: Sequence[str], *, weights: bool 
         checkpoint=found,
         tokenizer=tokenizer,
         architecture=_architecture(config, folder, tokenizer.get_vocab_size()),
-        head=head_mismatch(found.folder, TASKS[config.task]) if found else "",
+        head=head_mismatch(found.folder, config.task) if found else "",
     )
 
 

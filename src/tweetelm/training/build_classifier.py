@@ -11,7 +11,7 @@ from tweetelm.openelm import OpenELMForSequenceClassification
 from tweetelm.openelm.attention import VARLEN
 from tweetelm.openelm.checkpoints.hub import Checkpoint, fetch
 from tweetelm.openelm.checkpoints.loading import load_weights
-from tweetelm.tasks import TASKS, Task
+from tweetelm.tasks import Task
 from tweetelm.training.adapters import add_adapters
 from tweetelm.training.base_model import localize
 from tweetelm.training.head_reuse import HEAD
@@ -26,7 +26,7 @@ def build_state(config: TrainConfig, prepared: Prepared, device: torch.device) -
         FileNotFoundError: the base model's files are not on this machine and cannot be downloaded.
         ValueError: the base model's files are damaged.
     """
-    settings = _classifier_settings(config, TASKS[config.task])
+    settings = _classifier_settings(config, config.task)
     torch.manual_seed(config.loop.seed)
     if prepared.base is None:
         architecture = copy.deepcopy(prepared.architecture)

@@ -8,7 +8,7 @@ from datasets import Dataset
 
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.data import Provenance, hold_out, load, provenance, training_rows
-from tweetelm.tasks import TASKS, Task
+from tweetelm.tasks import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ def read_training_data(config: TrainConfig) -> TrainingData:
         FileNotFoundError: a data file is missing.
         ValueError: a file is damaged, or a label has no training row.
     """
-    task = TASKS[config.task]
+    task = config.task
     dataset = hold_out(load(task, config.data.root), config.data.hold_out)
     train, left_out = training_rows(dataset, drop_overlap=config.data.drop_overlap, text=config.text)
     order = np.random.default_rng(config.loop.seed).permutation(len(train))

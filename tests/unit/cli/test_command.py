@@ -18,6 +18,7 @@ from ray_jobs.cluster import config_file, spot_watcher
 from serve.__main__ import Options
 from tests.support.places import ROOT
 from tweetelm.cli import help_pages
+from tweetelm.cli.command import flag_types
 from tweetelm.registry.__main__ import push_, verify
 
 COMMANDS = {
@@ -85,7 +86,7 @@ def test_help_has_every_flag(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "300")
     with pytest.raises(SystemExit):
-        tyro.cli(COMMANDS[command], args=["--help"])  # tyro knows what it takes
+        tyro.cli(COMMANDS[command], args=["--help"], registry=flag_types())  # tyro knows what it takes
     known = set(re.findall(r"--[a-z][a-z0-9.-]+", capsys.readouterr().out))
     flags = {flag for flag in known if not re.search(r"(--|\.)no-", flag)}
     assert len(flags) > 6

@@ -93,7 +93,10 @@ def changed(key: str) -> TrainConfig:
             lambda: TrackingConfig(wandb="on"),
             "tracking.wandb is 'on'; expected one of 'auto', 'online', ",
         ),
-        (lambda: TrainConfig(task="irony"), "task is 'irony'; expected one of 'hate', 'deepfake'"),
+        (
+            lambda: TrainConfig(task="irony"),
+            "there is no task or file 'irony'; expected hate, deepfake, or a task file",
+        ),
         (
             lambda: TrainConfig(task="hate", loop=LoopConfig(micro_tokens=128)),
             "loop.micro_tokens (128) is less than model.max_tokens (256): the longest tweet would not fit; "

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
+from tests.support.data_command import run_data
 from tests.support.places import ROOT
 from tweetelm.config.text_config import TextConfig
 from tweetelm.data import load, provenance, training_rows
-from tweetelm.data.__main__ import main
-from tweetelm.data.audit.check import Finding, Report, check, words
+from tweetelm.data.audit.check import Finding, Report, check
 from tweetelm.data.audit.known_issues import DOCUMENTED
 from tweetelm.data.audit.text_damage import DAMAGE
+from tweetelm.data.duplicates import words
 from tweetelm.data.provenance import folder_md5
 from tweetelm.data.published_files import FILES
 from tweetelm.tasks import DEEPFAKE, HATE, SYNTHETIC_NOTICE, TASKS
@@ -208,12 +209,12 @@ def test_check_counts_match_a_manual_count(root: Path) -> None:
     _write_hate(root, "train", ["x", "x", "Caf\u00e9 http://a.b", "y", "&amp;"], [0, 1, 0, 1, 0])
     _write_hate(root, "test", ["x", "y", "caf\u00c3\u00a9", "cafe\u0301 http", "CAF\u00c9!"], [0, 0, 1, 1, 0])
     assert rows_found(root, "identical: extra copies", "train") == 1
-    assert rows_found(root, "identical: texts under both labels", "train") == 1
+    assert rows_found(root, "identical: texts under several labels", "train") == 1
     assert rows_found(root, "identical: also in train", "test") == 2
-    assert rows_found(root, "identical: also in train, with the opposite label", "test") == 2
+    assert rows_found(root, "identical: also in train, with another label", "test") == 2
     assert rows_found(root, "same when normalized: also in train", "test") == 2
     assert rows_found(root, "same words: also in train", "test") == 4
-    assert rows_found(root, "same words: also in train, with the opposite label", "test") == 3
+    assert rows_found(root, "same words: also in train, with another label", "test") == 3
     assert rows_found(root, "HTML entities", "train") == 1
     assert rows_found(root, "mojibake", "test") == 1
 
@@ -287,9 +288,9 @@ def test_the_real_labels_are_balanced_as_published() -> None:
 @real
 def test_the_leakage_of_the_real_data_is_what_is_documented() -> None:
     assert DOCUMENTED["hate"]["identical: also in train", "test"] == 231
-    assert DOCUMENTED["hate"]["identical: also in train, with the opposite label", "test"] == 90
+    assert DOCUMENTED["hate"]["identical: also in train, with another label", "test"] == 90
     assert DOCUMENTED["hate"]["same words: also in train", "test"] == 270
-    assert DOCUMENTED["hate"]["same words: also in train, with the opposite label", "test"] == 116
+    assert DOCUMENTED["hate"]["same words: also in train, with another label", "test"] == 116
     for task in (HATE, DEEPFAKE):
         report = report_on(task.name)
         found = {(f.what, f.where): f.rows for f in report.findings if f.rows}
@@ -310,7 +311,7 @@ def test_the_command_prints_the_report_and_writes_it_as_json(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "report.json"
-    assert main(["check", "deepfake", "--root", str(root), "--json", str(file)]) == 0
+    assert run_data(["check", "deepfake", "--root", str(root), "--json", str(file)]) == 0
     printed = capsys.readouterr().out
     assert "train            2 rows: human 1 (50.0%), bot 1 (50.0%)" in printed
     assert "human 1 (50.0%), rnn 1 (50.0%)" in printed
@@ -325,15 +326,15 @@ def test_the_command_prints_the_report_and_writes_it_as_json(
 
 
 def test_json_to_standard_output_is_json_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", "hate", "--root", "sample", "--json", "-"]) == 0
+    assert run_data(["check", "hate", "--root", "sample", "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out)["provenance"]["synthetic"] is True
 
 
 def test_the_report_on_the_sample_says_that_it_is_synthetic(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", "hate", "--root", "sample"]) == 0
+    assert run_data(["check", "hate", "--root", "sample"]) == 0
     assert SYNTHETIC_NOTICE in capsys.readouterr().out
 
 
 def test_the_command_fails_with_the_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", "hate", "--root", str(tmp_path)]) == 1
+    assert run_data(["check", "hate", "--root", str(tmp_path)]) == 1
     assert "hate does not exist; run `make data`" in capsys.readouterr().err

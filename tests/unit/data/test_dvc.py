@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support.data_command import run_data
 from tests.support.places import ROOT
-from tweetelm.data.__main__ import main
 from tweetelm.data.download import pull
 from tweetelm.data.provenance import folder_md5
 from tweetelm.files import hashing
@@ -143,13 +143,13 @@ def test_fresh_clone_pulls_both_datasets(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(clone(project) / "upstream")
-    assert main(["pull"]) == 0
+    assert run_data(["pull"]) == 0
     assert content(tmp_path / "clone/data") == content(expected(tmp_path))
     assert re.search(
         r"downloading from the repositories .*\n.*/data is complete: its md5 is", capsys.readouterr().out
     )
     assert git(tmp_path / "clone", "status", "--porcelain") == ""
-    assert main(["pull"]) == 0
+    assert run_data(["pull"]) == 0
     assert "is up to date" in capsys.readouterr().out
 
 
@@ -271,7 +271,7 @@ def test_without_network_and_cache_the_error_says_what_to_type(
 ) -> None:
     cut_off(home)
     monkeypatch.chdir(clone(project))
-    assert main(["pull"]) == 1
+    assert run_data(["pull"]) == 1
     output = capsys.readouterr().err
     assert "`dvc pull` failed" in output
     assert "`make data CACHE=<that folder>`" in output

@@ -1,4 +1,3 @@
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -6,7 +5,7 @@ from datasets import DatasetDict
 
 from tests.support.fakes import card
 from tweetelm.config.text_config import TextConfig
-from tweetelm.config.train_config import DataConfig, TrainConfig
+from tweetelm.config.train_config import DataConfig, TrainConfig, to_dict
 from tweetelm.data import SAMPLE, hold_out, load, training_rows
 from tweetelm.data.holdout import persona_folds
 from tweetelm.data.personas import persona
@@ -80,7 +79,7 @@ def test_a_rule_that_names_nothing_says_what_there_is(sample: DatasetDict) -> No
 
 
 def test_a_model_with_rows_held_out_is_stored_and_never_served(source: Path, registry: str) -> None:
-    config = dataclasses.asdict(TrainConfig(task="hate", data=DataConfig(hold_out="account:1/5")))
+    config = to_dict(TrainConfig(task="hate", data=DataConfig(hold_out="account:1/5")))
     measurement = card(validation=0.99, config=config)
     published = publish(source, measurement, registry=registry, replace=True)
     assert not published.promoted

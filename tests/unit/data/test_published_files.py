@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support.data_command import run_data
 from tests.support.places import ROOT
 from tweetelm.data import SAMPLE, load, provenance
-from tweetelm.data.__main__ import main
 from tweetelm.data.load import folder
 from tweetelm.data.provenance import folder_md5
 from tweetelm.data.published_files import ALL, FILES, PUBLISHED, foreign
 from tweetelm.files import object_storage
-from tweetelm.tasks import TASKS, TaskName
+from tweetelm.tasks import TASKS
 
 STRANGERS = (
     ".DS_Store",
@@ -29,11 +29,11 @@ STRANGERS = (
     ".ipynb_checkpoints/train-checkpoint.csv",
     "old/train.csv",
 )
-TASK_NAMES: tuple[TaskName, ...] = ("hate", "deepfake")
+TASK_NAMES: tuple[str, ...] = ("hate", "deepfake")
 
 
 @pytest.fixture(params=TASK_NAMES)
-def copy(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[TaskName, Path]:
+def copy(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path]:
     """A task, and a folder with a copy of its sample."""
     shutil.copytree(folder(TASKS[request.param], SAMPLE), tmp_path / request.param)
     return request.param, tmp_path
@@ -46,7 +46,7 @@ def litter(where: Path) -> None:
     (where / "empty").mkdir()
 
 
-def test_foreign_files_do_not_change_what_the_data_are(copy: tuple[TaskName, Path]) -> None:
+def test_foreign_files_do_not_change_what_the_data_are(copy: tuple[str, Path]) -> None:
     name, root = copy
     before = provenance(TASKS[name], root)
     litter(root / name)
@@ -54,7 +54,7 @@ def test_foreign_files_do_not_change_what_the_data_are(copy: tuple[TaskName, Pat
     assert before.synthetic, "a copy of the sample is synthetic too"
 
 
-def test_the_md5_is_that_of_the_files_that_are_read(copy: tuple[TaskName, Path]) -> None:
+def test_the_md5_is_that_of_the_files_that_are_read(copy: tuple[str, Path]) -> None:
     name, root = copy
     before = provenance(TASKS[name], root).md5
     for file in FILES[name]:
@@ -65,7 +65,7 @@ def test_the_md5_is_that_of_the_files_that_are_read(copy: tuple[TaskName, Path])
 
 
 def test_foreign_files_are_named_when_data_are_loaded(
-    copy: tuple[TaskName, Path], caplog: pytest.LogCaptureFixture
+    copy: tuple[str, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     name, root = copy
     (root / name / ".DS_Store").touch()
@@ -77,21 +77,21 @@ def test_foreign_files_are_named_when_data_are_loaded(
     ]
 
 
-def test_check_names_foreign_files(copy: tuple[TaskName, Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_names_foreign_files(copy: tuple[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     name, root = copy
     (root / name / "a\x1b[31m.csv").touch()
-    assert main(["check", name, "--root", str(root)]) == 0
+    assert run_data(["check", name, "--root", str(root)]) == 0
     first = capsys.readouterr().out.splitlines()[0]
     assert first == f"! {root / name}: ignored files that are not part of the data: a\\x1b[31m.csv"
 
 
 def test_check_says_first_that_bytes_are_not_the_published(
-    copy: tuple[TaskName, Path], capsys: pytest.CaptureFixture[str]
+    copy: tuple[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     name, root = copy
     file = root / name / FILES[name][-1]
     file.write_bytes(file.read_bytes()[:-1])
-    assert main(["check", name, "--root", str(root)]) == 1
+    assert run_data(["check", name, "--root", str(root)]) == 1
     captured = capsys.readouterr()
     assert captured.out.startswith(f"! {root / name / FILES[name][0]} differs from the published file: md5 ")
     assert f"! {file} differs from the published file" in captured.out
@@ -99,17 +99,17 @@ def test_check_says_first_that_bytes_are_not_the_published(
 
 
 def test_the_report_as_json_has_the_remarks(
-    copy: tuple[TaskName, Path], capsys: pytest.CaptureFixture[str]
+    copy: tuple[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     name, root = copy
     (root / name / "Thumbs.db").touch()
-    assert main(["check", name, "--root", str(root), "--json", "-"]) == 0
+    assert run_data(["check", name, "--root", str(root), "--json", "-"]) == 0
     (remark,) = json.loads(capsys.readouterr().out)["remarks"]
     assert remark.endswith("not part of the data: Thumbs.db")
 
 
 @pytest.mark.parametrize("task", TASK_NAMES)
-def test_the_published_md5_are_those_that_dvc_pins(task: TaskName) -> None:
+def test_the_published_md5_are_those_that_dvc_pins(task: str) -> None:
     pinned = yaml.safe_load((ROOT / f"upstream/raw/{task}.dvc").read_text())["outs"][0]["md5"]
     listing = [{"md5": md5, "relpath": name} for name, md5 in sorted(PUBLISHED[task].items())]
     assert hashlib.md5(json.dumps(listing, sort_keys=True).encode()).hexdigest() + ".dir" == pinned

@@ -8,8 +8,9 @@ from huggingface_hub import ModelCard
 
 from tests.support.fakes import BASE, card, synthetic
 from tests.support.report import report_context
+from tweetelm.cli.command import flag_types
 from tweetelm.config.overrides import override
-from tweetelm.config.train_config import TrainConfig
+from tweetelm.config.train_config import TrainConfig, to_dict
 from tweetelm.evaluation.report.write import write
 from tweetelm.registry import Base, publish, resolve
 from tweetelm.registry.model_card import render, reproduce
@@ -65,9 +66,9 @@ def test_command_of_a_card_gives_the_same_config() -> None:
         "run.workers": 4,
     }
     config = override(TrainConfig(task="deepfake", name="mine"), changes)
-    command = shlex.split(reproduce(dataclasses.asdict(config)))
+    command = shlex.split(reproduce(to_dict(config)))
     assert command[:3] == ["python", "-m", "ray_jobs.train"]
-    assert tyro.cli(TrainConfig, args=command[3:]).identity == config.identity
+    assert tyro.cli(TrainConfig, registry=flag_types(), args=command[3:]).identity == config.identity
 
 
 MEASURED = {

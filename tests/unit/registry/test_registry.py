@@ -1,4 +1,3 @@
-import dataclasses
 import hashlib
 import json
 import re
@@ -9,7 +8,7 @@ import pytest
 from tests.support.fakes import card, synthetic
 from tests.support.registry_damage import remove
 from tweetelm.config.overrides import override
-from tweetelm.config.train_config import TrainConfig
+from tweetelm.config.train_config import TrainConfig, to_dict
 from tweetelm.registry import (
     Card,
     current_version,
@@ -118,7 +117,7 @@ def test_real_data_model_always_replaces_sample_model(registry: str, source: Pat
 
 def test_a_model_of_shuffled_labels_is_never_served(registry: str, source: Path) -> None:
     config = override(TrainConfig(task="hate"), {"data.shuffle_labels": True})
-    control = card(config=dataclasses.asdict(config))
+    control = card(config=to_dict(config))
     published = publish(source, control, registry=registry, replace=True)
     assert not published.promoted
     assert "shuffled labels" in published.reason
@@ -171,8 +170,9 @@ def test_stored_versions_of_which_none_was_promoted_are_named(registry: str, sou
         resolve("hate", registry=registry)
 
 
-def test_an_unknown_task_is_answered_with_those_there_are(registry: str) -> None:
-    with pytest.raises(ValueError, match="there is no task 'hat'; expected one of hate, deepfake"):
+def test_unknown_task_error_lists_published_tasks(registry: str, source: Path) -> None:
+    publish(source, card(), registry=registry)
+    with pytest.raises(FileNotFoundError, match=r"hat has no published version .*it has versions of hate\)"):
         resolve("hat", registry=registry)
 
 

@@ -12,19 +12,11 @@ import pytest
 from tests.support.places import ROOT
 from tests.support.wandb_records import read_records
 from tweetelm.config.train_config import TrackingConfig, TrainConfig
-from tweetelm.tracking.trackers import (
-    History,
-    Trackers,
-    WandB,
-    has_api_key,
-    open_trackers,
-    read_history,
-    wandb_id,
-    wandb_mode,
-)
-from tweetelm.tracking.wandb_settings import run_id
+from tweetelm.tracking.trackers import History, Trackers, open_trackers, read_history
+from tweetelm.tracking.wandb_settings import has_api_key, run_id, wandb_id, wandb_mode
+from tweetelm.tracking.weights_biases import WandB
 
-WARNING = "tweetelm.tracking.trackers"
+WARNING = "tweetelm.tracking.weights_biases"
 
 TRAIN = """
 import sys
@@ -49,12 +41,16 @@ if how == "leave":
 PUBLISH = """
 import sys
 from pathlib import Path
-from tweetelm.config.train_config import TrainConfig
-from tweetelm.tracking.trackers import open_wandb
+from tweetelm.config.train_config import TrackingConfig, TrainConfig
+from tweetelm.tracking.weights_biases import open_wandb
 
 run, version = Path(sys.argv[1]), Path(sys.argv[2])
-tracker = open_wandb(TrainConfig(task="hate", name="my-run"), run, api_key_present=False)
+tracking = TrackingConfig(entity="team", tags=("first", "try"))
+config = TrainConfig(task="hate", name="my-run", tracking=tracking)
+tracker = open_wandb(config, run, api_key_present=False)
 card = {"data": {"md5": "0123abcd", "root": "data"}, "metrics": {"test": {"macro_f1": 0.5}}}
+tracker.table("worst_errors", ("split", "row"), [("test", 7), ("test", 9)])
+tracker.figure("parallel_coordinates", "<svg/>")
 tracker.publish(version, "20261122-aa", "hate", card, True)
 tracker.finish({"test_macro_f1": 0.5})
 """
@@ -162,6 +158,12 @@ def test_published_version_is_a_wandb_artifact(tmp_path: Path) -> None:
     assert [entry.ref for entry in data.manifest.contents] == ["dvc://hate/0123abcd"]
     assert not any(entry.local_path for entry in data.manifest.contents)
     assert second["summary"]["test_macro_f1"] == 0.5
+    assert (second["run"].entity, list(second["run"].tags)) == ("team", ["first", "try"])
+    (folder,) = {path.parent for path in tmp_path.glob("run/wandb/offline-run-*/files/media/table/*.json")}
+    (table,) = [json.loads(path.read_text()) for path in folder.iterdir()]
+    assert (table["columns"], table["data"]) == (["split", "row"], [["test", 7], ["test", 9]])
+    (figure,) = folder.parent.glob("html/*.html")
+    assert "<svg/>" in figure.read_text()
 
 
 @pytest.mark.slow
@@ -294,7 +296,7 @@ def test_a_damaged_run_id_is_replaced(tmp_path: Path) -> None:
 
 def track(folder: Path, mode: Any = "offline") -> Trackers:
     history = History(folder / "history.jsonl", 0)
-    wandb = WandB(mode=mode, project="p", group=None, id="r-1", name="r", folder=folder, config={})
+    wandb = WandB(mode=mode, tracking=TrackingConfig(), id="r-1", name="r", folder=folder, config={})
     trackers = Trackers([history, wandb])
     for step in (1, 2):
         trackers.log({"loss": 1.0}, step)

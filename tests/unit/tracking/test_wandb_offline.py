@@ -16,7 +16,8 @@ RUN = """
 import os, sys, time
 from pathlib import Path
 from tweetelm.config.train_config import TrainConfig
-from tweetelm.tracking.trackers import has_api_key, open_trackers
+from tweetelm.tracking.trackers import open_trackers
+from tweetelm.tracking.wandb_settings import has_api_key
 
 folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
 config, given = TrainConfig(task="hate", name="quiet"), os.environ

@@ -4,9 +4,8 @@ The check changes nothing. Known properties of the published data are marked as 
 findings are visible.
 """
 
-import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -18,22 +17,16 @@ from tweetelm.config.text_config import TextConfig
 from tweetelm.data.audit.known_issues import DOCUMENTED
 from tweetelm.data.audit.text_damage import DAMAGE
 from tweetelm.data.dedup import training_rows
+from tweetelm.data.duplicates import SAMENESS
 from tweetelm.data.load import SAMPLE, folder, load
 from tweetelm.data.provenance import Provenance, folder_md5, provenance
 from tweetelm.data.published_files import FILES, foreign, listed, unpublished
 from tweetelm.tasks import SYNTHETIC_NOTICE, Task
-from tweetelm.text.normalize import normalize
 
 PERCENTILES = (50, 95, 99, 100)
+LONG = 1000  # characters; a tweet has at most 280, counted before links and mentions are expanded
+FEW = 20  # rows of a label
 Rows = list[tuple[str, int]]
-_MASKS = re.compile(r"@user|\bhttp\b")
-_NO_WORD = re.compile(r"\W+")
-
-SAMENESS: dict[str, Callable[[str], str]] = {
-    "identical": lambda text: text,
-    "same when normalized": normalize,
-    "same words": lambda text: words(text),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,12 +82,22 @@ class Report:
     left_out: dict[str, int]
     remarks: tuple[str, ...] = ()
 
+    @property
+    def rare(self) -> list[str]:
+        """Lines about labels that have few rows in a split."""
+        return [
+            f"! {label}: {rows} rows in {name}; scores of fewer than {FEW} are mostly noise"
+            for name, split in self.splits.items()
+            for label, rows in split.labels.items()
+            if rows < FEW
+        ]
+
 
 def check(task: Task, root: str | Path) -> Report:
     """Check the dataset of a task. Raises the errors of `load`. Findings without rows are included."""
     dataset = load(task, root)
     source = provenance(task, root)
-    known = {} if source.synthetic else DOCUMENTED[task.name]
+    known = {} if source.synthetic else DOCUMENTED.get(task.name, {})
     findings = tuple(
         Finding(what=what, where=where, rows=rows, documented=known.get((what, where)))
         for what, where, rows in _findings(dataset)
@@ -116,6 +119,8 @@ def remarks(task: Task, root: str | Path) -> list[str]:
 
     The embedded sample is not compared with the published files.
     """
+    if task.data is not None:
+        return []
     where, files = folder(task, root), FILES[task.name]
     if not where.is_dir():
         return []
@@ -129,7 +134,7 @@ def remarks(task: Task, root: str | Path) -> list[str]:
 
 def _counts(split: Dataset, task: Task) -> SplitCounts:
     texts = split["text"]
-    groups = split[task.group_column] if task.group_column else []
+    groups = split[task.group_column] if task.group_column else ()
     by_label = Counter(split["label"])
     return SplitCounts(
         rows=split.num_rows,
@@ -144,17 +149,14 @@ def _percentiles(lengths: Iterable[int]) -> tuple[int, ...]:
     return tuple(round(value) for value in np.percentile(list(lengths), PERCENTILES))
 
 
-def words(text: str) -> str:
-    """The words of a text, without case, punctuation, links and mentions."""
-    return _NO_WORD.sub(" ", _MASKS.sub("", normalize(text)).casefold()).strip()
-
-
 def _findings(dataset: DatasetDict) -> Iterator[tuple[str, str, int]]:
     splits = {name: list(zip(split["text"], split["label"], strict=True)) for name, split in dataset.items()}
     for name, rows in splits.items():
         yield "empty", name, sum(not text.strip() for text, _ in rows)
     for kind, key in SAMENESS.items():
         yield from _duplicates(kind, {name: [(key(t), y) for t, y in rows] for name, rows in splits.items()})
+    for name, rows in splits.items():
+        yield f"over {LONG:,} characters", name, sum(len(text) > LONG for text, _ in rows)
     for what, is_damaged in DAMAGE.items():
         for name, rows in splits.items():
             yield what, name, sum(is_damaged(text) for text, _ in rows)
@@ -164,12 +166,16 @@ def _duplicates(kind: str, splits: dict[str, Rows]) -> Iterator[tuple[str, str, 
     labels = {name: _labels_by_text(rows) for name, rows in splits.items()}
     for name, rows in splits.items():
         yield f"{kind}: extra copies", name, len(rows) - len(labels[name])
-        yield f"{kind}: texts under both labels", name, sum(len(found) > 1 for found in labels[name].values())
+        yield (
+            f"{kind}: texts under several labels",
+            name,
+            sum(len(found) > 1 for found in labels[name].values()),
+        )
     for earlier, later in combinations(splits, 2):
         shared = [(labels[earlier][text], label) for text, label in splits[later] if text in labels[earlier]]
         opposite = sum(bool(found - {label}) for found, label in shared)
         yield f"{kind}: also in {earlier}", later, len(shared)
-        yield f"{kind}: also in {earlier}, with the opposite label", later, opposite
+        yield f"{kind}: also in {earlier}, with another label", later, opposite
 
 
 def _labels_by_text(rows: Rows) -> dict[str, set[int]]:
@@ -193,10 +199,12 @@ def lines(report: Report) -> Iterator[str]:
         yield f"{'':<19}{', '.join(sizes)} (median/95 %/99 %/longest)"
     reasons = ", ".join(f"{count} {reason}" for reason, count in report.left_out.items())
     yield f"training drops {reasons} rows (never validation or test rows)"
+    yield from report.rare if report.task not in DOCUMENTED else []
     yield "findings:"
     for finding in report.findings:
-        if finding.rows or finding.status:
-            yield f"  {finding.where:<11}{finding.rows:>6}  {finding.what:<62}{finding.status}"
+        status = finding.status if report.task in DOCUMENTED else ""
+        if finding.rows or status:
+            yield f"  {finding.where:<11}{finding.rows:>6}  {finding.what:<62}{status}".rstrip()
 
 
 def _shares(counts: dict[str, int], rows: int) -> str:

@@ -26,8 +26,8 @@ class Outcome:
 
 
 def suite(task: Task, tweets: Sequence[str] = ()) -> tuple[Functionality, ...]:
-    """The functionalities of a task; those of `deepfake` change `tweets` or built-in sentences."""
-    return hate_suite() if task.name == "hate" else deepfake_suite(tweets)
+    """The functionalities of a task's suite; those of `deepfake` change `tweets` or built-in sentences."""
+    return hate_suite() if task.suite == "hate" else deepfake_suite(tweets)
 
 
 def run(classifier: Classifier, tweets: Sequence[str] = ()) -> list[Outcome]:

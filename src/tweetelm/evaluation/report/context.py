@@ -12,11 +12,8 @@ from tweetelm.evaluation.evaluate import Evaluation, SplitResult
 from tweetelm.evaluation.report.document import Interval
 from tweetelm.evaluation.report.prediction_files import Predictions
 from tweetelm.registry.card import Card, Provenance
-from tweetelm.registry.model_card_metadata import NAMES
 from tweetelm.tasks import SYNTHETIC_NOTICE, Task
 from tweetelm.text.normalize import normalize
-
-__all__ = ["NAMES", "ReportContext", "Rival", "measured"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ A figure has one panel, narrow enough for a phone.
 
 import io
 import re
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.patches import Rectangle
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from tweetelm.evaluation.calibration import reliability
+from tweetelm.evaluation.calibration import rated, reliability
 from tweetelm.evaluation.evaluate import SplitResult
 from tweetelm.evaluation.report.document import Figure
 from tweetelm.tasks import Task
@@ -25,6 +26,7 @@ INK = "#010203"  # placeholder for `currentColor`, which matplotlib does not sup
 PAPER = "#fdfcfb"  # placeholder for the background of the page
 COLORS = ("#3b82c4", "#c2701c", "#3f8f62", "#a05fb4")  # at least 3:1 on white and on the dark page
 QUIET = "#7d838d"
+FEW_LABELS = 8  # confusion matrices of more labels have no numbers
 _STYLE: dict[Any, Any] = {
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
     "svg.fonttype": "none",
@@ -78,12 +80,13 @@ def standalone(svg: str) -> str:
 
 def confusion_figures(splits: Splits, task: Task) -> tuple[Figure, ...]:
     """One confusion matrix per split."""
+    shown = "Percentages" if len(task.labels) <= FEW_LABELS else "Color"
     return tuple(
         draw(
             f"confusion-{name}",
-            f"Confusion matrix on {name}. Percentages: share of the true label.",
+            f"Confusion matrix on {name}. {shown}: share of the true label.",
             lambda axes, split=split: _paint_confusion(axes, split, task),  # type: ignore[misc]
-            height=2.8,
+            height=max(2.8, 0.55 * min(len(task.labels), FEW_LABELS)),
         )
         for name, split in splits.items()
     )
@@ -115,16 +118,18 @@ def curve_figures(splits: Splits, task: Task, thresholds: Mapping[str, float]) -
 
 
 def reliability_figure(splits: Splits, task: Task) -> Figure:
-    """Reliability diagram: observed share of positives by predicted probability, per split."""
+    """Reliability diagram per split: of two labels, that of the positive one; of more, that of the most
+    probable one."""
+    what, observed = reliability_axes(task)
 
     def paint(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=QUIET, linestyle=":")
         for (name, split), color in zip(splits.items(), COLORS, strict=False):
-            points = reliability(split.labels == len(task.labels) - 1, split.probabilities[:, -1])
+            points = reliability(*rated(split.labels, split.probabilities))
             means, shares, counts = zip(*points, strict=True)
             axes.plot(means, shares, color=color, label=name)
             axes.scatter(means, shares, s=[10 + 120 * n / len(split.labels) for n in counts], color=color)
-        axes.set(xlabel=f"predicted P({task.positive})", ylabel=f"observed share of {task.positive}")
+        axes.set(xlabel=what, ylabel=observed)
         axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
         axes.legend(loc="upper left")
 
@@ -132,18 +137,38 @@ def reliability_figure(splits: Splits, task: Task) -> Figure:
     return draw("reliability", caption, paint)
 
 
+def reliability_axes(task: Task) -> tuple[str, str]:
+    """What is predicted, and what is observed (see `calibration.rated`)."""
+    if task.binary:
+        return f"P({task.positive})", f"observed share of {task.positive}"
+    return "P(most probable label)", "share of right predictions"
+
+
 def _paint_confusion(axes: Axes, split: SplitResult, task: Task) -> None:
-    table = np.asarray(split.metrics["confusion"])
+    table, few = np.asarray(split.metrics["confusion"]), len(task.labels) <= FEW_LABELS
     for (row, column), count in np.ndenumerate(table):
         share = count / max(table[row].sum(), 1)
         cell = Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=COLORS[0], alpha=0.5 * share)
         axes.add_patch(cell)
-        axes.text(column, row, f"{count}\n{share:.0%}", ha="center", va="center")
+        if few:
+            size = None if len(task.labels) <= 4 else 6
+            axes.text(column, row, f"{count}\n{share:.0%}", ha="center", va="center", size=size)
     ticks, edge = range(len(task.labels)), len(task.labels) - 0.5
     axes.set(xticks=ticks, yticks=ticks, xlim=(-0.5, edge), ylim=(edge, -0.5), aspect="equal")
     axes.set(xlabel="predicted", ylabel="true")
-    axes.set_xticklabels(task.labels)
-    axes.set_yticklabels(task.labels, rotation=90, va="center")
+    _name_ticks(axes, task.labels)
+
+
+def _name_ticks(axes: Axes, labels: tuple[str, ...]) -> None:
+    """Write the labels at both axes; the more there are, the smaller and the shorter."""
+    if len(labels) <= 4:
+        axes.set_xticklabels(labels)
+        axes.set_yticklabels(labels, rotation=90, va="center")
+        return
+    size = 8.0 if len(labels) <= FEW_LABELS else max(2.0, 130 / len(labels))
+    names = [textwrap.shorten(label, 22, placeholder="…") for label in labels]
+    axes.set_xticklabels(names, rotation=90, size=size)
+    axes.set_yticklabels(names, size=size)
 
 
 def _paint_roc(

@@ -19,7 +19,7 @@ from datasets import DatasetDict
 from tweetelm.evaluation.evaluate import Evaluation, SplitResult, measure
 from tweetelm.files import atomic
 from tweetelm.files.json_file import parse_object
-from tweetelm.tasks import TASKS, Task
+from tweetelm.tasks import Task, from_json, to_json
 
 METRICS = "metrics.json"
 
@@ -35,7 +35,7 @@ class Predictions:
 def write_records(evaluation: Evaluation, folder: Path, data_md5: str, notices: Sequence[str]) -> None:
     """Write metrics.json and predictions-<split>.csv into an existing folder."""
     facts = {
-        "task": evaluation.task.name,
+        "task": to_json(evaluation.task, files=False),
         "version": evaluation.version,
         "notices": list(notices),
         "data_md5": data_md5,
@@ -55,7 +55,7 @@ def recompute(folder: Path, dataset: DatasetDict) -> dict[str, dict[str, Any]]:
         ValueError: the predictions belong to another dataset.
     """
     file = folder / METRICS
-    task = TASKS[parse_object(file.read_bytes(), file, "evaluate again", {"task": str})["task"]]
+    task = from_json(parse_object(file.read_bytes(), file, "evaluate again", {"task": (str, dict)})["task"])
     names = sorted(path.stem.removeprefix("predictions-") for path in folder.glob("predictions-*.csv"))
     metrics = {}
     for name in names:
@@ -75,11 +75,15 @@ def read_predictions(folder: Path, split: str, task: Task, rows: int) -> Predict
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there; expected a prediction for each row of {split}")
     try:
-        lines = list(csv.DictReader(io.StringIO(path.read_bytes().decode("utf-8"), newline=""), strict=True))
-        numbers = [int(line["row"]) for line in lines]
-        predicted = [task.labels.index(line["predicted"]) for line in lines]
-        probabilities = [[float(line[label]) for label in task.labels] for line in lines]
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        lines = list(csv.reader(io.StringIO(path.read_bytes().decode("utf-8"), newline=""), strict=True))
+        if lines.pop(0) != _columns(task):
+            raise ValueError(f"its columns are not {', '.join(_columns(task))}")
+        numbers = [int(line[0]) for line in lines]
+        predicted = [task.labels.index(line[-1]) for line in lines]
+        probabilities = [[float(value) for value in line[1:-1]] for line in lines]
+        if any(len(line) != len(task.labels) for line in probabilities):
+            raise ValueError("a row has too few or too many fields")
+    except (ValueError, IndexError, csv.Error) as error:
         raise ValueError(
             f"{path} is damaged ({type(error).__name__}: {error}); evaluate or publish the model again"
         ) from error
@@ -93,11 +97,16 @@ def read_predictions(folder: Path, split: str, task: Task, rows: int) -> Predict
     )
 
 
+def _columns(task: Task) -> list[str]:
+    """The header; columns are read by position, because a label may be called `row`."""
+    return ["row", *task.labels, "predicted"]
+
+
 def _write_predictions(split: SplitResult, task: Task, path: Path) -> None:
     """Write a CSV file; floats are written in full so that they round-trip exactly."""
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["row", *task.labels, "predicted"])
+    writer.writerow(_columns(task))
     for row, values, label in zip(split.rows, split.probabilities, split.predicted, strict=True):
         writer.writerow([int(row), *(repr(float(value)) for value in values), task.labels[label]])
     atomic.write_text(path, file.getvalue())

@@ -1,14 +1,12 @@
 """Sections on errors: the worst ones, by group, and held-out groups."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from tests.support.fakes import card, dataset
 from tests.support.report import report_context, rows_of
-from tweetelm.config.train_config import DataConfig, TrainConfig
+from tweetelm.config.train_config import DataConfig, TrainConfig, to_dict
 from tweetelm.evaluation.fairness import error_rates, naming
 from tweetelm.evaluation.report.sections.errors import bias, worst, worst_errors
 from tweetelm.evaluation.report.sections.splits import held_out
@@ -79,7 +77,7 @@ def test_groups_match_whole_words_not_mentions() -> None:
 
 def test_held_out_rows_have_a_section() -> None:
     rows = deepfake(validation=PEOPLE[:45], test=PEOPLE, **{"held-out": PEOPLE[40:]})
-    config = dataclasses.asdict(TrainConfig(task="deepfake", data=DataConfig(hold_out="account:1/2")))
+    config = to_dict(TrainConfig(task="deepfake", data=DataConfig(hold_out="account:1/2")))
     made = report_context(rows, DEEPFAKE, card=card(task="deepfake", config=config))
     section = held_out(made)
     assert section is not None

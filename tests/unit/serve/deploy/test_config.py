@@ -40,7 +40,7 @@ def test_config_yaml_has_valid_import_path_and_args(config: dict[str, Any]) -> N
 
 
 @pytest.mark.parametrize(
-    "args", [{"registri": "models"}, {"tasks": ["spam"]}, {"cpus": 0}, {"min_replicas": -1}]
+    "args", [{"registri": "models"}, {"tasks": ["../spam"]}, {"cpus": 0}, {"min_replicas": -1}]
 )
 def test_invalid_argument_is_rejected(args: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(args))):

@@ -14,9 +14,9 @@ from serve.inference.engine import Engine
 from serve.limits import Limits
 from serve.middleware.auth import Keys
 from serve.middleware.gateway import Policy
-from serve.routes.moderations import CATEGORIES
 from tests.support.fake_predictor import POISON, FakePredictor, two_models
 from tests.support.http_server import serving
+from tweetelm.tasks import CATEGORIES
 
 KEY = "a-key-of-some-length"
 

@@ -48,6 +48,7 @@ def test_push_is_the_log_odds_difference(client: TestClient) -> None:
         "model": "hate",
         "version": "v1",
         "label": "hate",
+        "toward": "hate",
         "probs": [0.7, 0.3],
         "threshold": 0.25,
         "truncated": False,

@@ -12,6 +12,10 @@ from tweetelm.evaluation.report.document import Figure, Interval, Section, Table
 from tweetelm.evaluation.report.interval_plots import Row, bar_figure
 
 WORST = 20
+_WHAT = {
+    "hate": ("false positives among not-hate tweets, by the group they name", "names"),
+    "deepfake": ("errors, by persona", "persona"),
+}
 
 
 def bias(context: ReportContext) -> Section:
@@ -21,12 +25,11 @@ def bias(context: ReportContext) -> Section:
     rows = tuple(
         (group["group"] or "all", group["label"], group["tweets"], _rate(group)) for group in ordered
     )
-    hate = context.task.name == "hate"
-    what = "false positives among not-hate tweets, by the group they name" if hate else "errors, by persona"
+    what, by = _WHAT.get(context.task.suite or "", ("errors, by the group of people they name", "names"))
     text = [f"Share of {what}, on {context.final}. Groups with fewer than {FEWEST} tweets are not listed."]
     if not any(group["group"] for group in groups):
         text.append("No group is large enough.")
-    columns = ("names" if hate else "persona", "true label", "tweets", "error rate")
+    columns = (by, "true label", "tweets", "error rate")
     return Section(
         title="Error rates by group",
         text=tuple(text),

@@ -1,10 +1,13 @@
 """The headline metric among published systems and baselines, and the comparison with another version."""
 
+import numpy as np
+
 from tweetelm.evaluation import bootstrap
-from tweetelm.evaluation.report.context import NAMES, ReportContext, Rival, measured
+from tweetelm.evaluation.report.context import ReportContext, Rival, measured
 from tweetelm.evaluation.report.document import Cell, Figure, Interval, Section, Table
 from tweetelm.evaluation.report.formatting import show
 from tweetelm.evaluation.report.interval_plots import Row, dot_figure
+from tweetelm.tasks import metric_name
 
 THIS_MODEL = "→ this model"
 System = tuple[str, float | Interval | None, str]
@@ -12,7 +15,7 @@ System = tuple[str, float | Interval | None, str]
 
 def headline(context: ReportContext) -> Section:
     """This model among the published systems on test, best first; on other data, with a constant baseline."""
-    task, name = context.task, NAMES[context.task.metric]
+    task, name = context.task, metric_name(context.task.metric)
     score = measured(context.result.metrics, task.metric)
     others = _others(context)
     systems = sorted([(THIS_MODEL, score, "here"), *others], key=lambda system: -_number(system[1]))
@@ -39,24 +42,24 @@ def headline(context: ReportContext) -> Section:
 
 def _others(context: ReportContext) -> list[System]:
     """Published results on the real test split; on other data the constant baseline."""
-    if context.final == "test" and not context.provenance.synthetic:
+    if context.final == "test" and not context.provenance.synthetic and context.task.published:
         return [(found.system, found.value, found.source) for found in context.task.published]
     return [_constant(context)]
 
 
 def _constant(context: ReportContext) -> System:
-    """The score of always predicting the more frequent label."""
+    """The score of always predicting the most frequent label."""
     labels = context.result.labels
-    table = bootstrap.confusion(labels, 0 * labels)
-    majority = int(table.sum(axis=1).argmax())
-    table = bootstrap.confusion(labels, 0 * labels + majority)
-    value = float(bootstrap.STATISTICS[context.task.metric](table))
+    classes = len(context.task.labels)
+    majority = int(np.bincount(labels, minlength=classes).argmax())
+    table = bootstrap.confusion(labels, 0 * labels + majority, classes)
+    value = float(bootstrap.headline_statistic(context.task)(table))
     return (f"always {context.task.labels[majority]}", value, "here")
 
 
 def _meaning(context: ReportContext, score: Interval | None, others: list[System]) -> str:
     """The score and how it compares, in a sentence or two."""
-    name, split = NAMES[context.task.metric], context.final
+    name, split = metric_name(context.task.metric), context.final
     if score is None:
         return f"{name} on {split} is undefined."
     start = f"{name} on {split}: {show(score)}, over {len(context.result.labels)} tweets."
@@ -112,10 +115,11 @@ def _differences(context: ReportContext, rival: Rival) -> tuple[tuple[Cell, ...]
     labels, predicted = context.result.labels, context.result.predicted
     rivals = rival.predictions.predicted
     rows: list[tuple[Cell, ...]] = []
-    for name, statistic in bootstrap.STATISTICS.items():
+    for name, statistic in bootstrap.statistics_of(context.task).items():
         difference = bootstrap.paired_difference(labels, predicted, rivals, statistic)
-        both = (bootstrap.interval(bootstrap.confusion(labels, y), statistic) for y in (predicted, rivals))
-        rows.append((NAMES[name], *both, difference.interval, difference.p))
+        tables = (bootstrap.confusion(labels, y, len(context.task.labels)) for y in (predicted, rivals))
+        both = (bootstrap.interval(table, statistic) for table in tables)
+        rows.append((metric_name(name), *both, difference.interval, difference.p))
     return tuple(rows)
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from tweetelm.evaluation.intervals import wilson
 from tweetelm.evaluation.report.context import ReportContext
 from tweetelm.evaluation.report.document import Cell, Figure, Interval, Section, Table
 from tweetelm.evaluation.report.interval_plots import Change, Row, change_figure, dot_figure
+from tweetelm.tasks import Task
 
 FEWEST = 20  # tweets that must contain a word: rarer words may identify a person
 SHOWN = 12
@@ -40,14 +41,15 @@ def shift(context: ReportContext) -> Section | None:
     text = (
         "A domain classifier (logistic regression on TF-IDF words) predicts which split a tweet is from, "
         f"{FOLDS}-fold cross-validated. AUROC 0.5: no shift in words.",
-        f"Words and hashtags occur in at least {FEWEST} tweets; mentions and links are excluded. P is the "
-        f"share of tweets with the word that are labeled {context.task.positive}.",
+        f"Words and hashtags occur in at least {FEWEST} tweets; mentions and links are excluded."
+        + context.task.binary
+        * f" P is the share of tweets with the word that are labeled {context.task.positive}.",
     )
     return Section(
         title="Shift between the splits",
         text=text,
         tables=tuple(tables),
-        figures=(*_domain_figures(rows), *_word_figures(tables[1:], names, context.task.positive)),
+        figures=(*_domain_figures(rows), *_word_figures(tables[1:], names, context.task)),
     )
 
 
@@ -58,16 +60,16 @@ def _domain_figures(rows: Sequence[tuple[Cell, ...]]) -> list[Figure]:
     return [figure] if figure else []
 
 
-def _word_figures(tables: Sequence[Table], names: list[str], positive: str) -> list[Figure]:
+def _word_figures(tables: Sequence[Table], names: list[str], task: Task) -> list[Figure]:
     """From the first split (open dot) to the last (filled dot): share of tweets, then label share."""
     kinds = (
         ("word-share", "share of tweets with the word"),
-        ("word-meaning", f"P({positive}) with the word"),
+        ("word-meaning", f"P({task.positive}) with the word"),
     )
-    figures = []
+    cells, figures = 1 + task.binary, []  # cells per split
     for table, (name, axis), offset in zip(tables, kinds, (1, 2), strict=False):
         changes = [
-            Change(label=str(row[0]), first=_plain(row[offset]), last=_plain(row[offset - 3]))
+            Change(label=str(row[0]), first=_plain(row[offset]), last=_plain(row[offset - 1 - cells]))
             for row in table.rows
         ]
         caption = f"{table.caption} ○ {names[0]}, ● {names[-1]}."
@@ -121,9 +123,13 @@ def _domain(context: ReportContext, name: str) -> tuple[Cell, ...]:
 def _word_tables(
     context: ReportContext, names: list[str], words: list[str], present: list[csc_matrix]
 ) -> list[Table]:
-    """Words by change of frequency, and by change of label share times frequency, first to last split."""
+    """Words by change of frequency, and by change of label share times frequency, first to last split.
+
+    With more than two labels there is no label share P.
+    """
     if not words:
         return []
+    binary = context.task.binary
     positive = [context.labels(name) == len(context.task.labels) - 1 for name in names]
     counts = [np.asarray(part.sum(axis=0)).ravel().astype(np.int64) for part in present]
     hits = [
@@ -139,17 +145,20 @@ def _word_tables(
         f"Words whose share of tweets differs most between {names[0]} and {names[-1]}.",
         f"Words whose label share P differs most (change of P times share of {names[-1]}).",
     )
-    columns = ("word", *(column for name in names for column in (f"{name}: share", f"{name}: P")))
+    kinds = ("share", "P") if binary else ("share",)
+    columns = ("word", *(f"{name}: {kind}" for name in names for kind in kinds))
     tables = []
-    for caption, score in zip(captions, (frequency, change), strict=True):
+    for caption, score in zip(captions[: len(kinds)], (frequency, change), strict=False):
         best = [i for i in np.argsort(-score, kind="stable")[:SHOWN] if score[i] > 0]
-        rows = tuple((words[i], *_cells(i, counts, hits, sizes)) for i in best)
+        rows = tuple((words[i], *_cells(i, counts, hits if binary else [], sizes)) for i in best)
         tables.append(Table(columns=columns, rows=rows, caption=caption))
     return [table for table in tables if table.rows]
 
 
 def _cells(word: int, counts: list[Counts], hits: list[Counts], sizes: list[int]) -> list[Cell]:
     cells: list[Cell] = []
-    for count, hit, size in zip(counts, hits, sizes, strict=True):
-        cells += [float(count[word] / size), wilson(int(hit[word]), int(count[word]))]
+    for count, hit, size in zip_longest(counts, hits, sizes):
+        cells.append(float(count[word] / size))
+        if hit is not None:
+            cells.append(wilson(int(hit[word]), int(count[word])))
     return cells

@@ -15,8 +15,8 @@ from tweetelm.evaluation.report.document import Cell, Figure, Interval, Section,
 from tweetelm.evaluation.report.interval_plots import bar_figure, errors
 
 Mask = npt.NDArray[np.bool_]
+MOST = 20  # values of a slice column in a table
 FEWEST = 20  # tweets per label; macro-F1 of fewer is noise
-COLUMNS = ("slice", "tweets", "true share of {positive}", "accuracy", "macro-F1")
 _LINK = re.compile(r"\bhttp\b")
 _MENTION = re.compile(r"@user\b")
 
@@ -61,7 +61,7 @@ def _duplicates(context: ReportContext, texts: dict[str, list[str]], kind: str) 
         "without a duplicate": ~duplicate,
         "with a duplicate": duplicate,
         "duplicate with the same label": duplicate & ~opposite,
-        "duplicate with the opposite label": opposite,
+        "duplicate with another label": opposite,
     }
     return _table(context, masks, f"A duplicate in train is {kind}.")
 
@@ -85,8 +85,7 @@ def parts(context: ReportContext) -> Section:
     """By generator (if the task has them), length, links and mentions."""
     plain = context.plain[context.final]
     tables = [_table(context, dict(_surface(plain)), "By length, links and mentions.")]  # fmt: skip
-    if context.task.group_column:
-        tables.insert(0, _generators(context))
+    tables = [*_by_columns(context), *tables]
     text = (
         "Accuracy has Wilson's 95 % interval, macro-F1 the bootstrap's. Macro-F1 needs at least "
         f"{FEWEST} tweets of each label. In a slice with one label, accuracy is the recall of that label.",
@@ -112,7 +111,9 @@ def _surface(texts: list[str]) -> Iterator[tuple[str, Mask]]:
 
 def _table(context: ReportContext, masks: dict[str, Mask], caption: str) -> Table:
     rows = tuple(_row(name, mask, context) for name, mask in masks.items())
-    columns = tuple(name.format(positive=context.task.positive) for name in COLUMNS)
+    task = context.task
+    share = f"true share of {task.positive}" if task.binary else "most frequent label"
+    columns = ("slice", "tweets", share, "accuracy", "macro-F1")
     return Table(columns=columns, rows=rows, caption=caption)
 
 
@@ -120,10 +121,31 @@ def _row(name: str, mask: Mask, context: ReportContext) -> tuple[Cell, ...]:
     labels, predicted = context.result.labels[mask], context.result.predicted[mask]
     if not len(labels):
         return (name, 0, None, None, None)
-    table = confusion(labels, predicted)
-    f1: Interval | None = interval(table, macro_f1) if table.sum(axis=1).min() >= FEWEST else None
+    task = context.task
+    table = confusion(labels, predicted, len(task.labels))
+    counts = table.sum(axis=1)
+    fewest = counts.min() if task.binary else counts[counts > 0].min() * ((counts > 0).sum() > 1)
+    f1: Interval | None = interval(table, macro_f1) if fewest >= FEWEST else None
     right = wilson(int((labels == predicted).sum()), len(labels))
-    return (name, len(labels), float((labels == len(context.task.labels) - 1).mean()), right, f1)
+    common = int(counts.argmax())
+    most = f"{task.labels[common]} ({counts[common] / len(labels):.0%})"
+    share: Cell = float(counts[-1] / len(labels)) if task.binary else most
+    return (name, len(labels), share, right, f1)
+
+
+def _by_columns(context: ReportContext) -> list[Table]:
+    """A table per slice column of the task; of deepfake, per generator beside published results."""
+    if context.task.suite == "deepfake":
+        return [_generators(context)]
+    tables = []
+    for column in context.task.slices:
+        values = np.asarray(context.dataset[context.final][column])
+        names, counts = np.unique(values, return_counts=True)
+        shown = names[np.argsort(-counts, kind="stable")[:MOST]]
+        more = f" The {MOST} largest of {len(names)}." if len(names) > MOST else ""
+        masks = {f"{column} = {name}": values == name for name in shown}
+        tables.append(_table(context, masks, f"By {column}.{more}"))
+    return tables
 
 
 def _generators(context: ReportContext) -> Table:

@@ -6,31 +6,27 @@ import numpy.typing as npt
 from tweetelm.data.holdout import HELD_OUT
 from tweetelm.data.personas import persona
 from tweetelm.evaluation import bootstrap
-from tweetelm.evaluation.bootstrap import Statistic, confusion, interval
+from tweetelm.evaluation.bootstrap import Statistic, interval
 from tweetelm.evaluation.evaluate import SplitResult
 from tweetelm.evaluation.fairness import ACCOUNT
 from tweetelm.evaluation.intervals import wilson
-from tweetelm.evaluation.report.context import NAMES, ReportContext, measured
-from tweetelm.evaluation.report.document import Cell, Interval, Section, Table
-from tweetelm.evaluation.report.interval_plots import bar_figure, errors
+from tweetelm.evaluation.report.context import ReportContext, measured
+from tweetelm.evaluation.report.document import Cell, Figure, Interval, Section, Table
+from tweetelm.evaluation.report.interval_plots import Row, bar_figure, errors
 from tweetelm.evaluation.report.plots import confusion_figures
-from tweetelm.tasks import Task
+from tweetelm.tasks import Task, shown_metrics
 
 
 def side_by_side(context: ReportContext) -> Section:
     """Metrics with a column per split, and the confusion matrices."""
     splits, task = context.evaluation.splits, context.task
-    last = len(task.labels) - 1
-    rows: list[tuple[Cell, ...]] = [
-        ("tweets", *(len(split.labels) for split in splits.values())),
-        (f"true share of {task.positive}", *(float((s.labels == last).mean()) for s in splits.values())),
-        _row(f"predicted share of {task.positive}", splits, bootstrap.predicted_share(last)),
-    ]
-    rows += [(NAMES[name], *(measured(s.metrics, name) for s in splits.values())) for name in NAMES]
-    for label, name in enumerate(task.labels):
-        rows.append(_row(f"precision of {name}", splits, bootstrap.precision(label)))
-        rows.append(_row(f"recall of {name}", splits, bootstrap.recall(label)))
-        rows.append(_row(f"F1 of {name}", splits, bootstrap.f1(label)))
+    rows: list[tuple[Cell, ...]] = [("tweets", *(len(split.labels) for split in splits.values()))]
+    if task.binary:
+        rows += _shares(splits, task)
+    for name, title in shown_metrics(task.metric).items():
+        rows.append((title, *(measured(split.metrics, name) for split in splits.values())))
+    if task.binary:
+        rows += _of_labels(splits, task)
     text = ["Model and settings were chosen on validation. Test data were not used for any choice."]
     text += [f"AUROC on {name} is undefined: {s.metrics['auroc_missing']}." for name, s in splits.items()
              if s.metrics["auroc"] is None]  # fmt: skip
@@ -38,9 +34,52 @@ def side_by_side(context: ReportContext) -> Section:
     return Section(
         title=" and ".join(splits).capitalize() + (" side by side" if len(splits) > 1 else ""),
         text=tuple(text),
-        tables=(table, *(_confusion(name, split, task) for name, split in splits.items())),
-        figures=confusion_figures(splits, task),
+        tables=(
+            table,
+            *([] if task.binary else [_by_label(context)]),
+            *(_confusion(name, split, task) for name, split in splits.items()),
+        ),
+        figures=(*confusion_figures(splits, task), *([] if task.binary else [_label_figure(context)])),
     )
+
+
+def _shares(splits: dict[str, SplitResult], task: Task) -> list[tuple[Cell, ...]]:
+    last = len(task.labels) - 1
+    true = (float((split.labels == last).mean()) for split in splits.values())
+    return [
+        (f"true share of {task.positive}", *true),
+        _row(f"predicted share of {task.positive}", splits, bootstrap.predicted_share(last)),
+    ]
+
+
+def _of_labels(splits: dict[str, SplitResult], task: Task) -> list[tuple[Cell, ...]]:
+    rows: list[tuple[Cell, ...]] = []
+    for label, name in enumerate(task.labels):
+        rows.append(_row(f"precision of {name}", splits, bootstrap.precision(label)))
+        rows.append(_row(f"recall of {name}", splits, bootstrap.recall(label)))
+        rows.append(_row(f"F1 of {name}", splits, bootstrap.f1(label)))
+    return rows
+
+
+def _by_label(context: ReportContext) -> Table:
+    """A row per label of the final split, for tasks with more than two labels."""
+    table = np.asarray(context.result.metrics["confusion"])
+    of_label = (bootstrap.predicted_share, bootstrap.precision, bootstrap.recall, bootstrap.f1)
+    rows = tuple(
+        (name, int(table[label].sum()), *(interval(table, statistic(label)) for statistic in of_label))
+        for label, name in enumerate(context.task.labels)
+    )
+    columns = ("label", "tweets", "predicted share", "precision", "recall", "F1")
+    return Table(columns=columns, rows=rows, caption=f"By label on {context.final}.")
+
+
+def _label_figure(context: ReportContext) -> Figure:
+    """F1 of every label on the final split."""
+    f1s = [(name, f1) for name, *_, f1 in _by_label(context).rows if isinstance(f1, Interval)]
+    rows = [Row(label=str(name), value=f1) for name, f1 in f1s]
+    reference = float(context.result.metrics["macro_f1"])
+    caption = f"F1 by label on {context.final}, with 95 % intervals. Dotted: macro-F1."
+    return bar_figure("labels", caption, rows, axis="F1", reference=reference)
 
 
 def held_out(context: ReportContext) -> Section | None:
@@ -77,7 +116,7 @@ def _recalls(kind: str, values: "npt.NDArray[np.str_]", split: SplitResult) -> T
 
 
 def _row(name: str, splits: dict[str, SplitResult], statistic: Statistic) -> tuple[Cell, ...]:
-    tables = (confusion(split.labels, split.predicted) for split in splits.values())
+    tables = (np.asarray(split.metrics["confusion"]) for split in splits.values())
     return (name, *(interval(table, statistic) for table in tables))
 
 
