@@ -69,7 +69,7 @@ check: lint ## run lint and the fast tests (under two minutes)
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not ray and not slow and not gpu and not network"
 
 CLUSTERED := $(wildcard tests/ray/test_*.py)
-LONG := $(foreach name,lab tune train elastic real jobs stop,tests/ray/test_$(name).py) # the slowest files start first
+LONG := $(foreach name,lab tune train elastic real classify_files jobs stop,tests/ray/test_$(name).py) # the slowest files start first
 test: setup ## run all tests that this machine supports
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not gpu and not network" --ignore tests/ray
 	@$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not alone" $(LONG) $(filter-out $(LONG),$(CLUSTERED))
@@ -135,8 +135,9 @@ dashboard: setup ## open a tunnel to the dashboard on port 8265 (PORT=8000: to t
 STORE = $(shell $(RUN) -m ray_jobs.cluster.config_file $(CLUSTER) --store)
 flag = $(if $(PLACE),$(if $(findstring $(1),$(JOB)),, $(1) $(PLACE)/$(2)))
 RUNS = $(call flag,--run.storage,runs)$(call flag,--run.registry,models)$(call flag,--data.root,data)
+MODELS = $(call flag,--registry,models)
 SCORES = $(call flag,--registry,models)$(call flag,--data,data)
-PLACES = $(if $(findstring ray_jobs.evaluate,$(JOB)),$(SCORES),$(RUNS))
+PLACES = $(if $(findstring ray_jobs.evaluate,$(JOB)),$(SCORES),$(if $(findstring ray_jobs.classify,$(JOB)),$(MODELS),$(RUNS)))
 
 submit: setup ## submit a job through the tunnel: make submit JOB="ray_jobs.train --task hate"
 	$(asks_with_token)

@@ -15,7 +15,7 @@ import torch
 
 from benchmarks.published import tokenizer_of
 from benchmarks.timing import machine, publish
-from tweetelm import predictor as module
+from tweetelm import forward as module
 from tweetelm import threads
 from tweetelm.config.text_config import TextConfig
 from tweetelm.data import SAMPLE, load

@@ -14,15 +14,14 @@ from ray_jobs.training.accelerator_task import local_copy
 from ray_jobs.training.run_storage import RunStorage
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.data import Provenance
-from tweetelm.evaluation.evaluate import calibrated, evaluate
-from tweetelm.evaluation.report.context import ReportContext
+from tweetelm.evaluation import finished_run
 from tweetelm.evaluation.report.document import Section
 from tweetelm.evaluation.report.sections.errors import worst_errors
 from tweetelm.evaluation.report.write import write
 from tweetelm.files import object_storage
 from tweetelm.precision import use_fast_float32
 from tweetelm.predictor import Predictor
-from tweetelm.registry import make_card, publish
+from tweetelm.registry import publish
 from tweetelm.registry.card import Base, Card, Git
 from tweetelm.tasks import shown_metrics
 from tweetelm.tracking.wandb_settings import has_api_key
@@ -59,22 +58,13 @@ def evaluate_checkpoint(
     with tempfile.TemporaryDirectory() as scratch, local_copy(checkpoint) as folder:
         predictor = Predictor.load(folder, precision="float32")
         use_fast_float32(predictor.model)
-        splits = [name for name in dataset if name != "train"]
-        evaluation = calibrated(evaluate(predictor, dataset, splits), dataset, config.run.threshold)
-        card = make_card(
-            config,
-            provenance=provenance,
-            base=base,
-            metrics=evaluation.metrics,
-            git=git,
-            threshold=evaluation.threshold,
-            temperature=evaluation.temperature,
+        evaluated = finished_run.evaluate_checkpoint(
+            config, predictor, dataset, provenance=provenance, base=base, git=git
         )
-        report = Path(scratch) / "evaluation"
-        context = ReportContext(evaluation=evaluation, dataset=dataset, provenance=provenance, card=card)
-        write(context, report)
+        card, report = evaluated.card, Path(scratch) / "evaluation"
+        write(evaluated.context, report)
         shown = shown_metrics(config.task.metric)
-        scores = {split: {k: m[k] for k in shown} for split, m in evaluation.metrics.items()}
+        scores = {split: {k: m[k] for k in shown} for split, m in card.metrics.items()}
         finished = Finished(run=config.run_name, scores=scores, notices=card.notices)
         _store_report(report, f"{config.folder}/{EVALUATION}")
         if config.run.publish:
@@ -82,7 +72,7 @@ def evaluate_checkpoint(
                 folder, card, registry=registry, evaluation=report, replace=config.run.replace
             )
             finished = Finished(**{**asdict(finished), **asdict(published)})
-        _track(config, finished, card, folder, worst_errors(context))
+        _track(config, finished, card, folder, worst_errors(evaluated.context))
         return finished
 
 

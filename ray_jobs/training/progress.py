@@ -2,20 +2,17 @@
 
 import logging
 import os
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ray_jobs.training.run_storage import RunStorage
 from tweetelm.tracking.trackers import Tracker, open_trackers
 from tweetelm.training.loop import Report
-from tweetelm.training.phases import CLASSIFY
+from tweetelm.training.progress_rates import ProgressRates, early_stopping
 from tweetelm.training.state import Progress
 
 if TYPE_CHECKING:
     from ray_jobs.training.worker_config import WorkerConfig
-
-_LOG_EVERY_S = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -34,46 +31,19 @@ class ProgressLogger:
     metric: str
     bar: Any | None
     quiet: bool = False
-    started: float = field(default_factory=time.perf_counter)
-    last_logged: float = 0.0
-    tweets: int = 0
-    tokens: int = 0
-    steps: int = 0
+    rates: ProgressRates = field(default_factory=ProgressRates)
 
     def log_step(self, report: Report) -> None:
         """Record one optimizer step."""
-        self.tweets += report.tweets
-        self.tokens += report.tokens
-        self.steps += 1
-        now = time.perf_counter()
-        due = now - self.last_logged > _LOG_EVERY_S or self.steps == 1 or report.step == report.total
-        if not due and report.scores is None:
+        if not self.rates.count(report):
             return
-        self.last_logged, seconds = now, now - self.started
-        before = "" if report.phase == CLASSIFY else "pretrain_"
-        metrics = {
-            f"{before}epoch": report.epoch,
-            f"{before}loss": report.loss.item(),
-            "lr": report.lr,
-            "grad_norm": report.grad_norm.item(),
-            "tweets_per_s": self.tweets / seconds,
-            "tokens_per_s": self.tokens / seconds,
-        }
         scores = {f"validation_{key}": value for key, value in (report.scores or {}).items()}
-        self.tracker.log(metrics | scores, report.step)
+        self.tracker.log(self.rates.metrics(report) | scores, report.step)
         if not self.quiet:
-            self._print_step(report, metrics, seconds / self.steps * (report.total - report.step))
+            self._print_step(report)
 
-    def _print_step(self, report: Report, metrics: dict[str, float], eta: float) -> None:
-        what = "epoch" if report.phase == CLASSIFY else "language modeling, epoch"
-        line = (
-            f"{what} {report.epoch:5.2f}  step {report.step}/{report.total}  loss {report.loss.item():.4f}  "
-            f"{metrics['tweets_per_s']:.0f} tweets/s  {metrics['tokens_per_s']:.0f} tokens/s  "
-            f"ETA {int(eta // 60)}:{int(eta % 60):02d}"
-        )
-        if report.scores is not None:
-            best = " (best)" if report.improved else ""
-            line += f"  validation {self.metric} {report.scores[self.metric]:.4f}{best}"
+    def _print_step(self, report: Report) -> None:
+        line = self.rates.line(report, self.metric)
         if self.bar is not None:
             self.bar.total, self.bar.n = report.total, report.step
             self.bar.set_description(line)
@@ -106,7 +76,7 @@ class ProgressLogger:
             OSError: the history cannot be stored.
         """
         if progress.stopped:
-            self.print(f"early stopping after step {progress.step}; the best step was {progress.best_step}")
+            self.print(early_stopping(progress.step, progress.best_step))
         summary = {"best": progress.best, "best_step": progress.best_step, "steps": progress.step}
         self.tracker.finish(summary)
         self.storage.close()

@@ -16,21 +16,16 @@ import ray.train
 import ray.train.torch
 import torch
 from ray.train import Checkpoint, CheckpointConsistencyMode, CheckpointUploadMode
-from torch import nn
 from transformers.utils.logging import disable_progress_bar
 
 from ray_jobs.fault_tolerance.preemption import PreemptedError, PreemptionPoller
 from ray_jobs.training.progress import ProgressLogger, open_progress_logger
 from ray_jobs.training.worker_config import SCORE, WorkerConfig
 from tweetelm.config.train_config import TrainConfig
-from tweetelm.encoding import Encoder
-from tweetelm.evaluation.metrics import quick_score
-from tweetelm.openelm import OpenELMForSequenceClassification
-from tweetelm.openelm.checkpoints.tokenizer import load_tokenizer
-from tweetelm.precision import autocast, choose, use_fast_float32
-from tweetelm.predictor import classify_packed
+from tweetelm.evaluation.validation import Scorer
+from tweetelm.precision import choose, use_fast_float32
 from tweetelm.training.build_classifier import build_state
-from tweetelm.training.encoded_rows import Rows
+from tweetelm.training.checkpoint import save_checkpoint
 from tweetelm.training.loop import Report, fit
 from tweetelm.training.phases import CLASSIFY
 from tweetelm.training.prepare import Prepared
@@ -57,7 +52,7 @@ def work(setup: WorkerConfig) -> None:
         with checkpoint.as_directory() as folder:
             state.restore(Path(folder))
     progress = open_progress_logger(setup, state.progress.step) if strategy.is_rank0 else None
-    scorer = Scorer(prepared.validation, config, strategy)
+    scorer = Scorer(rows=prepared.validation, config=config, strategy=strategy)
     reporter = Reporter(config=config, prepared=prepared, state=state, is_rank0=strategy.is_rank0)
     metric = config.task.metric
     steps = fit(state, prepared.train, config, strategy=strategy, scorer=scorer, metric=metric)
@@ -144,38 +139,8 @@ class Reporter:
 
     def _save(self, metrics: dict[str, Any]) -> Checkpoint:
         folder = Path(tempfile.mkdtemp(prefix="tweetelm-"))  # Ray deletes it after the upload
-        config = self.config
         stored_metrics = {
             name: value for name, value in metrics.items() if name != "seconds"
         }  # see ray_jobs.training.checkpoints
-        extra = {"identity": config.identity, "data": self.prepared.provenance.md5, "metrics": stored_metrics}
-        self.state.save(folder, extra)
-        tokenizer_file = folder / "tokenizer.json"
-        tokenizer_file.write_text(self.prepared.tokenizer, encoding="utf-8")
-        tokenizer = load_tokenizer(tokenizer_file)
-        encoder = Encoder(tokenizer=tokenizer, text=config.text, max_tokens=config.model.max_tokens)
-        encoder.save(folder, config.task)
+        save_checkpoint(folder, self.state, self.config, self.prepared, stored_metrics)
         return Checkpoint.from_directory(folder)
-
-
-@dataclass(frozen=True, kw_only=False)
-class Scorer:
-    """Computes validation scores; the rows are divided among the workers, and every worker gets the
-    result."""
-
-    rows: Rows
-    config: TrainConfig
-    strategy: DataParallel
-
-    def __call__(self, model: nn.Module) -> dict[str, float]:
-        assert isinstance(model, OpenELMForSequenceClassification)
-        strategy, loop = self.strategy, self.config.loop
-        mine = range(strategy.rank, len(self.rows), strategy.world)
-        with autocast(loop.precision, strategy.device):
-            logits = classify_packed(model, self.rows.sequences(mine), loop.micro_tokens)
-        everything = torch.empty(len(self.rows), logits.shape[1])
-        for rank, share in enumerate(strategy.gather(logits)):
-            everything[rank :: strategy.world] = share
-        loss = nn.functional.cross_entropy(everything, torch.tensor(self.rows.labels)).item()
-        scores = quick_score(self.rows.labels, everything.softmax(-1).numpy(), self.config.task)
-        return {**scores, "loss": loss}

@@ -3,8 +3,6 @@
 It needs forward passes only. On a CPU the served weights are prepacked for oneDNN and have no gradients.
 """
 
-import math
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +12,7 @@ from serve.middleware.errors import ApiError
 from serve.routes.deps import Asking
 from serve.routes.json_body import json_router
 from serve.routes.schemas import Strict
+from tweetelm.prediction.explanation import WORDS, log_odds, without_word, word_spans
 
 
 class WordsRequest(Strict):
@@ -52,13 +51,8 @@ class WordsResponse(BaseModel):
 if TYPE_CHECKING:
     from tweetelm.predictor import Prediction
 
-WORDS = 64
-"""Maximum measured words: each needs a forward pass."""
 CHARACTERS = 4000
 """Maximum characters of the text, which is tokenized up to 65 times."""
-LEAST = 1e-6
-"""Probabilities are clipped to [LEAST, 1 - LEAST], so that log-odds are finite."""
-_WORD = re.compile(r"\S+")
 
 router = json_router("classify")
 
@@ -72,8 +66,8 @@ async def words(body: WordsRequest, ask: Asking) -> WordsResponse:
         message = f"input has {len(text)} characters; expected at most {CHARACTERS}"
         raise ApiError("input_too_long", message, "input")
     name, model = ask.model(body.model)
-    spans = [match.span() for match in _WORD.finditer(text)]
-    shorter = [_without(text, spans, index) for index in range(min(len(spans), WORDS))]
+    spans = word_spans(text)
+    shorter = [without_word(text, spans, index) for index in range(min(len(spans), WORDS))]
     ask.reserve(1 + len(shorter))
     (whole,) = await ask.classify(name, model, [text])
     without = await ask.again(model, shorter)
@@ -92,17 +86,6 @@ async def words(body: WordsRequest, ask: Asking) -> WordsResponse:
     )
 
 
-def _without(text: str, spans: Sequence[tuple[int, int]], index: int) -> str:
-    """Return the text without one word and the white space after it, or before it for the last word. Double
-    spaces would themselves change the prediction of a model of raw text."""
-    start, end = spans[index]
-    if len(spans) == 1:
-        return ""
-    if index + 1 < len(spans):
-        return text[:start] + text[spans[index + 1][0] :]
-    return text[: spans[index - 1][1]] + text[end:]
-
-
 def _pushes(
     text: str,
     spans: Sequence[tuple[int, int]],
@@ -110,14 +93,13 @@ def _pushes(
     whole: "Prediction",
     without: "Sequence[Prediction]",
 ) -> list[Word]:
-    odds = _log_odds(whole, toward)
+    odds = log_odds(whole.probabilities[toward])
     return [
-        Word(text=text[start:end], start=start, end=end, push=odds - _log_odds(shorter, toward))
+        Word(
+            text=text[start:end],
+            start=start,
+            end=end,
+            push=odds - log_odds(shorter.probabilities[toward]),
+        )
         for (start, end), shorter in zip(spans, without, strict=False)
     ]
-
-
-def _log_odds(prediction: "Prediction", label: int) -> float:
-    """Return the log-odds of a label against the others."""
-    probability = min(max(prediction.probabilities[label], LEAST), 1 - LEAST)
-    return math.log(probability / (1 - probability))

@@ -9,16 +9,32 @@ from typing import TYPE_CHECKING, Any
 from tweetelm.version import __version__
 
 if TYPE_CHECKING:
+    from tweetelm.api.evaluate import compare, evaluate
+    from tweetelm.api.fine_tune import fine_tune, publish
+    from tweetelm.api.load import load
     from tweetelm.predictor import Predictor
     from tweetelm.registry import resolve
-    from tweetelm.registry.publish import publish
     from tweetelm.tasks import Task
 
-__all__ = ["Predictor", "Task", "__version__", "publish", "resolve"]
+__all__ = [
+    "Predictor",
+    "Task",
+    "__version__",
+    "compare",
+    "evaluate",
+    "fine_tune",
+    "load",
+    "publish",
+    "resolve",
+]
 _MODULES = {
     "Predictor": "tweetelm.predictor",
     "Task": "tweetelm.tasks",
-    "publish": "tweetelm.registry",
+    "compare": "tweetelm.api.evaluate",
+    "evaluate": "tweetelm.api.evaluate",
+    "fine_tune": "tweetelm.api.fine_tune",
+    "load": "tweetelm.api.load",
+    "publish": "tweetelm.api.fine_tune",
     "resolve": "tweetelm.registry",
 }
 

@@ -47,7 +47,7 @@ class Encoder:
         """Normalize, tokenize and truncate. An empty text gives BOS only."""
         heads = [head(text, self.max_characters, self.text) for text in texts]
         normalized = [normalize(text, self.text)[: self.max_characters] for text, _ in heads]
-        rows, limit = self.tokenizer.encode_batch(normalized), self.max_tokens
+        rows, limit = self.tokenizer.encode_batch_fast(normalized), self.max_tokens
         return [
             Encoded(tuple(row.ids[:limit]), cut or len(row.ids) > limit)
             for row, (_, cut) in zip(rows, heads, strict=True)

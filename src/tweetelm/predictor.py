@@ -2,44 +2,38 @@
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, TypeVar, overload
 
 import torch
 from torch import Tensor
 
 from tweetelm import precision as arithmetic
 from tweetelm.config.text_config import TextConfig
-from tweetelm.encoding import Encoded, Encoder, pass_tokens, token_batches
+from tweetelm.encoding import Encoded, Encoder
+from tweetelm.forward import classify_packed, ready
 from tweetelm.openelm import OpenELMConfig, OpenELMForSequenceClassification
 from tweetelm.openelm.checkpoints.loading import load_weights
-from tweetelm.openelm.inference.cuda_graphs import can_capture, capture
-from tweetelm.openelm.inference.onednn import can_prepack, is_prepacked, prepack
-from tweetelm.openelm.packing import pack_onto
+from tweetelm.prediction.explanation import (
+    WORDS,
+    Explanation,
+    explanation,
+    label_index,
+    without_word,
+    word_spans,
+)
+from tweetelm.prediction.frames import check_new, texts_of, with_predictions
+from tweetelm.prediction.predictions import SHOWN, Prediction, Predictions
+from tweetelm.prediction.texts import as_texts
 from tweetelm.tasks import Task
-from tweetelm.threads import fit_threads
+
+__all__ = ["Prediction", "Predictor", "classify_packed", "ready"]
 
 CARD_FILE = "card.json"
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The prediction for one tweet.
-
-    Attributes:
-        label: the most probable label. With a threshold in the version, the positive label if its
-            probability reaches the threshold, else the negative label.
-        probabilities: one per label, in the task's order, calibrated by the version's temperature.
-        tokens: number of tokens read, including BOS.
-        truncated: whether the tweet exceeded the model's length limit.
-    """
-
-    label: str
-    probabilities: tuple[float, ...]
-    tokens: int
-    truncated: bool
+_SHOWN_AT_ONCE = 1024  # texts per update of a progress bar
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,67 +117,102 @@ class Predictor:
         """Encode texts as token ids."""
         return self.encoder.encode(texts)
 
-    @overload
-    def predict(self, texts: str) -> Prediction: ...  # type: ignore[overload-overlap]  # a str is iterable
+    def __repr__(self) -> str:
+        labels = ", ".join(self.labels[:SHOWN]) + ", …" * (len(self.labels) > SHOWN)
+        version = f", version {self.version}" if self.version else ""
+        size = f"{self.model.num_parameters():,} parameters"
+        return f"Predictor({self.task.name}: {labels}{version}, {size}, {self.precision} on {self.device})"
 
     @overload
-    def predict(self, texts: Iterable[str]) -> list[Prediction]: ...
+    def predict(self, texts: str, *, progress: bool = False) -> Prediction: ...  # type: ignore[overload-overlap]  # a str is iterable
 
-    def predict(self, texts: str | Iterable[str]) -> Prediction | list[Prediction]:
+    @overload
+    def predict(self, texts: Iterable[str], *, progress: bool = False) -> Predictions: ...
+
+    def predict(self, texts: str | Iterable[str], *, progress: bool = False) -> Prediction | Predictions:
         """Classify one text, or several: a list, an array, or a column of a table. Keeps the order.
+
+        Args:
+            texts: a text, or several.
+            progress: show a progress bar on standard error.
 
         Raises:
             ValueError: an item is not a text; the message gives its position.
         """
         if isinstance(texts, str):
             return self.classify(self.encode([texts]))[0]
-        return self.classify(self.encode(_all_text(texts)))
+        return self._predict_all(as_texts(texts), progress)
 
-    def classify(self, encoded: Sequence[Encoded]) -> list[Prediction]:
+    def predict_frame(self, frame: T, text: str = "text", *, prefix: str = "", progress: bool = False) -> T:
+        """A new table: all columns of `frame`, then `label`, `prob_<label>` for each label, and `truncated`.
+
+        Rows, their order and the index are kept.
+
+        Args:
+            frame: a pandas or polars DataFrame, a pyarrow Table, or a Dataset.
+            text: the column with the texts.
+            prefix: put before the names of the new columns.
+            progress: show a progress bar on standard error.
+
+        Raises:
+            ValueError: the column does not exist, a row of it is not a text, or a new column has the name of
+                an existing one.
+        """
+        texts = texts_of(frame, text)
+        check_new(frame, self.labels, prefix)
+        added: T = with_predictions(frame, self._predict_all(texts, progress), self.labels, prefix)
+        return added
+
+    def explain(self, text: str, label: str | None = None, *, words: int = WORDS) -> Explanation:
+        """Measure what each word contributes to the log-odds of each label, by leaving it out.
+
+        Args:
+            text: the text.
+            label: the label to show; by default, the predicted one.
+            words: maximum number of words; each needs a forward pass.
+
+        Raises:
+            ValueError: there is no such label.
+        """
+        if label is not None:
+            label_index(self.labels, label)
+        spans = word_spans(text)
+        shorter = [without_word(text, spans, index) for index in range(min(len(spans), words))]
+        whole, *without = self.predict([text, *shorter])
+        return explanation(text, whole, without, self.labels, label)
+
+    def _predict_all(self, texts: Sequence[str], progress: bool) -> Predictions:
+        if not progress:
+            return self.classify(self.encode(texts))
+        from tqdm import tqdm  # not for the endpoint
+
+        found = Predictions()
+        with tqdm(total=len(texts), unit=" texts") as bar:
+            for start in range(0, len(texts), _SHOWN_AT_ONCE):
+                some = self.classify(self.encode(texts[start : start + _SHOWN_AT_ONCE]))
+                found += some
+                bar.update(len(some))
+        return found
+
+    def classify(self, encoded: Sequence[Encoded]) -> Predictions:
         """Classify encoded texts; keeps the order."""
         if not encoded:
-            return []
+            return Predictions()
         probabilities = (self.logits(encoded) / self.temperature).softmax(-1).tolist()
-        return [
+        return Predictions(
             Prediction(self._label(row), tuple(row), len(item.ids), item.truncated)
             for row, item in zip(probabilities, encoded, strict=True)
-        ]
+        )
 
     def logits(self, encoded: Sequence[Encoded]) -> Tensor:
         """Logits (N, K) of N encoded texts, float32 on the CPU, in the given order, before temperature."""
-        return classify_packed(self.model, [item.ids for item in encoded], self.batch_tokens)
+        sequences = [item.ids for item in encoded]
+        return classify_packed(self.model, sequences, self.batch_tokens, follow_load=True)
 
     def _label(self, probabilities: Sequence[float]) -> str:
         if self.threshold is not None:
             return self.labels[-1] if probabilities[-1] >= self.threshold else self.labels[0]
         return self.labels[max(range(len(probabilities)), key=lambda i: probabilities[i])]
-
-
-def _all_text(given: Iterable[Any]) -> list[str]:
-    """The texts of a collection, each checked.
-
-    Raises:
-        ValueError: `given` is not a collection of texts.
-    """
-    if hasattr(given, "columns"):
-        raise ValueError('predict was given a table; expected one of its columns: predict(table["text"])')
-    if isinstance(given, bytes | Mapping) or not isinstance(given, Iterable):
-        raise ValueError(f"predict was given a {type(given).__name__}; expected a text or a list of texts")
-    texts = list(given)
-    for position, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise ValueError(
-                f"row {position} (counted from 0{_index_label(given, position)}) contains "
-                f"{str(text)[:40]!r} of type {type(text).__name__}; expected a text. Drop such rows, for "
-                "example with `column.dropna()`, or replace them by ''"
-            )
-    return texts
-
-
-def _index_label(given: Iterable[Any], position: int) -> str:
-    """The index label of a row, if `given` is a pandas column."""
-    index = getattr(given, "index", None)
-    return "" if index is None or callable(index) else f", index {index[position]}"
 
 
 def _check_fit(folder: Path, config: OpenELMConfig, encoder: Encoder, task: Task) -> None:
@@ -218,51 +247,3 @@ def _read_card(path: Path) -> dict[str, Any] | None:
             f"{path} is damaged ({type(error).__name__}: {error}); download the version again"
         ) from error
     return card
-
-
-def ready(
-    model: OpenELMForSequenceClassification, device: torch.device, precision: arithmetic.Precision
-) -> OpenELMForSequenceClassification:
-    """Prepare a float32 model for inference on `device`, in place.
-
-    With precision "auto", a large model computes in bfloat16 if the hardware supports it. On a CPU, the
-    weights of a large model are packed for oneDNN; it can then be neither trained nor saved. On a GPU, the
-    forward pass in half precision is recorded as CUDA graphs; the model can then be neither trained nor
-    moved.
-    """
-    large = model.num_parameters() >= arithmetic.LARGE
-    if precision == "bf16" or (precision == "auto" and large and arithmetic.has_bf16(device)):
-        model.bfloat16()
-        model.score.float()
-    model.to(device)  # type: ignore[arg-type]  # transformers wraps torch's `to`
-    if large and can_prepack(device, model.transformer.token_embeddings.weight.dtype):
-        prepack(model)
-    model.eval()
-    if can_capture(model):
-        capture(model)
-    return model
-
-
-def classify_packed(
-    model: OpenELMForSequenceClassification,
-    sequences: Sequence[Sequence[int]],
-    batch_tokens: int | None = None,
-) -> Tensor:
-    """Logits (N, K) of N token sequences, float32 on the CPU, in the given order.
-
-    Runs packed batches of at most `batch_tokens` tokens; None for the device's default (see `pass_tokens`).
-    """
-    device = next(model.parameters()).device
-    order: list[int] = []
-    logits = [torch.empty(0, model.num_labels, device=device)]
-    on_cpu = device.type == "cpu"
-    with torch.inference_mode():
-        for rows in token_batches([len(s) for s in sequences], pass_tokens(device, batch_tokens)):
-            if on_cpu:
-                fit_threads()
-            batch = pack_onto(device, [sequences[row] for row in rows], compiled=is_prepacked(model))
-            order += rows
-            logits.append(model(**batch.inputs()).logits[: len(rows)].float())
-    out = torch.empty(len(sequences), model.num_labels)
-    out[order] = torch.cat(logits).cpu()  # the only wait for the GPU: it computes while batches are packed
-    return out

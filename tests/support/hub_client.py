@@ -117,6 +117,12 @@ def prepare(model: str, elsewhere: bool = False) -> dict[str, Any]:
     return {**_describe(state.model), "commit": prepared.base.commit, "tokens": tokens}
 
 
+def classify(name: str, text: str) -> list[float]:
+    import tweetelm
+
+    return list(tweetelm.load(name, device="cpu", precision="float32").predict(text).probabilities)
+
+
 def _describe(model: Any) -> dict[str, Any]:
     digests = {
         key: hashlib.sha256(value.detach().numpy().tobytes()).hexdigest()
@@ -128,7 +134,7 @@ def _describe(model: Any) -> dict[str, Any]:
 
 def main() -> None:
     answers, sys.stdout = sys.stdout, sys.stderr
-    calls = {f.__name__: f for f in (fetch, load, load_with_transformers, fetch_tokenizer, prepare)}
+    calls = {f.__name__: f for f in (fetch, load, load_with_transformers, fetch_tokenizer, prepare, classify)}
     for line in sys.stdin:
         call, *arguments = json.loads(line)
         try:

@@ -98,7 +98,7 @@ def test_own_work_is_not_load_of_others() -> None:
     now = sample()
     assert before is not None
     assert now is not None
-    assert now.own - before.own == pytest.approx(now.at - before.at, rel=0.5)
+    assert now.own - before.own == pytest.approx(now.at - before.at, rel=0.9)
     assert now.everyone - before.everyone >= (now.own - before.own) - 0.1
     assert 1 <= threads_for(before, now, CPUS) <= CPUS
 

@@ -12,6 +12,10 @@ COMMANDS = {  # command: module, description
     "tune": ("ray_jobs.tune", "search hyperparameters and model sizes, publish the best"),
     "seeds": ("ray_jobs.seeds", "train one configuration with several seeds; publishes nothing"),
     "evaluate": ("ray_jobs.evaluate", "write the full report of a version or a checkpoint"),
+    "classify-files": (
+        "ray_jobs.classify_files",
+        "classify files of any size, row by row",
+    ),
     "reproduce": ("ray_jobs.reproduce", "run every experiment on the real data with Apple's checkpoints"),
     "serve": ("serve", "serve the published models over HTTP on this machine"),
     "registry": ("tweetelm.registry", "list, show, compare, promote, verify, export and push versions"),

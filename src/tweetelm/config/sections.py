@@ -260,3 +260,4 @@ class TrackingConfig:
 
     def __post_init__(self) -> None:
         check_choices(self, "tracking.")
+        object.__setattr__(self, "tags", tuple(self.tags))  # a stored configuration has a list

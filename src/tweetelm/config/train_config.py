@@ -132,4 +132,6 @@ def preparation_key(config: TrainConfig) -> str:
 
 def to_dict(config: TrainConfig) -> dict[str, Any]:
     """Return the configuration as JSON data, for `train_loop_config` and the model card."""
-    return dataclasses.asdict(config) | {"task": to_json(config.task)}
+    values = dataclasses.asdict(config) | {"task": to_json(config.task)}
+    plain: dict[str, Any] = json.loads(json.dumps(values))  # with lists for tuples
+    return plain

@@ -1,5 +1,6 @@
 """Downloads both datasets with DVC, from the authors' repositories or a DVC cache, and verifies hashes."""
 
+import contextlib
 import re
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from tweetelm.data.published_files import ALL, foreign, listed
 from tweetelm.files.hashing import md5
 
 _OBJECT = re.compile(r"[0-9a-f]{30}(\.dir)?")
+_ASIDE = ".own-data"  # beside the data, for the time of a download
 _NO_DVC = "No module named dvc"
 _OFFLINE = (
     "If this machine has no internet access, copy .dvc/cache from a machine that has the data and run "
@@ -48,7 +50,8 @@ def pull(start: Path, *, cache: Path | None = None) -> Iterator[str]:
         yield "downloading from the repositories in upstream/raw/*.dvc (without a network, use --cache DIR)"
     else:
         yield _seed(root, cache)
-    _pull(root, seeded=cache is not None)
+    with _own_files_aside(data):
+        _pull(root, seeded=cache is not None)
     if (found := folder_md5(data, ALL)) != expected:
         raise ValueError(
             f"{data} has md5 {found}; data.dvc expects {expected}. The files were changed or the cache is "
@@ -61,6 +64,38 @@ def pull(start: Path, *, cache: Path | None = None) -> Iterator[str]:
 def _others(data: Path) -> Iterator[str]:
     if names := foreign(data, ALL):
         yield f"ignored files that are not part of the data: {listed(names)}"
+
+
+@contextlib.contextmanager
+def _own_files_aside(data: Path) -> Iterator[None]:
+    """Move files that are not part of the data out of the folder while DVC fills it, and back afterwards: DVC
+    would refuse to run, or delete them. A call that was killed is made good by the next one."""
+    aside = data.with_name(_ASIDE)
+    _move_back(aside, data)
+    folders = {name.partition("/")[0] for name in ALL}
+    entries = [path for path in data.glob("*") if path.name not in folders]
+    entries += [data / name for name in foreign(data, ALL) if name.partition("/")[0] in folders]
+    for path in entries:
+        target = aside / path.relative_to(data)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
+    try:
+        yield
+    finally:
+        _move_back(aside, data)
+
+
+def _move_back(aside: Path, data: Path) -> None:
+    """Move the content of a folder into `data`, and remove the folder."""
+    for path in [*aside.glob("*")]:
+        target = data / path.name
+        if path.is_dir() and not path.is_symlink() and target.is_dir():
+            _move_back(path, target)
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(target)
+    if aside.is_dir():
+        aside.rmdir()
 
 
 def _configure_without_git(root: Path) -> None:

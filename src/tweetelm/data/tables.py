@@ -12,7 +12,6 @@ from tweetelm.data.text_file import decoded, numbered
 FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 COMPRESSED = (".gz", ".bz2", ".zst")
 _DELIMITERS = (",", ";", "\t", "|")
-_MAX_FIELD = 10_000_000  # characters; csv's default of 131,072 is too small for some exports
 Row = tuple[str, dict[str, Any]]
 
 
@@ -63,7 +62,6 @@ def _bytes(path: Path) -> bytes:
 
 
 def _csv(path: Path, text: str, ending: str, wanted: Sequence[str]) -> Iterator[Row]:
-    csv.field_size_limit(_MAX_FIELD)
     delimiter = "\t" if ending == ".tsv" else _delimiter(text, wanted)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows = numbered(reader, path)

@@ -119,24 +119,45 @@ def interval(table: Ints, statistic: Statistic, resamples: int = RESAMPLES) -> I
 
 
 def paired_difference(
-    labels: Ints, first: Ints, second: Ints, statistic: Statistic, resamples: int = PAIRED_RESAMPLES
+    labels: Ints,
+    first: Ints,
+    second: Ints,
+    statistic: Statistic,
+    resamples: int = PAIRED_RESAMPLES,
+    *,
+    classes: int | None = None,
 ) -> Difference:
     """`statistic` of the first model's predictions (N,) minus that of the second's, on the same tweets.
 
     `p` is twice the smaller share of resamples with a difference at most, or at least, 0; at most 1.
+    `classes` is K; by default, the largest label id that occurs, plus one.
     """
-    classes = int(max(labels.max(), first.max(), second.max(), 1)) + 1
+    classes = classes or int(max(labels.max(), first.max(), second.max(), 1)) + 1
     cells = (labels.astype(np.int64) * classes + first) * classes + second
-    joint = np.bincount(cells, minlength=classes**3).reshape((classes,) * 3)
-    differences = np.concatenate(
-        [
-            statistic(draws.sum(axis=-1)) - statistic(draws.sum(axis=-2))
-            for draws in _multinomial_chunks(joint, resamples)
-        ]
-    )
-    value = float(statistic(joint.sum(axis=-1)) - statistic(joint.sum(axis=-2)))
+    joint, counts = np.unique(cells, return_counts=True)  # few of K ** 3 cells occur
+    of_first = _indicator(joint // classes, classes**2)
+    of_second = _indicator(joint // classes**2 * classes + joint % classes, classes**2)
+
+    def difference(drawn: Ints) -> Floats:
+        tables = [(drawn @ cell).reshape(-1, classes, classes) for cell in (of_first, of_second)]
+        found: Floats = statistic(tables[0]) - statistic(tables[1])
+        return found
+
+    generator, step = np.random.default_rng(SEED), max(1, _CELLS // max(classes**2, len(counts)))
+    sizes = [min(step, resamples - begin) for begin in range(0, resamples, step)]
+    drawn = (generator.multinomial(len(labels), counts / len(labels), size=size) for size in sizes)
+    differences = np.concatenate([difference(some) for some in drawn])
     tails = [float((1 + tail.sum()) / (resamples + 1)) for tail in (differences <= 0, differences >= 0)]
+    value = float(difference(counts[None])[0])
     return Difference(interval=_percentiles(value, differences), p=min(1.0, 2 * min(tails)))
+
+
+def _indicator(columns: Ints, width: int) -> Any:
+    """A sparse matrix (M, width) with a one in the given column of each row."""
+    from scipy.sparse import csr_array  # not for the intervals of a training run
+
+    rows = np.arange(len(columns))
+    return csr_array((np.ones(len(columns), dtype=np.int64), (rows, columns)), shape=(len(columns), width))
 
 
 def row_intervals(

@@ -82,6 +82,15 @@ class Evaluation:
     temperature: float = 1.0
     splits: dict[str, SplitResult]
 
+    def __repr__(self) -> str:
+        return f"Evaluation({self.task.name}: {', '.join(map(self._headline, self.splits))})"
+
+    def _headline(self, split: str) -> str:
+        metrics, metric = self.metrics[split], self.task.metric
+        ends = metrics["intervals"][metric]
+        interval = f" [{ends[0]:.4f}, {ends[1]:.4f}]" if ends else ""
+        return f"{split} {metric} {metrics[metric]:.4f}{interval} on {metrics['n']:,} tweets"
+
     @property
     def metrics(self) -> dict[str, dict[str, Any]]:
         """Metrics by split, in the format of `Card.metrics`."""

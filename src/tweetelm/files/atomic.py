@@ -8,7 +8,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 STALE_S = 24 * 3600.0  # age of a staging folder whose process is considered dead
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
@@ -99,7 +99,7 @@ def hidden(target: Path) -> Path:
     return target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}")
 
 
-def is_temporary(path: Path) -> bool:
+def is_temporary(path: PurePath) -> bool:
     """Whether the path was made by `hidden`."""
     return _TEMPORARY.fullmatch(path.name) is not None
 

@@ -28,7 +28,7 @@ def find(place: str) -> tuple[Any, str]:
     if not is_url(place):
         return fs.LocalFileSystem(), str(Path(expanded(place)).absolute())
     try:
-        with _explained(place):
+        with explained(place):
             filesystem, path = fs.FileSystem.from_uri(place)
     except NotImplementedError as error:
         raise ValueError(f"{place} needs a pyarrow with support for it; run `pip install pyarrow`") from error
@@ -43,7 +43,7 @@ def find(place: str) -> tuple[Any, str]:
 def read(place: str, limit: int | None = None) -> bytes | None:
     """Read a small file, or its first `limit` bytes; None if it does not exist."""
     filesystem, path = find(place)
-    with _explained(place):
+    with explained(place):
         try:
             with filesystem.open_input_file(path) as file:
                 return bytes(file.readall() if limit is None else file.read(limit))
@@ -54,7 +54,7 @@ def read(place: str, limit: int | None = None) -> bytes | None:
 def write(place: str, data: bytes) -> None:
     """Replace a small file atomically: readers see the old or the new content."""
     filesystem, path = find(place)
-    with _explained(place):
+    with explained(place):
         if filesystem.type_name == "local":
             atomic.write(Path(path), data)
             return
@@ -67,7 +67,7 @@ def listed(place: str) -> dict[str, Any]:
     from pyarrow import fs
 
     filesystem, path = find(place)
-    with _explained(place):
+    with explained(place):
         found = filesystem.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
     files = {info.path.removeprefix(path).lstrip("/"): info for info in found if info.is_file}
     return dict(sorted(files.items()))
@@ -85,7 +85,7 @@ def fetch(place: str, target: Path, names: list[str] | None = None) -> None:
     if not wanted:
         raise FileNotFoundError(f"{place} does not exist or is empty")
     filesystem, path = find(place)
-    with _explained(place):
+    with explained(place):
         for name in wanted:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             fs.copy_files(f"{path}/{name}", str((target / name).absolute()), filesystem, fs.LocalFileSystem())
@@ -96,7 +96,7 @@ def send(source: Path, place: str) -> None:
     from pyarrow import fs
 
     filesystem, path = find(place)
-    with _explained(place):
+    with explained(place):
         for file in sorted(p for p in source.rglob("*") if p.is_file() and not p.is_symlink()):
             target = f"{path}/{file.relative_to(source).as_posix()}"
             if filesystem.type_name == "local":
@@ -107,12 +107,22 @@ def send(source: Path, place: str) -> None:
 def remove(place: str) -> None:
     """Delete the content of a folder, if it exists."""
     filesystem, path = find(place)
-    with _explained(place):
+    with explained(place):
         filesystem.delete_dir_contents(path, missing_dir_ok=True)
 
 
+def delete(place: str) -> None:
+    """Delete a file, if it exists."""
+    filesystem, path = find(place)
+    with explained(place):
+        try:
+            filesystem.delete_file(path)
+        except FileNotFoundError:
+            return
+
+
 @contextmanager
-def _explained(place: str) -> Iterator[None]:
+def explained(place: str) -> Iterator[None]:
     """Add the URL and what to check to errors of object storage; errors of local folders pass unchanged."""
     try:
         yield

@@ -12,14 +12,14 @@ from tweetelm.files.names import printable
 from tweetelm.files.paths import expanded
 from tweetelm.registry.card import Card
 from tweetelm.registry.compare import differences, measures
-from tweetelm.registry.download import export
+from tweetelm.registry.exports import Format
+from tweetelm.registry.listing import COLUMNS, faults_of, rows_of, table
 from tweetelm.registry.push import plan, push
 from tweetelm.registry.store import Store, open_store
 from tweetelm.registry.verify import pointer_fault, served, unfinished
 from tweetelm.registry.verify import verify as verify_version
 from tweetelm.registry.versions import (
     DEFAULT_REGISTRY,
-    list_versions,
     promote,
     read_card,
     resolve,
@@ -35,14 +35,13 @@ Task = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK", help=T
 OptionalTask = Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[TASK]", help=TASK_HELP)]
 Version = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="VERSION")]
 OptionalVersion = Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[VERSION]")]
-COLUMNS = ("", "version", "metric", "validation", "test", "model", "data", "created")
 
 
 def list_(registry: Registry = DEFAULT_REGISTRY) -> None:
     """List the versions of all tasks, newest first; * marks the current version."""
     found = tasks(registry)
-    rows = [row for task in found for row in _rows(task, registry)]
-    faults = [fault for task in found for fault in _faults(task, registry)]
+    rows = [row for task in found for row in rows_of(task, registry)]
+    faults = [fault for task in found for fault in faults_of(task, registry)]
     if rows:
         print(table([COLUMNS, *rows]))
     if faults:
@@ -125,14 +124,27 @@ def export_(
     task: Task,
     version: Version,
     folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")],
+    format: Format = "tweetelm",
     registry: Registry = DEFAULT_REGISTRY,
 ) -> None:
-    """Copy a version to a new folder, which transformers and `Predictor` can load."""
+    """Export a version to a new folder, and check its probabilities against `Predictor` to 1e-5.
+
+    Args:
+        task: the task.
+        version: a version as in `list`.
+        folder: the new folder.
+        format: tweetelm and transformers: the checkpoint, checked with the library of that name. torch_export
+            (model.pt2) and onnx (model.onnx): one graph from padded token ids and a mask to probabilities.
+        registry: folder or URL of published models.
+    """
+    from tweetelm.registry.exports.formats import export_as  # takes seconds: it imports torch
+
     task = task_name(task)
     store, card = open_store(registry), read_card(task, registry=registry, version=version)
     folder = Path(expanded(str(folder)))
-    export(store, f"{task}/versions/{version}", card, folder)
-    print(f"exported {task}/{version} to {folder}: {len(card.files) + 1} files, verified")
+    error = export_as(format, store, card, folder)
+    files = sum(path.is_file() for path in folder.rglob("*"))
+    print(f"exported {task}/{version} to {folder}: {format}, {files} files, largest difference {error:.1e}")
 
 
 def push_(
@@ -161,44 +173,6 @@ def push_(
         print("\n".join(plan(folder, card, hub_id)))
     else:
         print(push(folder, card, hub_id, public=public))
-
-
-def table(rows: list[tuple[str, ...]]) -> str:
-    """Format rows as aligned columns."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def _rows(task: str, registry: str) -> list[tuple[str, ...]]:
-    current = served(open_store(registry), task)
-    return [_row(card, card.version == current) for card in list_versions(task, registry=registry)]
-
-
-def _faults(task: str, registry: str) -> list[str]:
-    """One line per damaged version or pointer of a task, which `list` cannot show."""
-    store = open_store(registry)
-    shown = {card.version for card in list_versions(task, registry=registry)}
-    hidden = set(version_names(store, task)) - shown - set(unfinished(store, task))
-    lines = [f"{task}/{name}: its card is damaged or missing; run verify --all" for name in sorted(hidden)]
-    fault = pointer_fault(store, task)
-    return [*lines, fault] if fault else lines
-
-
-def _row(card: Card, current: bool) -> tuple[str, ...]:
-    return (
-        "*" if current else "",
-        f"{card.task}/{card.version}",
-        card.metric,
-        *(_number(card.metrics.get(split, {}).get(card.metric)) for split in ("validation", "test")),
-        card.base["name"] + {"random": " (random)", "scratch": "", "pretrained": ""}[card.base["init"]],
-        "synthetic" if card.data["synthetic"] else card.data["md5"][:8],
-        card.created[:16].replace("T", " "),
-    )
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
 
 
 def _named(name: str, registry: str) -> Card:

@@ -39,12 +39,16 @@ def export(store: Store, folder: str, card: Card, target: Path) -> None:
         FileExistsError: `target` exists; nothing is overwritten.
         ValueError: a file does not have the hash in the card; `target` is not created.
     """
-    taken = FileExistsError(f"{target} exists; exports do not overwrite: expected a new folder")
-    if target.exists() or target.is_symlink():
-        raise taken
+    refuse_taken(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     if not _copy(store, folder, card, target):
-        raise taken
+        refuse_taken(target)
+
+
+def refuse_taken(target: Path) -> None:
+    """Raise FileExistsError if `target` exists."""
+    if target.exists() or target.is_symlink():
+        raise FileExistsError(f"{target} exists; exports do not overwrite: expected a new folder")
 
 
 def _copy(store: Store, folder: str, card: Card, target: Path) -> bool:

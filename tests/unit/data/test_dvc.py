@@ -193,7 +193,24 @@ def test_foreign_files_do_not_stop_a_pull(project: Path) -> None:
     assert lines[1] == "ignored files that are not part of the data: hate/.DS_Store"
 
 
-@pytest.mark.parametrize("name", ["hate/.DS_Store", "hate/train_text.txt"])
+def test_own_files_below_data_survive_a_pull(project: Path, tmp_path: Path) -> None:
+    first = clone(project)
+    own = {"stance.toml": b"a", "mine/stance.csv": b"b", "hate/notes.txt": b"c", ".hidden/x": b"d"}
+    for name, text in own.items():
+        (first / "data" / name).parent.mkdir(parents=True, exist_ok=True)
+        (first / "data" / name).write_bytes(text)
+    (first / "data" / "elsewhere").symlink_to(tmp_path)
+    (first / ".own-data" / "mine").mkdir(parents=True)  # of a pull that was killed
+    (first / ".own-data" / "mine" / "older.csv").write_bytes(b"e")
+    lines = list(pull(first))
+    assert any(line.startswith(f"{first / 'data'} is complete") for line in lines)
+    for name, text in (own | {"mine/older.csv": b"e"}).items():
+        assert (first / "data" / name).read_bytes() == text
+    assert (first / "data" / "elsewhere").is_symlink()
+    assert not (first / ".own-data").exists()
+
+
+@pytest.mark.parametrize("name", ["hate/train_text.txt"])
 def test_what_dvc_would_not_replace_is_named(project: Path, name: str) -> None:
     first = clone(project)
     list(pull(first))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import checkpoints
 from tests.support.fakes import card, synthetic
 from tests.support.places import ROOT
 from tests.support.registry_damage import overwrite, remove
@@ -165,9 +166,9 @@ def test_an_unfinished_upload_is_no_version_and_no_damage(
 
 
 def test_export_has_all_files_and_never_overwrites(
-    registry: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    version = publish(source, card(), registry=registry).version
+    version = publish(checkpoints.checkpoint(tmp_path / "run"), card(), registry=registry).version
     overwrite(registry, f"hate/versions/{version}/notes.txt", b"a tweet, word for word")
     run_main(monkeypatch, "export", "hate", version, str(tmp_path / "out"), "--registry", registry)
     names = {path.name for path in (tmp_path / "out").iterdir()}

@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import json
 import re
@@ -17,6 +18,7 @@ from tweetelm.registry import (
     publish,
     resolve,
     rollback,
+    tasks,
 )
 from tweetelm.registry.store import open_store
 
@@ -168,6 +170,13 @@ def test_stored_versions_of_which_none_was_promoted_are_named(registry: str, sou
     remove(registry, "hate/current.json")
     with pytest.raises(FileNotFoundError, match=f"choose one of {version} with"):
         resolve("hate", registry=registry)
+
+
+def test_tasks_of_a_registry_are_those_with_versions(registry: str, source: Path) -> None:
+    assert tasks(registry) == []
+    for name in ("zebra", "stance", "hate"):
+        publish(source, dataclasses.replace(card(), task=name), registry=registry)
+    assert tasks(registry) == ["hate", "stance", "zebra"]
 
 
 def test_unknown_task_error_lists_published_tasks(registry: str, source: Path) -> None:

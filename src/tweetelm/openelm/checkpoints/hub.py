@@ -52,7 +52,7 @@ def fetch(name: str, revision: str | None = None) -> Checkpoint:
         return Checkpoint(folder=folder.resolve())  # jobs have another working directory
     repo = _repository(name, preset)
     wanted = revision or (preset.revision if preset else "main")
-    folder = _download(repo, wanted, MODEL_FILES, "--model.name")
+    folder = download(repo, wanted, MODEL_FILES, "--model.name")
     if not any(folder.glob("*.safetensors")):
         raise FileNotFoundError(
             f"{repo} at revision {wanted} has no {WEIGHTS}. Pickled weights are refused, because loading "
@@ -70,7 +70,7 @@ def fetch_tokenizer(name: str) -> Path:
     """
     if Path(name).expanduser().exists():
         return Path(name).expanduser()
-    return _download(_repository(name, None), "main", _TOKENIZER_FILES, "--model.tokenizer")
+    return download(_repository(name, None), "main", _TOKENIZER_FILES, "--model.tokenizer")
 
 
 def _repository(name: str, preset: Preset | None) -> str:
@@ -86,7 +86,18 @@ def _repository(name: str, preset: Preset | None) -> str:
     return name
 
 
-def _download(repo: str, revision: str, files: tuple[str, ...], flag: str) -> Path:
+def download(repo: str, revision: str, files: tuple[str, ...], setting: str | None) -> Path:
+    """Download files of a repository into the hub's cache, unless they are there.
+
+    Args:
+        repo: hub id.
+        revision: git revision.
+        files: patterns of file names.
+        setting: the flag that named the repository, for messages; None in Python.
+
+    Raises:
+        FileNotFoundError: the hub is unreachable, or lacks the repository or the revision.
+    """
     from huggingface_hub import constants, snapshot_download
 
     try:
@@ -95,11 +106,11 @@ def _download(repo: str, revision: str, files: tuple[str, ...], flag: str) -> Pa
         raise FileNotFoundError(
             f"cannot download {repo} at revision {revision} from the model hub at {constants.ENDPOINT}: "
             f"{type(error).__name__}: {shorten(str(error), 300, placeholder=' …')}\n"
-            f"{_advice(error, repo, flag)}"
+            f"{_advice(error, repo, setting)}"
         ) from error
 
 
-def _advice(error: Exception, repo: str, flag: str) -> str:
+def _advice(error: Exception, repo: str, setting: str | None) -> str:
     from huggingface_hub.errors import (
         GatedRepoError,
         HFValidationError,
@@ -108,13 +119,18 @@ def _advice(error: Exception, repo: str, flag: str) -> str:
     )
 
     if isinstance(error, RevisionNotFoundError):
-        return "The repository has no such revision; omit --model.revision to use the newest"
+        revision = "--model.revision" if setting else "version"
+        return f"The repository has no such revision; omit {revision} to use the newest"
     if isinstance(error, GatedRepoError):
         return f"Request access on the page of {repo}, then log in with `hf auth login`"
     if isinstance(error, RepositoryNotFoundError | HFValidationError):
-        return f"Check the spelling of {flag} {repo}; if it is private, log in with `hf auth login`"
+        return f"Check the spelling of {_typed(setting, repo)}; if it is private, log in with `hf auth login`"
     return (
         f"If this machine has no internet access, download it on another machine with `hf download {repo} "
-        f"--local-dir DIR` and set {flag} DIR"
-        + ("" if flag == "--model.tokenizer" else ", or use random weights with --model.init random")
+        f"--local-dir DIR` and {f'set {setting} DIR' if setting else 'load that folder'}"
+        + (", or use random weights with --model.init random" if setting == "--model.name" else "")
     )
+
+
+def _typed(setting: str | None, repo: str) -> str:
+    return f"{setting} {repo}" if setting else repo

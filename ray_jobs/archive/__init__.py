@@ -1,0 +1,1 @@
+"""Classifies archives on Ray Data."""

@@ -1,0 +1,1 @@
+"""The functions of `import tweetelm`: `load`, `evaluate`, `compare`, `fine_tune`, `publish`."""

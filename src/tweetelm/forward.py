@@ -1,0 +1,69 @@
+"""Forward passes of a classifier: prepares a model for inference, and runs packed batches through it."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tweetelm import precision as arithmetic
+from tweetelm.encoding import pass_tokens, token_batches
+from tweetelm.openelm import OpenELMForSequenceClassification
+from tweetelm.openelm.inference.cuda_graphs import can_capture, capture
+from tweetelm.openelm.inference.onednn import can_prepack, is_prepacked, prepack
+from tweetelm.openelm.packing import pack_onto
+from tweetelm.threads import fit_threads
+
+
+def ready(
+    model: OpenELMForSequenceClassification, device: torch.device, precision: arithmetic.Precision
+) -> OpenELMForSequenceClassification:
+    """Prepare a float32 model for inference on `device`, in place.
+
+    With precision "auto", a large model computes in bfloat16 if the hardware supports it. On a CPU, the
+    weights of a large model are packed for oneDNN; it can then be neither trained nor saved. On a GPU, the
+    forward pass in half precision is recorded as CUDA graphs; the model can then be neither trained nor
+    moved.
+    """
+    large = model.num_parameters() >= arithmetic.LARGE
+    if precision == "bf16" or (precision == "auto" and large and arithmetic.has_bf16(device)):
+        model.bfloat16()
+        model.score.float()
+    model.to(device)  # type: ignore[arg-type]  # transformers wraps torch's `to`
+    if large and can_prepack(device, model.transformer.token_embeddings.weight.dtype):
+        prepack(model)
+    model.eval()
+    if can_capture(model):
+        capture(model)
+    return model
+
+
+def classify_packed(
+    model: OpenELMForSequenceClassification,
+    sequences: Sequence[Sequence[int]],
+    batch_tokens: int | None = None,
+    *,
+    follow_load: bool = False,
+) -> Tensor:
+    """Logits (N, K) of N token sequences, float32 on the CPU, in the given order.
+
+    Args:
+        model: a classifier.
+        sequences: N token sequences.
+        batch_tokens: most tokens of a packed batch; None for the device's default (see `pass_tokens`).
+        follow_load: change torch's number of threads with the load of this machine. Not in training, whose
+            results depend on it by rounding.
+    """
+    device = next(model.parameters()).device
+    order: list[int] = []
+    logits = [torch.empty(0, model.num_labels, device=device)]
+    follow_load = follow_load and device.type == "cpu"
+    with torch.inference_mode():
+        for rows in token_batches([len(s) for s in sequences], pass_tokens(device, batch_tokens)):
+            if follow_load:
+                fit_threads()
+            batch = pack_onto(device, [sequences[row] for row in rows], compiled=is_prepacked(model))
+            order += rows
+            logits.append(model(**batch.inputs()).logits[: len(rows)].float())
+    out = torch.empty(len(sequences), model.num_labels)
+    out[order] = torch.cat(logits).cpu()  # the only wait for the GPU: it computes while batches are packed
+    return out
