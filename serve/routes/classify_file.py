@@ -5,14 +5,11 @@ Rows are then read, classified and sent in batches, so memory does not grow with
 """
 
 import asyncio
-import csv
-import io
-import json
+import dataclasses
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal, cast
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import StreamingResponse
@@ -21,7 +18,8 @@ from serve.inference.batcher import Outcome
 from serve.middleware.errors import ApiError
 from serve.middleware.gateway import FILE_PATH, log_failure
 from serve.routes.deps import Asking, RequestContext, check
-from serve.routes.file_rows import CSV, JSONL, KINDS, TEXT, Row, read_rows
+from serve.routes.file_answers import Columns, Count, csv_lines, json_lines, wide_csv_lines
+from serve.routes.file_rows import CSV, JSONL, KINDS, TEXT, TSV, Row, read_rows
 
 if TYPE_CHECKING:
     from tweetelm.predictor import Predictor
@@ -30,7 +28,7 @@ ROWS = 64  # about one forward pass, so that other requests run in between
 IN_MEMORY = 1_000_000  # bytes; a larger file goes to disk
 CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
 _STRING = {"schema": {"type": "string"}}
-_BODY = {"content": dict.fromkeys((TEXT, CSV, JSONL), _STRING), "required": True}
+_BODY = {"content": dict.fromkeys((TEXT, CSV, TSV, JSONL), _STRING), "required": True}
 
 router = APIRouter(tags=["classify"])
 
@@ -73,24 +71,50 @@ async def classify_file(
     column: Annotated[
         str, Query(description="Name of the text column in CSV, or of the text field in JSON objects.")
     ] = "text",
+    keep: Annotated[
+        Literal["columns"] | None, Query(description="columns: the answer has all columns of the file.")
+    ] = None,
+    prefix: Annotated[
+        str,
+        Query(max_length=64, description="Begins the names of the columns that keep=columns adds."),
+    ] = "",
 ) -> StreamingResponse:
-    """Classify a file: one tweet per line (text/plain), CSV, or JSON lines, chosen by its Content-Type.
+    """Classify a file: one tweet per line (text/plain), CSV, TSV, or JSON lines, chosen by its Content-Type.
 
-    The response is JSON lines, or CSV with `Accept: text/csv`. A row that cannot be classified has an error.
+    The response is JSON lines, or CSV with `Accept: text/csv`. With `keep=columns`, a JSON line has `columns`
+    with all columns of its row; a CSV has all columns of the file, then `label`, one `prob_` per label,
+    `version`, `truncated` and `error`. A row that cannot be classified has an error.
     The last JSON line has `"done": true`; without it, the response is incomplete. If most rows fail,
     processing stops early with the error `too_many_errors`.
     """
     name, predictor = ask.model(model)
+    kind, keeps = _kind(request), keep is not None
     try:
-        rows = read_rows(file, _kind(request), column=column, line_bytes=ask.limits.line_bytes)
+        table = read_rows(file, kind, column=column, line_bytes=ask.limits.line_bytes, keep=keeps)
     except ValueError as error:
         raise ApiError("invalid_type", str(error), "column") from None
-    batches = _answers(ask, name, predictor, rows)
+    batches = _answers(ask, name, predictor, table.rows)
     as_csv = CSV in request.headers.get("accept", "")
-    headers = {"X-Model": name, "X-Model-Version": predictor.version}
     count = Count(ask.limits.file_errors)
-    lines = _csv_lines(batches, count) if as_csv else _json_lines(batches, count, name, predictor.version)
+    if as_csv and keeps:
+        lines = wide_csv_lines(batches, count, _columns(table.names, predictor, prefix))
+    elif as_csv:
+        lines = csv_lines(batches, count)
+    else:
+        lines = json_lines(batches, count, name, predictor.version)
+    headers = {"X-Model": name, "X-Model-Version": predictor.version}
     return StreamingResponse(lines, media_type=CSV if as_csv else JSONL, headers=headers)
+
+
+def _columns(names: tuple[str, ...] | None, model: "Predictor", prefix: str) -> Columns:
+    if names is None:
+        message = "JSON lines have no fixed columns: with keep=columns leave out the header Accept: text/csv"
+        raise ApiError("invalid_type", message, "keep")
+    columns = Columns.of(names, model, prefix)
+    if taken := [name for name in columns.added if name in names]:
+        message = f"the file already has a column named {taken[0]!r}; set another prefix, such as tweetelm_"
+        raise ApiError("invalid_type", message, "prefix")
+    return columns
 
 
 def _kind(request: Request) -> str:
@@ -127,75 +151,22 @@ def _checked(row: Row) -> Row:
     try:
         check(row.text, "the row")
     except ApiError as error:
-        return Row(row.number, None, error.code, error.detail)
+        return dataclasses.replace(row, text=None, code=error.code, message=error.detail)
     return row
 
 
 def _answer(row: Row, model: "Predictor", outcome: "Outcome | None") -> dict[str, Any]:
+    answer: dict[str, Any] = {"row": row.number}
+    if row.columns is not None:
+        answer["columns"] = row.columns
     if outcome is None:
-        return {"row": row.number, "error": {"code": row.code, "message": row.message}}
+        return answer | {"error": {"code": row.code, "message": row.message}}
     if isinstance(outcome, Exception):
         log_failure(f"row {row.number} of a file", outcome)
-        return {"row": row.number, "error": {"code": "internal", "message": "the model failed on this row"}}
-    return {
-        "row": row.number,
+        return answer | {"error": {"code": "internal", "message": "the model failed on this row"}}
+    return answer | {
         "label": outcome.label,
         "probs": list(outcome.probabilities),
         "threshold": model.threshold,
         "truncated": outcome.truncated,
     }
-
-
-@dataclass
-class Count:
-    """Counts the processed rows and those with an error."""
-
-    most_errors: int
-    rows: int = 0
-    failed: int = 0
-
-    def add(self, answers: Sequence[dict[str, Any]]) -> None:
-        self.rows += len(answers)
-        self.failed += sum("error" in answer for answer in answers)
-
-    @property
-    def is_hopeless(self) -> bool:
-        """Whether to stop: more than `most_errors` rows, and more than half of all rows, have failed."""
-        return self.failed > self.most_errors and 2 * self.failed > self.rows
-
-
-async def _json_lines(
-    batches: AsyncIterator[list[dict[str, Any]]], count: Count, name: str, version: str
-) -> AsyncIterator[str]:
-    async for answers in batches:
-        count.add(answers)
-        yield "".join(json.dumps(answer, ensure_ascii=False) + "\n" for answer in answers)
-        if count.is_hopeless:
-            break
-    end = {"done": True, "rows": count.rows, "failed": count.failed, "model": name, "version": version}
-    if count.is_hopeless:
-        message = f"{count.failed} of {count.rows} rows failed; stopped before the remaining rows"
-        end |= {"done": False, "error": {"code": "too_many_errors", "message": message}}
-    yield json.dumps(end) + "\n"
-
-
-async def _csv_lines(batches: AsyncIterator[list[dict[str, Any]]], count: Count) -> AsyncIterator[str]:
-    yield _csv([("row", "label", "probability", "truncated", "error")])
-    async for answers in batches:
-        count.add(answers)
-        yield _csv([_csv_fields(answer) for answer in answers])
-        if count.is_hopeless:
-            yield _csv([(count.rows, "", "", "", "too_many_errors")])
-            return
-
-
-def _csv_fields(answer: dict[str, Any]) -> tuple[Any, ...]:
-    if "error" in answer:
-        return answer["row"], "", "", "", answer["error"]["code"]
-    return answer["row"], answer["label"], answer["probs"][-1], answer["truncated"], ""
-
-
-def _csv(rows: Sequence[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
