@@ -30,5 +30,6 @@ function tableOf(known, found) {
 export function cellOf(labels, { label, probs, error }) {
   if (error) return element("td", "bad", error.message);
   const color = label === labels[1] ? "high" : "low";
-  return element("td", labels.length > 2 ? "" : color, `${label} ${percent(probs[labels.indexOf(label)])}`);
+  const share = element("span", "share", percent(probs[labels.indexOf(label)]));
+  return element("td", labels.length > 2 ? "" : color, `${label} `, share);
 }

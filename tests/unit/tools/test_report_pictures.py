@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tools.report_pictures import FOLDER, LIMIT, SCHEMES, SCREENS, save, side_by_side
+from tools.report_pictures import FILE_SCREENS, FOLDER, LIMIT, SCHEMES, SCREENS, save, side_by_side
 
 REPORTS = [
     f"{name}-{width}-{scheme}.png"
@@ -13,15 +13,16 @@ REPORTS = [
     for width in SCREENS
     for scheme in SCHEMES
 ]
+FILES = [f"file-{width}.png" for width in FILE_SCREENS]
 
 
-@pytest.mark.parametrize("name", [*REPORTS, "overview.png"])
+@pytest.mark.parametrize("name", [*REPORTS, *FILES, "overview.png"])
 def test_committed_pictures_are_small(name: str) -> None:
     file = FOLDER / name
     assert file.stat().st_size <= LIMIT
     with Image.open(file) as picture:
         width = picture.width
-    assert name == "overview.png" or width == int(name.split("-")[1])
+    assert name == "overview.png" or width == int(Path(name).stem.split("-")[1])
 
 
 def test_panels_are_in_one_row_with_borders() -> None:
