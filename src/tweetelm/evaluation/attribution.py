@@ -29,7 +29,8 @@ class Attribution:
     """Attributions of a tweet's tokens.
 
     Attributes:
-        scores: (T,) contribution of each token to the log-odds of the positive label.
+        scores: (T,) contribution of each token to the log-odds of a label: of two labels, the positive one;
+            of more, the predicted one against the others.
         change: log-odds of the tweet minus those of the baseline; the sum of `scores` up to `error`.
         error: absolute error of the sum.
     """
@@ -55,12 +56,15 @@ def attribute(model: OpenELMForSequenceClassification, ids: Sequence[int], steps
     except ImportError as error:
         raise ValueError("token attributions need captum; install it with `pip install captum`") from error
 
-    def log_odds(tokens: Tensor) -> Tensor:
-        logits: Tensor = model(input_ids=tokens, use_cache=False).logits
-        return logits[:, -1] - logits[:, 0]
-
     device = next(model.parameters()).device
     tweet = torch.tensor([list(ids)], device=device)
+    with torch.no_grad():
+        predicted = int(model(input_ids=tweet, use_cache=False).logits[0].argmax())
+
+    def log_odds(tokens: Tensor) -> Tensor:
+        logits: Tensor = model(input_ids=tokens, use_cache=False).logits
+        return _log_odds(logits, logits.shape[1] - 1 if logits.shape[1] == 2 else predicted)
+
     start = torch.full_like(tweet, ids[0])
     method = LayerIntegratedGradients(log_odds, model.transformer.token_embeddings)
     found, error_ = method.attribute(
@@ -70,6 +74,12 @@ def attribute(model: OpenELMForSequenceClassification, ids: Sequence[int], steps
         change = log_odds(tweet) - log_odds(start)
     scores = found.sum(dim=-1)[0]
     return Attribution(scores=tuple(scores.tolist()), change=float(change), error=float(error_.abs().max()))
+
+
+def _log_odds(logits: Tensor, label: int) -> Tensor:
+    """Log-odds (B,) of a label against all others, from logits (B, K)."""
+    others = [other for other in range(logits.shape[1]) if other != label]
+    return logits[:, label] - logits[:, others].logsumexp(dim=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,8 +121,9 @@ def attributions(found: Sequence[Attributed], context: ReportContext) -> Section
         one = tweet.attribution
         order = sorted(range(len(one.scores)), key=lambda i: -abs(one.scores[i]))[:STRONGEST]
         rows += [(context.final, tweet.row, i, one.scores[i], one.change, one.error) for i in order]
+    label = context.task.positive if context.task.binary else "the predicted label"
     text = (
-        f"Contribution of each token to the log-odds of {context.task.positive}, for the worst errors. "
+        f"Contribution of each token to the log-odds of {label}, for the worst errors. "
         f"Method: integrated gradients, {STEPS} steps; the baseline repeats the first token. Position 0 is "
         "the first token (BOS). `--show-text` prints the tokens.",
     )

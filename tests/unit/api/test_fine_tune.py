@@ -20,6 +20,8 @@ from tweetelm.training.loop import fit
 from tweetelm.training.prepare import prepare
 from tweetelm.training.strategy import DataParallel
 
+pytestmark = pytest.mark.slow
+
 FAST = {"root": "sample", "epochs": 2, "batch_tokens": 512, "limit": 60, "max_tokens": 48}
 
 

@@ -84,6 +84,7 @@ def test_a_url_is_downloaded(remote: str, tmp_path: Path, monkeypatch: pytest.Mo
     assert not list((tmp_path / "home").rglob("optimizer.safetensors"))
 
 
+@pytest.mark.slow
 def test_a_hub_id_is_downloaded_or_gives_one_clear_error(tmp_path: Path) -> None:
     folder, hub = checkpoint(tmp_path / "run"), Hub()
     files = {path.name: path.read_bytes() for path in folder.iterdir()}

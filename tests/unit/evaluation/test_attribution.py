@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,19 @@ def test_the_stored_section_has_positions_and_no_token(folder: Path) -> None:
     section = attributions(found, context)
     assert {type(cell) for table in section.tables for row in table.rows for cell in row[1:]} == {int, float}
     assert len(section.tables[0].rows) == sum(min(6, len(one.pieces)) for one in found)
+
+
+def test_many_labels_count_toward_the_predicted_one(tmp_path: Path) -> None:
+    """The change is that of log P / (1 - P) of the predicted label, against the baseline."""
+    task = dataclasses.replace(HATE, name="three", labels=("a", "b", "c"), suite=None, moderation=())
+    folder = checkpoint(tmp_path / "three", task, head=1.0)
+    model, encoder = load_differentiable(folder)
+    (one,) = encoder.encode([TWEETS[2]])
+    with torch.no_grad():
+        tweet = model(input_ids=torch.tensor([list(one.ids)]), use_cache=False).logits[0].softmax(-1)
+        start = (
+            model(input_ids=torch.full((1, len(one.ids)), one.ids[0]), use_cache=False).logits[0].softmax(-1)
+        )
+    label = int(tweet.argmax())
+    change = torch.logit(tweet[label]) - torch.logit(start[label])
+    assert attribute(model, one.ids).change == pytest.approx(float(change), abs=1e-4)

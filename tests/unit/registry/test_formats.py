@@ -16,6 +16,8 @@ from tweetelm.registry import publish, read_card, resolve
 from tweetelm.registry.exports import formats, graph
 from tweetelm.registry.store import open_store
 
+pytestmark = pytest.mark.slow
+
 ONNX = pytest.param("onnx", marks=pytest.mark.slow)  # seconds per export
 FORMATS = ["tweetelm", "transformers", "torch_export", ONNX]
 
