@@ -69,7 +69,7 @@ check: lint ## run lint and the fast tests (under two minutes)
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not ray and not slow and not gpu and not network"
 
 CLUSTERED := $(wildcard tests/ray/test_*.py)
-LONG := $(foreach name,lab tune train elastic real classify_files jobs stop,tests/ray/test_$(name).py) # the slowest files start first
+LONG := $(foreach name,lab own_tasks tune train elastic real classify_files dvc_experiments jobs stop,tests/ray/test_$(name).py) # the slowest files start first
 test: setup ## run all tests that this machine supports
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not gpu and not network" --ignore tests/ray
 	@$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not alone" $(LONG) $(filter-out $(LONG),$(CLUSTERED))
