@@ -17,10 +17,10 @@ from tweetelm.files import names, object_storage
 from tweetelm.files.json_file import Kind, check_fields, parse_object
 from tweetelm.files.names import printable
 from tweetelm.registry.store import open_store
+from tweetelm.tasks.metric import ALWAYS
 
 RUN_FILE, CONFIG_FILE, FINISHED_FILE = "run.json", "config.yaml", "finished.json"
 EVALUATION = "evaluation"  # the folder of the report
-SCORES = ("macro_f1", "accuracy", "auroc")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ def _parse_finished(data: bytes, path: str) -> Finished:
         check_fields(values, {name: kind for name, kind in kinds.items() if name in values})
         for split, scores in values["scores"].items():
             check_fields({split: scores}, {split: dict}, "scores.")
-            check_fields(scores, dict.fromkeys(SCORES, (float, NoneType)), f"scores.{split}.")
+            check_fields(scores, dict.fromkeys(ALWAYS, (float, NoneType)), f"scores.{split}.")
     except ValueError as error:
         raise ValueError(f"{path} is damaged ({error}); {remedy}") from error
     return Finished(**{f.name: values[f.name] for f in dataclasses.fields(Finished) if f.name in values})

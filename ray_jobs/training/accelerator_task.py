@@ -31,7 +31,7 @@ def task_options(config: TrainConfig, resources: Resources) -> tuple[dict[str, A
 def run_there(work: Callable[..., T], options: dict[str, Any], *arguments: Any) -> T:
     """Run a function as a Ray task with `options`, and return its result.
 
-    An error that a user can cause is raised as it was there, without the task's traceback.
+    If it raises an error that a user can cause, the same error is raised here, without Ray's traceback.
     """
     try:
         found: T = ray.get(ray.remote(**options)(work).remote(*arguments))

@@ -16,7 +16,7 @@ from tweetelm.archive.added_columns import added_names
 if TYPE_CHECKING:
     from tweetelm.predictor import Predictor
 
-_SURROGATE = re.compile("[\ud800-\udfff]")  # stands for bytes that are not UTF-8
+_SURROGATE = re.compile("[\ud800-\udfff]")  # surrogates encode bytes that are not UTF-8
 
 
 @dataclass

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 
 from tweetelm.archive.dedup import Answer
+from tweetelm.prediction.frames import TRUNCATED, scored_columns
 
-LABEL, PROBABILITY, VERSION, TRUNCATED = "label", "prob_", "version", "truncated"
+VERSION = "version"
 
 
 def added_names(labels: Sequence[str], prefix: str = "") -> tuple[str, ...]:
     """The names of the added columns, in order."""
-    probabilities = (PROBABILITY + label for label in labels)
-    return tuple(prefix + name for name in (LABEL, *probabilities, VERSION, TRUNCATED))
+    return tuple(prefix + name for name in (*scored_columns(labels), VERSION, TRUNCATED))
 
 
 def check_collisions(place: str, names: Sequence[str], added: Sequence[str]) -> None:

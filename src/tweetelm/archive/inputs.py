@@ -33,7 +33,7 @@ class InputFile:
 def find_inputs(places: Sequence[str]) -> list[InputFile]:
     """The files of an archive: in the order of `places`, sorted within a folder or glob, each once.
 
-    A folder stands for all files below it whose format is known, without hidden ones.
+    A folder means all files below it of a known format, without hidden ones.
 
     Raises:
         FileNotFoundError: a path, folder or glob has no file.

@@ -38,7 +38,7 @@ class Settings:
         prefix: prefix of the added columns.
         format: format of the results.
         fragment_rows: rows per fragment.
-        precision: precision as it was chosen.
+        precision: the value of --precision.
     """
 
     task: str

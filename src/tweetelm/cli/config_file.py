@@ -14,7 +14,7 @@ _SWITCH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "
 
 
 def with_config_file(target: Any, words: Sequence[str]) -> list[str]:
-    """The words of a command line with `--config FILE` replaced by the flags that the file stands for.
+    """Replace `--config FILE` on a command line by the flags with the settings of the file.
 
     Keys are the names of flags, nested (`optim:` with `lr:` below it) or dotted (`optim.lr`). A key that is
     empty or null keeps the default.
@@ -59,7 +59,7 @@ def _plain(word: str) -> str:
 def _settings(file: Path, known: Mapping[str, Option]) -> Iterator[tuple[str, list[str]]]:
     """Each setting's name and its words on a command line."""
     texts, values = _read(file)
-    for key, text in _flat(file, texts, known):
+    for key, text in _flat(texts, known):
         name = key.replace("_", "-")
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
@@ -86,11 +86,14 @@ def _read(file: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     return texts, values
 
 
-def _flat(file: Path, values: Mapping[str, Any], known: Mapping[str, Option], prefix: str = "") -> Any:
+def _flat(
+    values: Mapping[str, Any], known: Mapping[str, Option], prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
+    """Dotted keys with their values; a mapping is kept whole where a flag has its name."""
     for key, value in values.items():
         name = f"{prefix}{key}"
         if isinstance(value, Mapping) and name not in known:
-            yield from _flat(file, value, known, f"{name}.")
+            yield from _flat(value, known, f"{name}.")
         else:
             yield name, value
 

@@ -1,5 +1,6 @@
 """Writes the task file of a table of labeled tweets, or of a folder in TweetEval's layout."""
 
+import dataclasses
 import json
 import os
 from collections import Counter
@@ -12,7 +13,8 @@ from tweetelm.data.tweeteval import MAPPING
 from tweetelm.files import atomic
 from tweetelm.files.names import safe_name
 from tweetelm.files.paths import expanded, is_url
-from tweetelm.tasks import TASKS, TaskData
+from tweetelm.tasks import TASKS, SplitRule, TaskData
+from tweetelm.tasks.parse import LICENSE, LIMITS, METRIC
 
 MOST_LABELS = 1000
 _SHOWN = 5
@@ -21,13 +23,13 @@ _TEMPLATE = """\
 name = {name_}
 question = {question}
 labels = {labels} # in the order of their ids{order}
-metric = "macro_f1" # or accuracy, macro_recall, f1:LABEL, mean_f1:LABEL,LABEL
+metric = "{metric}" # or accuracy, macro_recall, f1:LABEL, mean_f1:LABEL,LABEL
 
 [data] # paths are relative to this file; URLs are possible
 {data}
 [card] # what the model card says of the data
-license = "not stated"
-limits = "The limits of models for this task are not described."
+license = "{license}"
+limits = "{limits}"
 """
 
 
@@ -139,7 +141,8 @@ def _tables(source: str, folder: Path, text: str, label: str, group: str | None)
     if group:
         lines.append(f"group = {_quoted(group)} # rows of one {group} stay in one split")
     lines.append('# slices = ["COLUMN"] # results are also shown by the values of these columns')
-    lines.append("split = { validation = 0.1, test = 0.2, seed = 0 } # near-duplicates stay in one split")
+    shares = ", ".join(f"{key} = {value}" for key, value in dataclasses.asdict(SplitRule()).items())
+    lines.append(f"split = {{ {shares} }} # near-duplicates stay in one split")
     return "\n".join(lines) + "\n"
 
 
@@ -161,6 +164,9 @@ def _render(name: str, labels: list[str], data: str) -> str:
         labels=f"[{', '.join(map(_quoted, labels))}]",
         order="; the last one is the positive class" if two else "",
         data=data,
+        metric=METRIC,
+        license=LICENSE,
+        limits=LIMITS,
     )
 
 

@@ -1,1 +1,1 @@
-"""What goes into a model and what comes out: texts, tables, predictions, explanations. No torch."""
+"""Texts, tables, predictions and explanations, without torch."""

@@ -66,7 +66,7 @@ class Explanation:
         prediction: the prediction for the whole text.
         labels: the task's labels.
         label: the label that is shown: the predicted one, or the one asked for.
-        words: the words that were left out, in the order of the text.
+        words: the measured words, in the order of the text.
         words_total: number of words; larger than `len(words)` for a long text.
     """
 

@@ -13,6 +13,7 @@ from tweetelm.prediction.texts import as_texts
 
 KINDS = "a table of pandas, polars, pyarrow or datasets"
 DROP_FROM_TABLE = "Drop such rows, for example with `frame.dropna(subset=[{!r}])`, or replace them by ''"
+TRUNCATED = "truncated"  # the column that tells whether a text exceeded the length limit
 
 
 def kind_of(frame: Any) -> str:
@@ -70,9 +71,14 @@ def check_new(frame: Any, labels: Sequence[str], prefix: str) -> None:
         )
 
 
+def scored_columns(labels: Sequence[str]) -> list[str]:
+    """The names of the columns with the predicted label and the probability of each label."""
+    return ["label", *(f"prob_{label}" for label in labels)]
+
+
 def new_names(labels: Sequence[str], prefix: str) -> list[str]:
     """The names of the prediction columns, in order."""
-    return [f"{prefix}{name}" for name in ("label", *(f"prob_{label}" for label in labels), "truncated")]
+    return [f"{prefix}{name}" for name in (*scored_columns(labels), TRUNCATED)]
 
 
 def with_predictions(

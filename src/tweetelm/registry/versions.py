@@ -12,6 +12,7 @@ from tweetelm.registry.download import download
 from tweetelm.registry.integrity import card_fault, ensure_whole
 from tweetelm.registry.store import CARD, Store, open_store
 from tweetelm.tasks import TASKS, Task, find_task
+from tweetelm.tasks.task_file import SUFFIX
 
 DEFAULT_REGISTRY = "models"
 VERSION = current.VERSION
@@ -66,7 +67,7 @@ def find_published_task(name: str, *, registry: str = DEFAULT_REGISTRY, version:
     Raises:
         ValueError: there is no such task.
     """
-    if name in TASKS or name.endswith(".toml") or name not in tasks(registry):
+    if name in TASKS or name.endswith(SUFFIX) or name not in tasks(registry):
         return find_task(name)
     return read_card(name, registry=registry, version=version).definition
 
@@ -178,7 +179,7 @@ def absent(store: Store, task: str, version: str | None) -> str:
         )
     others = [name for name in tasks(store.url) if name != task]
     there = f" (it has versions of {', '.join(others)})" if others else ""
-    typed = task if task in TASKS else f"{task}.toml"
+    typed = task if task in TASKS else f"{task}{SUFFIX}"
     return (
         f"{task} has no published version in {store.url}{there}; train a model with "
         f"`python -m ray_jobs.train --task {typed}`, or a small model on the sample with `make demo`"

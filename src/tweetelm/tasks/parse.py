@@ -11,6 +11,8 @@ from tweetelm.tasks.metric import parse_metric
 from tweetelm.tasks.task import CATEGORIES, Published, SplitRule, Task, TaskData
 
 SUITES = ("hate", "deepfake")
+METRIC, LICENSE = "macro_f1", "not stated"  # defaults
+LIMITS = "The limits of models for this task are not described."
 _Kinds = Mapping[str, Kind]
 _LISTED: Kind = (str, list)
 _TOP: _Kinds = {"name": str, "labels": list}
@@ -49,7 +51,7 @@ def parse_task(values: Mapping[str, Any], *, place: str | None) -> Task:
     _check(card, {}, _CARD, "card.")
     check_name(values["name"], "name")
     labels = _labels(values["labels"])
-    metric = values.get("metric", "macro_f1")
+    metric = values.get("metric", METRIC)
     parse_metric(metric, labels)
     if (suite := values.get("suite")) is not None and (suite not in SUITES or len(labels) != 2):
         raise ValueError(f"suite is {suite!r}; expected {' or '.join(SUITES)}, for a task with two labels")
@@ -59,9 +61,9 @@ def parse_task(values: Mapping[str, Any], *, place: str | None) -> Task:
         labels=labels,
         metric=metric,
         dataset=card.get("dataset", values["name"]),
-        license=card.get("license", "not stated"),
+        license=card.get("license", LICENSE),
         license_name=card.get("license_name", "other"),
-        limits=card.get("limits", "The limits of models for this task are not described."),
+        limits=card.get("limits", LIMITS),
         hub_dataset=card.get("hub_dataset"),
         slices=_texts(data.get("slices", []), "data.slices"),
         suite=suite,

@@ -142,8 +142,8 @@ class Task:
 
     @classmethod
     def parse_flag(cls, word: str) -> "Task":
-        """The task that is typed on a command line, or stands in a configuration file as JSON. Raises the
-        errors of `find_task`."""
+        """Parse the value of `--task`: a name, a file, or a definition as JSON. Raises the errors of
+        `find_task`."""
         from tweetelm.tasks.task_file import as_task  # which imports this module
 
         return as_task(json.loads(word) if word.startswith("{") else word)

@@ -1,1 +1,3 @@
 """Experiment tracking: history.jsonl and Weights & Biases."""
+
+HISTORY = "history.jsonl"

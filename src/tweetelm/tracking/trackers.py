@@ -11,9 +11,10 @@ from typing import Any, Protocol
 
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.files import atomic
+from tweetelm.tracking import HISTORY
 from tweetelm.tracking.weights_biases import open_wandb
 
-HISTORY = "history.jsonl"
+__all__ = ["HISTORY", "History", "Tracker", "Trackers", "open_trackers", "read_history"]
 
 
 class Tracker(Protocol):

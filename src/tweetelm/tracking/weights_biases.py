@@ -8,9 +8,9 @@ from textwrap import shorten
 from typing import Any
 
 from tweetelm.config.train_config import TrackingConfig, TrainConfig, to_dict
+from tweetelm.tracking import HISTORY
 from tweetelm.tracking.wandb_settings import Mode, run_id, wandb_mode
 
-_HISTORY = "history.jsonl"
 log = logging.getLogger(__name__)
 
 
@@ -40,7 +40,7 @@ class WandB:
             import wandb
         except ImportError:
             log.warning(
-                "wandb is not installed; metrics are written to %s only; run `pip install wandb`", _HISTORY
+                "wandb is not installed; metrics are written to %s only; run `pip install wandb`", HISTORY
             )
             return
         folder.mkdir(parents=True, exist_ok=True)
@@ -116,7 +116,7 @@ class WandB:
         except Exception as error:  # noqa: BLE001  # a failure of wandb must not end training
             reason = shorten(f"{type(error).__name__}: {error}", 300, placeholder=" …")
             log.warning(
-                "wandb failed to %s (%s); training continues, %s has all metrics", verb, reason, _HISTORY
+                "wandb failed to %s (%s); training continues, %s has all metrics", verb, reason, HISTORY
             )
             self._run = None
             return None
