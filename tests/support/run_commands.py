@@ -107,8 +107,9 @@ def pretend_to_train(config: TrainConfig) -> "Finished":
     Raises:
         AssertionError: a checkpoint is lost.
     """
-    from ray_jobs.run_dir import FINISHED_FILE, SCORES, Finished, claim
+    from ray_jobs.run_dir import FINISHED_FILE, Finished, claim
     from tweetelm.files import object_storage
+    from tweetelm.tasks.metric import ALWAYS
 
     claim(config)
     folder, content = config.folder, str(os.getpid()).encode()
@@ -120,7 +121,7 @@ def pretend_to_train(config: TrainConfig) -> "Finished":
         assert object_storage.read(f"{folder}/checkpoint_{step}/state.json") == content, (
             f"checkpoint {step} is lost"
         )
-    scores = {"test": dict.fromkeys(SCORES, 0.5)}
+    scores = {"test": dict.fromkeys(ALWAYS, 0.5)}
     finished = Finished(run=config.run_name, scores=scores, notices=[])
     object_storage.write(f"{folder}/{FINISHED_FILE}", json.dumps(dataclasses.asdict(finished)).encode())
     return finished
