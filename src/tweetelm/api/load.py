@@ -7,7 +7,7 @@ from tweetelm.api.quiet import without_progress_bars
 from tweetelm.encoding import ENCODING_FILE
 from tweetelm.files.download_cache import cached
 from tweetelm.files.paths import expanded, is_url
-from tweetelm.openelm.checkpoints.hub import download
+from tweetelm.openelm.checkpoints.download import download
 from tweetelm.precision import Precision
 from tweetelm.predictor import Predictor
 from tweetelm.registry import resolve

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec
 
 ERROR, INTERRUPTED, CLOSED_PIPE = 2, 130, 141
-EXPLAINED = (ValueError, OSError, FloatingPointError, DidNotStartError)
+EXPLAINED = (ValueError, OSError, FloatingPointError, ModuleNotFoundError, DidNotStartError)
 RESUMES = "run the same command again to resume from the last checkpoint"
 _ADVICE = {
     errno.ENOSPC: "free some space, or name another place",

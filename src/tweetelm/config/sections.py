@@ -41,8 +41,8 @@ class ModelConfig:
     """Base model and initial weights."""
 
     name: str = "openelm-270m"
-    """A preset (openelm-270m, openelm-450m, scratch-1m, scratch-4m; an unknown name prints all), a hub id, or
-    a folder or URL (s3://…) with its files."""
+    """A preset (openelm-270m, openelm-450m, smollm2-135m, scratch-1m, scratch-4m; an unknown name prints
+    all), a hub id, or a folder or URL (s3://…) with its files."""
     init: Literal["auto", "pretrained", "random"] = "auto"
     """auto: published weights, or random weights for the scratch presets. random: ignore published weights;
     all results are then marked as from random weights."""

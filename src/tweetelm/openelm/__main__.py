@@ -1,6 +1,8 @@
-"""`python -m tweetelm.openelm describe|check openelm-270m`: shape and cost of a model; check of its files."""
+"""`python -m tweetelm.openelm describe|check|import MODEL`: shape and cost, check of the files, import."""
 
 import argparse
+import math
+import shlex
 import sys
 from pathlib import Path
 
@@ -8,12 +10,16 @@ from tweetelm.cli import command
 from tweetelm.cli.program_name import program_name
 
 from .checkpoints.inspection import inspect
+from .checkpoints.llama_import import ORIGIN_FILE, import_llama
+from .checkpoints.llama_presets import find_source
 from .checkpoints.loading import read_config
+from .checkpoints.weight_files import read_json, stored_shapes
 from .configuration_openelm import OpenELMConfig
 from .flops import activation_bytes, cost
 from .presets import PRESETS, find_preset, preset_config
 
 GIB = 2**30
+_LLAMAS = " or ".join(name for name, preset in PRESETS.items() if preset.llama)
 
 
 def describe(name: str, config: OpenELMConfig, tokens: int) -> str:
@@ -65,6 +71,17 @@ def _listed(values: int | list[int] | tuple[int, ...] | None) -> str:
     return " ".join(f"{value}x{count}" if count > 1 else str(value) for value, count in runs)
 
 
+def _imported(folder: Path) -> str:
+    shapes = stored_shapes(folder)
+    origin = read_json(folder / ORIGIN_FILE)
+    return (
+        f"{folder}: {sum(map(math.prod, shapes.values())):,} parameters in {len(shapes)} tensors, imported "
+        f"from {origin.get('repository', origin['base'])} (quantization {origin['quantization']}, license "
+        f"{origin.get('license', 'not stated')})\n"
+        f"next: python -m ray_jobs.train --task hate --model.name {shlex.quote(str(folder))}"
+    )
+
+
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of tokens; expected at least 1")
@@ -74,7 +91,8 @@ def _positive(text: str) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Run a command. If it fails, print the reason to standard error and return exit status 2."""
     parser = argparse.ArgumentParser(
-        prog=program_name("tweetelm.openelm"), description="Describe and check OpenELM models."
+        prog=program_name("tweetelm.openelm"),
+        description="Describe and check OpenELM models; import Llama models.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     one = commands.add_parser("describe", help="print layers, heads, widths, parameters, memory, FLOPs")
@@ -91,8 +109,23 @@ def main(argv: list[str] | None = None) -> int:
     two.add_argument("model", help="a preset, a hub id or a folder")
     two.add_argument("--revision", help="git revision on the hub")
     two.add_argument("--tokenizer", help="file, folder or hub id (default: the preset's)")
+    three = commands.add_parser(
+        "import", help="write a Llama model, such as SmolLM2, as an OpenELM one, tensor for tensor"
+    )
+    three.add_argument("model", metavar="SOURCE", help=f"a GGUF file, a folder, a hub id, or {_LLAMAS}")
+    three.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="the new folder")
+    three.add_argument("--revision", help="git revision on the hub")
+    three.add_argument(
+        "--start-token",
+        help="token that starts a text (default: the one that the tokenizer prepends, else <|endoftext|>)",
+    )
     arguments = parser.parse_args(argv)
     try:
+        if arguments.command == "import":
+            found = find_source(arguments.model, arguments.revision)
+            import_llama(found.path, arguments.to, start=arguments.start_token, **found.origin)
+            print(_imported(arguments.to))
+            return 0
         if arguments.command == "check":
             print(inspect(arguments.model, arguments.revision, arguments.tokenizer))
             return 0

@@ -3,7 +3,8 @@
 import hashlib
 
 from tweetelm.config.train_config import TrainConfig
-from tweetelm.openelm.checkpoints.weight_files import weights_sha256
+from tweetelm.openelm.checkpoints.llama_import import ORIGIN_FILE
+from tweetelm.openelm.checkpoints.weight_files import read_json, weights_sha256
 from tweetelm.registry.card import Base
 from tweetelm.training.prepare import Prepared
 
@@ -19,4 +20,8 @@ def base_of(config: TrainConfig, start: Prepared) -> Base:
         weights_sha256=weights_sha256(base.folder) if base and base.folder.is_dir() else None,
         tokenizer_sha256=hashlib.sha256(start.tokenizer.encode()).hexdigest(),
     )
-    return Base(**found, head=start.head) if start.head else found
+    if start.head:
+        found["head"] = start.head
+    if base and (base.folder / ORIGIN_FILE).is_file():
+        found["origin"] = read_json(base.folder / ORIGIN_FILE)
+    return found

@@ -55,7 +55,8 @@ class Git(TypedDict):
 
 class Base(TypedDict):
     """The base model of fine-tuning. Hashes are None if there was no file. `head` is set if the base model
-    had a classifier that was replaced, and gives the reason."""
+    had a classifier that was replaced, and gives the reason. `origin` is the origin.json of an imported
+    model."""
 
     name: str
     init: Literal["pretrained", "random", "scratch"]
@@ -64,6 +65,7 @@ class Base(TypedDict):
     weights_sha256: str | None
     tokenizer_sha256: str | None
     head: NotRequired[str]
+    origin: NotRequired[dict[str, str]]
 
 
 @dataclass(frozen=True, kw_only=True)

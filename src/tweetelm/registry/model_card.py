@@ -67,7 +67,7 @@ Data: {dataset}, md5 `{md5}`, {rows}. {code}
 
 ## Licenses
 
-Data: {license}. Weights fine-tuned from Apple's OpenELM remain under Apple's license; this card
+Data: {license}. {weights_license} This card
 grants no further rights. The tweets are personal data of their authors; this folder contains no tweet texts.
 """
 
@@ -99,6 +99,7 @@ def render(card: Card) -> str:
         rows=", ".join(f"{count:,} {split}" for split, count in card.data["rows"].items()),
         code=_code(card),
         command=reproduce(card.config),
+        weights_license=_weights_license(card),
         license="the synthetic sample is tweetelm's own" if card.data["synthetic"] else task.license,
     )
 
@@ -147,10 +148,28 @@ def _pictures(card: Card, captions: dict[str, str]) -> str:
     return "".join(links)
 
 
+def _weights_license(card: Card) -> str:
+    origin = card.base.get("origin")
+    if origin is None:
+        return "Weights fine-tuned from Apple's OpenELM remain under Apple's license."
+    return f"The base model is under {origin['license']}."
+
+
 def _init(card: Card) -> str:
     revision = f" at revision {card.base['revision']}" if card.base["revision"] else ""
     head = f"; a new classifier: {card.base['head']}" if card.base.get("head") else ""
-    return f"{card.base['init']} weights{revision}{head}"
+    return f"{card.base['init']} weights{revision}{_origin(card)}{head}"
+
+
+def _origin(card: Card) -> str:
+    """The model that the base model was imported from."""
+    origin = card.base.get("origin")
+    if origin is None:
+        return ""
+    name = origin.get("repository", origin["base"])
+    file = f", file {origin['file']}" if "file" in origin else ""
+    details = f"sha256 `{origin['sha256']}`, quantization {origin['quantization']}"
+    return f", imported from {name}{file} ({details})"
 
 
 def _results(card: Card) -> str:

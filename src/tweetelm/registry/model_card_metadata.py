@@ -27,16 +27,19 @@ def header(card: Card, task: Task) -> str:
         lines += _list("datasets", [task.hub_dataset])
     if not card.data["synthetic"]:
         lines.append(f"model-index: {json.dumps([_index(card, task)])}")
-    if card.base["init"] == "pretrained" and card.base["revision"] and HUB_ID.fullmatch(card.base["source"]):
-        lines.append(f"base_model: {json.dumps(card.base['source'])}")
+    source = card.base.get("origin", {}).get("repository", card.base["source"])
+    if card.base["init"] == "pretrained" and card.base["revision"] and HUB_ID.fullmatch(source):
+        lines.append(f"base_model: {json.dumps(source)}")
     return "\n".join([*lines, "---", ""])
 
 
 def _license(card: Card, task: Task) -> str:
-    """License names: of Apple's weights, if the model is fine-tuned from them, and of the data."""
+    """License names: of the pretrained weights, if they are known, and of the data."""
     apple = card.base["init"] == "pretrained" and card.base["source"].startswith("apple/")
+    imported = card.base.get("origin", {}).get("license")
     return "-and-".join(
         ["apple-sample-code-license"] * apple
+        + ([imported] if imported else [])
         + ["apache-2.0" if card.data["synthetic"] else task.license_name]
     )
 

@@ -120,6 +120,8 @@ def _tokenizer(
         return load_tokenizer(fetch_tokenizer(localize(model.tokenizer)))
     if folder is not None and any((folder / name).is_file() for name in (TOKENIZER_FILE, SENTENCEPIECE_FILE)):
         return load_tokenizer(folder)
+    if preset is not None and preset.llama:
+        return load_tokenizer(fetch(model.name, model.revision).folder)
     if preset is None:
         raise FileNotFoundError(
             f"{model.name} has no tokenizer; name one with --model.tokenizer (OpenELM uses Llama's)"

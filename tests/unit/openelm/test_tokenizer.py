@@ -207,12 +207,11 @@ def test_tokenizer_json_wins_over_tokenizer_model(
     assert load_tokenizer(tmp_path).encode(LINES[0]).ids == trained.encode(LINES[0]).ids
 
 
-def test_tokenizer_file_templates_are_ignored(trained: Tokenizer, tmp_path: Path) -> None:
+def test_padding_and_truncation_of_a_file_are_ignored(trained: Tokenizer, tmp_path: Path) -> None:
     other = Tokenizer.from_str(trained.to_str())
     other.enable_truncation(4)
-    other.enable_padding(length=9)
+    other.enable_padding(length=9, direction="left")
     other.save(str(tmp_path / TOKENIZER_FILE))
-    edit_json(tmp_path / TOKENIZER_FILE, post_processor=None)
     again = load_tokenizer(tmp_path)
     rows = again.encode_batch([LINES[0], "x"])
     assert [row.ids for row in rows] == [trained.encode(LINES[0]).ids, trained.encode("x").ids]
@@ -233,10 +232,25 @@ def test_an_empty_sentencepiece_file_is_refused(tmp_path: Path) -> None:
         load_tokenizer(tmp_path)
 
 
+@pytest.mark.parametrize("bos", ["[BOS]", "<|endoftext|>"])
+def test_the_file_says_which_token_starts_a_text(trained: Tokenizer, tmp_path: Path, bos: str) -> None:
+    (tmp_path / TOKENIZER_FILE).write_text(trained.to_str().replace('"<s>"', f'"{bos}"'))
+    tokenizer = load_tokenizer(tmp_path)
+    assert tokenizer.encode("x <s>").tokens[0] == bos
+    save_tokenizer(tokenizer, tmp_path, 64)
+    assert AutoTokenizer.from_pretrained(tmp_path).bos_token == bos
+
+
+def test_tokenizer_config_names_the_missing_bos(trained: Tokenizer, tmp_path: Path) -> None:
+    save_tokenizer(trained, tmp_path, 64)
+    edit_json(tmp_path / TOKENIZER_FILE, post_processor=None)
+    assert load_tokenizer(tmp_path).encode("x").ids == trained.encode("x").ids
+
+
 def test_a_tokenizer_without_bos_is_refused(trained: Tokenizer, tmp_path: Path) -> None:
-    text = trained.to_str().replace('"<s>"', '"[BOS]"')
-    (tmp_path / TOKENIZER_FILE).write_text(text)
-    with pytest.raises(ValueError, match=r"tokenizer.json has no '<s>' token"):
+    trained.save(str(tmp_path / TOKENIZER_FILE))
+    edit_json(tmp_path / TOKENIZER_FILE, post_processor=None)
+    with pytest.raises(ValueError, match=r"tokenizer.json has no token that starts a text; expected a"):
         load_tokenizer(tmp_path)
 
 

@@ -17,8 +17,7 @@ from safetensors.torch import load_file
 from ..attention import VARLEN
 from ..configuration_openelm import OpenELMConfig
 from ..modeling_openelm import OpenELMPreTrainedModel
-from .hub import WEIGHTS
-from .weight_files import read_json, stored_shapes, weight_files
+from .weight_files import WEIGHTS, read_json, stored_shapes, weight_files
 
 _UNREAD_HEAD = "transformer.classifier.weight"  # in untied official checkpoints, besides lm_head.weight
 _HEAD, _EMBEDDING = "lm_head.weight", "transformer.token_embeddings.weight"
@@ -40,7 +39,11 @@ def read_config(folder: Path) -> OpenELMConfig:
         )
     values = read_json(path)
     if values.get("model_type") != "openelm":
-        raise ValueError(f"{path} has model_type {values.get('model_type')!r}; expected 'openelm'")
+        hint = f"; type `python -m tweetelm.openelm import {folder} --to FOLDER`, and use that folder"
+        raise ValueError(
+            f"{path} has model_type {values.get('model_type')!r}; expected 'openelm'"
+            + (hint if values.get("model_type") == "llama" else "")
+        )
     try:
         return OpenELMConfig.from_dict(values)
     except (ValueError, TypeError, StrictDataclassError) as error:

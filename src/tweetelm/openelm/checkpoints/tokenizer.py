@@ -1,16 +1,20 @@
 """Loads tokenizers from tokenizer.json, converts them from SentencePiece, or trains them.
 
-All tokenizers prepend BOS, append nothing, and treat special tokens in a tweet, such as `<s>`, as text.
+All tokenizers prepend BOS, the checkpoint's token that starts a text. They append nothing, and treat special
+tokens in a tweet, such as `<s>`, as text.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+from .weight_files import read_json
+
 TOKENIZER_FILE = "tokenizer.json"
+TOKENIZER_CONFIG = "tokenizer_config.json"
 SENTENCEPIECE_FILE = "tokenizer.model"
 UNK, BOS, EOS = "<unk>", "<s>", "</s>"
 _SPACE = "▁"
@@ -28,29 +32,71 @@ def load_tokenizer(path: Path) -> Tokenizer:
         ValueError: the file is not a tokenizer, cannot be converted (see `from_sentencepiece`), or has no BOS
             token.
     """
+    found = _find(path)
+    tokenizer = read_any_tokenizer(path)
+    bos = bos_token(tokenizer) or named_tokens(found.parent).get("bos_token")
+    if bos is None or tokenizer.token_to_id(bos) is None:
+        raise ValueError(
+            f"{found} has no token that starts a text; expected a tokenizer that prepends one, such as "
+            f"{BOS!r}, or a bos_token in {TOKENIZER_CONFIG} beside it"
+        )
+    return with_bos(tokenizer, bos)
+
+
+def read_any_tokenizer(path: Path) -> Tokenizer:
+    """Read or convert a tokenizer as `load_tokenizer` does, whether or not it has a BOS token."""
+    found = _find(path)
+    return from_sentencepiece(found) if found.suffix == ".model" else read_tokenizer(found)
+
+
+def _find(path: Path) -> Path:
+    """The tokenizer's file."""
     candidates = [path / TOKENIZER_FILE, path / SENTENCEPIECE_FILE] if path.is_dir() else [path]
     found = next((file for file in candidates if file.is_file()), None)
     if found is None:
         raise FileNotFoundError(f"no tokenizer at {path}: expected {TOKENIZER_FILE} or {SENTENCEPIECE_FILE}")
-    if found.suffix == ".model":
-        return _configured(from_sentencepiece(found), str(found))
+    return found
+
+
+def read_tokenizer(file: Path) -> Tokenizer:
+    """Read a tokenizer.json, without its padding and truncation.
+
+    Raises:
+        ValueError: the file is not a tokenizer.
+    """
     try:
-        tokenizer = Tokenizer.from_file(str(found))
+        tokenizer = Tokenizer.from_file(str(file))
     except Exception as error:  # the library raises a bare Exception on a bad file
-        raise ValueError(f"{found} is not a tokenizer ({error}); copy or download it again") from error
-    return _configured(tokenizer, str(found))
-
-
-def _configured(tokenizer: Tokenizer, origin: str) -> Tokenizer:
-    """Configure a tokenizer: BOS first, no EOS, padding or truncation, special tokens in texts as text."""
-    bos = tokenizer.token_to_id(BOS)
-    if bos is None:
-        raise ValueError(f"{origin} has no {BOS!r} token; expected one, because OpenELM prepends it to texts")
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{BOS} $A", pair=None, special_tokens=[(BOS, bos)]
-    )
+        raise ValueError(f"{file} is not a tokenizer ({error}); copy or download it again") from error
     tokenizer.no_padding()
     tokenizer.no_truncation()
+    return tokenizer
+
+
+def bos_token(tokenizer: Tokenizer) -> str | None:
+    """The special token that a tokenizer prepends to texts; None if it prepends none."""
+    first = tokenizer.encode("").tokens[:1]
+    special = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
+    return first[0] if first and first[0] in special else None
+
+
+def named_tokens(folder: Path) -> dict[str, str]:
+    """The tokens named in a folder's tokenizer_config.json, such as `bos_token`; empty if it has none."""
+    if not (folder / TOKENIZER_CONFIG).is_file():
+        return {}
+    named = {}
+    for key, value in read_json(folder / TOKENIZER_CONFIG).items():
+        token = value.get("content") if isinstance(value, dict) else value
+        if key.endswith("_token") and isinstance(token, str):
+            named[key] = token
+    return named
+
+
+def with_bos(tokenizer: Tokenizer, bos: str) -> Tokenizer:
+    """Configure a tokenizer: BOS first, no EOS, special tokens in texts as text."""
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=[bos, "$A"], pair=None, special_tokens=[(bos, tokenizer.token_to_id(bos))]
+    )
     tokenizer.encode_special_tokens = True
     return tokenizer
 
@@ -66,14 +112,20 @@ def from_sentencepiece(path: Path) -> Tokenizer:
             BPE, text normalization, or user-defined pieces.
     """
     model = _read_sentencepiece(path)
-    vocabulary = {piece.piece: index for index, piece in enumerate(model.pieces)}
-    normal = [piece for piece in model.pieces if piece.type == _NORMAL]
+    tokenizer = from_pieces([(piece.piece, piece.score, piece.type) for piece in model.pieces])
+    return with_bos(tokenizer, BOS)
+
+
+def from_pieces(pieces: Sequence[tuple[str, float, int]]) -> Tokenizer:
+    """Convert a SentencePiece BPE vocabulary, as (piece, score, type) in the order of the ids; see
+    `from_sentencepiece`."""
+    vocabulary = {piece: index for index, (piece, _, _) in enumerate(pieces)}
+    normal = [(piece, score) for piece, score, kind in pieces if kind == _NORMAL]
     merges = []
-    for piece in sorted(normal, key=lambda p: -p.score):
-        text = piece.piece
+    for text, _ in sorted(normal, key=lambda pair: -pair[1]):
         splits = ((text[:i], text[i:]) for i in range(1, len(text)))
         merges += [pair for pair in splits if pair[0] in vocabulary and pair[1] in vocabulary]
-    fallback = any(piece.type == _BYTE for piece in model.pieces)
+    fallback = any(kind == _BYTE for _, _, kind in pieces)
     tokenizer = Tokenizer(
         models.BPE(vocab=vocabulary, merges=merges, unk_token=UNK, fuse_unk=True, byte_fallback=fallback)
     )
@@ -141,24 +193,33 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    return _configured(tokenizer, "the trained tokenizer")
+    return with_bos(tokenizer, BOS)
 
 
-def save_tokenizer(tokenizer: Tokenizer, folder: Path, max_tokens: int) -> None:
+def save_tokenizer(tokenizer: Tokenizer, folder: Path, max_tokens: int, **more: str) -> None:
     """Write tokenizer.json, and tokenizer_config.json for transformers.
 
-    OpenELM has no padding token; `<unk>` is used instead, and the attention mask hides it.
+    OpenELM has no padding token. `<unk>` is used instead, or BOS if there is none; the attention mask hides
+    it. `more` are further entries of tokenizer_config.json, such as `eos_token`.
     """
     tokenizer.save(str(folder / TOKENIZER_FILE))
+    bos = bos_token(tokenizer)
+    assert bos is not None, "with_bos has configured every tokenizer"
+    present = {
+        name: token
+        for name, token in (("unk_token", UNK), ("eos_token", EOS))
+        if tokenizer.token_to_id(token) is not None
+    }
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "unk_token": UNK,
-        "bos_token": BOS,
-        "eos_token": EOS,
-        "pad_token": UNK,
+        **present,
+        "bos_token": bos,
+        "pad_token": present.get("unk_token", bos),
         "padding_side": "right",
         "model_max_length": max_tokens,
         "clean_up_tokenization_spaces": False,
         "split_special_tokens": True,  # tokenizes `<s>` in a tweet as text
+        **more,
     }
-    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    text = json.dumps(config, indent=2) + "\n"
+    (folder / TOKENIZER_CONFIG).write_text(text, encoding="utf-8")

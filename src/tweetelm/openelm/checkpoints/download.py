@@ -1,0 +1,57 @@
+"""Downloads files of a repository on the hub with huggingface_hub and its cache.
+
+Code and pickle files of a repository are never downloaded.
+"""
+
+from pathlib import Path
+from textwrap import shorten
+
+
+def download(repo: str, revision: str, files: tuple[str, ...], setting: str | None) -> Path:
+    """Download files of a repository into the hub's cache, unless they are there.
+
+    Args:
+        repo: hub id.
+        revision: git revision.
+        files: patterns of file names.
+        setting: the flag that named the repository, for messages; None in Python.
+
+    Raises:
+        FileNotFoundError: the hub is unreachable, or lacks the repository or the revision.
+    """
+    from huggingface_hub import constants, snapshot_download
+
+    try:
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=list(files)))
+    except Exception as error:  # of the hub client or of its HTTP library
+        raise FileNotFoundError(
+            f"cannot download {repo} at revision {revision} from the model hub at {constants.ENDPOINT}: "
+            f"{type(error).__name__}: {shorten(str(error), 300, placeholder=' …')}\n"
+            f"{_advice(error, repo, setting)}"
+        ) from error
+
+
+def _advice(error: Exception, repo: str, setting: str | None) -> str:
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HFValidationError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    if isinstance(error, RevisionNotFoundError):
+        revision = "--model.revision" if setting else "version"
+        return f"The repository has no such revision; omit {revision} to use the newest"
+    if isinstance(error, GatedRepoError):
+        return f"Request access on the page of {repo}, then log in with `hf auth login`"
+    if isinstance(error, RepositoryNotFoundError | HFValidationError):
+        return f"Check the spelling of {_typed(setting, repo)}; if it is private, log in with `hf auth login`"
+    return (
+        f"If this machine has no internet access, download it on another machine with `hf download {repo} "
+        f"--local-dir DIR` and {f'set {setting} DIR' if setting else 'load that folder'}"
+        + (", or use random weights with --model.init random" if setting == "--model.name" else "")
+    )
+
+
+def _typed(setting: str | None, repo: str) -> str:
+    return f"{setting} {repo}" if setting else repo

@@ -1,0 +1,187 @@
+"""Import of Llama checkpoints: equal logits, equal tokens, refusals."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoTokenizer, LlamaForCausalLM
+
+from tests.support.checkpoints import TWEETS, edit_json, small_tokenizer
+from tests.support.llamas import llama, save, write_gguf
+from tweetelm.files.hashing import sha256
+from tweetelm.openelm import OpenELMForCausalLM
+from tweetelm.openelm.checkpoints.llama_import import ORIGIN_FILE, import_llama
+from tweetelm.openelm.checkpoints.loading import load_weights
+from tweetelm.openelm.checkpoints.tokenizer import load_tokenizer
+from tweetelm.openelm.packing import pack
+
+TOLERANCE = 1e-4
+SHAPES: dict[str, dict[str, Any]] = {
+    "grouped heads": {"num_attention_heads": 6, "num_key_value_heads": 2},
+    "one head each": {"num_attention_heads": 4, "num_key_value_heads": 4},
+    "one key-value head": {"num_attention_heads": 4, "num_key_value_heads": 1, "rope_theta": 1e5},
+    "wide heads": {"num_attention_heads": 3, "num_key_value_heads": 3, "head_dim": 24, "rms_norm_eps": 1e-6},
+    "odd feed-forward": {"num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 131},
+}
+IDS = [[0, 5, 9, 200, 17, 3, 3], [0, 7], [0, 250, 61, 9]]
+
+
+def check_parity(ours: OpenELMForCausalLM, theirs: LlamaForCausalLM, rows: list[list[int]]) -> None:
+    """Compare the logits of rows that are packed, padded on both sides, and read token by token."""
+    with torch.inference_mode():
+        alone = [theirs(input_ids=torch.tensor([row])).logits[0] for row in rows]
+        packed = pack(rows)
+        torch.testing.assert_close(
+            ours(**packed.inputs()).logits[0], torch.cat(alone), atol=TOLERANCE, rtol=0
+        )
+        width = max(map(len, rows))
+        for side in ("right", "left"):
+            filled = [width - len(row) for row in rows]
+            spots = [
+                slice(0, len(row)) if side == "right" else slice(n, width)
+                for row, n in zip(rows, filled, strict=True)
+            ]
+            ids, mask = torch.zeros(len(rows), width, dtype=torch.long), torch.zeros(len(rows), width)
+            for number, (row, spot) in enumerate(zip(rows, spots, strict=True)):
+                ids[number, spot], mask[number, spot] = torch.tensor(row), 1
+            logits = ours(input_ids=ids, attention_mask=mask).logits
+            for number, spot in enumerate(spots):
+                torch.testing.assert_close(logits[number, spot], alone[number], atol=TOLERANCE, rtol=0)
+        cache = None
+        for position, token in enumerate(rows[0]):
+            out = ours(input_ids=torch.tensor([[token]]), past_key_values=cache, use_cache=True)
+            cache = out.past_key_values
+            torch.testing.assert_close(out.logits[0, 0], alone[0][position], atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_logits_equal_llama(shape: str, tmp_path: Path) -> None:
+    theirs = llama(**SHAPES[shape])
+    import_llama(save(theirs, tmp_path / "llama"), tmp_path / "ours")
+    check_parity(load_weights(OpenELMForCausalLM, tmp_path / "ours").eval(), theirs, IDS)
+
+
+@pytest.mark.parametrize("shape", list(SHAPES)[:4])
+def test_gguf_equals_llama(shape: str, tmp_path: Path) -> None:
+    theirs = llama(**SHAPES[shape])
+    source = write_gguf(theirs, tmp_path / "m.gguf")
+    import_llama(source, tmp_path / "ours")
+    check_parity(load_weights(OpenELMForCausalLM, tmp_path / "ours").eval(), theirs, IDS)
+    independent = LlamaForCausalLM.from_pretrained(tmp_path, gguf_file="m.gguf")  # another reader
+    torch.testing.assert_close(independent.state_dict(), theirs.state_dict())
+
+
+def test_the_imported_folder_is_a_transformers_model(tmp_path: Path) -> None:
+    theirs = llama(**SHAPES["grouped heads"])
+    import_llama(save(theirs, tmp_path / "llama"), tmp_path / "ours")
+    ours = OpenELMForCausalLM.from_pretrained(tmp_path / "ours")
+    row = torch.tensor(IDS[:1])
+    settings = {"max_new_tokens": 8, "do_sample": False, "pad_token_id": 0, "eos_token_id": None}
+    assert torch.equal(ours.generate(row, **settings), theirs.generate(row, **settings))
+
+
+def test_gguf_tokens_equal_the_original(tmp_path: Path) -> None:
+    import_llama(write_gguf(llama(**SHAPES["grouped heads"]), tmp_path / "m.gguf"), tmp_path / "ours")
+    tokenizer = load_tokenizer(tmp_path / "ours")
+    for text in ["  two spaces", "1984 and 42", *TWEETS]:
+        tokens = tokenizer.encode(text).tokens
+        assert tokens[0] == "<s>"
+        assert not any(len(token) > 1 and any(map(str.isdigit, token)) for token in tokens)
+        assert tokenizer.decode(tokenizer.encode(text).ids) == text
+    assert AutoTokenizer.from_pretrained(tmp_path / "ours").eos_token == "</s>"
+
+
+@pytest.mark.parametrize(
+    ("start", "token"), [(None, "<s>"), ("<unk>", "<unk>")], ids=["by default", "by name"]
+)
+def test_the_start_token_comes_from_the_checkpoint(start: str | None, token: str, tmp_path: Path) -> None:
+    import_llama(save(llama(), tmp_path / "llama"), tmp_path / "ours", start=start)
+    assert load_tokenizer(tmp_path / "ours").encode("x").tokens[0] == token
+    config = json.loads((tmp_path / "ours" / "config.json").read_text())
+    assert config["bos_token_id"] == small_tokenizer().token_to_id(token)
+
+
+def test_the_document_separator_starts_texts_of_smollm(tmp_path: Path) -> None:
+    folder = save(llama(), tmp_path / "llama")
+    text = small_tokenizer().to_str().replace('"<s>"', '"<|endoftext|>"')
+    content = json.loads(text) | {"post_processor": None}
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    import_llama(folder, tmp_path / "ours")
+    assert load_tokenizer(tmp_path / "ours").encode("x").tokens[0] == "<|endoftext|>"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"attention_bias": True}, "biases in attention"),
+        ({"mlp_bias": True}, "biases in feed-forward layers"),
+        ({"tie_word_embeddings": False}, "an output layer of its own"),
+        ({"hidden_act": "gelu"}, "the activation 'gelu'; expected 'silu'"),
+        ({"rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4}}, "RoPE scaling"),
+        ({"sliding_window": 16}, "a sliding window"),
+        ({"head_dim": 15}, "requires an even rotary dimension"),
+        (
+            {"model_type": "mistral", "architectures": ["MistralForCausalLM"]},
+            "of a 'MistralForCausalLM' model",
+        ),
+    ],
+)
+def test_a_foreign_feature_is_refused_by_name(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    folder = save(llama(), tmp_path / "llama")
+    edit_json(folder / "config.json", **changes)
+    with pytest.raises(ValueError, match=message):
+        import_llama(folder, tmp_path / "ours")
+    assert not (tmp_path / "ours").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"llama__rope__scaling__type": "linear"}, "llama.rope.scaling.type 'linear'"),
+        ({"llama__attention__sliding_window": 64}, "llama.attention.sliding_window 64"),
+        ({"llama__expert_count": 4}, "llama.expert_count 4"),
+    ],
+)
+def test_a_gguf_feature_that_openelm_lacks_is_named(
+    changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    source = write_gguf(llama(), tmp_path / "m.gguf", **changes)
+    with pytest.raises(ValueError, match=message):
+        import_llama(source, tmp_path / "ours")
+
+
+def test_a_missing_tensor_is_named(tmp_path: Path) -> None:
+    folder = save(llama(), tmp_path / "llama")
+    edit_json(folder / "config.json", num_hidden_layers=4)
+    with pytest.raises(ValueError, match=r"missing in .*: model.layers.3.input_layernorm.weight, .* and 6"):
+        import_llama(folder, tmp_path / "ours")
+
+
+@pytest.mark.parametrize("damage", [b"", b"GGUF", b"no GGUF file at all"])
+def test_a_damaged_gguf_file_is_named(damage: bytes, tmp_path: Path) -> None:
+    (tmp_path / "m.gguf").write_bytes(damage)
+    with pytest.raises(ValueError, match=r"m.gguf is not a GGUF file \(.*copy or download it again"):
+        import_llama(tmp_path / "m.gguf", tmp_path / "ours")
+
+
+def test_an_existing_folder_is_kept(tmp_path: Path) -> None:
+    source = save(llama(), tmp_path / "llama")
+    (tmp_path / "ours").mkdir()
+    with pytest.raises(FileExistsError, match="ours exists; expected the name of a new folder"):
+        import_llama(source, tmp_path / "ours")
+
+
+def test_the_origin_is_recorded(tmp_path: Path) -> None:
+    source = write_gguf(llama(), tmp_path / "m.gguf", general__license="apache-2.0", general__name="Tiny")
+    import_llama(source, tmp_path / "ours", revision="abc")
+    origin = json.loads((tmp_path / "ours" / ORIGIN_FILE).read_text())
+    assert origin.pop("sha256") == sha256(source)
+    assert origin == {
+        "base": "Tiny",
+        "file": "m.gguf",
+        "quantization": "F32",
+        "license": "apache-2.0",
+        "revision": "abc",
+    }
