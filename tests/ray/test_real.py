@@ -21,6 +21,7 @@ DATA = (
 
 def real(cluster: Cluster, hub: Hub, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
     (folder / "tokenizer.json").write_bytes(tokenizer())
+    (folder / "tokenizer_config.json").write_text('{"bos_token": "<s>"}')
     line = [sys.executable, "-m", "ray_jobs.reproduce", "--tasks", "hate", "--sizes", *SIZES, *more]
     line += ["--tokenizer", str(folder / "tokenizer.json"), "--trials", "2", "--seeds", "2"]
     line += ["--data.root", DATA, "--data.limit", "100", "--max-tokens", "64", "--tracking.wandb", "off"]

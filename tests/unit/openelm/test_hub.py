@@ -213,7 +213,8 @@ def tokenizer() -> bytes:
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_training_starts_from_hub_weights(hub: Hub, online: Client, elsewhere: bool) -> None:
     sha = hub.commit("apple/OpenELM-270M-Instruct", official())
-    hub.commit(LLAMA_TOKENIZER, {"tokenizer.json": tokenizer(), CONFIG: b"{}", WEIGHTS: b"of another model"})
+    files = {"tokenizer.json": tokenizer(), "tokenizer_config.json": b'{"bos_token": {"content": "<s>"}}'}
+    hub.commit(LLAMA_TOKENIZER, {**files, CONFIG: b"{}", WEIGHTS: b"of another model"})
     start = online("prepare", "openelm-270m-instruct", elsewhere)
     score = start["tensors"].pop("score.weight")
     assert start["tensors"] == digests(tensors())

@@ -6,9 +6,10 @@ from pathlib import Path
 from ..presets import Preset, find_preset
 from .download import download
 from .llama_presets import find_llama, import_once
+from .tokenizer import SENTENCEPIECE_FILE, TOKENIZER_CONFIG, TOKENIZER_FILE
 from .weight_files import INDEX, WEIGHTS
 
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model")
+_TOKENIZER_FILES = (TOKENIZER_FILE, SENTENCEPIECE_FILE, TOKENIZER_CONFIG)
 MODEL_FILES = ("config.json", "model*.safetensors", INDEX, *_TOKENIZER_FILES)
 
 

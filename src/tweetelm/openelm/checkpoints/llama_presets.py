@@ -14,9 +14,8 @@ from .llama_import import import_llama
 from .tokenizer import SENTENCEPIECE_FILE, TOKENIZER_CONFIG, TOKENIZER_FILE
 from .weight_files import INDEX
 
-LLAMA_FILES = (
-    "config.json", "model*.safetensors", INDEX, TOKENIZER_FILE, TOKENIZER_CONFIG, SENTENCEPIECE_FILE
-)  # fmt: skip
+_TOKENIZER = (TOKENIZER_FILE, TOKENIZER_CONFIG, SENTENCEPIECE_FILE)
+LLAMA_FILES = ("config.json", "model*.safetensors", INDEX, *_TOKENIZER)
 _FORMAT = "1"  # change it when the same source is imported to other files
 
 
