@@ -10,7 +10,9 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from tests.support.checkpoints import small_tokenizer
+from tweetelm.openelm import OpenELMForCausalLM
 from tweetelm.openelm.checkpoints.tokenizer import save_tokenizer
+from tweetelm.openelm.packing import pack
 
 
 def llama(seed: int = 0, **changes: Any) -> LlamaForCausalLM:
@@ -78,3 +80,33 @@ def write_gguf(model: LlamaForCausalLM, path: Path, **changes: Any) -> Path:
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def check_parity(
+    ours: OpenELMForCausalLM, theirs: LlamaForCausalLM, rows: list[list[int]], tolerance: float = 1e-4
+) -> None:
+    """Compare the logits of rows that are packed, padded on both sides, and read token by token."""
+    with torch.inference_mode():
+        alone = [theirs(input_ids=torch.tensor([row])).logits[0] for row in rows]
+        packed = pack(rows)
+        torch.testing.assert_close(
+            ours(**packed.inputs()).logits[0], torch.cat(alone), atol=tolerance, rtol=0
+        )
+        width = max(map(len, rows))
+        for side in ("right", "left"):
+            filled = [width - len(row) for row in rows]
+            spots = [
+                slice(0, len(row)) if side == "right" else slice(n, width)
+                for row, n in zip(rows, filled, strict=True)
+            ]
+            ids, mask = torch.zeros(len(rows), width, dtype=torch.long), torch.zeros(len(rows), width)
+            for number, (row, spot) in enumerate(zip(rows, spots, strict=True)):
+                ids[number, spot], mask[number, spot] = torch.tensor(row), 1
+            logits = ours(input_ids=ids, attention_mask=mask).logits
+            for number, spot in enumerate(spots):
+                torch.testing.assert_close(logits[number, spot], alone[number], atol=tolerance, rtol=0)
+        cache = None
+        for position, token in enumerate(rows[0]):
+            out = ours(input_ids=torch.tensor([[token]]), past_key_values=cache, use_cache=True)
+            cache = out.past_key_values
+            torch.testing.assert_close(out.logits[0, 0], alone[0][position], atol=tolerance, rtol=0)

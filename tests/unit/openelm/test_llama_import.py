@@ -9,15 +9,13 @@ import torch
 from transformers import AutoTokenizer, LlamaForCausalLM
 
 from tests.support.checkpoints import TWEETS, edit_json, small_tokenizer
-from tests.support.llamas import llama, save, write_gguf
+from tests.support.llamas import check_parity, llama, save, write_gguf
 from tweetelm.files.hashing import sha256
 from tweetelm.openelm import OpenELMForCausalLM
 from tweetelm.openelm.checkpoints.llama_import import ORIGIN_FILE, import_llama
 from tweetelm.openelm.checkpoints.loading import load_weights
 from tweetelm.openelm.checkpoints.tokenizer import load_tokenizer
-from tweetelm.openelm.packing import pack
 
-TOLERANCE = 1e-4
 SHAPES: dict[str, dict[str, Any]] = {
     "grouped heads": {"num_attention_heads": 6, "num_key_value_heads": 2},
     "one head each": {"num_attention_heads": 4, "num_key_value_heads": 4},
@@ -26,34 +24,6 @@ SHAPES: dict[str, dict[str, Any]] = {
     "odd feed-forward": {"num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 131},
 }
 IDS = [[0, 5, 9, 200, 17, 3, 3], [0, 7], [0, 250, 61, 9]]
-
-
-def check_parity(ours: OpenELMForCausalLM, theirs: LlamaForCausalLM, rows: list[list[int]]) -> None:
-    """Compare the logits of rows that are packed, padded on both sides, and read token by token."""
-    with torch.inference_mode():
-        alone = [theirs(input_ids=torch.tensor([row])).logits[0] for row in rows]
-        packed = pack(rows)
-        torch.testing.assert_close(
-            ours(**packed.inputs()).logits[0], torch.cat(alone), atol=TOLERANCE, rtol=0
-        )
-        width = max(map(len, rows))
-        for side in ("right", "left"):
-            filled = [width - len(row) for row in rows]
-            spots = [
-                slice(0, len(row)) if side == "right" else slice(n, width)
-                for row, n in zip(rows, filled, strict=True)
-            ]
-            ids, mask = torch.zeros(len(rows), width, dtype=torch.long), torch.zeros(len(rows), width)
-            for number, (row, spot) in enumerate(zip(rows, spots, strict=True)):
-                ids[number, spot], mask[number, spot] = torch.tensor(row), 1
-            logits = ours(input_ids=ids, attention_mask=mask).logits
-            for number, spot in enumerate(spots):
-                torch.testing.assert_close(logits[number, spot], alone[number], atol=TOLERANCE, rtol=0)
-        cache = None
-        for position, token in enumerate(rows[0]):
-            out = ours(input_ids=torch.tensor([[token]]), past_key_values=cache, use_cache=True)
-            cache = out.past_key_values
-            torch.testing.assert_close(out.logits[0, 0], alone[0][position], atol=TOLERANCE, rtol=0)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
