@@ -11,7 +11,7 @@ TOKEN := secrets/ray_auth_token
 KEYS := secrets/api_keys
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: help setup node demo real seeds data lint docs check test coverage fmt train tune evaluate serve lab token up submit dashboard deploy down bench lock clean
+.PHONY: help setup node demo real tweeteval seeds data lint docs check test coverage fmt train tune evaluate serve lab token up submit dashboard deploy down bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -51,6 +51,9 @@ demo: setup ## search, fine-tune, publish, serve and classify, on the embedded s
 real: setup ## reproduce the results with Apple's checkpoints and the real data (internet; hours without a GPU)
 	$(RUN) -m ray_jobs.reproduce --run.registry $(REGISTRY) $(ARGS)
 	$(RUN) -m serve --registry $(REGISTRY) $(STAY)
+
+tweeteval: setup ## train and score every TweetEval task in a folder: make tweeteval ARGS="--data.root tweeteval/datasets --model.name scratch-4m"
+	$(RUN) -m ray_jobs.tweeteval $(ARGS)
 
 data: setup ## download both datasets from their authors (CACHE=DIR: from a local cache, offline)
 	@$(RUN) -m tweetelm.data pull $(if $(CACHE),--cache $(CACHE))

@@ -35,6 +35,9 @@ class Arguments:
     """Folder or URL of a checkpoint, instead of a published version."""
     against: str | None = None
     """Published version to compare with, tweet by tweet. It must be trained on the same data."""
+    against_predictions: tuple[str, ...] = ()
+    """Files with another classifier's predicted labels of the test split, to compare with tweet by tweet: one
+    label per line, by name or id, in the order of the split. A folder stands for its *.txt files by name."""
     registry: str = "models"
     """Folder or URL of the model registry."""
     data: str = "data"
@@ -61,6 +64,11 @@ def evaluate(arguments: Arguments) -> int:
 
     from tweetelm.evaluation import full_report  # takes seconds: it imports torch
 
+    if arguments.against and arguments.against_predictions:
+        raise ValueError(
+            f"--against {arguments.against} and --against-predictions were both given; expected one of them: "
+            "evaluate twice, the second time with another --out FOLDER"
+        )
     task = find_published_task(arguments.task, registry=arguments.registry, version=arguments.version)
     folder = _folder(arguments)
     predictor = full_report.load_predictor(task, folder, arguments.precision)
@@ -72,8 +80,11 @@ def evaluate(arguments: Arguments) -> int:
             data=arguments.data,
             registry=arguments.registry,
             against=arguments.against,
+            against_predictions=arguments.against_predictions,
         )
         print(context.evaluation.summary(), flush=True)
+        if context.rival:
+            print(full_report.comparison_line(context, context.rival), flush=True)
         found = full_report.attribute_worst(folder, context) if arguments.probes else []
         sections = full_report.probe(predictor, found, context) if arguments.probes else ()
         full_report.write(context, out, sections)

@@ -25,7 +25,7 @@ from tweetelm.config.train_config import (
     TrackingConfig,
     TrainConfig,
 )
-from tweetelm.evaluation.report.document import Cell, Document, Interval, Section, Table
+from tweetelm.evaluation.report.document import Cell, Document, Section, Table
 from tweetelm.evaluation.report.markdown import render_markdown
 from tweetelm.files import atomic
 from tweetelm.tasks import DEEPFAKE, HATE, Task
@@ -159,8 +159,7 @@ def _tables(result: TaskResult) -> tuple[Any, ...]:
     task = result.task
 
     def cell(split: str) -> Cell:
-        found = result.spread[split][task.metric]
-        return Interval(value=found["mean"], low=found["low"], high=found["high"])
+        return seeds.mean_cell(result.spread[split][task.metric])
 
     winners: list[tuple[Cell, ...]] = [(f"**{result.search.best.size}**", cell("validation"), cell("test"))]
     published: list[tuple[Cell, ...]] = [(p.system, None, p.value) for p in task.published]

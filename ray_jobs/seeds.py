@@ -20,6 +20,7 @@ from ray_jobs.run_dir import check_typed_name, claim, hold, read_finished
 from ray_jobs.training.preflight import check_out
 from tweetelm.cli import command
 from tweetelm.config.train_config import TrainConfig
+from tweetelm.evaluation.report.document import Interval
 from tweetelm.files import object_storage
 from tweetelm.tasks import metric_name
 
@@ -60,18 +61,23 @@ def seeds(arguments: Arguments) -> int:
     return 0
 
 
-def train_seeds(config: TrainConfig, count: int) -> tuple[dict[str, Any], list[str]]:
+def train_seeds(config: TrainConfig, count: int, *, least: int = 2) -> tuple[dict[str, Any], list[str]]:
     """Train those of the seeds 0 to `count` - 1 that are not finished.
+
+    Args:
+        config: configuration of the runs.
+        count: number of seeds.
+        least: the smallest number allowed; intervals need two.
 
     Returns:
         The statistics of their scores (see `spreads`), and the notices that must accompany them.
 
     Raises:
-        ValueError: `count` is below 2, or a seed's name belongs to another run.
+        ValueError: `count` is below `least`, or a seed's name belongs to another run.
     """
 
-    if count < 2:
-        raise ValueError(f"--seeds is {count}; expected at least 2")
+    if count < least:
+        raise ValueError(f"--seeds is {count}; expected at least {least}")
     runs = [with_seed(config, seed) for seed in range(count)]
     with contextlib.ExitStack() as locks:
         for seed_config in runs:
@@ -105,20 +111,32 @@ def spreads(scores: Sequence[dict[str, dict[str, float]]]) -> dict[str, dict[str
     """Return, by split and score, the values of all seeds, their mean, standard deviation, and the 95%
     confidence interval of the mean (Student's t)."""
     return {
-        split: {key: _spread([seed[split][key] for seed in scores]) for key in found}
+        split: {key: spread_of([seed[split][key] for seed in scores]) for key in found}
         for split, found in scores[0].items()
     }
 
 
-def _spread(values: list[float]) -> dict[str, Any]:
+def spread_of(values: list[float]) -> dict[str, Any]:
+    """The statistics of one score, see `spreads`; of a single seed, the mean only."""
     from scipy.stats import t
 
+    nothing = {"values": values, "mean": None, "sd": None, "low": None, "high": None}
     if any(value is None for value in values):
-        return {"values": values, "mean": None, "sd": None, "low": None, "high": None}
+        return nothing
     count, mean = len(values), math.fsum(values) / len(values)
+    if count == 1:
+        return nothing | {"mean": mean}
     sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
     half = float(t.ppf(0.975, count - 1)) * sd / math.sqrt(count)
     return {"values": values, "mean": mean, "sd": sd, "low": mean - half, "high": mean + half}
+
+
+def mean_cell(found: dict[str, Any]) -> float | Interval | None:
+    """The mean with its interval if there is one, for a table of a report."""
+    if found["low"] is None:
+        mean: float | None = found["mean"]
+        return mean
+    return Interval(value=found["mean"], low=found["low"], high=found["high"])
 
 
 def table(spread: dict[str, dict[str, dict[str, Any]]], notices: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from serve import client
-from tests.support.own_tasks import write_csv
+from tests.support.own_tasks import write_csv, write_tweeteval
 from tests.support.ray_service import private_ray, serving
 from tweetelm.predictor import Predictor
 from tweetelm.registry import resolve
@@ -80,6 +80,28 @@ def test_twenty_labels_are_trained_and_reported(tmp_path: Path, env: dict[str, s
     folder = resolve("kinds", registry=str(tmp_path / "models"))
     assert {"report.html", "labels.svg"} <= {path.name for path in (folder / "evaluation").iterdir()}
     typed(tmp_path, env, "evaluate", "--task", "kinds.toml", "--out", "report", "--no-probes")
+
+
+def test_tasks_of_a_folder_make_the_table(tmp_path: Path, env: dict[str, str]) -> None:
+    write_tweeteval(tmp_path / "all" / "irony", ("non_irony", "irony"), 60)
+    for target in ("climate", "hillary"):
+        write_tweeteval(tmp_path / "all" / "stance" / target, ("none", "against", "favor"), 40)
+    line = ("tweeteval", "--data.root", "all", "--name", "mini", "--seeds", "1", *FAST, "4",
+            "--tracking.wandb", "off")  # fmt: skip
+    printed = typed(tmp_path, env, *line)
+    assert "emotion: not trained: " in printed
+    runs = sorted(path.name for path in (tmp_path / "runs").glob("mini-*"))
+    assert runs == ["mini-irony-seed0", "mini-stance-seed0"]
+    page = (tmp_path / "tweeteval.md").read_text()
+    ours = next(row for row in page.splitlines() if row.startswith("| → scratch-1m")).split(" | ")
+    assert [number for number, cell in enumerate(ours) if cell == "–"] == [1, 2, 3, 5, 6]
+    assert ours[9] == "2"
+    trained = json.loads((tmp_path / "runs" / "mini-stance-seed0" / "finished.json").read_text())["scores"]
+    assert trained["test"]["mean_f1:against,favor"] > 0.5
+    again = typed(tmp_path, env, *line)
+    assert printed.count("training 1 seeds") == 2
+    assert "training" not in again
+    assert (tmp_path / "tweeteval.md").read_text() == page
 
 
 @pytest.mark.skipif(

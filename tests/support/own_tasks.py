@@ -55,6 +55,21 @@ def write_csv(path: Path, labels: Sequence[str], rows_per_label: int, delimiter:
     return path
 
 
+def write_tweeteval(folder: Path, labels: Sequence[str], rows_per_label: int) -> None:
+    """A folder in TweetEval's layout; validation and test have half as many rows as train."""
+    folder.mkdir(parents=True)
+    (folder / "mapping.txt").write_text("\n".join(f"{i}\t{label}" for i, label in enumerate(labels)))
+    for seed, (split, count) in enumerate((("train", 1.0), ("val", 0.5), ("test", 0.5))):
+        rows = [
+            (f"{text} in {folder.name}", label)
+            for label in range(len(labels))
+            for text in tweets(label, int(rows_per_label * count), seed)
+        ]
+        random.Random(seed).shuffle(rows)
+        (folder / f"{split}_text.txt").write_text("".join(f"{text}\n" for text, _ in rows))
+        (folder / f"{split}_labels.txt").write_text("".join(f"{label}\n" for _, label in rows))
+
+
 def init_task(table: Path) -> Path:
     """The task file that `tweetelm data init` writes beside a table of `write_csv`, in the working folder."""
     assert run_data(["init", str(table), "--text", "tweet", "--label", "side"]) == 0

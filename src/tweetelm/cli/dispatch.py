@@ -17,6 +17,7 @@ COMMANDS = {  # command: module, description
         "classify files of any size, row by row",
     ),
     "reproduce": ("ray_jobs.reproduce", "run every experiment on the real data with Apple's checkpoints"),
+    "tweeteval": ("ray_jobs.tweeteval", "train and score every TweetEval task, write the benchmark's table"),
     "serve": ("serve", "serve the published models over HTTP on this machine"),
     "registry": ("tweetelm.registry", "list, show, compare, promote, verify, export and push versions"),
     "data": ("tweetelm.data", "download and check the datasets"),

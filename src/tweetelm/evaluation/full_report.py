@@ -1,27 +1,32 @@
 """The report of a model: metrics on the task's data, and sections that need further predictions."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
+from datasets import Dataset
 from transformers.utils.logging import disable_progress_bar
 
 from tweetelm.data import hold_out, load, provenance
 from tweetelm.evaluation import evaluate as evaluation
 from tweetelm.evaluation.attribution import Attributed, attributed, attributions, load_differentiable
 from tweetelm.evaluation.behavior.suite import behavior
+from tweetelm.evaluation.label_files import find_label_files, read_label_files
 from tweetelm.evaluation.report.context import ReportContext, Rival
 from tweetelm.evaluation.report.document import Section
 from tweetelm.evaluation.report.prediction_files import read_predictions
+from tweetelm.evaluation.report.sections.comparison import comparison_line
 from tweetelm.evaluation.report.sections.errors import worst
 from tweetelm.evaluation.report.write import write
 from tweetelm.evaluation.robustness.evasion import evasion
+from tweetelm.files.names import printable
 from tweetelm.precision import Precision, use_fast_float32
 from tweetelm.predictor import Predictor
 from tweetelm.registry import read_card, resolve
 from tweetelm.registry.card import Card
 from tweetelm.tasks import Task
 
-__all__ = ["attribute_worst", "gather", "load_predictor", "print_worst", "probe", "write"]
+__all__ = ["attribute_worst", "comparison_line", "gather", "load_predictor", "print_worst", "probe", "write"]
 
 
 def load_predictor(task: Task, folder: Path, precision: Precision) -> Predictor:
@@ -42,7 +47,13 @@ def load_predictor(task: Task, folder: Path, precision: Precision) -> Predictor:
 
 
 def gather(
-    predictor: Predictor, folder: Path, *, data: str, registry: str, against: str | None = None
+    predictor: Predictor,
+    folder: Path,
+    *,
+    data: str,
+    registry: str,
+    against: str | None = None,
+    against_predictions: Sequence[str] = (),
 ) -> ReportContext:
     """Predict all splits except train, and read the other inputs of the report.
 
@@ -52,16 +63,20 @@ def gather(
         data: the value of `--data`.
         registry: folder or URL of published models.
         against: another published version for a paired comparison.
+        against_predictions: instead, files with another classifier's labels, see `find_label_files`.
 
     Raises:
-        FileNotFoundError: the data or the other version do not exist.
-        ValueError: the other version was evaluated on other data.
+        FileNotFoundError: the data, the other version or a file do not exist.
+        ValueError: the other version was evaluated on other data, or a file does not fit the test split.
     """
     task, card = predictor.task, _card(folder)
     rule = card.config.get("data", {}).get("hold_out") if card else None
     dataset, source = hold_out(load(task, data), rule), provenance(task, data)
     # before the predictions, because it may raise
-    rival = _rival(against, registry, data, task, source.md5, len(dataset["test"]))
+    if against_predictions:
+        rival: Rival | None = _rival_of_files(against_predictions, task, dataset["test"])
+    else:
+        rival = _rival(against, registry, data, task, source.md5, len(dataset["test"]))
     return ReportContext(
         evaluation=evaluation.evaluate(predictor, dataset, [name for name in dataset if name != "train"]),
         dataset=dataset,
@@ -89,7 +104,15 @@ def _rival(version: str | None, registry: str, data: str, task: Task, md5: str, 
             f"has md5 {md5}; expected the same data; pass that data with --data, or another version"
         )
     folder = resolve(task.name, registry=registry, version=version)
-    return Rival(version=version, predictions=read_predictions(folder / "evaluation", "test", task, rows))
+    predictions = read_predictions(folder / "evaluation", "test", task, rows)
+    return Rival(name=version, predicted=predictions.predicted)
+
+
+def _rival_of_files(places: Sequence[str], task: Task, test: Dataset) -> Rival:
+    """Another classifier's labels of the test rows, from files."""
+    files = find_label_files(places)
+    more = f" and {len(places) - 1} more" if len(places) > 1 else ""
+    return Rival(name=printable(Path(places[0]).name) + more, predicted=read_label_files(files, task, test))
 
 
 def attribute_worst(folder: Path, context: ReportContext) -> list[Attributed]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import tyro
 
-from ray_jobs import classify_files, evaluate, reproduce, seeds, train, tune
+from ray_jobs import classify_files, evaluate, reproduce, seeds, train, tune, tweeteval
 from ray_jobs.cli import USUAL
 from ray_jobs.cluster import config_file, spot_watcher
 from serve.__main__ import Options
@@ -28,6 +28,7 @@ COMMANDS = {
     "ray_jobs.evaluate": evaluate.Arguments,
     "ray_jobs.classify_files": classify_files.Arguments,
     "ray_jobs.reproduce": reproduce.Arguments,
+    "ray_jobs.tweeteval": tweeteval.Arguments,
     "ray_jobs.cluster.spot_watcher": spot_watcher.Arguments,
     "ray_jobs.cluster.config_file": config_file.Arguments,
     "serve": Options,

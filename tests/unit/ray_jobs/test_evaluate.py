@@ -87,6 +87,31 @@ def test_versions_are_compared_tweet_by_tweet(evaluated: Path, versions: list[st
     assert difference == pytest.approx(only / sum(counts.values()))
 
 
+def test_labels_of_a_file_are_compared_row_by_row(
+    versions: list[str], registry: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = load(HATE, SAMPLE)["test"]["label"]
+    labels = [1 - truth[0], *truth[1:]]
+    (place / "peer.txt").write_text("".join(f"{label}\n" for label in labels))
+    arguments = Arguments(
+        task="hate", version=versions[0], against_predictions=(str(place / "peer.txt"),), registry=registry,
+        data=SAMPLE, out=place / "peer", probes=False,
+    )  # fmt: skip
+    assert evaluate(arguments) == 0
+    printed = capsys.readouterr().out
+    content = json.loads((place / "peer" / "report.json").read_text())
+    section = next(s for s in content["sections"] if s["title"] == "Against peer.txt")
+    accuracy = next(row for row in section["tables"][0]["rows"] if row[0] == "accuracy")
+    assert accuracy[2]["value"] == pytest.approx(1 - 1 / len(truth))
+    counts = dict(section["tables"][1]["rows"])
+    errs = [line.split(",")[1] for line in (place / "peer" / "errors-test.csv").read_text().splitlines()[1:]]
+    assert errs.count("this model") == counts["only peer.txt"] > 0
+    assert f"only this model errs on {counts['only peer.txt']} tweets" in printed
+    both = dataclasses.replace(arguments, against=versions[1])
+    with pytest.raises(ValueError, match="--against-predictions were both given; expected one of them"):
+        evaluate(both)
+
+
 def test_comparison_needs_same_data_and_task(versions: list[str], registry: str, place: Path) -> None:
     other = published(place, registry, seed=2, md5="f" * 32 + ".dir")
     bot = published(place, registry, DEEPFAKE)

@@ -10,7 +10,6 @@ from datasets import DatasetDict
 
 from tweetelm.evaluation.evaluate import Evaluation, SplitResult
 from tweetelm.evaluation.report.document import Interval
-from tweetelm.evaluation.report.prediction_files import Predictions
 from tweetelm.registry.card import Card, Provenance
 from tweetelm.tasks import SYNTHETIC_NOTICE, Task
 from tweetelm.text.normalize import normalize
@@ -18,10 +17,13 @@ from tweetelm.text.normalize import normalize
 
 @dataclass(frozen=True, kw_only=True)
 class Rival:
-    """Another version's predictions of the same test rows."""
+    """Another classifier's predicted label ids (N,) of the same test rows.
 
-    version: str
-    predictions: Predictions
+    `name` is that of a version, or of a file.
+    """
+
+    name: str
+    predicted: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +36,7 @@ class ReportContext:
             shift.
         provenance: of the dataset.
         card: of the model; without one the report does not know whether the weights are pretrained.
-        rival: a version to compare the model with.
+        rival: another classifier to compare the model with.
     """
 
     evaluation: Evaluation

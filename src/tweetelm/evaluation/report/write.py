@@ -11,11 +11,13 @@ from tweetelm.evaluation.report.context import ReportContext
 from tweetelm.evaluation.report.document import Document, Section
 from tweetelm.evaluation.report.html import render_html
 from tweetelm.evaluation.report.markdown import render_markdown
+from tweetelm.evaluation.report.paired_errors import errors_file, paired_errors, write_errors
 from tweetelm.evaluation.report.plots import standalone
 from tweetelm.evaluation.report.prediction_files import write_records
 from tweetelm.evaluation.report.sections.calibration import calibration
+from tweetelm.evaluation.report.sections.comparison import comparison
 from tweetelm.evaluation.report.sections.errors import bias, worst_errors
-from tweetelm.evaluation.report.sections.headline import comparison, headline
+from tweetelm.evaluation.report.sections.headline import headline
 from tweetelm.evaluation.report.sections.provenance import lineage
 from tweetelm.evaluation.report.sections.shift import shift
 from tweetelm.evaluation.report.sections.slices import overlap, parts
@@ -55,10 +57,15 @@ def report(context: ReportContext, probes: Sequence[Section] = ()) -> Document:
 def write(context: ReportContext, folder: Path, probes: Sequence[Section] = ()) -> Document:
     """Write metrics.json, predictions and the report into `folder`, which is created if it does not exist.
 
+    With a rival, also the rows on which one of the two errs.
+
     Existing files with the same names are replaced. `publish(evaluation=folder)` publishes them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_records(context.evaluation, folder, context.provenance.md5, context.notices)
+    if context.rival:
+        errors = paired_errors(context.result, context.rival.predicted)
+        write_errors(errors, folder / errors_file(context.final))
     document = report(context, probes)
     for name, text in document_files(document).items():
         atomic.write_text(folder / name, text)

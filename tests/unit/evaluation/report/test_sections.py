@@ -10,9 +10,9 @@ from tests.support.report import report_context, rows_of
 from tweetelm.config.train_config import DataConfig, TrainConfig, to_dict
 from tweetelm.evaluation.report.context import Rival
 from tweetelm.evaluation.report.document import Interval, Section, Table
-from tweetelm.evaluation.report.prediction_files import Predictions
 from tweetelm.evaluation.report.sections.calibration import calibration
-from tweetelm.evaluation.report.sections.headline import comparison, headline
+from tweetelm.evaluation.report.sections.comparison import comparison
+from tweetelm.evaluation.report.sections.headline import headline
 from tweetelm.evaluation.report.sections.shift import domain_auroc, shift
 from tweetelm.evaluation.report.sections.slices import find_duplicates, overlap, parts
 from tweetelm.evaluation.report.sections.splits import side_by_side
@@ -88,8 +88,7 @@ def test_two_models_are_compared_tweet_by_tweet() -> None:
     made = report_context()
     wrong_once = made.result.labels.copy()
     wrong_once[0] = 1
-    rival = Rival(version="20261120-000000", predictions=Predictions(
-        predicted=wrong_once, probabilities=np.eye(2)[wrong_once]))  # fmt: skip
+    rival = Rival(name="20261120-000000", predicted=wrong_once)
     section = comparison(dataclasses.replace(made, rival=rival))
     assert section is not None
     table = rows_of(section.tables[0])

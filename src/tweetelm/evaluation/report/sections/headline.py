@@ -1,10 +1,10 @@
-"""The headline metric among published systems and baselines, and the comparison with another version."""
+"""The headline metric among published systems and baselines."""
 
 import numpy as np
 
 from tweetelm.evaluation import bootstrap
-from tweetelm.evaluation.report.context import ReportContext, Rival, measured
-from tweetelm.evaluation.report.document import Cell, Figure, Interval, Section, Table
+from tweetelm.evaluation.report.context import ReportContext, measured
+from tweetelm.evaluation.report.document import Figure, Interval, Section, Table
 from tweetelm.evaluation.report.formatting import show
 from tweetelm.evaluation.report.interval_plots import Row, dot_figure
 from tweetelm.tasks import metric_name
@@ -85,51 +85,3 @@ def _figures(systems: list[System], name: str, split: str) -> tuple[Figure, ...]
 
 def _number(value: float | Interval | None) -> float:
     return value.value if isinstance(value, Interval) else value or 0.0
-
-
-def comparison(context: ReportContext) -> Section | None:
-    """This model minus the rival, on the same tweets."""
-    rival = context.rival
-    if rival is None:
-        return None
-    text = (
-        f"Both models on the same {context.final} tweets, resampled for both together (paired bootstrap). "
-        f"p: twice the share of {bootstrap.PAIRED_RESAMPLES:,} resamples in which the difference is zero or "
-        "has the other sign.",
-    )
-    rows = _differences(context, rival)
-    columns = ("metric", "this model", rival.version, "difference", "p")
-    tables = (
-        Table(columns=columns, rows=rows, caption="Metrics of both models."),
-        _agreement(context, rival),
-    )
-    marks = [
-        Row(label=str(row[0]), value=row[3], strong=True) for row in rows if isinstance(row[3], Interval)
-    ]
-    caption = f"This model minus {rival.version}, with 95 % intervals. Above 0 this model is better."
-    figure = dot_figure("comparison", caption, marks, axis="difference", reference=0.0)
-    return Section(title=f"Against {rival.version}", text=text, tables=tables, figures=(figure,))
-
-
-def _differences(context: ReportContext, rival: Rival) -> tuple[tuple[Cell, ...], ...]:
-    labels, predicted = context.result.labels, context.result.predicted
-    rivals = rival.predictions.predicted
-    rows: list[tuple[Cell, ...]] = []
-    for name, statistic in bootstrap.statistics_of(context.task).items():
-        difference = bootstrap.paired_difference(labels, predicted, rivals, statistic)
-        tables = (bootstrap.confusion(labels, y, len(context.task.labels)) for y in (predicted, rivals))
-        both = (bootstrap.interval(table, statistic) for table in tables)
-        rows.append((metric_name(name), *both, difference.interval, difference.p))
-    return tuple(rows)
-
-
-def _agreement(context: ReportContext, rival: Rival) -> Table:
-    labels = context.result.labels
-    right, rival_right = context.result.predicted == labels, rival.predictions.predicted == labels
-    counts = (
-        ("both right", int((right & rival_right).sum())),
-        ("only this model", int((right & ~rival_right).sum())),
-        (f"only {rival.version}", int((~right & rival_right).sum())),
-        ("neither", int((~right & ~rival_right).sum())),
-    )
-    return Table(columns=("tweets", "count"), rows=counts, caption="Correct predictions of both models.")
