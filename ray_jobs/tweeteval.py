@@ -104,13 +104,14 @@ def benchmark_tasks() -> tuple[Task, ...]:
 
 def _runs(arguments: Arguments, tasks: tuple[Task, ...]) -> list[TrainConfig]:
     """The configurations of the tasks whose data is there; their data is read once before any training."""
-    from tweetelm.data import load  # takes seconds: it imports datasets
+    from tweetelm.data import load, missing_data  # takes seconds: it imports datasets
 
     configs = [_config(arguments, task) for task in tasks]
-    absent = {config.task.name: why for config in configs if (why := _absent(config))}
+    absent = {config.task.name: missing_data(config.task, config.data.root) for config in configs}
     for name, why in absent.items():
-        print(f"{name}: not trained: {why}", flush=True)
-    runs = [config for config in configs if config.task.name not in absent]
+        if why:
+            print(f"{name}: not trained: {why}", flush=True)
+    runs = [config for config in configs if not absent[config.task.name]]
     if not runs:
         raise FileNotFoundError(
             f"{arguments.data.root} has the data of no task; expected folders such as emotion and irony: "
@@ -128,24 +129,6 @@ def _config(arguments: Arguments, task: Task) -> TrainConfig:
     if task.data and arguments.data.root == DataConfig().root:
         sections["data"] = dataclasses.replace(arguments.data, root=located(arguments.data.root))
     return TrainConfig(task=task, name=f"{arguments.name}-{task.name}", **sections)
-
-
-def _absent(config: TrainConfig) -> str:
-    """Why a task's folder is not there; empty if it is."""
-    from tweetelm.data.load import folder, own_source
-    from tweetelm.data.source_files import find_folders
-
-    task, root = config.task, config.data.root
-    if task.data and not task.data.folders:
-        return ""
-    try:
-        if task.data:
-            find_folders(own_source(task, root))
-            return ""
-        where = folder(task, root)
-    except FileNotFoundError as error:
-        return str(error)
-    return "" if where.is_dir() else f"{where} does not exist"
 
 
 def benchmark_page(

@@ -10,6 +10,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from tweetelm.config.sections import DataConfig
 from tweetelm.data.own_data import SPLITS, load_own
 from tweetelm.data.published_files import FILES, foreign, listed
+from tweetelm.data.source_files import find_folders
 from tweetelm.data.text_file import REMEDY
 from tweetelm.data.tweepfake import read_tweepfake
 from tweetelm.data.tweeteval import read_tweeteval
@@ -17,7 +18,7 @@ from tweetelm.files.download_cache import cached
 from tweetelm.files.paths import expanded, is_url, located
 from tweetelm.tasks import Task, TaskData
 
-__all__ = ["SAMPLE", "SPLITS", "folder", "load", "own_source"]
+__all__ = ["SAMPLE", "SPLITS", "folder", "load", "missing_data", "own_source"]
 
 log = logging.getLogger(__name__)
 SAMPLE = "sample"
@@ -71,6 +72,19 @@ def own_source(task: Task, root: str | Path) -> TaskData:
     if str(root) == DataConfig().root:
         return task.data
     return dataclasses.replace(task.data, place=located(str(root)))
+
+
+def missing_data(task: Task, root: str | Path) -> str:
+    """Why a task's folders are not there; empty if they are. Files outside of folders are not looked for."""
+    try:
+        if task.data is None:
+            where = folder(task, root)
+            return "" if where.is_dir() else f"{where} does not exist"
+        if task.data.folders:
+            find_folders(own_source(task, root))
+    except FileNotFoundError as error:
+        return str(error)
+    return ""
 
 
 @lru_cache
