@@ -91,7 +91,7 @@ def describe_plan(config: TrainConfig, prepared: Prepared, resources: Resources)
     lines = [
         ("run", config.run_name),
         ("task", f"{config.task.name} on {config.data.root}"),
-        ("model", f"{config.model.name}, {needs.parameters:,} parameters, {_weights(config)}"),
+        ("model", f"{_model(config)}, {needs.parameters:,} parameters, {_weights(config)}"),
         ("workers", _workers(config, unit)),
         (
             "rows",
@@ -116,6 +116,11 @@ def _workers(config: TrainConfig, unit: str) -> str:
     if elastic(config):
         return f"{config.run.required_workers} to {config.run.workers} x {unit}, elastic"
     return f"{config.run.workers} x {unit}"
+
+
+def _model(config: TrainConfig) -> str:
+    layers = config.model.layers
+    return config.model.name if layers is None else f"the first {layers} layers of {config.model.name}"
 
 
 def _weights(config: TrainConfig) -> str:

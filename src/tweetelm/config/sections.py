@@ -51,6 +51,8 @@ class ModelConfig:
     tokenizer: str | None = None
     """Tokenizer instead of the model's own: a tokenizer.json, a SentencePiece tokenizer.model, a folder or
     URL with either, or a hub id."""
+    layers: int | None = None
+    """Use only the first decoder layers, so many, and the final norm. Default: all layers."""
     max_tokens: int = 256
     """Maximum tokens per tweet, including BOS; longer tweets are truncated."""
     pooling: Literal["last", "mean"] = "last"
@@ -65,6 +67,10 @@ class ModelConfig:
         require(bool(self.name), "model.name is empty; expected a preset, a hub id or a folder")
         expand_places(self, "name", "tokenizer")
         require(0.0 <= self.dropout < 1.0, f"model.dropout is {self.dropout}; expected 0 <= dropout < 1")
+        require(
+            self.layers is None or self.layers >= 1,
+            f"model.layers is {self.layers}; expected at least 1, or omit it to use all layers",
+        )
         require(self.max_tokens >= 2, f"model.max_tokens is {self.max_tokens}; expected at least 2")
         require(
             not (self.scratch and self.init == "pretrained"),

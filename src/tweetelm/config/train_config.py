@@ -34,6 +34,8 @@ __all__ = [
 ]
 
 _PLACEMENT = ("name", "run", "tracking")
+# Settings added after the first runs, and their defaults, which are not part of the identity: names stay
+_ADDED = (("model", "layers", None),)
 _LONGEST_NAME = 200  # bytes; names of trials and seeds extend the given name
 _FROM_RANDOM, _FROM_PRETRAINED, _LORA = 1e-3, 3e-5, 3e-4
 
@@ -102,6 +104,9 @@ class TrainConfig:
         values = to_dict(self)
         if isinstance(values["task"], dict):
             values["task"].pop("place", None)  # the same files in another folder are the same task
+        for section, name, default in _ADDED:
+            if values[section][name] == default:
+                del values[section][name]
         kept: dict[str, Any] = json.loads(
             json.dumps({k: v for k, v in values.items() if k not in _PLACEMENT})
         )
@@ -124,7 +129,7 @@ class TrainConfig:
 
 def preparation_key(config: TrainConfig) -> str:
     """Return a key that is equal for configurations with the same prepared data."""
-    names = ("name", "init", "revision", "tokenizer", "max_tokens")
+    names = ("name", "init", "revision", "tokenizer", "layers", "max_tokens")
     model = {name: getattr(config.model, name) for name in names}
     parts = [to_json(config.task), dataclasses.asdict(config.data), dataclasses.asdict(config.text), model]
     return json.dumps([*parts, config.loop.seed], sort_keys=True)

@@ -150,7 +150,8 @@ def _pictures(card: Card, captions: dict[str, str]) -> str:
 def _init(card: Card) -> str:
     revision = f" at revision {card.base['revision']}" if card.base["revision"] else ""
     head = f"; a new classifier: {card.base['head']}" if card.base.get("head") else ""
-    return f"{card.base['init']} weights{revision}{head}"
+    layers = card.config.get("model", {}).get("layers")
+    return f"{card.base['init']} weights{revision}{f', first {layers} layers' if layers else ''}{head}"
 
 
 def _results(card: Card) -> str:

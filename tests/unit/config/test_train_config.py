@@ -28,6 +28,7 @@ LEARNT = {
     "text.mask_links": False,
     "model.name": "scratch-1m",
     "model.init": "random",
+    "model.layers": 12,
     "optim.lr": 1e-4,
     "loop.seed": 1,
 }
@@ -49,6 +50,7 @@ def changed(key: str) -> TrainConfig:
         ),
         (lambda: ModelConfig(pooling="max"), "model.pooling is 'max'; expected one of 'last', 'mean'"),
         (lambda: ModelConfig(dropout=1.0), "model.dropout is 1.0; expected 0 <= dropout < 1"),
+        (lambda: ModelConfig(layers=0), "model.layers is 0; expected at least 1, or omit it to use all"),
         (lambda: ModelConfig(max_tokens=1), "model.max_tokens is 1; expected at least 2"),
         (
             lambda: ModelConfig(name="scratch-1m", init="pretrained"),
@@ -187,6 +189,14 @@ def test_learning_settings_name_the_run(key: str) -> None:
 @pytest.mark.parametrize("key", PLACED)
 def test_placement_and_tracking_are_not_identity(key: str) -> None:
     assert changed(key).identity == BASE.identity
+
+
+def test_names_of_runs_without_later_settings_stay() -> None:
+    assert BASE.run_name == "hate-openelm-270m-9da6e87f"
+    stored = {"model": {"name": "openelm-270m"}}
+    assert difference(stored, {"model": {"name": "openelm-270m", "layers": 12}}) == [
+        "model.layers: None -> 12"
+    ]
 
 
 def test_every_setting_is_either_identity_or_placement() -> None:

@@ -60,6 +60,7 @@ def test_command_of_a_card_gives_the_same_config() -> None:
         "data.shuffle_labels": True,
         "text.mask_links": False,
         "model.name": "scratch-1m",
+        "model.layers": 3,
         "optim.lr": 2.5e-4,
         "loop.batch_tokens": 8192,
         "loop.patience": 2,
@@ -69,6 +70,12 @@ def test_command_of_a_card_gives_the_same_config() -> None:
     command = shlex.split(reproduce(to_dict(config)))
     assert command[:3] == ["python", "-m", "ray_jobs.train"]
     assert tyro.cli(TrainConfig, registry=flag_types(), args=command[3:]).identity == config.identity
+
+
+def test_readme_tells_the_layers_that_were_kept() -> None:
+    assert "first 12 layers" not in render(card())
+    config = to_dict(override(TrainConfig(task="hate"), {"model.layers": 12}))
+    assert "(pretrained weights at revision abc, first 12 layers)" in render(dataclasses.replace(card(), config=config))
 
 
 MEASURED = {
