@@ -52,6 +52,8 @@ def estimate(
         flop += each * per_epoch * len(phase.ends)
     everything = config.trains_all_weights
     memory = float(size.optimizer_bytes if everything else 4 * size.parameters)
+    if config.loop.average and config.optim.mode == "full":
+        memory += 4 * size.parameters
     if everything or config.optim.mode == "lora":
         checkpointing = config.model.activation_checkpointing
         most = pass_tokens(device, config.loop.micro_tokens)
@@ -98,7 +100,7 @@ def describe_plan(config: TrainConfig, prepared: Prepared, resources: Resources)
             f"{len(rows):,} training ({left_out or 'none'} left out), {len(prepared.validation):,} "
             f"validation",
         ),
-        ("epochs", f"{before}{config.loop.epochs} of classification"),
+        ("epochs", f"{before}{config.loop.epochs} of classification{_averaging(config)}"),
         ("tokens", f"{needs.tokens:,}, {needs.tokens / needs.steps:,.0f} per step"),
         ("steps", f"{needs.steps:,}"),
         ("precision", choose(config.loop.precision, device)),
@@ -110,6 +112,11 @@ def describe_plan(config: TrainConfig, prepared: Prepared, resources: Resources)
         ),
     ]
     return "\n".join(f"{name:<11} {value}" for name, value in lines)
+
+
+def _averaging(config: TrainConfig) -> str:
+    share = config.loop.average
+    return f", weights averaged over the last {share:.0%} of steps" if share else ""
 
 
 def _workers(config: TrainConfig, unit: str) -> str:

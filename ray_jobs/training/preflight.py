@@ -49,7 +49,8 @@ def check_space(config: TrainConfig, size: "Cost") -> None:
         OSError: a disk has too little space.
     """
     learning = size.parameters if config.trains_all_weights else 0
-    checkpoints = 4 * (4 * size.parameters + 8 * learning)  # the best two, the last, and one being written
+    kept = 12 if config.loop.average else 8  # AdamW's moments, and the raw weights beside the averaged ones
+    checkpoints = 4 * (4 * size.parameters + kept * learning)  # the best two, the last, and one being written
     needs = [(config.folder, checkpoints, "checkpoints of this run need", "--run.storage")]
     if config.run.publish:
         registry = config.run.registry_folder

@@ -178,6 +178,9 @@ class LoopConfig:
     """Steps between additional checkpoints; each validation also saves one."""
     patience: int | None = None
     """Stop after this many validations without improvement."""
+    average: float = 0.0
+    """Average the weights over this last share of the classification steps (SWA, arXiv 1803.05407); validate
+    and publish the mean. 0 disables."""
     precision: Literal["auto", "bf16", "float32"] = "auto"
     """auto: bfloat16 autocast if the hardware supports it, else float32. Master weights are float32."""
     seed: int = 0
@@ -185,6 +188,9 @@ class LoopConfig:
 
     def __post_init__(self) -> None:
         check_choices(self, "loop.")
+        require(
+            0 <= self.average <= 1, f"loop.average is {self.average}; expected a share of the steps, 0 to 1"
+        )
         require(self.epochs >= 1, f"loop.epochs is {self.epochs}; expected at least 1")
         for name in ("batch_tokens", "micro_tokens"):
             value = getattr(self, name)

@@ -35,7 +35,7 @@ __all__ = [
 
 _PLACEMENT = ("name", "run", "tracking")
 # Settings added after the first runs, and their defaults, which are not part of the identity: names stay
-_ADDED = (("model", "layers", None),)
+_ADDED = (("model", "layers", None), ("loop", "average", 0.0))
 _LONGEST_NAME = 200  # bytes; names of trials and seeds extend the given name
 _FROM_RANDOM, _FROM_PRETRAINED, _LORA = 1e-3, 3e-5, 3e-4
 

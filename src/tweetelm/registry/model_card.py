@@ -59,7 +59,7 @@ folder's code unless `trust_remote_code` is set; the tokenizer does not need tha
 
 ## Training
 
-Data: {dataset}, md5 `{md5}`, {rows}. {code}
+Data: {dataset}, md5 `{md5}`, {rows}. {code}{averaging}
 
 ```
 {command}
@@ -98,6 +98,7 @@ def render(card: Card) -> str:
         md5=card.data["md5"],
         rows=", ".join(f"{count:,} {split}" for split, count in card.data["rows"].items()),
         code=_code(card),
+        averaging=_averaging(card),
         command=reproduce(card.config),
         license="the synthetic sample is tweetelm's own" if card.data["synthetic"] else task.license,
     )
@@ -180,6 +181,11 @@ def _threshold(card: Card, task: Task) -> str:
 
 def _dataset(card: Card, task: Task) -> str:
     return f"a synthetic substitute for {task.dataset}" if card.data["synthetic"] else task.dataset
+
+
+def _averaging(card: Card) -> str:
+    share = card.config.get("loop", {}).get("average")
+    return f"\nThe weights are the mean over the last {share:.0%} of the training steps." if share else ""
 
 
 def _code(card: Card) -> str:

@@ -90,6 +90,8 @@ def fit(
             lr = set_learning_rate(state.optimizer, config.optim, phase, progress.step)
             loss = _backward(wrapped, goal, members, rows.lengths, config, strategy, progress.step)
             norm = _descend(state, config.optim.clip)
+            if progress.step > phase.average_after:
+                state.add_to_average()
             scores, improved = _validate(state, phase, config, loss, scorer, metric)
             yield Report(
                 phase=phase.name,
@@ -165,7 +167,8 @@ def _validate(
     if phase.name != CLASSIFY:
         return None, False
     state.model.eval()
-    scores = scorer(state.model)
+    with state.averaged():
+        scores = scorer(state.model)
     improved = progress.best is None or scores[metric] > progress.best
     if improved:
         progress.best, progress.best_step, progress.stale = scores[metric], progress.step, 0

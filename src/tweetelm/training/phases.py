@@ -1,5 +1,6 @@
 """Plans the steps of a run before it starts: language modeling first, if requested, then classification."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +23,7 @@ class Phase:
         ends: number of finished steps of this phase at the end of each epoch.
         peak: learning rate after warm-up.
         mode: which weights are trained, see `OptimConfig.mode`.
+        average_after: step of the run after which the weights are averaged.
     """
 
     name: PhaseName
@@ -30,6 +32,7 @@ class Phase:
     ends: list[int]
     peak: float
     mode: str
+    average_after: float = math.inf
 
     @property
     def end(self) -> int:
@@ -77,8 +80,17 @@ def plan(lengths: list[int], config: TrainConfig) -> Plan:
         )
     steps, ends = _epochs(lengths, config, range(before, before + loop.epochs))
     start, peak = (phases[-1].end if phases else 0), config.learning_rate
+    last = max(1, round(loop.average * len(steps))) if loop.average else -math.inf
     phases.append(
-        Phase(name=CLASSIFY, start=start, steps=steps, ends=ends, peak=peak, mode=config.optim.mode)
+        Phase(
+            name=CLASSIFY,
+            start=start,
+            steps=steps,
+            ends=ends,
+            peak=peak,
+            mode=config.optim.mode,
+            average_after=start + len(steps) - last,
+        )
     )
     return Plan(phases=tuple(phases))
 

@@ -31,6 +31,7 @@ LEARNT = {
     "model.layers": 12,
     "optim.lr": 1e-4,
     "loop.seed": 1,
+    "loop.average": 0.5,
 }
 PLACED = {"name": "mine", "run.workers": 4, "run.storage": "s3://bucket/runs", "tracking.wandb": "off"}
 
@@ -69,6 +70,8 @@ def changed(key: str) -> TrainConfig:
         (lambda: OptimConfig(weight_decay=-1.0), "optim.weight_decay is -1.0; expected 0 <= weight_decay"),
         (lambda: OptimConfig(layer_decay=0.0), "optim.layer_decay is 0.0; expected 0 < layer_decay <= 1"),
         (lambda: OptimConfig(clip=0.0), "optim.clip is 0.0; expected a positive gradient norm"),
+        (lambda: LoopConfig(average=1.5), "loop.average is 1.5; expected a share of the steps, 0 to 1"),
+        (lambda: LoopConfig(average=-0.1), "loop.average is -0.1; expected a share of the steps, 0 to 1"),
         (lambda: LoopConfig(epochs=0), "loop.epochs is 0; expected at least 1"),
         (lambda: LoopConfig(batch_tokens=63), "loop.batch_tokens is 63; expected at least 64 tokens"),
         (lambda: LoopConfig(micro_tokens=1), "loop.micro_tokens is 1; expected at least 64 tokens"),

@@ -61,6 +61,7 @@ def test_command_of_a_card_gives_the_same_config() -> None:
         "text.mask_links": False,
         "model.name": "scratch-1m",
         "model.layers": 3,
+        "loop.average": 0.25,
         "optim.lr": 2.5e-4,
         "loop.batch_tokens": 8192,
         "loop.patience": 2,
@@ -75,7 +76,16 @@ def test_command_of_a_card_gives_the_same_config() -> None:
 def test_readme_tells_the_layers_that_were_kept() -> None:
     assert "first 12 layers" not in render(card())
     config = to_dict(override(TrainConfig(task="hate"), {"model.layers": 12}))
-    assert "(pretrained weights at revision abc, first 12 layers)" in render(dataclasses.replace(card(), config=config))
+    assert "(pretrained weights at revision abc, first 12 layers)" in render(
+        dataclasses.replace(card(), config=config)
+    )
+
+
+def test_readme_tells_the_averaging_of_weights() -> None:
+    sentence = "The weights are the mean over the last 25% of the training steps."
+    assert sentence not in render(card())
+    config = to_dict(override(TrainConfig(task="hate"), {"loop.average": 0.25}))
+    assert sentence in render(dataclasses.replace(card(), config=config))
 
 
 MEASURED = {
