@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
+from safetensors.torch import load_file, save_file
 
 from tests.support.training_runs import CPU, changed, configuration, fresh, rows, run, weights
 from tweetelm.config.train_config import TrainConfig
@@ -13,6 +15,7 @@ from tweetelm.openelm import OpenELMForSequenceClassification
 from tweetelm.training.loop import fit
 from tweetelm.training.phases import plan
 from tweetelm.training.state import STATE_FILE, TrainingState
+from tweetelm.training.strategy import DataParallel
 
 DATA = rows(60)
 METRIC = {"accuracy": 0.5}
@@ -124,3 +127,22 @@ def test_a_checkpoint_of_an_older_version_resumes(tmp_path: Path) -> None:
     (tmp_path / STATE_FILE).write_text(json.dumps(document))
     resumed.restore(tmp_path)
     assert resumed.progress == state.progress
+
+
+def work(rank: int, folder: Path) -> None:
+    """One of two workers, in a process of its own."""
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    config, device = averaging(validate_every=3), torch.device("cpu")
+    state, strategy = fresh(config), DataParallel(device=device, rank=rank, world=2)
+    for _ in fit(state, DATA, config, strategy=strategy, scorer=lambda _: METRIC, metric="accuracy"):
+        pass
+    save_file({"mean": mean_weights(state), "raw": weights(state)}, folder / f"{rank}.safetensors")
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_workers_have_the_same_mean(tmp_path: Path) -> None:
+    torch.multiprocessing.spawn(work, (tmp_path,), nprocs=2)
+    one, two = (load_file(tmp_path / f"{rank}.safetensors") for rank in (0, 1))
+    assert torch.equal(one["mean"], two["mean"])
+    assert not torch.equal(one["mean"], one["raw"])
