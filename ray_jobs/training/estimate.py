@@ -44,12 +44,14 @@ def estimate(
     config: TrainConfig, prepared: Prepared, device: torch.device, flop_per_second: float
 ) -> Estimate:
     """Estimate a run on a device; `flop_per_second` is the throughput of all its workers together."""
-    size, layout = prepared.cost, plan(prepared.train.lengths, config)
-    per_epoch = sum(prepared.train.lengths)
-    flop = 0.0
+    unlabeled = prepared.unlabeled.lengths if prepared.unlabeled else []
+    size, layout = prepared.cost, plan(prepared.train.lengths, config, unlabeled)
+    labeled, flop, tokens = sum(prepared.train.lengths), 0.0, 0
     for phase in layout.phases:
-        each = _modeling_flop(size) if phase.name == PRETRAIN else _classifying_flop(size, phase.mode)
-        flop += each * per_epoch * len(phase.ends)
+        models = phase.name == PRETRAIN
+        read = (labeled + sum(unlabeled) * models) * len(phase.ends)
+        flop += (_modeling_flop(size) if models else _classifying_flop(size, phase.mode)) * read
+        tokens += read
     everything = config.trains_all_weights
     memory = float(size.optimizer_bytes if everything else 4 * size.parameters)
     if config.loop.average and config.optim.mode == "full":
@@ -61,7 +63,7 @@ def estimate(
     return Estimate(
         parameters=size.parameters,
         steps=layout.total,
-        tokens=per_epoch * (config.loop.epochs + config.pretrain.epochs),
+        tokens=tokens,
         flop=flop,
         memory=memory,
         seconds=flop / flop_per_second + _START_S,
@@ -100,6 +102,7 @@ def describe_plan(config: TrainConfig, prepared: Prepared, resources: Resources)
             f"{len(rows):,} training ({left_out or 'none'} left out), {len(prepared.validation):,} "
             f"validation",
         ),
+        *([("unlabeled", str(source))] if (source := prepared.provenance.unlabeled) else []),
         ("epochs", f"{before}{config.loop.epochs} of classification{_averaging(config)}"),
         ("tokens", f"{needs.tokens:,}, {needs.tokens / needs.steps:,.0f} per step"),
         ("steps", f"{needs.steps:,}"),

@@ -146,14 +146,25 @@ class OptimConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig:
-    """Causal language modeling on the training texts before classification."""
+    """Causal language modeling on the training texts, and on unlabeled tweets, before classification."""
 
     epochs: int = 0
     """Language-modeling epochs; 0 disables. With --optim.mode head, this phase trains all weights."""
     lr: float | None = None
     """Peak learning rate. Default: 3e-5 with pretrained weights, 3e-4 with lora, 1e-3 with random weights."""
+    text: tuple[str, ...] = ()
+    """Files of unlabeled tweets (paths, patterns, URLs): text with one tweet a line, CSV, TSV, JSON lines,
+    Parquet. Tweets of validation or test and duplicates are left out."""
+    column: str = "text"
+    """Column of the tweet in these files; text files have none."""
 
     def __post_init__(self) -> None:
+        require(not isinstance(self.text, str), f"pretrain.text is {self.text!r}; expected a list of files")
+        require(
+            all(name.strip() for name in self.text), f"pretrain.text is {self.text}; expected names of files"
+        )
+        object.__setattr__(self, "text", tuple(self.text))  # a stored configuration has a list
+        require(bool(self.column), "pretrain.column is empty; expected the name of a column")
         require(self.epochs >= 0, f"pretrain.epochs is {self.epochs}; expected 0 or more")
         require(
             self.lr is None or self.lr > 0,

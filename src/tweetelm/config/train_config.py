@@ -29,13 +29,19 @@ __all__ = [
     "RunConfig",
     "TrackingConfig",
     "TrainConfig",
+    "check_pretraining",
     "preparation_key",
     "to_dict",
 ]
 
 _PLACEMENT = ("name", "run", "tracking")
 # Settings added after the first runs, and their defaults, which are not part of the identity: names stay
-_ADDED = (("model", "layers", None), ("loop", "average", 0.0))
+_ADDED: tuple[tuple[str, str, Any], ...] = (
+    ("model", "layers", None),
+    ("loop", "average", 0.0),
+    ("pretrain", "text", []),
+    ("pretrain", "column", "text"),
+)
 _LONGEST_NAME = 200  # bytes; names of trials and seeds extend the given name
 _FROM_RANDOM, _FROM_PRETRAINED, _LORA = 1e-3, 3e-5, 3e-4
 
@@ -132,7 +138,19 @@ def preparation_key(config: TrainConfig) -> str:
     names = ("name", "init", "revision", "tokenizer", "layers", "max_tokens")
     model = {name: getattr(config.model, name) for name in names}
     parts = [to_json(config.task), dataclasses.asdict(config.data), dataclasses.asdict(config.text), model]
-    return json.dumps([*parts, config.loop.seed], sort_keys=True)
+    return json.dumps(
+        [*parts, config.loop.seed, config.pretrain.text, config.pretrain.column], sort_keys=True
+    )
+
+
+def check_pretraining(config: TrainConfig) -> None:
+    """Raise ValueError for unlabeled tweets that no phase reads. Trials of a search may have such a setting,
+    commands may not."""
+    require(
+        not config.pretrain.text or config.pretrain.epochs > 0,
+        "pretrain.text has no effect without language modeling; set --pretrain.epochs to at least 1, or omit "
+        "--pretrain.text",
+    )
 
 
 def to_dict(config: TrainConfig) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """README.md of a version: the model card, with the metadata header of Hugging Face."""
 
+import dataclasses
 import shlex
 from typing import Any
 
 from tweetelm.config.train_config import TrainConfig, to_dict
+from tweetelm.data.unlabeled import UnlabeledFiles
 from tweetelm.registry.card import Card
 from tweetelm.registry.model_card_metadata import header
 from tweetelm.tasks import Task, from_json, metric_name
@@ -59,7 +61,7 @@ folder's code unless `trust_remote_code` is set; the tokenizer does not need tha
 
 ## Training
 
-Data: {dataset}, md5 `{md5}`, {rows}. {code}{averaging}
+Data: {dataset}, md5 `{md5}`, {rows}. {unlabeled}{code}{averaging}
 
 ```
 {command}
@@ -97,6 +99,7 @@ def render(card: Card) -> str:
         limits=task.limits,
         md5=card.data["md5"],
         rows=", ".join(f"{count:,} {split}" for split, count in card.data["rows"].items()),
+        unlabeled=_unlabeled(card),
         code=_code(card),
         averaging=_averaging(card),
         command=reproduce(card.config),
@@ -121,7 +124,8 @@ def _flag(section: str, key: str, value: Any) -> str:
     name = key.replace("_", "-")
     if isinstance(value, bool):
         return f"--{section}.{name}" if value else f"--{section}.no-{name}"
-    return f"--{section}.{name} {shlex.quote(str(value))}"
+    values = value if isinstance(value, list | tuple) else [value]
+    return f"--{section}.{name} {' '.join(shlex.quote(str(each)) for each in values)}"
 
 
 def _bias(card: Card) -> str:
@@ -181,6 +185,14 @@ def _threshold(card: Card, task: Task) -> str:
 
 def _dataset(card: Card, task: Task) -> str:
     return f"a synthetic substitute for {task.dataset}" if card.data["synthetic"] else task.dataset
+
+
+def _unlabeled(card: Card) -> str:
+    found = card.data.get("unlabeled")
+    if not found:
+        return ""
+    fields = {field.name: found[field.name] for field in dataclasses.fields(UnlabeledFiles)}
+    return f"{UnlabeledFiles(**fields)}, md5 `{found['md5']}`. "
 
 
 def _averaging(card: Card) -> str:

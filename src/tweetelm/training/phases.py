@@ -1,6 +1,7 @@
 """Plans the steps of a run before it starts: language modeling first, if requested, then classification."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -65,15 +66,15 @@ class Plan:
         return next((phase for phase in self.phases if step < phase.end), self.phases[-1])
 
 
-def plan(lengths: list[int], config: TrainConfig) -> Plan:
-    """Plan a run over rows of the given lengths in tokens.
+def plan(lengths: list[int], config: TrainConfig, unlabeled: Sequence[int] = ()) -> Plan:
+    """Plan a run over rows of the given lengths in tokens; language modeling also reads unlabeled tweets.
 
     Epoch numbers continue across phases, so that every epoch has its own order of rows.
     """
     before, loop = config.pretrain.epochs, config.loop
     phases: list[Phase] = []
     if before:
-        steps, ends = _epochs(lengths, config, range(before))
+        steps, ends = _epochs([*lengths, *unlabeled], config, range(before))
         mode = "lora" if config.optim.mode == "lora" else "full"
         phases.append(
             Phase(name=PRETRAIN, start=0, steps=steps, ends=ends, peak=config.pretrain_rate, mode=mode)

@@ -15,9 +15,12 @@ from tweetelm.config.train_config import (
     LoopConfig,
     ModelConfig,
     OptimConfig,
+    PretrainConfig,
     RunConfig,
     TrackingConfig,
     TrainConfig,
+    check_pretraining,
+    preparation_key,
 )
 from tweetelm.openelm.presets import PRESETS
 
@@ -32,6 +35,8 @@ LEARNT = {
     "optim.lr": 1e-4,
     "loop.seed": 1,
     "loop.average": 0.5,
+    "pretrain.text": ("more.txt",),
+    "pretrain.column": "body",
 }
 PLACED = {"name": "mine", "run.workers": 4, "run.storage": "s3://bucket/runs", "tracking.wandb": "off"}
 
@@ -72,6 +77,9 @@ def changed(key: str) -> TrainConfig:
         (lambda: OptimConfig(clip=0.0), "optim.clip is 0.0; expected a positive gradient norm"),
         (lambda: LoopConfig(average=1.5), "loop.average is 1.5; expected a share of the steps, 0 to 1"),
         (lambda: LoopConfig(average=-0.1), "loop.average is -0.1; expected a share of the steps, 0 to 1"),
+        (lambda: PretrainConfig(text=("",)), "pretrain.text is ('',); expected names of files"),
+        (lambda: PretrainConfig(text="a.txt"), "pretrain.text is 'a.txt'; expected a list of files"),
+        (lambda: PretrainConfig(column=""), "pretrain.column is empty; expected the name of a column"),
         (lambda: LoopConfig(epochs=0), "loop.epochs is 0; expected at least 1"),
         (lambda: LoopConfig(batch_tokens=63), "loop.batch_tokens is 63; expected at least 64 tokens"),
         (lambda: LoopConfig(micro_tokens=1), "loop.micro_tokens is 1; expected at least 64 tokens"),
@@ -256,3 +264,21 @@ def test_parts_are_frozen_and_named() -> None:
         BASE.optim.lr = 1.0  # type: ignore[misc]
     with pytest.raises(TypeError):
         OptimConfig("full")  # type: ignore[misc]
+
+
+def test_unlabeled_tweets_without_language_modeling_are_refused() -> None:
+    unused = override(BASE, {"pretrain.text": ("more.txt",)})
+    with pytest.raises(
+        ValueError, match=r"pretrain.text has no effect .*; set --pretrain.epochs to at least 1"
+    ):
+        check_pretraining(unused)
+    check_pretraining(override(unused, {"pretrain.epochs": 1}))
+    check_pretraining(BASE)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("model.layers", 2), ("pretrain.text", ("more.txt",)), ("pretrain.column", "body"), ("loop.seed", 1)],
+)
+def test_settings_of_the_data_change_its_key(key: str, value: Any) -> None:
+    assert preparation_key(override(BASE, {key: value})) != preparation_key(BASE)

@@ -11,7 +11,7 @@ from tests.support.checkpoints import LINES, checkpoint, edit_json, small_tokeni
 from tests.support.openelm_models import language_model, small_config
 from tweetelm.config.overrides import override
 from tweetelm.config.train_config import ModelConfig, TrainConfig
-from tweetelm.data import load
+from tweetelm.data import hold_out, load
 from tweetelm.openelm.checkpoints.hub import Checkpoint
 from tweetelm.openelm.checkpoints.loading import read_config
 from tweetelm.openelm.checkpoints.tokenizer import save_tokenizer, train_tokenizer
@@ -233,3 +233,28 @@ def test_more_layers_than_a_folder_has_are_refused(base: Path) -> None:
     config = configuration(**{"model.name": str(base), "model.layers": 4})
     with pytest.raises(ValueError, match=f"layers is 4, but {base} has 3 layers; expected 1 to 3"):
         find_base_model(config, [], weights=False)
+
+
+def test_unlabeled_tweets_are_encoded_without_labels(prepared: Prepared, tmp_path: Path) -> None:
+    splits, file = load(HATE, "sample"), tmp_path / "more.txt"
+    own = ["a tweet of nobody", "another tweet of nobody", "a tweet of nobody"]
+    others = [splits[name]["text"][0] for name in ("train", "validation", "test")]
+    file.write_text("\n".join([*own, *(text.replace("\n", " ") for text in others)]))
+    with_text = prepare(configuration(**{"pretrain.text": (str(file),), "pretrain.epochs": 1}))
+    assert with_text.unlabeled is not None
+    assert len(with_text.unlabeled) == 2
+    source = with_text.provenance.unlabeled
+    assert source is not None
+    assert source.left_out == {"empty": 0, "in validation or test": 2, "duplicates": 2}
+    assert with_text.train.ids.tolist() == prepared.train.ids.tolist()
+    assert (prepared.unlabeled, prepared.provenance.unlabeled) == (None, None)
+
+
+def test_texts_of_rows_held_out_are_left_out(tmp_path: Path) -> None:
+    rule, file = "generator:rnn", tmp_path / "more.txt"
+    held = hold_out(load(DEEPFAKE, "sample"), rule)["held-out"]["text"]
+    file.write_text("\n".join(["a tweet of nobody", *(text.replace("\n", " ") for text in held[:5])]))
+    changes = {"data.hold_out": rule, "pretrain.text": (str(file),), "pretrain.epochs": 1}
+    source = prepare(configuration("deepfake", **changes)).provenance.unlabeled
+    assert source is not None
+    assert (source.rows, source.left_out["in validation or test"]) == (1, 5)
