@@ -24,6 +24,7 @@ from tweetelm.config.train_config import (
     RunConfig,
     TrackingConfig,
     TrainConfig,
+    check_pretraining,
 )
 from tweetelm.evaluation.report.document import Cell, Document, Section, Table
 from tweetelm.evaluation.report.markdown import render_markdown
@@ -118,6 +119,7 @@ def _runs(arguments: Arguments, tasks: tuple[Task, ...]) -> list[TrainConfig]:
             "type `git clone https://github.com/cardiffnlp/tweeteval` and --data.root tweeteval/datasets"
         )
     for config in runs:
+        check_pretraining(config)
         load(config.task, config.data.root)
     return runs
 

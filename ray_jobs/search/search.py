@@ -18,6 +18,7 @@ from ray_jobs.search.throughput import measure_speeds
 from ray_jobs.search.trial_results import Prefer, Propose, SearchResult, Trial, choose
 from ray_jobs.search.trial_runs import Store, look_up, read_trials, run_trial, search_name, trial_config
 from ray_jobs.training.launcher import Outcome, best_checkpoint, check_prepared, outcome, score_name
+from ray_jobs.training.preflight import check_unlabeled
 from ray_jobs.training.resources import max_concurrent, share_cpus
 from tweetelm.config.overrides import override
 from tweetelm.config.train_config import TrainConfig, preparation_key
@@ -116,6 +117,7 @@ def _prepare_once(plan: Search) -> Store:
     for config in (override(plan.base, {"model.name": size}) for size in sizes):
         prepared = prepare(config)
         check_prepared(config, prepared)
+        check_unlabeled(plan.folder, prepared.provenance)
         stored[preparation_key(config)] = ray.put(prepared)
     return stored
 

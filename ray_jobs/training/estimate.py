@@ -44,14 +44,18 @@ def estimate(
     config: TrainConfig, prepared: Prepared, device: torch.device, flop_per_second: float
 ) -> Estimate:
     """Estimate a run on a device; `flop_per_second` is the throughput of all its workers together."""
-    size, layout = prepared.cost, plan(prepared.train.lengths, config)
-    per_epoch = sum(prepared.train.lengths)
-    flop = 0.0
+    unlabeled = prepared.unlabeled.lengths if prepared.unlabeled else []
+    size, layout = prepared.cost, plan(prepared.train.lengths, config, unlabeled)
+    labeled, flop, tokens = sum(prepared.train.lengths), 0.0, 0
     for phase in layout.phases:
-        each = _modeling_flop(size) if phase.name == PRETRAIN else _classifying_flop(size, phase.mode)
-        flop += each * per_epoch * len(phase.ends)
+        models = phase.name == PRETRAIN
+        read = (labeled + sum(unlabeled) * models) * len(phase.ends)
+        flop += (_modeling_flop(size) if models else _classifying_flop(size, phase.mode)) * read
+        tokens += read
     everything = config.trains_all_weights
     memory = float(size.optimizer_bytes if everything else 4 * size.parameters)
+    if config.loop.average and config.optim.mode == "full":
+        memory += 4 * size.parameters
     if everything or config.optim.mode == "lora":
         checkpointing = config.model.activation_checkpointing
         most = pass_tokens(device, config.loop.micro_tokens)
@@ -59,7 +63,7 @@ def estimate(
     return Estimate(
         parameters=size.parameters,
         steps=layout.total,
-        tokens=per_epoch * (config.loop.epochs + config.pretrain.epochs),
+        tokens=tokens,
         flop=flop,
         memory=memory,
         seconds=flop / flop_per_second + _START_S,
@@ -91,14 +95,15 @@ def describe_plan(config: TrainConfig, prepared: Prepared, resources: Resources)
     lines = [
         ("run", config.run_name),
         ("task", f"{config.task.name} on {config.data.root}"),
-        ("model", f"{config.model.name}, {needs.parameters:,} parameters, {_weights(config)}"),
+        ("model", f"{_model(config)}, {needs.parameters:,} parameters, {_weights(config)}"),
         ("workers", _workers(config, unit)),
         (
             "rows",
             f"{len(rows):,} training ({left_out or 'none'} left out), {len(prepared.validation):,} "
             f"validation",
         ),
-        ("epochs", f"{before}{config.loop.epochs} of classification"),
+        *([("unlabeled", str(source))] if (source := prepared.provenance.unlabeled) else []),
+        ("epochs", f"{before}{config.loop.epochs} of classification{_averaging(config)}"),
         ("tokens", f"{needs.tokens:,}, {needs.tokens / needs.steps:,.0f} per step"),
         ("steps", f"{needs.steps:,}"),
         ("precision", choose(config.loop.precision, device)),
@@ -112,10 +117,20 @@ def describe_plan(config: TrainConfig, prepared: Prepared, resources: Resources)
     return "\n".join(f"{name:<11} {value}" for name, value in lines)
 
 
+def _averaging(config: TrainConfig) -> str:
+    share = config.loop.average
+    return f", weights averaged over the last {share:.0%} of steps" if share else ""
+
+
 def _workers(config: TrainConfig, unit: str) -> str:
     if elastic(config):
         return f"{config.run.required_workers} to {config.run.workers} x {unit}, elastic"
     return f"{config.run.workers} x {unit}"
+
+
+def _model(config: TrainConfig) -> str:
+    layers = config.model.layers
+    return config.model.name if layers is None else f"the first {layers} layers of {config.model.name}"
 
 
 def _weights(config: TrainConfig) -> str:

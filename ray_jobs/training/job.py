@@ -12,8 +12,9 @@ from ray_jobs.training.publish import evaluate_and_publish
 from ray_jobs.training.resources import max_concurrent, share_cpus
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.openelm.flops import cost
-from tweetelm.openelm.presets import PRESETS, preset_config
+from tweetelm.openelm.presets import PRESETS
 from tweetelm.registry import git_state
+from tweetelm.training.base_model import first_layers
 from tweetelm.training.prepare import prepare
 
 
@@ -31,7 +32,7 @@ def train_and_publish(config: TrainConfig) -> Finished:
         OSError: the storage cannot be written or lacks space.
     """
     if config.model.name in PRESETS:
-        check_space(config, cost(preset_config(config.model.name)))  # before anything is downloaded
+        check_space(config, cost(first_layers(config.model)))  # before anything is downloaded
     prepared = prepare(config)
     resources = connect()
     outcome = run(config, resources, prepared)

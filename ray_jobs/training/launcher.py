@@ -19,7 +19,7 @@ from ray_jobs.fault_tolerance.torch_backend import NodeIpTorchConfig
 from ray_jobs.fault_tolerance.trainer import Trainer
 from ray_jobs.run_dir import claim
 from ray_jobs.training.checkpoints import leave_out_damaged
-from ray_jobs.training.preflight import check_space
+from ray_jobs.training.preflight import check_space, check_unlabeled
 from ray_jobs.training.resources import reserve
 from ray_jobs.training.worker_config import SCORE, WorkerConfig, start_worker
 from tweetelm.config.train_config import TrainConfig
@@ -52,16 +52,19 @@ def run(config: TrainConfig, resources: Resources, prepared: "Prepared") -> Outc
     """Train or resume a run, and find its best checkpoint.
 
     Raises:
-        ValueError: the name belongs to a run with another configuration, or this machine is too small.
+        ValueError: the name belongs to a run with another configuration or other unlabeled tweets, or this
+            machine is too small.
         OSError: the storage cannot be written or lacks space.
     """
     check_prepared(config, prepared)
+    check_unlabeled(config.folder, prepared.provenance)
     train(config, resources, ray.put(prepared))
     return outcome(config, prepared)
 
 
 def check_prepared(config: TrainConfig, prepared: "Prepared") -> None:
-    """Check disk space, and print why the classifier of the base model is not reused, if so.
+    """Check disk space, and print why the classifier of the base model is not reused, and how many unlabeled
+    tweets there are, if so.
 
     Raises:
         OSError: the disk is too full.
@@ -69,6 +72,8 @@ def check_prepared(config: TrainConfig, prepared: "Prepared") -> None:
     check_space(config, prepared.cost)
     if prepared.head:
         print(f"{config.model.name}: new classifier head: {prepared.head}", flush=True)
+    if prepared.provenance.unlabeled:
+        print(prepared.provenance.unlabeled, flush=True)
 
 
 def train(

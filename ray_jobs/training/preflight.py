@@ -5,12 +5,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tweetelm.config.train_config import TrainConfig
+from tweetelm.files import object_storage
 from tweetelm.files.paths import is_url
 from tweetelm.registry.store import open_store
 from tweetelm.registry.versions import check_registry
 
 if TYPE_CHECKING:
+    from tweetelm.data import Provenance
     from tweetelm.openelm.flops import Cost
+
+_UNLABELED = "pretrain-text.md5"
 
 
 def check_places(config: TrainConfig) -> None:
@@ -28,6 +32,25 @@ def check_places(config: TrainConfig) -> None:
                 f"cannot publish to {config.run.registry} ({error}); choose another folder or URL with "
                 "--run.registry, or do not publish: --run.no-publish"
             ) from error
+
+
+def check_unlabeled(folder: str, provenance: "Provenance") -> None:
+    """Record the hash of a run's or a search's unlabeled tweets in its folder, or compare it.
+
+    Raises:
+        ValueError: the run or the search began with other tweets.
+    """
+    if provenance.unlabeled is None:
+        return
+    digest, path = provenance.unlabeled.md5.encode(), f"{folder}/{_UNLABELED}"
+    stored = object_storage.read(path)
+    if stored is None:
+        object_storage.write(path, digest)
+    elif stored != digest:
+        raise ValueError(
+            f"the files of --pretrain.text ({' '.join(provenance.unlabeled.files)}) have other contents than "
+            f"when {folder} began; restore them, or choose another --name"
+        )
 
 
 def check_out(place: str, flag: str) -> None:
@@ -49,7 +72,8 @@ def check_space(config: TrainConfig, size: "Cost") -> None:
         OSError: a disk has too little space.
     """
     learning = size.parameters if config.trains_all_weights else 0
-    checkpoints = 4 * (4 * size.parameters + 8 * learning)  # the best two, the last, and one being written
+    kept = 12 if config.loop.average else 8  # AdamW's moments, and the raw weights beside the averaged ones
+    checkpoints = 4 * (4 * size.parameters + kept * learning)  # the best two, the last, and one being written
     needs = [(config.folder, checkpoints, "checkpoints of this run need", "--run.storage")]
     if config.run.publish:
         registry = config.run.registry_folder

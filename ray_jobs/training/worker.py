@@ -55,7 +55,15 @@ def work(setup: WorkerConfig) -> None:
     scorer = Scorer(rows=prepared.validation, config=config, strategy=strategy)
     reporter = Reporter(config=config, prepared=prepared, state=state, is_rank0=strategy.is_rank0)
     metric = config.task.metric
-    steps = fit(state, prepared.train, config, strategy=strategy, scorer=scorer, metric=metric)
+    steps = fit(
+        state,
+        prepared.train,
+        config,
+        unlabeled=prepared.unlabeled,
+        strategy=strategy,
+        scorer=scorer,
+        metric=metric,
+    )
     try:
         with _exit_at_once():
             _train(steps, state, PreemptionPoller(strategy=strategy), reporter, progress)

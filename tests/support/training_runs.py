@@ -11,7 +11,7 @@ from tweetelm.openelm import OpenELMForSequenceClassification
 from tweetelm.openelm.presets import preset_config
 from tweetelm.predictor import classify_packed
 from tweetelm.training.adapters import add_adapters
-from tweetelm.training.encoded_rows import Rows
+from tweetelm.training.encoded_rows import Rows, Tweets
 from tweetelm.training.loop import Report, fit
 from tweetelm.training.state import TrainingState
 from tweetelm.training.strategy import DataParallel
@@ -63,9 +63,16 @@ def accuracy(data: Rows) -> object:
     return scorer
 
 
-def run(state: TrainingState, data: Rows, config: TrainConfig, steps: int | None = None) -> list[Report]:
-    reports = []
-    for report in fit(state, data, config, strategy=CPU, scorer=accuracy(data), metric="accuracy"):  # type: ignore[arg-type]
+def run(
+    state: TrainingState,
+    data: Rows,
+    config: TrainConfig,
+    steps: int | None = None,
+    unlabeled: Tweets | None = None,
+) -> list[Report]:
+    reports, scorer = [], accuracy(data)
+    each = fit(state, data, config, unlabeled=unlabeled, strategy=CPU, scorer=scorer, metric="accuracy")  # type: ignore[arg-type]
+    for report in each:
         reports.append(report)
         if steps is not None and report.step >= steps:
             break

@@ -14,7 +14,7 @@ from tweetelm.api.quiet import without_progress_bars
 from tweetelm.config.keywords import from_keywords
 from tweetelm.config.overrides import override
 from tweetelm.config.sections import ModelConfig
-from tweetelm.config.train_config import TrainConfig
+from tweetelm.config.train_config import TrainConfig, check_pretraining
 from tweetelm.data import hold_out, load
 from tweetelm.evaluation.evaluate import Evaluation
 from tweetelm.evaluation.finished_run import Evaluated, evaluate_checkpoint
@@ -140,7 +140,9 @@ def configuration(task: str | Path | Task, model: str, settings: dict[str, Any])
     """
     known = as_task(str(task) if isinstance(task, Path) else task)
     config = TrainConfig(task=known, model=ModelConfig(name=model))
-    return override(config, from_keywords(settings))
+    config = override(config, from_keywords(settings))
+    check_pretraining(config)
+    return config
 
 
 def _check_target(target: Path) -> None:
@@ -172,7 +174,18 @@ def _train(config: TrainConfig, prepared: Prepared, device: torch.device, best: 
     metric, rates = config.task.metric, ProgressRates()
     if progress and prepared.head:
         print(f"{config.model.name}: new classifier head: {prepared.head}", flush=True)
-    for report in fit(state, prepared.train, config, strategy=strategy, scorer=scorer, metric=metric):
+    if progress and prepared.provenance.unlabeled:
+        print(prepared.provenance.unlabeled, flush=True)
+    steps = fit(
+        state,
+        prepared.train,
+        config,
+        unlabeled=prepared.unlabeled,
+        strategy=strategy,
+        scorer=scorer,
+        metric=metric,
+    )
+    for report in steps:
         if rates.count(report) and progress:
             print(rates.line(report, metric), flush=True)
         if report.improved:

@@ -9,6 +9,7 @@ from tweetelm.config.train_config import TrainConfig
 
 _ELSEWHERE = ("run.", "tracking.")
 _HERE = ("run.threshold",)
+_PLAIN: dict[Any, type] = {Literal: str, tuple: tuple}
 _ARGUMENTS = {"task": "the first argument", "model.name": "the argument `model`"}
 
 
@@ -69,7 +70,7 @@ def _hints(section: type, prefix: str = "") -> dict[str, Any]:
 def _check_type(keyword: str, value: Any, hint: Any) -> None:
     """Raise ValueError for a value of another type; choices are checked by the section."""
     kinds = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-    allowed = [str if get_origin(kind) is Literal else kind for kind in kinds]
+    allowed = [_PLAIN.get(get_origin(kind), kind) for kind in kinds]
     if float in allowed:
         allowed.append(int)
     if (isinstance(value, bool) and bool not in allowed) or not isinstance(value, tuple(allowed)):

@@ -51,6 +51,8 @@ class ModelConfig:
     tokenizer: str | None = None
     """Tokenizer instead of the model's own: a tokenizer.json, a SentencePiece tokenizer.model, a folder or
     URL with either, or a hub id."""
+    layers: int | None = None
+    """Use only the first decoder layers, so many, and the final norm. Default: all layers."""
     max_tokens: int = 256
     """Maximum tokens per tweet, including BOS; longer tweets are truncated."""
     pooling: Literal["last", "mean"] = "last"
@@ -65,6 +67,10 @@ class ModelConfig:
         require(bool(self.name), "model.name is empty; expected a preset, a hub id or a folder")
         expand_places(self, "name", "tokenizer")
         require(0.0 <= self.dropout < 1.0, f"model.dropout is {self.dropout}; expected 0 <= dropout < 1")
+        require(
+            self.layers is None or self.layers >= 1,
+            f"model.layers is {self.layers}; expected at least 1, or omit it to use all layers",
+        )
         require(self.max_tokens >= 2, f"model.max_tokens is {self.max_tokens}; expected at least 2")
         require(
             not (self.scratch and self.init == "pretrained"),
@@ -140,14 +146,25 @@ class OptimConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig:
-    """Causal language modeling on the training texts before classification."""
+    """Causal language modeling on the training texts, and on unlabeled tweets, before classification."""
 
     epochs: int = 0
     """Language-modeling epochs; 0 disables. With --optim.mode head, this phase trains all weights."""
     lr: float | None = None
     """Peak learning rate. Default: 3e-5 with pretrained weights, 3e-4 with lora, 1e-3 with random weights."""
+    text: tuple[str, ...] = ()
+    """Files of unlabeled tweets (paths, patterns, URLs): text with one tweet a line, CSV, TSV, JSON lines,
+    Parquet. Tweets of validation or test and duplicates are left out."""
+    column: str = "text"
+    """Column of the tweet in these files; text files have none."""
 
     def __post_init__(self) -> None:
+        require(not isinstance(self.text, str), f"pretrain.text is {self.text!r}; expected a list of files")
+        require(
+            all(name.strip() for name in self.text), f"pretrain.text is {self.text}; expected names of files"
+        )
+        object.__setattr__(self, "text", tuple(self.text))  # a stored configuration has a list
+        require(bool(self.column), "pretrain.column is empty; expected the name of a column")
         require(self.epochs >= 0, f"pretrain.epochs is {self.epochs}; expected 0 or more")
         require(
             self.lr is None or self.lr > 0,
@@ -172,6 +189,9 @@ class LoopConfig:
     """Steps between additional checkpoints; each validation also saves one."""
     patience: int | None = None
     """Stop after this many validations without improvement."""
+    average: float = 0.0
+    """Average the weights over this last share of the classification steps (SWA, arXiv 1803.05407); validate
+    and publish the mean. 0 disables."""
     precision: Literal["auto", "bf16", "float32"] = "auto"
     """auto: bfloat16 autocast if the hardware supports it, else float32. Master weights are float32."""
     seed: int = 0
@@ -179,6 +199,9 @@ class LoopConfig:
 
     def __post_init__(self) -> None:
         check_choices(self, "loop.")
+        require(
+            0 <= self.average <= 1, f"loop.average is {self.average}; expected a share of the steps, 0 to 1"
+        )
         require(self.epochs >= 1, f"loop.epochs is {self.epochs}; expected at least 1")
         for name in ("batch_tokens", "micro_tokens"):
             value = getattr(self, name)

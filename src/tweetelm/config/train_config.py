@@ -29,11 +29,19 @@ __all__ = [
     "RunConfig",
     "TrackingConfig",
     "TrainConfig",
+    "check_pretraining",
     "preparation_key",
     "to_dict",
 ]
 
 _PLACEMENT = ("name", "run", "tracking")
+# Settings added after the first runs, and their defaults, which are not part of the identity: names stay
+_ADDED: tuple[tuple[str, str, Any], ...] = (
+    ("model", "layers", None),
+    ("loop", "average", 0.0),
+    ("pretrain", "text", []),
+    ("pretrain", "column", "text"),
+)
 _LONGEST_NAME = 200  # bytes; names of trials and seeds extend the given name
 _FROM_RANDOM, _FROM_PRETRAINED, _LORA = 1e-3, 3e-5, 3e-4
 
@@ -102,6 +110,9 @@ class TrainConfig:
         values = to_dict(self)
         if isinstance(values["task"], dict):
             values["task"].pop("place", None)  # the same files in another folder are the same task
+        for section, name, default in _ADDED:
+            if values[section][name] == default:
+                del values[section][name]
         kept: dict[str, Any] = json.loads(
             json.dumps({k: v for k, v in values.items() if k not in _PLACEMENT})
         )
@@ -124,10 +135,22 @@ class TrainConfig:
 
 def preparation_key(config: TrainConfig) -> str:
     """Return a key that is equal for configurations with the same prepared data."""
-    names = ("name", "init", "revision", "tokenizer", "max_tokens")
+    names = ("name", "init", "revision", "tokenizer", "layers", "max_tokens")
     model = {name: getattr(config.model, name) for name in names}
     parts = [to_json(config.task), dataclasses.asdict(config.data), dataclasses.asdict(config.text), model]
-    return json.dumps([*parts, config.loop.seed], sort_keys=True)
+    return json.dumps(
+        [*parts, config.loop.seed, config.pretrain.text, config.pretrain.column], sort_keys=True
+    )
+
+
+def check_pretraining(config: TrainConfig) -> None:
+    """Raise ValueError for unlabeled tweets that no phase reads. Trials of a search may have such a setting,
+    commands may not."""
+    require(
+        not config.pretrain.text or config.pretrain.epochs > 0,
+        "pretrain.text has no effect without language modeling; set --pretrain.epochs to at least 1, or omit "
+        "--pretrain.text",
+    )
 
 
 def to_dict(config: TrainConfig) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from tweetelm.data.load import SAMPLE, folder, load, own_source
 from tweetelm.data.own_data import own_md5
 from tweetelm.data.published_files import FILES
+from tweetelm.data.unlabeled import UnlabeledFiles
 from tweetelm.files.hashing import md5
 from tweetelm.tasks import Task
 
@@ -21,12 +22,14 @@ class Provenance:
         md5: DVC's hash of the folder (32 hexadecimal digits and `.dir`); equal for equal bytes.
         synthetic: whether the files are those of the embedded sample, in any folder.
         rows: number of rows by split.
+        unlabeled: the origin of a run's unlabeled tweets, if it has some.
     """
 
     root: str
     md5: str
     synthetic: bool
     rows: dict[str, int]
+    unlabeled: UnlabeledFiles | None = None
 
 
 def provenance(task: Task, root: str | Path) -> Provenance:

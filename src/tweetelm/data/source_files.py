@@ -1,10 +1,10 @@
 """The local files of a task of one's own: patterns of paths and URLs, found and downloaded."""
 
 import glob
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tweetelm.data.tables import FORMATS, is_table
+from tweetelm.data.tables import FORMATS, TEXT, has_texts, is_table
 from tweetelm.data.tweeteval import MAPPING, PREFIX
 from tweetelm.files.download_cache import cached
 from tweetelm.files.paths import expanded, is_url
@@ -57,37 +57,52 @@ def find_files(data: TaskData) -> dict[str, list[Path]]:
     return found
 
 
-def _files(place: str, patterns: Sequence[str]) -> list[Path]:
+def find_text_files(place: str, patterns: Sequence[str]) -> list[Path]:
+    """The tables and text files that match patterns, relative to `place`.
+
+    Raises:
+        FileNotFoundError: a pattern matches no file.
+        ValueError: a file has an unknown format.
+    """
+    return _files(place, patterns, has_texts, (TEXT, *FORMATS))
+
+
+def _files(
+    place: str,
+    patterns: Sequence[str],
+    is_read: Callable[[Path], bool] = is_table,
+    formats: Sequence[str] = FORMATS,
+) -> list[Path]:
     found: list[Path] = []
     for pattern in patterns:
         whole = _joined(place, pattern)
-        files = _remote(whole) if is_url(whole) else _local(whole)
+        files = _remote(whole, is_read) if is_url(whole) else _local(whole, is_read)
         if not files:
             raise FileNotFoundError(f"{whole} does not exist, or matches no file")
-        if unknown := [file for file in files if not is_table(file)]:
+        if unknown := [file for file in files if not is_read(file)]:
             raise ValueError(
-                f"{unknown[0]} has an unknown format; expected a name that ends in {', '.join(FORMATS)}, and "
+                f"{unknown[0]} has an unknown format; expected a name that ends in {', '.join(formats)}, and "
                 "optionally .gz, .bz2 or .zst"
             )
         found += [file for file in files if file not in found]
     return found
 
 
-def _local(whole: str) -> list[Path]:
+def _local(whole: str, is_read: Callable[[Path], bool]) -> list[Path]:
     path = Path(whole)
     if path.is_dir():
-        return sorted(file for file in path.iterdir() if file.is_file() and is_table(file))
+        return sorted(file for file in path.iterdir() if file.is_file() and is_read(file))
     if path.is_file():
         return [path]
     return sorted(file for file in map(Path, glob.glob(whole, recursive=True)) if file.is_file())
 
 
-def _remote(url: str) -> list[Path]:
+def _remote(url: str, is_read: Callable[[Path], bool]) -> list[Path]:
     if url.startswith(_WEB):
         return [_from_web(url)]
     base, rest = _base(url)
     below = cached(base, [rest or "*"])
-    return sorted(file for file in below.rglob("*") if file.is_file() and (rest or is_table(file)))
+    return sorted(file for file in below.rglob("*") if file.is_file() and (rest or is_read(file)))
 
 
 def _from_web(url: str) -> Path:

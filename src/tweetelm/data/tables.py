@@ -10,6 +10,7 @@ from typing import Any
 from tweetelm.data.text_file import decoded, numbered
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+TEXT = ".txt"
 COMPRESSED = (".gz", ".bz2", ".zst")
 _DELIMITERS = (",", ";", "\t", "|")
 Row = tuple[str, dict[str, Any]]
@@ -18,6 +19,24 @@ Row = tuple[str, dict[str, Any]]
 def is_table(path: Path) -> bool:
     """Whether the name ends in a known format, possibly compressed."""
     return _format(path) in FORMATS
+
+
+def has_texts(path: Path) -> bool:
+    """Whether the name ends in a known format or in that of a text file, possibly compressed."""
+    return _format(path) in (*FORMATS, TEXT)
+
+
+def read_texts(path: Path, column: str) -> Iterator[str]:
+    """The texts in a column of a table, or the lines of a text file.
+
+    Raises:
+        ValueError: the file is malformed, the column is missing, or a value is missing or not a text.
+    """
+    if _format(path) == TEXT:
+        lines = decoded(_bytes(path), path, mark=True).removesuffix("\n").split("\n")
+        yield from (line.removesuffix("\r") for line in lines)
+    else:
+        yield from (text for _, (text,) in read_rows(path, [column]))
 
 
 def read_rows(path: Path, wanted: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, NotRequired, Protocol, TypedDict
 
 from tweetelm.config.train_config import TrainConfig, to_dict
+from tweetelm.data.unlabeled import UnlabeledFiles
 from tweetelm.registry.card_validation import check_card, parse_json
 from tweetelm.tasks import SYNTHETIC_NOTICE, Task, from_json
 from tweetelm.version import __version__
@@ -35,15 +36,19 @@ class Provenance(Protocol):
     def synthetic(self) -> bool: ...
     @property
     def rows(self) -> Mapping[str, int]: ...
+    @property
+    def unlabeled(self) -> UnlabeledFiles | None: ...
 
 
 class Data(TypedDict):
-    """The training and evaluation data; md5 is DVC's hash of the task's folder."""
+    """The training and evaluation data; md5 is DVC's hash of the task's folder. `unlabeled` has the fields of
+    `UnlabeledFiles`, if the run read unlabeled tweets."""
 
     root: str
     md5: str
     synthetic: bool
     rows: dict[str, int]
+    unlabeled: NotRequired[dict[str, Any]]
 
 
 class Git(TypedDict):
@@ -213,16 +218,20 @@ def make_card(
         raise ValueError(
             f"{task.metric} on validation is {value}; expected a finite number; evaluate on validation first"
         )
+    data = Data(
+        root=provenance.root,
+        md5=provenance.md5,
+        synthetic=provenance.synthetic,
+        rows=dict(provenance.rows),
+    )
+    if provenance.unlabeled:
+        unlabeled = provenance.unlabeled
+        data["unlabeled"] = dataclasses.asdict(unlabeled) | {"files": list(unlabeled.files)}
     return Card(
         task=task.name,
         labels=task.labels,
         created=(created or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="seconds"),
-        data=Data(
-            root=provenance.root,
-            md5=provenance.md5,
-            synthetic=provenance.synthetic,
-            rows=dict(provenance.rows),
-        ),
+        data=data,
         git=git,
         config=to_dict(config),
         libraries=library_versions(),

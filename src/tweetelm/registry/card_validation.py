@@ -29,6 +29,7 @@ _FIELDS: dict[str, Kind] = {
     "files": dict,
 }
 _DATA: dict[str, Kind] = {"root": str, "md5": str, "synthetic": bool, "rows": dict}
+_UNLABELED: dict[str, Kind] = {"files": list, "md5": str, "rows": int, "left_out": dict}
 _BASE: dict[str, Kind] = {"name": str, "init": str, "source": str}
 _GIT: dict[str, Kind] = {"commit": str, "dirty": bool}
 _INITS = ("pretrained", "random", "scratch")
@@ -50,6 +51,11 @@ def check_card(values: Mapping[str, Any]) -> None:
     terminal."""
     check_fields(values, {name: kind for name, kind in _FIELDS.items() if name in values})
     check_fields(values["data"], _DATA, "data.")
+    if "unlabeled" in values["data"]:
+        check_fields(values["data"], {"unlabeled": dict}, "data.")
+        check_fields(values["data"]["unlabeled"], _UNLABELED, "data.unlabeled.")
+        counts = values["data"]["unlabeled"]["left_out"]
+        check_fields(counts, dict.fromkeys(counts, int), "data.unlabeled.left_out.")
     check_fields(values["base"], _BASE, "base.")
     check_fields(values["git"] or {}, _GIT if values["git"] else {}, "git.")
     for name in ("libraries", "files"):

@@ -1,9 +1,11 @@
 """README.md of a version: the model card, with the metadata header of Hugging Face."""
 
+import dataclasses
 import shlex
 from typing import Any
 
 from tweetelm.config.train_config import TrainConfig, to_dict
+from tweetelm.data.unlabeled import UnlabeledFiles
 from tweetelm.registry.card import Card
 from tweetelm.registry.model_card_metadata import header
 from tweetelm.tasks import Task, from_json, metric_name
@@ -59,7 +61,7 @@ folder's code unless `trust_remote_code` is set; the tokenizer does not need tha
 
 ## Training
 
-Data: {dataset}, md5 `{md5}`, {rows}. {code}
+Data: {dataset}, md5 `{md5}`, {rows}. {unlabeled}{code}{averaging}
 
 ```
 {command}
@@ -97,7 +99,9 @@ def render(card: Card) -> str:
         limits=task.limits,
         md5=card.data["md5"],
         rows=", ".join(f"{count:,} {split}" for split, count in card.data["rows"].items()),
+        unlabeled=_unlabeled(card),
         code=_code(card),
+        averaging=_averaging(card),
         command=reproduce(card.config),
         weights_license=_weights_license(card),
         license="the synthetic sample is tweetelm's own" if card.data["synthetic"] else task.license,
@@ -121,7 +125,8 @@ def _flag(section: str, key: str, value: Any) -> str:
     name = key.replace("_", "-")
     if isinstance(value, bool):
         return f"--{section}.{name}" if value else f"--{section}.no-{name}"
-    return f"--{section}.{name} {shlex.quote(str(value))}"
+    values = value if isinstance(value, list | tuple) else [value]
+    return f"--{section}.{name} {' '.join(shlex.quote(str(each)) for each in values)}"
 
 
 def _bias(card: Card) -> str:
@@ -158,7 +163,9 @@ def _weights_license(card: Card) -> str:
 def _init(card: Card) -> str:
     revision = f" at revision {card.base['revision']}" if card.base["revision"] else ""
     head = f"; a new classifier: {card.base['head']}" if card.base.get("head") else ""
-    return f"{card.base['init']} weights{revision}{_origin(card)}{head}"
+    layers = card.config.get("model", {}).get("layers")
+    first = f", first {layers} layers" if layers else ""
+    return f"{card.base['init']} weights{revision}{_origin(card)}{first}{head}"
 
 
 def _origin(card: Card) -> str:
@@ -198,6 +205,19 @@ def _threshold(card: Card, task: Task) -> str:
 
 def _dataset(card: Card, task: Task) -> str:
     return f"a synthetic substitute for {task.dataset}" if card.data["synthetic"] else task.dataset
+
+
+def _unlabeled(card: Card) -> str:
+    found = card.data.get("unlabeled")
+    if not found:
+        return ""
+    fields = {field.name: found[field.name] for field in dataclasses.fields(UnlabeledFiles)}
+    return f"{UnlabeledFiles(**fields)}, md5 `{found['md5']}`. "
+
+
+def _averaging(card: Card) -> str:
+    share = card.config.get("loop", {}).get("average")
+    return f"\nThe weights are the mean over the last {share:.0%} of the training steps." if share else ""
 
 
 def _code(card: Card) -> str:

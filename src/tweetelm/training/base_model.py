@@ -7,10 +7,11 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from tweetelm.config.train_config import TrainConfig
+from tweetelm.config.train_config import ModelConfig, TrainConfig
 from tweetelm.files.download_cache import cached
 from tweetelm.files.paths import expanded, is_url
 from tweetelm.openelm import OpenELMConfig
+from tweetelm.openelm.checkpoints.first_layers import keep_first_layers
 from tweetelm.openelm.checkpoints.hub import MODEL_FILES, Checkpoint, fetch, fetch_tokenizer
 from tweetelm.openelm.checkpoints.inspection import Inspection, inspect
 from tweetelm.openelm.checkpoints.loading import read_config
@@ -52,8 +53,8 @@ def find_base_model(config: TrainConfig, texts: Sequence[str], *, weights: bool 
 
     Raises:
         FileNotFoundError: weights or tokenizer are missing.
-        ValueError: weights or tokenizer are damaged or do not match each other, or `--model.max-tokens`
-            exceeds the model's context.
+        ValueError: weights or tokenizer are damaged or do not match each other, or `--model.max-tokens` or
+            `--model.layers` exceeds the model's.
     """
     name, preset = config.model.name, find_preset(config.model.name)
     found = find_weights(config) if weights and not config.model.random else None
@@ -63,7 +64,7 @@ def find_base_model(config: TrainConfig, texts: Sequence[str], *, weights: bool 
         checkpoint=found,
         tokenizer=tokenizer,
         architecture=_architecture(config, folder, tokenizer.get_vocab_size()),
-        head=head_mismatch(found.folder, config.task) if found else "",
+        head=head_mismatch(found.folder, config.task, config.model.layers) if found else "",
     )
 
 
@@ -133,11 +134,8 @@ def _tokenizer(
 
 
 def _architecture(config: TrainConfig, folder: Path | None, vocabulary: int) -> OpenELMConfig:
-    """The configuration in `folder`, or the preset's, if it suits the tokenizer and `--model.max-tokens`."""
-    if folder is not None and folder.is_dir():
-        found = read_config(folder)
-    else:
-        found = preset_config(config.model.name)
+    """The model's configuration, if it suits the tokenizer and `--model.max-tokens`."""
+    found = first_layers(config.model, folder)
     if config.model.scratch:
         found.vocab_size = vocabulary
     if vocabulary > found.vocab_size:
@@ -150,4 +148,22 @@ def _architecture(config: TrainConfig, folder: Path | None, vocabulary: int) -> 
             f"model.max_tokens is {config.model.max_tokens}, but {config.model.name} reads at most "
             f"{found.max_context_length} tokens; lower --model.max-tokens"
         )
+    return found
+
+
+def first_layers(model: ModelConfig, folder: Path | None = None) -> OpenELMConfig:
+    """The configuration in `folder`, or the preset's, reduced to the first `--model.layers` layers.
+
+    Raises:
+        ValueError: the model has fewer layers.
+    """
+    found = read_config(folder) if folder is not None and folder.is_dir() else preset_config(model.name)
+    total = found.num_transformer_layers
+    if model.layers is not None and model.layers > total:
+        raise ValueError(
+            f"model.layers is {model.layers}, but {model.name} has {total} layers; expected 1 to {total}, or "
+            "omit --model.layers to use all"
+        )
+    if model.layers is not None:
+        keep_first_layers(found, model.layers)
     return found

@@ -40,6 +40,7 @@ def build_state(config: TrainConfig, prepared: Prepared, device: torch.device) -
             _local_folder(prepared.base),
             new=[HEAD],
             replaced=replaced,
+            layers=config.model.layers,
             **settings,
         )
     model.to(device)

@@ -1,4 +1,4 @@
-"""Encoded tweets with labels. Every worker receives a complete copy."""
+"""Encoded tweets, with and without labels. Every worker receives a complete copy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,29 +12,31 @@ from tweetelm.encoding import Encoded
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rows:
+class Tweets:
     """N tweets.
 
     Attributes:
         ids: token ids of all tweets, concatenated; row i is `ids[starts[i]:starts[i + 1]]`.
         starts: (N + 1,) offsets into `ids`.
-        labels: (N,) label ids.
     """
 
     ids: NDArray[np.int32]
     starts: NDArray[np.int64]
-    labels: NDArray[np.int64]
 
-    @classmethod
-    def of(cls, encoded: Sequence[Encoded], labels: Sequence[int]) -> "Rows":
-        """Concatenate encoded tweets and their label ids."""
-        lengths = [len(item.ids) for item in encoded]
-        ids = np.fromiter((i for item in encoded for i in item.ids), dtype=np.int32, count=sum(lengths))
-        starts = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-        return cls(ids=ids, starts=starts, labels=np.asarray(labels, dtype=np.int64))
+    @staticmethod
+    def encoded(items: Sequence[Encoded]) -> "Tweets":
+        """Concatenate encoded tweets."""
+        lengths = [len(item.ids) for item in items]
+        ids = np.fromiter((i for item in items for i in item.ids), dtype=np.int32, count=sum(lengths))
+        return Tweets(ids=ids, starts=np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]))
+
+    def followed_by(self, others: "Tweets") -> "Tweets":
+        """These tweets and then the others, without labels."""
+        starts = np.concatenate([self.starts, others.starts[1:] + self.starts[-1]])
+        return Tweets(ids=np.concatenate([self.ids, others.ids]), starts=starts)
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.starts) - 1
 
     @cached_property
     def lengths(self) -> list[int]:
@@ -44,6 +46,23 @@ class Rows:
     def sequences(self, rows: Sequence[int]) -> list[list[int]]:
         """Token ids of the given rows, one list per row."""
         return [self.ids[self.starts[row] : self.starts[row + 1]].tolist() for row in rows]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows(Tweets):
+    """N labeled tweets.
+
+    Attributes:
+        labels: (N,) label ids.
+    """
+
+    labels: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, encoded: Sequence[Encoded], labels: Sequence[int]) -> "Rows":
+        """Concatenate encoded tweets and their label ids."""
+        tweets = Tweets.encoded(encoded)
+        return cls(ids=tweets.ids, starts=tweets.starts, labels=np.asarray(labels, dtype=np.int64))
 
     def class_weights(self, labels: int) -> list[float]:
         """Inverse class frequencies of `labels` classes, scaled to a mean of 1 over the rows. A class without

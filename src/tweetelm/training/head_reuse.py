@@ -12,18 +12,21 @@ HEAD = "score.weight"
 _ENCODING = "encoding.json"
 
 
-def head_mismatch(folder: Path, task: Task) -> str:
+def head_mismatch(folder: Path, task: Task, layers: int | None = None) -> str:
     """Why a checkpoint's classifier cannot be reused for a task; empty if it can, or if there is none.
 
     Each row of the classifier scores one label. With other labels, or another order of labels, a row would
-    score the wrong label.
+    score the wrong label. With fewer `layers`, it would read the states of another layer.
 
     Raises:
         FileNotFoundError, ValueError: the folder is not an OpenELM checkpoint, or is damaged.
     """
     if HEAD not in stored_shapes(folder):
         return ""
-    labels = [str(label) for _, label in sorted((read_config(folder).id2label or {}).items())]
+    config = read_config(folder)
+    if layers is not None and layers < config.num_transformer_layers:
+        return f"the checkpoint's classifier reads layer {config.num_transformer_layers}, not layer {layers}"
+    labels = [str(label) for _, label in sorted((config.id2label or {}).items())]
     if labels != list(task.labels):
         stored, expected = printable(", ".join(labels)), ", ".join(task.labels)
         return f"the checkpoint's labels are {stored}; the labels of {task.name} are {expected}"

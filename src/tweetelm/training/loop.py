@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.encoding import pass_tokens
-from tweetelm.training.encoded_rows import Rows
+from tweetelm.training.encoded_rows import Rows, Tweets
 from tweetelm.training.objectives import Objective, objective
 from tweetelm.training.optimizer import set_learning_rate
 from tweetelm.training.phases import CLASSIFY, Phase, PhaseName, plan
@@ -60,6 +60,7 @@ def fit(
     rows: Rows,
     config: TrainConfig,
     *,
+    unlabeled: Tweets | None = None,
     strategy: DataParallel,
     scorer: Scorer,
     metric: str,
@@ -70,6 +71,7 @@ def fit(
         state: model, optimizer and progress; changed in place.
         rows: the training rows, the same on every worker.
         config: sets phases, row order, schedule, loss and validation interval.
+        unlabeled: tweets that language modeling reads besides the training rows.
         strategy: this worker's rank and device.
         scorer: returns the validation scores of a model. Every worker calls it at the same steps, and it must
             return the same result on each.
@@ -78,18 +80,21 @@ def fit(
     Raises:
         FloatingPointError: the loss at the end of an epoch or at a validation is not finite.
     """
-    layout, progress = plan(rows.lengths, config), state.progress
+    more = unlabeled.lengths if unlabeled else []
+    layout, progress = plan(rows.lengths, config, more), state.progress
     for phase in layout.phases:
         if progress.step >= phase.end or progress.stopped:
             continue
-        goal = objective(phase, rows, config, strategy.device)
+        goal = objective(phase, rows, unlabeled, config, strategy.device)
         state.enter(phase, config.optim)
         wrapped = strategy.wrap(goal.module(state.model), partial(goal.loss, share=()))
         while progress.step < phase.end and not progress.stopped:
             members = phase.steps[progress.step - phase.start]
             lr = set_learning_rate(state.optimizer, config.optim, phase, progress.step)
-            loss = _backward(wrapped, goal, members, rows.lengths, config, strategy, progress.step)
+            loss = _backward(wrapped, goal, members, config, strategy, progress.step)
             norm = _descend(state, config.optim.clip)
+            if progress.step > phase.average_after:
+                state.add_to_average()
             scores, improved = _validate(state, phase, config, loss, scorer, metric)
             yield Report(
                 phase=phase.name,
@@ -100,7 +105,7 @@ def fit(
                 loss=loss,
                 grad_norm=norm,
                 tweets=len(members),
-                tokens=sum(rows.lengths[row] for row in members),
+                tokens=sum(goal.rows.lengths[row] for row in members),
                 scores=scores,
                 improved=improved,
                 checkpoint=scores is not None or _keep(phase, progress.step, config),
@@ -120,7 +125,6 @@ def _backward(
     wrapped: nn.Module,
     goal: Objective,
     members: list[int],
-    lengths: list[int],
     config: TrainConfig,
     strategy: DataParallel,
     step: int,
@@ -130,12 +134,13 @@ def _backward(
     wrapped.train()
     torch.manual_seed((config.loop.seed * 1_000_003 + step) * 1009 + strategy.rank)  # dropout
     most = pass_tokens(strategy.device, config.loop.micro_tokens)
-    shares = micro_batches(members, lengths, rank=strategy.rank, world=strategy.world, micro_tokens=most)
+    lengths, world = goal.rows.lengths, strategy.world
+    shares = micro_batches(members, lengths, rank=strategy.rank, world=world, micro_tokens=most)
     total, size = torch.zeros((), device=strategy.device), goal.size(members)
     for number, share in enumerate(shares or [[]]):
         with strategy.accumulating(wrapped, last=number >= len(shares) - 1):
             loss = goal.loss(wrapped, share) / size
-            (loss * strategy.world).backward()  # cancels DDP's mean over workers
+            (loss * world).backward()  # cancels DDP's mean over workers
             total += loss.detach()
     return strategy.total(total)
 
@@ -165,7 +170,8 @@ def _validate(
     if phase.name != CLASSIFY:
         return None, False
     state.model.eval()
-    scores = scorer(state.model)
+    with state.averaged():
+        scores = scorer(state.model)
     improved = progress.best is None or scores[metric] > progress.best
     if improved:
         progress.best, progress.best_step, progress.stale = scores[metric], progress.step, 0

@@ -17,7 +17,7 @@ from tweetelm.config.train_config import TrainConfig
 from tweetelm.openelm import OpenELMForSequenceClassification, OpenELMModel
 from tweetelm.openelm.packing import PackedBatch, pack_onto
 from tweetelm.precision import autocast
-from tweetelm.training.encoded_rows import Rows
+from tweetelm.training.encoded_rows import Rows, Tweets
 from tweetelm.training.phases import PRETRAIN, Phase
 
 _CHUNK = 1024  # tokens per (n, V) block of logits; limits memory
@@ -27,6 +27,10 @@ _NOTHING = -100  # PyTorch's default ignore_index
 class Objective(Protocol):
     """An objective of the training loop. The loss of a step is the sum of `loss` over its micro-batches,
     divided by `size` of the whole step."""
+
+    @property
+    def rows(self) -> Tweets:
+        """The tweets that steps index."""
 
     def module(self, model: OpenELMForSequenceClassification) -> nn.Module:
         """The module that `loss` calls, which DDP wraps; `loss` must use all of its parameters."""
@@ -39,10 +43,13 @@ class Objective(Protocol):
         because every worker must join the all-reduce of the gradients."""
 
 
-def objective(phase: Phase, rows: Rows, config: TrainConfig, device: torch.device) -> Objective:
-    """The objective of a phase."""
+def objective(
+    phase: Phase, rows: Rows, unlabeled: Tweets | None, config: TrainConfig, device: torch.device
+) -> Objective:
+    """The objective of a phase. Only language modeling reads the unlabeled tweets, which follow the rows."""
     if phase.name == PRETRAIN:
-        return LanguageModeling(rows=rows, config=config, device=device)
+        tweets = rows.followed_by(unlabeled) if unlabeled else rows
+        return LanguageModeling(rows=tweets, config=config, device=device)
     return Classification(rows=rows, config=config, device=device)
 
 
@@ -82,7 +89,7 @@ class Classification:
 class LanguageModeling:
     """Cross-entropy of the next token, for every token of a tweet except its first."""
 
-    rows: Rows
+    rows: Tweets
     config: TrainConfig
     device: torch.device
 
@@ -99,7 +106,7 @@ class LanguageModeling:
         return total
 
 
-def _pack(rows: Rows, share: Sequence[int], device: torch.device) -> PackedBatch:
+def _pack(rows: Tweets, share: Sequence[int], device: torch.device) -> PackedBatch:
     return pack_onto(device, rows.sequences(share) if share else [[1]])
 
 

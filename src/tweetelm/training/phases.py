@@ -1,5 +1,7 @@
 """Plans the steps of a run before it starts: language modeling first, if requested, then classification."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +24,7 @@ class Phase:
         ends: number of finished steps of this phase at the end of each epoch.
         peak: learning rate after warm-up.
         mode: which weights are trained, see `OptimConfig.mode`.
+        average_after: step of the run after which the weights are averaged.
     """
 
     name: PhaseName
@@ -30,6 +33,7 @@ class Phase:
     ends: list[int]
     peak: float
     mode: str
+    average_after: float = math.inf
 
     @property
     def end(self) -> int:
@@ -62,23 +66,32 @@ class Plan:
         return next((phase for phase in self.phases if step < phase.end), self.phases[-1])
 
 
-def plan(lengths: list[int], config: TrainConfig) -> Plan:
-    """Plan a run over rows of the given lengths in tokens.
+def plan(lengths: list[int], config: TrainConfig, unlabeled: Sequence[int] = ()) -> Plan:
+    """Plan a run over rows of the given lengths in tokens; language modeling also reads unlabeled tweets.
 
     Epoch numbers continue across phases, so that every epoch has its own order of rows.
     """
     before, loop = config.pretrain.epochs, config.loop
     phases: list[Phase] = []
     if before:
-        steps, ends = _epochs(lengths, config, range(before))
+        steps, ends = _epochs([*lengths, *unlabeled], config, range(before))
         mode = "lora" if config.optim.mode == "lora" else "full"
         phases.append(
             Phase(name=PRETRAIN, start=0, steps=steps, ends=ends, peak=config.pretrain_rate, mode=mode)
         )
     steps, ends = _epochs(lengths, config, range(before, before + loop.epochs))
     start, peak = (phases[-1].end if phases else 0), config.learning_rate
+    last = max(1, round(loop.average * len(steps))) if loop.average else -math.inf
     phases.append(
-        Phase(name=CLASSIFY, start=start, steps=steps, ends=ends, peak=peak, mode=config.optim.mode)
+        Phase(
+            name=CLASSIFY,
+            start=start,
+            steps=steps,
+            ends=ends,
+            peak=peak,
+            mode=config.optim.mode,
+            average_after=start + len(steps) - last,
+        )
     )
     return Plan(phases=tuple(phases))
 

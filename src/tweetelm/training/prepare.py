@@ -9,7 +9,7 @@ from tweetelm.openelm import OpenELMConfig
 from tweetelm.openelm.checkpoints.hub import Checkpoint
 from tweetelm.openelm.flops import Cost, cost
 from tweetelm.training.base_model import find_base_model
-from tweetelm.training.encoded_rows import Rows
+from tweetelm.training.encoded_rows import Rows, Tweets
 from tweetelm.training.training_data import read_training_data
 
 
@@ -20,6 +20,7 @@ class Prepared:
     Attributes:
         train: encoded training rows.
         validation: encoded validation rows.
+        unlabeled: encoded unlabeled tweets for language modeling; None if there are none.
         tokenizer: the content of tokenizer.json.
         architecture: the model's configuration, without the classifier's settings.
         cost: parameters, memory and FLOPs of the model.
@@ -31,6 +32,7 @@ class Prepared:
 
     train: Rows
     validation: Rows
+    unlabeled: Tweets | None = None
     tokenizer: str
     architecture: OpenELMConfig
     cost: Cost
@@ -55,6 +57,7 @@ def prepare(config: TrainConfig, *, weights: bool = True) -> Prepared:
     return Prepared(
         train=Rows.of(encoder.encode(data.train["text"]), data.labels),
         validation=Rows.of(encoder.encode(data.validation["text"]), data.validation["label"]),
+        unlabeled=Tweets.encoded(encoder.encode(data.unlabeled)) if data.unlabeled else None,
         tokenizer=model.tokenizer.to_str(),
         architecture=model.architecture,
         cost=cost(model.architecture),

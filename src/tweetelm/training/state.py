@@ -1,5 +1,6 @@
 """The state of a run, saved and restored for an exact resume: safetensors and JSON, no pickle."""
 
+import contextlib
 import dataclasses
 import json
 from dataclasses import dataclass
@@ -17,10 +18,11 @@ from tweetelm.training import OPTIMIZER_FILE
 from tweetelm.training.adapters import is_adapter, merged_weights
 from tweetelm.training.optimizer import build_optimizer, freeze
 from tweetelm.training.phases import Phase
+from tweetelm.training.weight_average import Weights, exchanged, updated_mean
 
 STATE_FILE, WEIGHTS_FILE = "state.json", "model.safetensors"
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
-_ADAPTER = "adapter/"
+_ADAPTER, _RAW = "adapter/", "raw/"
 
 
 @dataclass(kw_only=True)
@@ -37,16 +39,20 @@ class Progress:
     """Validations since the best one."""
     stopped: bool = False
     """Whether early stopping ended the run."""
+    averaged: int = 0
+    """Steps in the mean of the weights."""
 
 
 @dataclass(kw_only=True)
 class TrainingState:
-    """A model, its progress, and the optimizer of the current phase."""
+    """A model, its progress, the optimizer of the current phase, and the mean of the trained weights, if they
+    are averaged."""
 
     model: OpenELMForSequenceClassification
     progress: Progress = dataclasses.field(default_factory=Progress)
     _optimizer: torch.optim.AdamW | None = None
     _restored: dict[str, torch.Tensor] = dataclasses.field(default_factory=dict)
+    _means: Weights = dataclasses.field(default_factory=dict)
 
     @property
     def optimizer(self) -> torch.optim.AdamW:
@@ -67,13 +73,27 @@ class TrainingState:
         """The trainable parameters with their names."""
         return [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
 
+    def add_to_average(self) -> None:
+        """Include the current weights in their mean."""
+        self._means = updated_mean(self._means, dict(self.learning()), self.progress.averaged)
+        self.progress.averaged += 1
+
+    def averaged(self) -> contextlib.AbstractContextManager[None]:
+        """A context in which the model has the mean of its weights, if there is one."""
+        return exchanged(self.model, self._means)
+
     def save(self, folder: Path, extra: dict[str, Any]) -> None:
         """Write a checkpoint: the model as a transformers folder with its code, the optimizer state, and the
-        progress. `extra` is added to the JSON file of the progress."""
-        adapters = self._adapters()
-        merged = merged_weights(self.model) if adapters else None
-        self.model.save_pretrained(folder, max_shard_size="100GB", state_dict=merged)
-        save_file(self._moments() | adapters, folder / OPTIMIZER_FILE)
+        progress. `extra` is added to the JSON file of the progress.
+
+        The model has averaged weights once averaging began; the optimizer's file then has the raw ones too.
+        """
+        with self.averaged():
+            adapters = self._adapters()
+            merged = merged_weights(self.model) if adapters else None
+            self.model.save_pretrained(folder, max_shard_size="100GB", state_dict=merged)
+            raw = {_RAW + name: value.cpu() for name, value in self._means.items()}  # exchanged
+            save_file(self._moments() | adapters | raw, folder / OPTIMIZER_FILE)
         document = {"progress": dataclasses.asdict(self.progress), **extra}
         atomic.write_text(folder / STATE_FILE, json.dumps(document, indent=2) + "\n")
 
@@ -85,12 +105,14 @@ class TrainingState:
             ValueError: the file of the progress is damaged.
         """
         stored = load_file(folder / OPTIMIZER_FILE)
-        adapters = {n.removeprefix(_ADAPTER): v for n, v in stored.items() if n.startswith(_ADAPTER)}
+        adapters, raw = _under(_ADAPTER, stored), _under(_RAW, stored)
         if adapters:  # all other weights are frozen and equal those of the base model
             self.model.load_state_dict(adapters, strict=False)
         else:
             self.model.load_state_dict(load_file(folder / WEIGHTS_FILE))
-        self._restored = {name: value for name, value in stored.items() if not name.startswith(_ADAPTER)}
+        self._means = {name: self.model.get_parameter(name).detach().clone() for name in raw}
+        self.model.load_state_dict(raw, strict=False)
+        self._restored = stored
         file, remedy = folder / STATE_FILE, "delete this checkpoint: the one before it is then used"
         document = parse_object(file.read_bytes(), file, remedy, {"progress": dict})
         self.progress = Progress(**document["progress"])
@@ -118,3 +140,8 @@ class TrainingState:
             if f"step/{name}" in self._restored:
                 moments = {key: self._restored[f"{key}/{name}"] for key in _MOMENTS}
                 self.optimizer.state[parameter] = {k: v.to(parameter.device) for k, v in moments.items()}
+
+
+def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors whose names have a prefix, by the rest of the name."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,13 +1,15 @@
 """Selects the training and validation rows of a run."""
 
+import dataclasses
 import shlex
 from dataclasses import dataclass
 
 import numpy as np
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
 
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.data import Provenance, hold_out, load, provenance, training_rows
+from tweetelm.data.unlabeled import UnlabeledFiles, read_unlabeled
 from tweetelm.tasks import Task
 
 
@@ -20,12 +22,14 @@ class TrainingData:
         labels: label ids of `train`; with `shuffle_labels` these differ from its column `label`.
         validation: validation rows.
         provenance: the files that the rows come from, with their hash.
+        unlabeled: texts of unlabeled tweets for language modeling.
         left_out: number of dropped training rows by reason.
     """
 
     train: Dataset
     labels: list[int]
     validation: Dataset
+    unlabeled: list[str]
     provenance: Provenance
     left_out: dict[str, int]
 
@@ -34,7 +38,7 @@ def read_training_data(config: TrainConfig) -> TrainingData:
     """Read the files of a task and select rows by the settings in `config.data`.
 
     Raises:
-        FileNotFoundError: a data file is missing.
+        FileNotFoundError: a data file, or a file of unlabeled tweets, is missing.
         ValueError: a file is damaged, or a label has no training row.
     """
     task = config.task
@@ -47,12 +51,26 @@ def read_training_data(config: TrainConfig) -> TrainingData:
     _check_labels(labels, task, config)
     if config.data.shuffle_labels:
         labels = np.random.default_rng(config.loop.seed).permutation(labels)
+    unlabeled, source = _unlabeled(config, dataset, train)
     return TrainingData(
         train=train,
         labels=[int(label) for label in labels],
         validation=dataset["validation"],
-        provenance=provenance(task, config.data.root),
+        unlabeled=unlabeled,
+        provenance=dataclasses.replace(provenance(task, config.data.root), unlabeled=source),
         left_out=left_out,
+    )
+
+
+def _unlabeled(
+    config: TrainConfig, dataset: DatasetDict, train: Dataset
+) -> tuple[list[str], UnlabeledFiles | None]:
+    settings = config.pretrain
+    if not settings.text:
+        return [], None
+    held_out = [text for split in dataset if split != "train" for text in dataset[split]["text"]]
+    return read_unlabeled(
+        settings.text, settings.column, train=train["text"], held_out=held_out, text=config.text
     )
 
 

@@ -15,9 +15,12 @@ from tweetelm.config.train_config import (
     LoopConfig,
     ModelConfig,
     OptimConfig,
+    PretrainConfig,
     RunConfig,
     TrackingConfig,
     TrainConfig,
+    check_pretraining,
+    preparation_key,
 )
 from tweetelm.openelm.presets import PRESETS
 
@@ -28,8 +31,12 @@ LEARNT = {
     "text.mask_links": False,
     "model.name": "scratch-1m",
     "model.init": "random",
+    "model.layers": 12,
     "optim.lr": 1e-4,
     "loop.seed": 1,
+    "loop.average": 0.5,
+    "pretrain.text": ("more.txt",),
+    "pretrain.column": "body",
 }
 PLACED = {"name": "mine", "run.workers": 4, "run.storage": "s3://bucket/runs", "tracking.wandb": "off"}
 
@@ -49,6 +56,7 @@ def changed(key: str) -> TrainConfig:
         ),
         (lambda: ModelConfig(pooling="max"), "model.pooling is 'max'; expected one of 'last', 'mean'"),
         (lambda: ModelConfig(dropout=1.0), "model.dropout is 1.0; expected 0 <= dropout < 1"),
+        (lambda: ModelConfig(layers=0), "model.layers is 0; expected at least 1, or omit it to use all"),
         (lambda: ModelConfig(max_tokens=1), "model.max_tokens is 1; expected at least 2"),
         (
             lambda: ModelConfig(name="scratch-1m", init="pretrained"),
@@ -67,6 +75,11 @@ def changed(key: str) -> TrainConfig:
         (lambda: OptimConfig(weight_decay=-1.0), "optim.weight_decay is -1.0; expected 0 <= weight_decay"),
         (lambda: OptimConfig(layer_decay=0.0), "optim.layer_decay is 0.0; expected 0 < layer_decay <= 1"),
         (lambda: OptimConfig(clip=0.0), "optim.clip is 0.0; expected a positive gradient norm"),
+        (lambda: LoopConfig(average=1.5), "loop.average is 1.5; expected a share of the steps, 0 to 1"),
+        (lambda: LoopConfig(average=-0.1), "loop.average is -0.1; expected a share of the steps, 0 to 1"),
+        (lambda: PretrainConfig(text=("",)), "pretrain.text is ('',); expected names of files"),
+        (lambda: PretrainConfig(text="a.txt"), "pretrain.text is 'a.txt'; expected a list of files"),
+        (lambda: PretrainConfig(column=""), "pretrain.column is empty; expected the name of a column"),
         (lambda: LoopConfig(epochs=0), "loop.epochs is 0; expected at least 1"),
         (lambda: LoopConfig(batch_tokens=63), "loop.batch_tokens is 63; expected at least 64 tokens"),
         (lambda: LoopConfig(micro_tokens=1), "loop.micro_tokens is 1; expected at least 64 tokens"),
@@ -189,6 +202,14 @@ def test_placement_and_tracking_are_not_identity(key: str) -> None:
     assert changed(key).identity == BASE.identity
 
 
+def test_names_of_runs_without_later_settings_stay() -> None:
+    assert BASE.run_name == "hate-openelm-270m-9da6e87f"
+    stored = {"model": {"name": "openelm-270m"}}
+    assert difference(stored, {"model": {"name": "openelm-270m", "layers": 12}}) == [
+        "model.layers: None -> 12"
+    ]
+
+
 def test_every_setting_is_either_identity_or_placement() -> None:
     fields = {field.name for field in dataclasses.fields(TrainConfig)}
     assert fields - BASE.identity.keys() == {"name", "run", "tracking"}
@@ -243,3 +264,21 @@ def test_parts_are_frozen_and_named() -> None:
         BASE.optim.lr = 1.0  # type: ignore[misc]
     with pytest.raises(TypeError):
         OptimConfig("full")  # type: ignore[misc]
+
+
+def test_unlabeled_tweets_without_language_modeling_are_refused() -> None:
+    unused = override(BASE, {"pretrain.text": ("more.txt",)})
+    with pytest.raises(
+        ValueError, match=r"pretrain.text has no effect .*; set --pretrain.epochs to at least 1"
+    ):
+        check_pretraining(unused)
+    check_pretraining(override(unused, {"pretrain.epochs": 1}))
+    check_pretraining(BASE)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("model.layers", 2), ("pretrain.text", ("more.txt",)), ("pretrain.column", "body"), ("loop.seed", 1)],
+)
+def test_settings_of_the_data_change_its_key(key: str, value: Any) -> None:
+    assert preparation_key(override(BASE, {key: value})) != preparation_key(BASE)

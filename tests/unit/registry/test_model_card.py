@@ -1,18 +1,21 @@
 import dataclasses
+import json
 import re
 import shlex
 from pathlib import Path
 
+import pytest
 import tyro
 from huggingface_hub import ModelCard
 
-from tests.support.fakes import BASE, card, synthetic
+from tests.support.fakes import BASE, FakeProvenance, card, synthetic
 from tests.support.report import report_context
 from tweetelm.cli.command import flag_types
 from tweetelm.config.overrides import override
 from tweetelm.config.train_config import TrainConfig, to_dict
+from tweetelm.data.unlabeled import UnlabeledFiles
 from tweetelm.evaluation.report.write import write
-from tweetelm.registry import Base, publish, resolve
+from tweetelm.registry import Base, Card, make_card, publish, resolve
 from tweetelm.registry.model_card import render, reproduce
 from tweetelm.tasks import SYNTHETIC_NOTICE
 
@@ -60,6 +63,9 @@ def test_command_of_a_card_gives_the_same_config() -> None:
         "data.shuffle_labels": True,
         "text.mask_links": False,
         "model.name": "scratch-1m",
+        "model.layers": 3,
+        "loop.average": 0.25,
+        "pretrain.text": ("my tweets.txt", "more/*.csv"),
         "optim.lr": 2.5e-4,
         "loop.batch_tokens": 8192,
         "loop.patience": 2,
@@ -69,6 +75,43 @@ def test_command_of_a_card_gives_the_same_config() -> None:
     command = shlex.split(reproduce(to_dict(config)))
     assert command[:3] == ["python", "-m", "ray_jobs.train"]
     assert tyro.cli(TrainConfig, registry=flag_types(), args=command[3:]).identity == config.identity
+
+
+def test_readme_tells_the_layers_that_were_kept() -> None:
+    assert "first 12 layers" not in render(card())
+    config = to_dict(override(TrainConfig(task="hate"), {"model.layers": 12}))
+    assert "(pretrained weights at revision abc, first 12 layers)" in render(
+        dataclasses.replace(card(), config=config)
+    )
+
+
+def test_readme_tells_the_averaging_of_weights() -> None:
+    sentence = "The weights are the mean over the last 25% of the training steps."
+    assert sentence not in render(card())
+    config = to_dict(override(TrainConfig(task="hate"), {"loop.average": 0.25}))
+    assert sentence in render(dataclasses.replace(card(), config=config))
+
+
+def test_card_tells_the_unlabeled_tweets() -> None:
+    files = UnlabeledFiles(files=("a.txt",), md5="0" * 32, rows=1200, left_out={"empty": 0, "duplicates": 3})
+    config = TrainConfig(task="hate")
+    made = make_card(
+        config,
+        provenance=FakeProvenance(unlabeled=files),
+        base=BASE,
+        metrics={"validation": {"macro_f1": 0.7}},
+        git=None,
+    )
+    again = Card.from_json(made.to_json())
+    assert again == made
+    assert again.data["unlabeled"]["left_out"] == {"empty": 0, "duplicates": 3}
+    sentence = "1,200 unlabeled tweets for language modeling (3 duplicates left out), md5"
+    assert sentence in render(again)
+    assert "unlabeled" not in card().data
+    values = json.loads(made.to_json())
+    values["data"]["unlabeled"]["rows"] = "many"
+    with pytest.raises(ValueError, match=r"data\.unlabeled\.rows is a string; expected a whole number"):
+        Card.from_json(json.dumps(values))
 
 
 MEASURED = {

@@ -10,12 +10,13 @@ from tokenizers import Tokenizer
 from tests.support.checkpoints import LINES, checkpoint, edit_json, small_tokenizer
 from tests.support.openelm_models import language_model, small_config
 from tweetelm.config.overrides import override
-from tweetelm.config.train_config import TrainConfig
-from tweetelm.data import load
+from tweetelm.config.train_config import ModelConfig, TrainConfig
+from tweetelm.data import hold_out, load
 from tweetelm.openelm.checkpoints.hub import Checkpoint
+from tweetelm.openelm.checkpoints.loading import read_config
 from tweetelm.openelm.checkpoints.tokenizer import save_tokenizer, train_tokenizer
 from tweetelm.tasks import DEEPFAKE, HATE
-from tweetelm.training.base_model import find_base_model
+from tweetelm.training.base_model import find_base_model, first_layers
 from tweetelm.training.build_classifier import build_state
 from tweetelm.training.phases import plan
 from tweetelm.training.prepare import Prepared, prepare
@@ -172,3 +173,88 @@ def test_tweets_longer_than_the_context_are_refused(base: Path) -> None:
     with pytest.raises(ValueError, match=r"max_tokens is 48, but .* reads at most 47 tokens; lower"):
         find_base_model(config, [])
     assert small_config().max_context_length >= 48
+
+
+def test_first_layers_of_a_folder_have_its_weights(base: Path) -> None:
+    config = configuration(**{"model.name": str(base), "model.layers": 2})
+    prepared = prepare(config)
+    assert prepared.architecture.num_transformer_layers == 2
+    assert prepared.cost.parameters < prepare(configuration(**{"model.name": str(base)})).cost.parameters
+    model = build_state(config, prepared, CPU).model
+    assert len(model.transformer.layers) == model.config.num_transformer_layers == 2
+    whole = language_model(vocab_size=model.config.vocab_size).transformer
+    for name, weight in model.transformer.named_parameters():
+        assert torch.equal(whole.get_parameter(name), weight)
+
+
+def test_first_layers_of_a_preset_are_random_too() -> None:
+    config = configuration(**{"model.layers": 1})
+    assert len(build_state(config, prepare(config), CPU).model.transformer.layers) == 1
+
+
+def test_first_layers_have_the_rates_of_a_whole_model() -> None:
+    config = configuration(**{"model.layers": 2, "optim.layer_decay": 0.5, "optim.lr": 1.0})
+    prepared = prepare(config)
+    state = build_state(config, prepared, CPU)
+    state.enter(plan(prepared.train.lengths, config).phases[0], config.optim)
+    assert {group["peak_lr"] for group in state.optimizer.param_groups} == {1.0, 0.5, 0.25, 0.125}
+
+
+def test_a_lora_run_of_the_first_layers_resumes(base: Path, tmp_path: Path) -> None:
+    config = configuration(**{"model.name": str(base), "model.layers": 2, "optim.mode": "lora"})
+    prepared = prepare(config)
+    state, resumed = (build_state(config, prepared, CPU) for _ in range(2))
+    state.enter(plan(prepared.train.lengths, config).phases[0], config.optim)
+    with torch.no_grad():
+        state.model.score.weight.add_(1)
+    state.save(tmp_path / "saved", {})
+    resumed.restore(tmp_path / "saved")
+    assert torch.equal(state.model.score.weight, resumed.model.score.weight)
+    assert read_config(tmp_path / "saved").num_transformer_layers == 2
+
+
+def test_classifier_of_another_layer_is_not_reused(tmp_path: Path) -> None:
+    folder = str(checkpoint(tmp_path))
+    config = configuration(**{"model.name": folder, "model.layers": 2})
+    prepared = prepare(config)
+    assert prepared.head == "the checkpoint's classifier reads layer 3, not layer 2"
+    assert build_state(config, prepared, CPU).model.score.weight.abs().max() < 0.5
+    assert not prepare(configuration(**{"model.name": folder, "model.layers": 3})).head
+
+
+@pytest.mark.parametrize(("name", "total"), [("scratch-1m", 4), ("openelm-270m", 16)])
+def test_more_layers_than_a_preset_has_are_refused(name: str, total: int) -> None:
+    message = f"layers is 17, but {name} has {total} layers; expected 1 to {total}, or omit"
+    with pytest.raises(ValueError, match=message):
+        first_layers(ModelConfig(name=name, layers=17))
+
+
+def test_more_layers_than_a_folder_has_are_refused(base: Path) -> None:
+    config = configuration(**{"model.name": str(base), "model.layers": 4})
+    with pytest.raises(ValueError, match=f"layers is 4, but {base} has 3 layers; expected 1 to 3"):
+        find_base_model(config, [], weights=False)
+
+
+def test_unlabeled_tweets_are_encoded_without_labels(prepared: Prepared, tmp_path: Path) -> None:
+    splits, file = load(HATE, "sample"), tmp_path / "more.txt"
+    own = ["a tweet of nobody", "another tweet of nobody", "a tweet of nobody"]
+    others = [splits[name]["text"][0] for name in ("train", "validation", "test")]
+    file.write_text("\n".join([*own, *(text.replace("\n", " ") for text in others)]))
+    with_text = prepare(configuration(**{"pretrain.text": (str(file),), "pretrain.epochs": 1}))
+    assert with_text.unlabeled is not None
+    assert len(with_text.unlabeled) == 2
+    source = with_text.provenance.unlabeled
+    assert source is not None
+    assert source.left_out == {"empty": 0, "in validation or test": 2, "duplicates": 2}
+    assert with_text.train.ids.tolist() == prepared.train.ids.tolist()
+    assert (prepared.unlabeled, prepared.provenance.unlabeled) == (None, None)
+
+
+def test_texts_of_rows_held_out_are_left_out(tmp_path: Path) -> None:
+    rule, file = "generator:rnn", tmp_path / "more.txt"
+    held = hold_out(load(DEEPFAKE, "sample"), rule)["held-out"]["text"]
+    file.write_text("\n".join(["a tweet of nobody", *(text.replace("\n", " ") for text in held[:5])]))
+    changes = {"data.hold_out": rule, "pretrain.text": (str(file),), "pretrain.epochs": 1}
+    source = prepare(configuration("deepfake", **changes)).provenance.unlabeled
+    assert source is not None
+    assert (source.rows, source.left_out["in validation or test"]) == (1, 5)

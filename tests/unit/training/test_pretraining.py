@@ -12,8 +12,8 @@ from tweetelm.config.train_config import TrainConfig
 from tweetelm.encoding import Encoded
 from tweetelm.openelm import OpenELMForCausalLM
 from tweetelm.openelm.packing import many_sizes, pack
-from tweetelm.training.encoded_rows import Rows
-from tweetelm.training.objectives import LanguageModeling, NextToken, next_tokens
+from tweetelm.training.encoded_rows import Rows, Tweets
+from tweetelm.training.objectives import Classification, LanguageModeling, NextToken, next_tokens, objective
 from tweetelm.training.phases import plan
 
 
@@ -129,3 +129,64 @@ def test_pretrained_model_learns_the_labels() -> None:
     state = fresh(config)
     run(state, data, config)
     assert accuracy(data)(state.model) == {"accuracy": 1.0}  # type: ignore[operator]
+
+
+def unlabeled(count: int = 30) -> Tweets:
+    found = rows(count, seed=5)
+    return Tweets(ids=found.ids, starts=found.starts)
+
+
+def test_unlabeled_tweets_follow_the_training_rows() -> None:
+    data, more = rows(10), unlabeled(4)
+    both = data.followed_by(more)
+    assert both.sequences(range(14)) == data.sequences(range(10)) + more.sequences(range(4))
+    assert both.lengths == data.lengths + more.lengths
+
+
+def test_only_language_modeling_reads_unlabeled_tweets() -> None:
+    data, more, config = rows(40), unlabeled(30), pretrained()
+    first, second = plan(data.lengths, config, more.lengths).phases
+    for phase, count in ((first, 70), (second, 40)):
+        order = [row for step in phase.steps[: phase.ends[0]] for row in step]
+        assert sorted(order) == list(range(count))
+    goals = [objective(phase, data, more, config, torch.device("cpu")) for phase in (first, second)]
+    assert [len(goal.rows) for goal in goals] == [70, 40]
+    assert isinstance(goals[1], Classification)
+    assert not hasattr(goals[0].rows, "labels")
+
+
+def test_without_unlabeled_tweets_the_plan_stays() -> None:
+    data = rows(40)
+    assert plan(data.lengths, pretrained()) == plan(data.lengths, pretrained(), [])
+
+
+def test_loss_of_language_modeling_counts_unlabeled_tweets() -> None:
+    data, config = rows(20), pretrained(epochs=1, batch_tokens=4096, micro_tokens=4096)
+    state = fresh(config)
+    report = run(state, data, config, steps=1, unlabeled=unlabeled())[0]
+    assert report.tweets == 50
+    assert report.tokens == sum(data.lengths) + sum(unlabeled().lengths)
+    whole = LanguageModeling(
+        rows=rows(20).followed_by(unlabeled()), config=config, device=torch.device("cpu")
+    )
+    start = fresh(config)
+    expected = whole.loss(whole.module(start.model), range(50)) / whole.size(range(50))
+    assert report.loss.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("stop_after", ["middle of it", "its end", "after it"])
+def test_a_run_with_unlabeled_tweets_resumes_exactly(tmp_path: Path, stop_after: str) -> None:
+    data, more = rows(40), unlabeled()
+    config = changed(pretrained(epochs=1), model={"dropout": 0.2})
+    boundary = plan(data.lengths, config, more.lengths).phases[0].end
+    steps = boundary + {"middle of it": -2, "its end": 0, "after it": 2}[stop_after]
+    straight, interrupted, resumed, without = (fresh(config) for _ in range(4))
+    run(straight, data, config, unlabeled=more)
+    run(interrupted, data, config, steps, unlabeled=more)
+    interrupted.save(tmp_path, {})
+    resumed.restore(tmp_path)
+    run(resumed, data, config, unlabeled=more)
+    run(without, data, config)
+    assert torch.equal(weights(straight), weights(resumed))
+    assert resumed.progress == straight.progress
+    assert not torch.equal(weights(straight), weights(without))

@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import safe_open
-from safetensors.torch import load_file
 
 from ..attention import VARLEN
 from ..configuration_openelm import OpenELMConfig
 from ..modeling_openelm import OpenELMPreTrainedModel
+from .first_layers import is_above, keep_first_layers
 from .weight_files import WEIGHTS, read_json, stored_shapes, weight_files
 
 _UNREAD_HEAD = "transformer.classifier.weight"  # in untied official checkpoints, besides lm_head.weight
@@ -57,6 +57,7 @@ def load_weights(
     *,
     new: Collection[str] = (),
     replaced: Collection[str] = (),
+    layers: int | None = None,
     dtype: torch.dtype = torch.float32,
     **overrides: Any,
 ) -> Model:
@@ -70,22 +71,27 @@ def load_weights(
         folder: contains config.json and safetensors files.
         new: tensors to initialize if the folder lacks them, such as `score.weight`.
         replaced: those of `new` to initialize even if the folder has them.
+        layers: keep only the first layers, so many; by default, all. The tensors of the others are not read.
         dtype: data type of the parameters; float32 for training.
         **overrides: configuration values to set, such as id2label.
 
     Raises:
         FileNotFoundError: there are no safetensors files.
         ValueError: a tensor is missing, unknown, of another shape or not finite, or a file is damaged or
-            outside the folder.
+            outside the folder, or the model has fewer than `layers` layers.
     """
     config = read_config(folder)
+    if layers is not None:
+        keep_first_layers(config, layers)
     config.classifier_temperature = 1.0
     for key, value in overrides.items():
         setattr(config, key, value)
-    _verify(model_class, config, folder, set(new), set(replaced))
+    shapes = stored_shapes(folder)
+    left_out = {key for key in shapes if key in replaced or is_above(key, layers)}
+    _verify(model_class, config, folder, {k: v for k, v in shapes.items() if k not in left_out}, set(new))
     model = model_class.from_pretrained(
-        None if replaced else folder,
-        state_dict=_tensors(folder, set(replaced)) if replaced else None,
+        None if left_out or replaced else folder,
+        state_dict=_tensors(folder, left_out) if left_out or replaced else None,
         config=config,
         dtype=dtype,
         attn_implementation=VARLEN,
@@ -98,8 +104,11 @@ def load_weights(
 
 def _tensors(folder: Path, left_out: set[str]) -> dict[str, torch.Tensor]:
     """The tensors of a folder, except those in `left_out`; transformers can only load whole folders."""
-    stored = (load_file(path) for path in weight_files(folder))
-    return {key: tensor for tensors in stored for key, tensor in tensors.items() if key not in left_out}
+    tensors: dict[str, torch.Tensor] = {}
+    for path in weight_files(folder):
+        with safe_open(path, framework="pt") as file:
+            tensors |= {key: file.get_tensor(key) for key in file.keys() if key not in left_out}  # noqa: SIM118
+    return tensors
 
 
 def _check_finite(model: torch.nn.Module, folder: Path) -> None:
@@ -124,14 +133,14 @@ def _verify(
     model_class: type[OpenELMPreTrainedModel],
     config: OpenELMConfig,
     folder: Path,
+    stored: dict[str, list[int]],
     new: set[str],
-    replaced: set[str],
 ) -> None:
+    """Raise ValueError unless the stored shapes are those of the model, except for tensors in `new`."""
     with torch.device("meta"):
         model = model_class(config)
     tied = set(model.all_tied_weights_keys)
     expected = {_full(key): list(value.shape) for key, value in model.state_dict().items() if key not in tied}
-    stored = {key: shape for key, shape in stored_shapes(folder).items() if key not in replaced}
     found = {key if key in expected else _full(key): shape for key, shape in stored.items()}
     problems = [f"{key} is missing" for key in sorted(expected.keys() - found.keys() - new)]
     unknown = found.keys() - expected.keys() - {_UNREAD_HEAD, _HEAD}
