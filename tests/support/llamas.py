@@ -56,7 +56,7 @@ def write_gguf(model: LlamaForCausalLM, path: Path, **changes: Any) -> Path:
     pieces = tokenizer.get_vocab()
     content = json.loads(tokenizer.to_str())["model"]
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("smollm")
+    writer.add_tokenizer_pre(changes.pop("pre", "smollm"))
     writer.add_token_list(sorted(pieces, key=pieces.__getitem__))
     writer.add_token_types([3] * 3 + [1] * (len(pieces) - 3))
     writer.add_token_merges([" ".join(pair) for pair in content["merges"]])

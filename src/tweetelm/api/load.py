@@ -70,7 +70,7 @@ def _folder(name: str | Path, registry: str, version: str | None) -> Path:
         return _of_task(name, registry, version)
     if Path(name).is_dir() or name.count("/") != 1:
         return _place(name, version)
-    return download(name, version or "main", (*_HUB_FILES, "model*.safetensors*"), setting=None)
+    return download(name, version or "main", (*_HUB_FILES, "model*.safetensors*"), None, "version")
 
 
 def _place(place: str, version: str | None) -> Path:

@@ -73,6 +73,8 @@ def _check_type(keyword: str, value: Any, hint: Any) -> None:
     allowed = [_PLAIN.get(get_origin(kind), kind) for kind in kinds]
     if float in allowed:
         allowed.append(int)
+    if tuple in allowed:
+        allowed.append(list)
     if (isinstance(value, bool) and bool not in allowed) or not isinstance(value, tuple(allowed)):
         names = " or ".join("None" if kind is types.NoneType else kind.__name__ for kind in allowed)
         raise ValueError(f"{keyword} is {value!r}, a {type(value).__name__}; expected {names}")

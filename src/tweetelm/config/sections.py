@@ -52,7 +52,7 @@ class ModelConfig:
     """Tokenizer instead of the model's own: a tokenizer.json, a SentencePiece tokenizer.model, a folder or
     URL with either, or a hub id."""
     layers: int | None = None
-    """Use only the first decoder layers, so many, and the final norm. Default: all layers."""
+    """Number of decoder layers to keep, from the first; the final norm is kept too. Default: all layers."""
     max_tokens: int = 256
     """Maximum tokens per tweet, including BOS; longer tweets are truncated."""
     pooling: Literal["last", "mean"] = "last"

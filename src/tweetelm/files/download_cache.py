@@ -1,9 +1,9 @@
-"""A cache of files from object storage: each version of a URL is downloaded once per machine."""
+"""A cache of folders: each is filled once per machine, for instance with files from object storage."""
 
 import json
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -41,14 +41,32 @@ def cached(url: str, only: Sequence[str] = ("*",), cache: Path | None = None) ->
     }
     if not remote:
         raise FileNotFoundError(f"{url} does not exist or has none of {', '.join(only)}")
-    root = (cache or Path.home() / ".cache" / "tweetelm") / "fetched"
-    target = root / _key(url, remote)
-    root.mkdir(parents=True, exist_ok=True)
-    with locked(root / f"{LOCK}-{target.name}", wait=DOWNLOAD_WAIT_S):
+    return filled(f"fetched/{_key(url, remote)}", lambda folder: _fetch(url, remote, folder), cache)
+
+
+def filled(name: str, fill: Callable[[Path], None], cache: Path | None = None) -> Path:
+    """A cached folder with the files that `fill` writes.
+
+    Each call hashes the files; damaged ones are written again. If several processes need the same folder, one
+    fills it and the others wait.
+
+    Args:
+        name: path of the folder in the cache; names the content.
+        fill: writes the files into a new folder, which it creates.
+        cache: by default ~/.cache/tweetelm.
+    """
+    target = (cache or Path.home() / ".cache" / "tweetelm") / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with locked(target.parent / f"{LOCK}-{target.name}", wait=DOWNLOAD_WAIT_S):
         if not _whole(target):
             shutil.rmtree(target, ignore_errors=True)
-            clean_stale(root)
-            _fetch(url, remote, target)
+            clean_stale(target.parent)
+            with staging_dir(target) as partial:
+                fill(partial / FILES)
+                paths = [path for path in (partial / FILES).rglob("*") if path.is_file()]
+                sums = {str(path.relative_to(partial / FILES)): sha256(path) for path in paths}
+                atomic.write_text(partial / SUMS, json.dumps(sums))
+                commit(partial, target)
     return target / FILES
 
 
@@ -57,27 +75,23 @@ def _key(url: str, remote: Mapping[str, Any]) -> str:
     return sha256(json.dumps(listing).encode())[:24]
 
 
-def _fetch(url: str, remote: Mapping[str, Any], target: Path) -> None:
-    with staging_dir(target) as partial:
-        object_storage.fetch(url, partial / FILES, list(remote))
-        for name, info in remote.items():
-            size = (partial / FILES / name).stat().st_size
-            if size != info.size:
-                raise OSError(
-                    f"{url}/{name} has {size} bytes; expected {info.size} as listed: it changed during the "
-                    "download; run the command again"
-                )
-        sums = {name: sha256(partial / FILES / name) for name in remote}
-        atomic.write_text(partial / SUMS, json.dumps(sums))
-        commit(partial, target)
+def _fetch(url: str, remote: Mapping[str, Any], folder: Path) -> None:
+    object_storage.fetch(url, folder, list(remote))
+    for name, info in remote.items():
+        size = (folder / name).stat().st_size
+        if size != info.size:
+            raise OSError(
+                f"{url}/{name} has {size} bytes; expected {info.size} as listed: it changed during the "
+                "download; run the command again"
+            )
 
 
 def _whole(target: Path) -> bool:
-    """Whether the cached folder exists and its files have the hashes of the download; ignores other files."""
+    """Whether the cached folder exists and its files have the recorded hashes; ignores other files."""
     if not (target / SUMS).is_file():
         return False
     try:
-        expected = parse_object((target / SUMS).read_bytes(), target / SUMS, "the files are downloaded again")
+        expected = parse_object((target / SUMS).read_bytes(), target / SUMS, "the files are written again")
     except ValueError as error:
         log.warning("%s", error)
         return False

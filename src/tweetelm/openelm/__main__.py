@@ -8,9 +8,10 @@ from pathlib import Path
 
 from tweetelm.cli import command
 from tweetelm.cli.program_name import program_name
+from tweetelm.files.origin import ORIGIN_FILE
 
 from .checkpoints.inspection import inspect
-from .checkpoints.llama_import import ORIGIN_FILE, import_llama
+from .checkpoints.llama_import import import_llama
 from .checkpoints.llama_presets import find_source
 from .checkpoints.loading import read_config
 from .checkpoints.weight_files import read_json, stored_shapes

@@ -3,8 +3,7 @@
 import hashlib
 
 from tweetelm.config.train_config import TrainConfig
-from tweetelm.openelm.checkpoints.llama_import import ORIGIN_FILE
-from tweetelm.openelm.checkpoints.weight_files import read_json, weights_sha256
+from tweetelm.openelm.checkpoints.weight_files import weights_sha256
 from tweetelm.registry.card import Base
 from tweetelm.training.prepare import Prepared
 
@@ -22,6 +21,6 @@ def base_of(config: TrainConfig, start: Prepared) -> Base:
     )
     if start.head:
         found["head"] = start.head
-    if base and (base.folder / ORIGIN_FILE).is_file():
-        found["origin"] = read_json(base.folder / ORIGIN_FILE)
+    if start.origin:
+        found["origin"] = start.origin
     return found

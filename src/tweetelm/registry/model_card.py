@@ -6,6 +6,7 @@ from typing import Any
 
 from tweetelm.config.train_config import TrainConfig, to_dict
 from tweetelm.data.unlabeled import UnlabeledFiles
+from tweetelm.files.origin import UNKNOWN_LICENSE
 from tweetelm.registry.card import Card
 from tweetelm.registry.model_card_metadata import header
 from tweetelm.tasks import Task, from_json, metric_name
@@ -155,9 +156,14 @@ def _pictures(card: Card, captions: dict[str, str]) -> str:
 
 def _weights_license(card: Card) -> str:
     origin = card.base.get("origin")
-    if origin is None:
+    if card.base["init"] != "pretrained":
+        return "There are no pretrained weights."
+    if origin is not None:
+        license_name = origin.get("license", UNKNOWN_LICENSE)
+        return f"License of the base model, which holds for these weights too: {license_name}."
+    if card.base["source"].startswith("apple/"):
         return "Weights fine-tuned from Apple's OpenELM remain under Apple's license."
-    return f"The base model is under {origin['license']}."
+    return "Weights fine-tuned from Apple's OpenELM or another model remain under its license."
 
 
 def _init(card: Card) -> str:

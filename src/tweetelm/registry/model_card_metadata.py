@@ -4,6 +4,7 @@ import json
 import re
 from typing import Any
 
+from tweetelm.files.origin import UNKNOWN_LICENSE
 from tweetelm.registry.card import Card
 from tweetelm.tasks import Task, metric_name
 
@@ -36,10 +37,10 @@ def header(card: Card, task: Task) -> str:
 def _license(card: Card, task: Task) -> str:
     """License names: of the pretrained weights, if they are known, and of the data."""
     apple = card.base["init"] == "pretrained" and card.base["source"].startswith("apple/")
-    imported = card.base.get("origin", {}).get("license")
+    imported = card.base.get("origin", {}).get("license", UNKNOWN_LICENSE)
     return "-and-".join(
         ["apple-sample-code-license"] * apple
-        + ([imported] if imported else [])
+        + ([imported] if imported != UNKNOWN_LICENSE else [])
         + ["apache-2.0" if card.data["synthetic"] else task.license_name]
     )
 

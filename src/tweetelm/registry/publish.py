@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tweetelm.files.hashing import sha256
+from tweetelm.files.origin import ORIGIN_FILE
 from tweetelm.registry import current
 from tweetelm.registry.card import README, Card
 from tweetelm.registry.current import Pointer
@@ -20,7 +21,7 @@ from tweetelm.registry.versions import find_card, readable_cards, version_names
 
 CONFIG = "config.json"
 NEEDED = (CONFIG, "model.safetensors", "tokenizer.json", "tokenizer_config.json", "encoding.json")
-OPTIONAL = ("generation_config.json", "special_tokens_map.json")
+OPTIONAL = ("generation_config.json", "special_tokens_map.json", ORIGIN_FILE)
 CODE = Path(__file__).parents[1] / "openelm"  # checkpoints contain copies of these files
 REPORT = (".json", ".csv", ".html", ".md", ".svg")
 SHORT = 6

@@ -12,7 +12,13 @@ from tweetelm.files.download_cache import cached
 from tweetelm.files.paths import expanded, is_url
 from tweetelm.openelm import OpenELMConfig
 from tweetelm.openelm.checkpoints.first_layers import keep_first_layers
-from tweetelm.openelm.checkpoints.hub import MODEL_FILES, Checkpoint, fetch, fetch_tokenizer
+from tweetelm.openelm.checkpoints.hub import (
+    MODEL_FILES,
+    Checkpoint,
+    fetch,
+    fetch_preset_tokenizer,
+    fetch_tokenizer,
+)
 from tweetelm.openelm.checkpoints.inspection import Inspection, inspect
 from tweetelm.openelm.checkpoints.loading import read_config
 from tweetelm.openelm.checkpoints.tokenizer import (
@@ -121,14 +127,12 @@ def _tokenizer(
         return load_tokenizer(fetch_tokenizer(localize(model.tokenizer)))
     if folder is not None and any((folder / name).is_file() for name in (TOKENIZER_FILE, SENTENCEPIECE_FILE)):
         return load_tokenizer(folder)
-    if preset is not None and preset.llama:
-        return load_tokenizer(fetch(model.name, model.revision).folder)
     if preset is None:
         raise FileNotFoundError(
             f"{model.name} has no tokenizer; name one with --model.tokenizer (OpenELM uses Llama's)"
         )
-    if preset.tokenizer is not None:
-        return load_tokenizer(fetch_tokenizer(preset.tokenizer))
+    if preset.tokenizer is not None or preset.llama:
+        return fetch_preset_tokenizer(preset, model.revision)
     size = preset.config["vocab_size"]
     return train_tokenizer((normalize(text, config.text) for text in texts), size)
 

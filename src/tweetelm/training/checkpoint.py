@@ -5,6 +5,7 @@ from typing import Any
 
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.encoding import Encoder
+from tweetelm.files.origin import write_origin
 from tweetelm.openelm.checkpoints.tokenizer import load_tokenizer
 from tweetelm.training.prepare import Prepared
 from tweetelm.training.state import TrainingState
@@ -19,6 +20,8 @@ def save_checkpoint(
     """
     extra = {"identity": config.identity, "data": prepared.provenance.md5, "metrics": metrics}
     state.save(folder, extra)
+    if prepared.origin:
+        write_origin(folder, prepared.origin)
     tokenizer_file = folder / "tokenizer.json"
     tokenizer_file.write_text(prepared.tokenizer, encoding="utf-8")
     tokenizer = load_tokenizer(tokenizer_file)

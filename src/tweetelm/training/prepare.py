@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.data import Provenance
 from tweetelm.encoding import Encoder
+from tweetelm.files.origin import read_origin
 from tweetelm.openelm import OpenELMConfig
 from tweetelm.openelm.checkpoints.hub import Checkpoint
 from tweetelm.openelm.flops import Cost, cost
@@ -25,6 +26,7 @@ class Prepared:
         architecture: the model's configuration, without the classifier's settings.
         cost: parameters, memory and FLOPs of the model.
         base: the pretrained weights; None if weights are random.
+        origin: the origin.json of an imported base model.
         head: why a new classifier replaces the checkpoint's; empty if it does not.
         provenance: the files that the rows come from, with their hash.
         left_out: number of dropped training rows by reason.
@@ -37,6 +39,7 @@ class Prepared:
     architecture: OpenELMConfig
     cost: Cost
     base: Checkpoint | None
+    origin: dict[str, str] | None = None
     head: str = ""
     provenance: Provenance
     left_out: dict[str, int]
@@ -62,6 +65,7 @@ def prepare(config: TrainConfig, *, weights: bool = True) -> Prepared:
         architecture=model.architecture,
         cost=cost(model.architecture),
         base=model.checkpoint,
+        origin=read_origin(model.checkpoint.folder) if model.checkpoint else None,
         head=model.head,
         provenance=data.provenance,
         left_out=data.left_out,

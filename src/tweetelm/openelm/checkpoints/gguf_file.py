@@ -14,12 +14,13 @@ from torch import Tensor
 from transformers import LlamaConfig
 
 from tweetelm.files.hashing import sha256
+from tweetelm.files.origin import UNKNOWN_LICENSE
 
 from .llama_mapping import llama_names
 from .llama_source import LlamaSource, llama_config
-from .tokenizer import from_pieces
+from .tokenizer import with_bos
 
-_CONTROL = 3  # token type of special tokens
+_CONTROL, _USER_DEFINED = 3, 4  # token types
 _DIGITS = pre_tokenizers.Digits(individual_digits=True)
 _BYTES = pre_tokenizers.ByteLevel(add_prefix_space=False)
 _SPLITS: dict[str, Callable[[], Any]] = {  # pre-tokenizers by llama.cpp's name
@@ -28,6 +29,8 @@ _SPLITS: dict[str, Callable[[], Any]] = {  # pre-tokenizers by llama.cpp's name
 }
 _REFUSED = {  # keys of the architecture that OpenELM has no equivalent for, with the harmless value
     "rope.scaling.type": "none",
+    "rope.scaling.factor": 1.0,
+    "rope.scale_linear": 1.0,
     "attention.sliding_window": 0,
     "expert_count": 0,
 }
@@ -59,6 +62,8 @@ def read_gguf(path: Path) -> LlamaSource:
 
 def _source(path: Path, reader: Any, fields: Mapping[str, Any]) -> LlamaSource:
     stored = {tensor.name: tensor for tensor in reader.tensors}
+    if "rope_freqs.weight" in stored:
+        raise ValueError(f"{path} has RoPE scaling (rope_freqs.weight), which OpenELM cannot represent")
     config = _config(path, fields, tied="output.weight" not in stored)
     names, tokens = _names(stored, config), fields["tokenizer.ggml.tokens"]
     named = {
@@ -66,21 +71,23 @@ def _source(path: Path, reader: Any, fields: Mapping[str, Any]) -> LlamaSource:
         for name, key in (("bos", "bos"), ("eos", "eos"), ("unk", "unknown"))
         if f"tokenizer.ggml.{key}_token_id" in fields
     }
+    tokenizer = _tokenizer(path, fields)
+    if fields.get("tokenizer.ggml.add_bos_token") and "bos_token" in named:
+        with_bos(tokenizer, named["bos_token"])
     if "tokenizer.chat_template" in fields:
         named["chat_template"] = fields["tokenizer.chat_template"]
     return LlamaSource(
         config=config,
         names=names,
         read=lambda name: _tensor(stored[names[name]], config),
-        tokenizer=_tokenizer(path, fields),
-        prepends_bos=fields.get("tokenizer.ggml.add_bos_token", fields["tokenizer.ggml.model"] == "llama"),
+        tokenizer=tokenizer,
         named=named,
         origin={
             "base": _base(fields, path),
             "file": path.name,
             "sha256": sha256(path),
             "quantization": _quantization(reader),
-            "license": str(fields.get("general.license", "not stated")),
+            "license": str(fields.get("general.license", UNKNOWN_LICENSE)),
         },
     )
 
@@ -145,20 +152,23 @@ def _tensor(stored: Any, config: LlamaConfig) -> Tensor:
 
 
 def _tokenizer(path: Path, fields: Mapping[str, Any]) -> Tokenizer:
+    """A byte-level BPE.
+
+    Raises:
+        ValueError: the tokenizer is of another kind.
+    """
     tokens, types = fields["tokenizer.ggml.tokens"], fields["tokenizer.ggml.token_type"]
     kind, split = fields["tokenizer.ggml.model"], fields.get("tokenizer.ggml.pre", "default")
-    if kind == "llama":
-        tokenizer = from_pieces(list(zip(tokens, fields["tokenizer.ggml.scores"], types, strict=True)))
-    elif kind == "gpt2" and split in _SPLITS:
-        merges = [tuple(merge.split(" ")) for merge in fields["tokenizer.ggml.merges"]]
-        tokenizer = Tokenizer(models.BPE(vocab={t: i for i, t in enumerate(tokens)}, merges=merges))
-        tokenizer.pre_tokenizer = _SPLITS[split]()
-        tokenizer.decoder = decoders.ByteLevel()
-    else:
+    if kind != "gpt2" or split not in _SPLITS or _USER_DEFINED in types:
+        own = " with tokens defined by its user" if _USER_DEFINED in types else ""
         raise ValueError(
-            f"{path} has a tokenizer of type {kind!r}, {split!r}; expected 'llama', or 'gpt2' with "
+            f"{path} has a tokenizer of type {kind!r}, {split!r}{own}; expected 'gpt2', "
             f"{' or '.join(map(repr, _SPLITS))}; import a folder with tokenizer.json instead"
         )
+    merges = [tuple(merge.split(" ")) for merge in fields["tokenizer.ggml.merges"]]
+    tokenizer = Tokenizer(models.BPE(vocab={t: i for i, t in enumerate(tokens)}, merges=merges))
+    tokenizer.pre_tokenizer = _SPLITS[split]()
+    tokenizer.decoder = decoders.ByteLevel()
     special = [token for token, type_ in zip(tokens, types, strict=True) if type_ == _CONTROL]
     tokenizer.add_special_tokens([AddedToken(token, special=True) for token in special])
     return tokenizer

@@ -3,14 +3,18 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tokenizers import Tokenizer
+
+from tweetelm.files.origin import ORIGIN_FILE
+
 from ..presets import Preset, find_preset
 from .download import download
+from .llama_import import load_llama_tokenizer
 from .llama_presets import find_llama, import_once
-from .tokenizer import SENTENCEPIECE_FILE, TOKENIZER_CONFIG, TOKENIZER_FILE
+from .tokenizer import TOKENIZER_FILES, load_tokenizer
 from .weight_files import INDEX, WEIGHTS
 
-_TOKENIZER_FILES = (TOKENIZER_FILE, SENTENCEPIECE_FILE, TOKENIZER_CONFIG)
-MODEL_FILES = ("config.json", "model*.safetensors", INDEX, *_TOKENIZER_FILES)
+MODEL_FILES = ("config.json", "model*.safetensors", INDEX, ORIGIN_FILE, *TOKENIZER_FILES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,10 +53,11 @@ def fetch(name: str, revision: str | None = None) -> Checkpoint:
             raise ValueError(f"{name} is a folder and has no revision {revision!r}; omit --model.revision")
         return Checkpoint(folder=folder.resolve())  # jobs have another working directory
     if preset is not None and preset.llama:
+        if name != preset.name:  # its repository: not the package, which may have other weights
+            revision = revision or preset.revision
         found = find_llama(preset, revision)
-        return Checkpoint(
-            folder=import_once(found, preset.name), repo=preset.name, commit=found.origin["revision"]
-        )
+        folder = import_once(found, preset.name)
+        return Checkpoint(folder=folder, repo=preset.name, commit=found.origin["revision"])
     repo = _repository(name, preset)
     wanted = revision or (preset.revision if preset else "main")
     folder = download(repo, wanted, MODEL_FILES, "--model.name")
@@ -73,7 +78,19 @@ def fetch_tokenizer(name: str) -> Path:
     """
     if Path(name).expanduser().exists():
         return Path(name).expanduser()
-    return download(_repository(name, None), "main", _TOKENIZER_FILES, "--model.tokenizer")
+    return download(_repository(name, None), "main", TOKENIZER_FILES, "--model.tokenizer")
+
+
+def fetch_preset_tokenizer(preset: Preset, revision: str | None = None) -> Tokenizer:
+    """The tokenizer of a preset with pretrained weights; the weights are not downloaded.
+
+    Raises:
+        FileNotFoundError: it is missing, or the hub is unreachable.
+    """
+    if preset.llama:
+        return load_llama_tokenizer(find_llama(preset, revision, files=TOKENIZER_FILES).path)
+    assert preset.tokenizer is not None
+    return load_tokenizer(fetch_tokenizer(preset.tokenizer))
 
 
 def _repository(name: str, preset: Preset | None) -> str:

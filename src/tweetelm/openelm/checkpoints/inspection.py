@@ -65,7 +65,7 @@ def inspect(name: str, revision: str | None = None, tokenizer: str | None = None
     _check_counts(name, checkpoint, parameters)
     preset = find_preset(name)
     wanted = tokenizer or (preset.tokenizer if preset else None)
-    if wanted is None and preset and preset.llama:
+    if wanted is None and preset is not None and preset.llama:
         wanted = str(checkpoint.folder)
     found = load_tokenizer(fetch_tokenizer(wanted)) if wanted else None
     return Inspection(

@@ -1,23 +1,21 @@
 """Imports a Llama checkpoint as an OpenELM one: `python -m tweetelm.openelm import SOURCE --to FOLDER`."""
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from tokenizers import Tokenizer
+from torch import Tensor
 from transformers.utils.logging import disable_progress_bar
 
 from tweetelm.files.atomic import commit, staging_dir
+from tweetelm.files.origin import write_origin
 
 from ..modeling_openelm import OpenELMForCausalLM
 from .gguf_file import read_gguf
 from .llama_mapping import convert, openelm_config
 from .llama_source import LlamaSource, read_folder
-from .tokenizer import bos_token, save_tokenizer, with_bos
-
-ORIGIN_FILE = "origin.json"
-"""Written into the folder: `base` (name), `sha256` of the source's weights, `quantization`, and, if they are
-known, `file`, `license`, `repository` and `revision`."""
-_SEPARATOR = "<|endoftext|>"
+from .tokenizer import load_tokenizer, save_tokenizer, start_token, with_bos
 
 
 def import_llama(source: Path, folder: Path, *, start: str | None = None, **origin: str) -> None:
@@ -26,8 +24,7 @@ def import_llama(source: Path, folder: Path, *, start: str | None = None, **orig
     Args:
         source: a GGUF file, or a folder of a `LlamaForCausalLM` with safetensors files and a tokenizer.
         folder: the new folder.
-        start: the token that starts a text. Default: the one that the tokenizer prepends, else
-            `<|endoftext|>`, which separates documents in pretraining, else the tokenizer's BOS.
+        start: the token that starts a text. Default: see `start_token`.
         origin: entries of origin.json, instead of those found in the source.
 
     Raises:
@@ -46,13 +43,14 @@ def import_llama(source: Path, folder: Path, *, start: str | None = None, **orig
     tensors = convert(opened.config, opened.names, opened.read)
     with torch.device("meta"):
         model = OpenELMForCausalLM(config)
+    _check_shapes(source, model.state_dict(), tensors)
     model.load_state_dict(tensors, strict=False, assign=True)
     model.tie_weights()
     with staging_dir(folder) as staging:
         model.save_pretrained(staging, max_shard_size="100GB")
         kept = {key: opened.named[key] for key in ("eos_token", "chat_template") if key in opened.named}
         save_tokenizer(tokenizer, staging, config.max_context_length, **kept)
-        (staging / ORIGIN_FILE).write_text(json.dumps(opened.origin | origin, indent=2) + "\n")
+        write_origin(staging, opened.origin | origin)
         if not commit(staging, folder):
             raise FileExistsError(f"{folder} exists; expected the name of a new folder")
 
@@ -65,19 +63,33 @@ def _open(source: Path) -> LlamaSource:
     return read_gguf(source)
 
 
+def load_llama_tokenizer(source: Path) -> Tokenizer:
+    """The tokenizer of a GGUF file, or of a folder with at least the tokenizer's files, as an import has it.
+
+    Raises:
+        FileNotFoundError: `source` does not exist.
+        ValueError: the tokenizer is damaged or cannot be converted.
+    """
+    if source.is_dir():
+        return load_tokenizer(source)
+    opened = _open(source)
+    return with_bos(opened.tokenizer, _start(opened, None, source))
+
+
 def _start(opened: LlamaSource, wanted: str | None, source: Path) -> str:
     """The token that starts a text."""
-    prepended = opened.named.get("bos_token") if opened.prepends_bos else None
-    choices = (
-        [wanted]
-        if wanted
-        else [bos_token(opened.tokenizer), prepended, _SEPARATOR, opened.named.get("bos_token")]
-    )
-    for token in choices:
-        if token and opened.tokenizer.token_to_id(token) is not None:
-            return token
-    raise ValueError(
-        f"{source} has no token {wanted!r}"
-        if wanted
-        else f"{source} does not name the token that starts a text; name one with --start-token"
-    )
+    if wanted is not None and opened.tokenizer.token_to_id(wanted) is None:
+        raise ValueError(f"{source} has no token {wanted!r}; expected a token of its vocabulary")
+    start = wanted or start_token(opened.tokenizer, opened.named.get("bos_token"))
+    if start is None:
+        raise ValueError(f"{source} does not name the token that starts a text; name one with --start-token")
+    return start
+
+
+def _check_shapes(source: Path, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    for name, tensor in found.items():
+        if tensor.shape != expected[name].shape:
+            raise ValueError(
+                f"{source}: {name} has the shape {list(tensor.shape)}; expected {list(expected[name].shape)} "
+                "by its configuration; copy or download the checkpoint again"
+            )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import LlamaConfig
 
-from ..configuration_openelm import OpenELMConfig, make_divisible
+from ..configuration_openelm import OpenELMConfig
 
 _EMBEDDING, _HEAD, _NORM = "model.embed_tokens.weight", "lm_head.weight", "model.norm.weight"
 _TOP = {"transformer.token_embeddings.weight": (_EMBEDDING,), "transformer.norm.weight": (_NORM,)}
@@ -39,8 +39,6 @@ def openelm_config(config: LlamaConfig, *, bos: int, eos: int | None) -> OpenELM
     _refuse(config)
     layers, width, wide = config.num_hidden_layers, config.hidden_size, config.intermediate_size
     divisor = math.gcd(wide, _LARGEST_DIVISOR)
-    if make_divisible(wide / width * width, divisor) != wide:
-        raise ValueError(f"intermediate_size {wide} at hidden_size {width} cannot be represented")
     queries, keys, head = config.num_attention_heads, config.num_key_value_heads, config.head_dim
     assert keys is not None, "LlamaConfig sets it"
     assert head is not None, "LlamaConfig sets it"
@@ -128,7 +126,14 @@ def convert(
             raise ValueError(
                 f"tensors that are {problem} in a Llama model with tied embeddings: {listed}{more}"
             )
-    return {
-        name: torch.cat([read(part) for part in parts]) if len(parts) > 1 else read(parts[0])
-        for name, parts in mapping.items()
-    }
+    return {name: _joined(parts, read) for name, parts in mapping.items()}
+
+
+def _joined(parts: tuple[str, ...], read: Callable[[str], Tensor]) -> Tensor:
+    if len(parts) == 1:
+        return read(parts[0])
+    tensors = [read(part) for part in parts]
+    if len({tensor.shape[1:] for tensor in tensors}) != 1:
+        shapes = ", ".join(f"{part} {list(t.shape)}" for part, t in zip(parts, tensors, strict=True))
+        raise ValueError(f"tensors do not have the same width: {shapes}")
+    return torch.cat(tensors)

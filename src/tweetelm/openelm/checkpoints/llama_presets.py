@@ -2,20 +2,20 @@
 
 import importlib.metadata
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tweetelm.files.file_lock import DOWNLOAD_WAIT_S, LOCK, locked
+from tweetelm.files.download_cache import filled
 from tweetelm.files.hashing import sha256
 
 from ..presets import Package, Preset, find_preset
 from .download import download
 from .llama_import import import_llama
-from .tokenizer import SENTENCEPIECE_FILE, TOKENIZER_CONFIG, TOKENIZER_FILE
+from .tokenizer import TOKENIZER_FILES
 from .weight_files import INDEX
 
-_TOKENIZER = (TOKENIZER_FILE, TOKENIZER_CONFIG, SENTENCEPIECE_FILE)
-LLAMA_FILES = ("config.json", "model*.safetensors", INDEX, *_TOKENIZER)
+LLAMA_FILES = ("config.json", "model*.safetensors", INDEX, *TOKENIZER_FILES)
 _FORMAT = "1"  # change it when the same source is imported to other files
 
 
@@ -41,25 +41,29 @@ def find_source(name: str, revision: str | None = None) -> FoundLlama:
         ValueError: `name` is a preset of another kind, or a file with a revision.
     """
     path = Path(name).expanduser()
-    preset = None if path.exists() else find_preset(name)
+    local = path.exists() or path.suffix == ".gguf" or name.startswith((".", "/", "~"))
+    preset = None if local else find_preset(name)
     if preset is not None and not preset.llama:
         raise ValueError(f"{name} is an OpenELM model already; expected a Llama model")
-    if preset is not None:
+    if preset is not None and preset.name == name:
         return find_llama(preset, revision)
-    if path.exists() or name.count("/") != 1 or name.startswith((".", "/", "~")):
+    if local or name.count("/") != 1:
         if revision is not None:
             raise ValueError(f"{name} is a path and has no revision {revision!r}; omit --revision")
         return FoundLlama(path=path)
-    folder = download(name, revision or "main", LLAMA_FILES, setting=None)
+    folder = download(name, revision or "main", LLAMA_FILES, setting=None, revision_flag="--revision")
     return FoundLlama(path=folder, origin={"repository": name, "revision": folder.name})
 
 
-def find_llama(preset: Preset, revision: str | None = None) -> FoundLlama:
+def find_llama(
+    preset: Preset, revision: str | None = None, *, files: Sequence[str] = LLAMA_FILES
+) -> FoundLlama:
     """Find a preset's checkpoint: in its package if that is installed, else on the hub.
 
     Args:
         preset: a preset with `llama`.
         revision: a git revision on the hub, or the package with its version.
+        files: patterns of the files to download from the hub.
 
     Raises:
         FileNotFoundError: the package is not installed, and the hub is unreachable or lacks the revision.
@@ -73,15 +77,16 @@ def find_llama(preset: Preset, revision: str | None = None) -> FoundLlama:
         if file:
             return FoundLlama(path=file, origin={**known, "revision": package.requirement})
         if revision:
-            raise FileNotFoundError(f"the package {revision} is not installed; type {package.command}")
+            raise FileNotFoundError(
+                f"the package {revision} is not installed on this machine; type {package.command}"
+            )
     try:
-        folder = download(preset.repo, revision or preset.revision, LLAMA_FILES, "--model.name")
+        folder = download(preset.repo, revision or preset.revision, tuple(files), "--model.name")
     except FileNotFoundError as error:
-        if package is None:
-            raise
-        raise FileNotFoundError(
-            f"{error}\nor install the package that contains this model: {package.command}"
-        ) from error
+        advice = "Import the folder first: `python -m tweetelm.openelm import DIR --to FOLDER`"
+        if package:
+            advice += f". Or install the package that contains this model: {package.command}"
+        raise FileNotFoundError(f"{error}\n{advice}") from error
     return FoundLlama(path=folder, origin={**known, "revision": folder.name})
 
 
@@ -114,11 +119,7 @@ def import_once(found: FoundLlama, name: str, cache: Path | None = None) -> Path
     Raises:
         ValueError: the checkpoint is damaged or is not a Llama model that OpenELM can represent.
     """
-    root = (cache or Path.home() / ".cache" / "tweetelm") / "imported"
     key = sha256(f"{_FORMAT} {found.origin}".encode())[:12]
-    target = root / f"{name}-{key}"
-    root.mkdir(parents=True, exist_ok=True)
-    with locked(root / f"{LOCK}-{target.name}", wait=DOWNLOAD_WAIT_S):
-        if not target.is_dir():
-            import_llama(found.path, target, **found.origin)
-    return target
+    return filled(
+        f"imported/{name}-{key}", lambda folder: import_llama(found.path, folder, **found.origin), cache
+    )

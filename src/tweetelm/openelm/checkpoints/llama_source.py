@@ -11,7 +11,9 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import LlamaConfig
 
-from .tokenizer import bos_token, named_tokens, read_any_tokenizer
+from tweetelm.files.origin import UNKNOWN_LICENSE
+
+from .tokenizer import named_tokens, read_any_tokenizer
 from .weight_files import read_json, stored_shapes, weight_files, weights_sha256
 
 
@@ -24,7 +26,6 @@ class LlamaSource:
         names: names of its tensors, as in transformers; unknown ones as they are stored.
         read: returns a tensor by its name.
         tokenizer: its tokenizer.
-        prepends_bos: whether the tokenizer puts a token before every text.
         named: tokens and templates by their key in tokenizer_config.json, such as `eos_token`.
         origin: description for the model card, see `origin.json` in `llama_import`.
     """
@@ -33,7 +34,6 @@ class LlamaSource:
     names: Collection[str]
     read: Callable[[str], Tensor]
     tokenizer: Tokenizer
-    prepends_bos: bool
     named: dict[str, str] = field(default_factory=dict)
     origin: dict[str, str] = field(default_factory=dict)
 
@@ -60,15 +60,18 @@ def read_folder(folder: Path) -> LlamaSource:
             tensor: Tensor = file.get_tensor(name)
             return tensor
 
-    tokenizer = read_any_tokenizer(folder)
     return LlamaSource(
         config=llama_config(folder / "config.json", values),
         names=shapes.keys(),
         read=read,
-        tokenizer=tokenizer,
-        prepends_bos=bos_token(tokenizer) is not None,
+        tokenizer=read_any_tokenizer(folder),
         named=named_tokens(folder),
-        origin={"base": folder.name, "sha256": weights_sha256(folder), "quantization": "none"},
+        origin={
+            "base": folder.name,
+            "sha256": weights_sha256(folder),
+            "quantization": "none",
+            "license": UNKNOWN_LICENSE,
+        },
     )
 
 

@@ -71,7 +71,7 @@ def load_weights(
         folder: contains config.json and safetensors files.
         new: tensors to initialize if the folder lacks them, such as `score.weight`.
         replaced: those of `new` to initialize even if the folder has them.
-        layers: keep only the first layers, so many; by default, all. The tensors of the others are not read.
+        layers: number of layers to keep, from the first; by default, all. Others are not read.
         dtype: data type of the parameters; float32 for training.
         **overrides: configuration values to set, such as id2label.
 

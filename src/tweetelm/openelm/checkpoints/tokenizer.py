@@ -5,7 +5,7 @@ tokens in a tweet, such as `<s>`, as text.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ from .weight_files import read_json
 TOKENIZER_FILE = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 SENTENCEPIECE_FILE = "tokenizer.model"
+TOKENIZER_FILES = (TOKENIZER_FILE, SENTENCEPIECE_FILE, TOKENIZER_CONFIG)
 UNK, BOS, EOS = "<unk>", "<s>", "</s>"
+SEPARATOR = "<|endoftext|>"
 _SPACE = "▁"
 _NORMAL, _CONTROL, _USER_DEFINED, _BYTE = 1, 3, 4, 6  # piece types of SentencePiece's model format
 _BPE = 2  # algorithm number in SentencePiece's model format
@@ -34,13 +36,20 @@ def load_tokenizer(path: Path) -> Tokenizer:
     """
     found = _find(path)
     tokenizer = read_any_tokenizer(path)
-    bos = bos_token(tokenizer) or named_tokens(found.parent).get("bos_token")
-    if bos is None or tokenizer.token_to_id(bos) is None:
+    bos = start_token(tokenizer, named_tokens(found.parent).get("bos_token"))
+    if bos is None:
         raise ValueError(
             f"{found} has no token that starts a text; expected a tokenizer that prepends one, such as "
             f"{BOS!r}, or a bos_token in {TOKENIZER_CONFIG} beside it"
         )
     return with_bos(tokenizer, bos)
+
+
+def start_token(tokenizer: Tokenizer, named: str | None) -> str | None:
+    """The token that starts a text: the one that the tokenizer prepends, else `<|endoftext|>`, which
+    separates documents in the pretraining of such models, else `named`. None if it has none of them."""
+    choices = (bos_token(tokenizer), SEPARATOR, named)
+    return next((token for token in choices if token and tokenizer.token_to_id(token) is not None), None)
 
 
 def read_any_tokenizer(path: Path) -> Tokenizer:
@@ -75,19 +84,19 @@ def read_tokenizer(file: Path) -> Tokenizer:
 
 def bos_token(tokenizer: Tokenizer) -> str | None:
     """The special token that a tokenizer prepends to texts; None if it prepends none."""
-    first = tokenizer.encode("").tokens[:1]
+    alone, before_text = tokenizer.encode("").tokens[:1], tokenizer.encode("a").tokens[:1]
     special = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
-    return first[0] if first and first[0] in special else None
+    return alone[0] if alone == before_text and special.issuperset(alone) and alone else None
 
 
 def named_tokens(folder: Path) -> dict[str, str]:
-    """The tokens named in a folder's tokenizer_config.json, such as `bos_token`; empty if it has none."""
+    """The tokens and the chat template in a folder's tokenizer_config.json; empty if it has none."""
     if not (folder / TOKENIZER_CONFIG).is_file():
         return {}
     named = {}
     for key, value in read_json(folder / TOKENIZER_CONFIG).items():
         token = value.get("content") if isinstance(value, dict) else value
-        if key.endswith("_token") and isinstance(token, str):
+        if (key.endswith("_token") or key == "chat_template") and isinstance(token, str):
             named[key] = token
     return named
 
@@ -112,20 +121,14 @@ def from_sentencepiece(path: Path) -> Tokenizer:
             BPE, text normalization, or user-defined pieces.
     """
     model = _read_sentencepiece(path)
-    tokenizer = from_pieces([(piece.piece, piece.score, piece.type) for piece in model.pieces])
-    return with_bos(tokenizer, BOS)
-
-
-def from_pieces(pieces: Sequence[tuple[str, float, int]]) -> Tokenizer:
-    """Convert a SentencePiece BPE vocabulary, as (piece, score, type) in the order of the ids; see
-    `from_sentencepiece`."""
-    vocabulary = {piece: index for index, (piece, _, _) in enumerate(pieces)}
-    normal = [(piece, score) for piece, score, kind in pieces if kind == _NORMAL]
+    vocabulary = {piece.piece: index for index, piece in enumerate(model.pieces)}
+    normal = [piece for piece in model.pieces if piece.type == _NORMAL]
     merges = []
-    for text, _ in sorted(normal, key=lambda pair: -pair[1]):
+    for piece in sorted(normal, key=lambda p: -p.score):
+        text = piece.piece
         splits = ((text[:i], text[i:]) for i in range(1, len(text)))
         merges += [pair for pair in splits if pair[0] in vocabulary and pair[1] in vocabulary]
-    fallback = any(kind == _BYTE for _, _, kind in pieces)
+    fallback = any(piece.type == _BYTE for piece in model.pieces)
     tokenizer = Tokenizer(
         models.BPE(vocab=vocabulary, merges=merges, unk_token=UNK, fuse_unk=True, byte_fallback=fallback)
     )
@@ -141,7 +144,7 @@ def from_pieces(pieces: Sequence[tuple[str, float, int]]) -> Tokenizer:
         ]
     )
     tokenizer.add_special_tokens([UNK, BOS, EOS])
-    return tokenizer
+    return with_bos(tokenizer, BOS)
 
 
 def _read_sentencepiece(path: Path) -> Any:

@@ -1,12 +1,13 @@
 """The weight files of a checkpoint folder: names, shapes, hashes and safety checks."""
 
-import hashlib
 import json
 import re
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
+
+from tweetelm.files.hashing import sha256
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -37,17 +38,10 @@ def stored_shapes(folder: Path) -> dict[str, list[int]]:
 def weights_sha256(folder: Path) -> str:
     """Hexadecimal sha256 of a folder's weights: of the file, or, for several files, of a list with one line
     (digest, name) per file."""
-    digests = {path.name: _sha256(path) for path in weight_files(folder)}
+    digests = {path.name: sha256(path) for path in weight_files(folder)}
     if len(digests) == 1:
         return next(iter(digests.values()))
-    return hashlib.sha256(
-        "".join(f"{digest}  {name}\n" for name, digest in digests.items()).encode()
-    ).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256("".join(f"{digest}  {name}\n" for name, digest in digests.items()).encode())
 
 
 def _is_pointer(path: Path) -> bool:
