@@ -1,8 +1,9 @@
 """Fault injection on a cluster of three hosts on this machine.
 
-Faults: a worker host loses power, or its network for 5, 30 and 120 s, during training, search and serving;
-the head is off for two minutes; a host gets a spot notice; the disk is full; the autoscaler dies. Interrupted
-runs must finish bit-identical to uninterrupted ones, and interrupted searches with the same trials.
+Faults: a worker host loses power, or its network for 5, 30 and 120 s, during training, search and serving; a
+worker host loses power while an archive is classified; the head is off for two minutes; a host gets a spot
+notice; the disk is full; the autoscaler dies. Interrupted runs must finish bit-identical to uninterrupted
+ones, interrupted searches with the same trials, and the archive complete and equal to `Predictor`.
 """
 
 import argparse
@@ -73,6 +74,12 @@ def serving(bench: Bench) -> None:
         bench.serving(power_off, POWERED_OFF)
         for seconds in CUT_SECONDS:
             bench.serving(cut(seconds), f"its network cut for {seconds} s")
+
+
+def archive(bench: Bench) -> None:
+    """A worker host loses power while an archive is classified."""
+    with bench.desk.tunnel():
+        bench.archive(power_off, POWERED_OFF)
 
 
 def notice(bench: Bench) -> None:
@@ -172,6 +179,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "training": training,
     "search": search,
     "serving": serving,
+    "archive": archive,
     "head": head,
     "notice": notice,
     "disk": disk,

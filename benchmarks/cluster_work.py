@@ -7,11 +7,15 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from benchmarks.archive_rows import real_tweets, texts, write_archive
+from benchmarks.bench_archive import differences
 from benchmarks.cluster_callers import Clients
 from benchmarks.cluster_notices import SpotNotices
 from tests.lab.desk import DASHBOARD, SHARED, Desk, check, echo
 from tests.lab.hosts import Host
 from tests.support.ray_head import wait_for
+from tweetelm.predictor import Predictor
+from tweetelm.registry import resolve
 
 COMMON = "--task hate --data.root sample --data.limit 300 --model.name scratch-1m --model.max-tokens 64"
 COMMON += f" --loop.precision float32 --tracking.wandb off --run.storage {SHARED}/runs"
@@ -20,6 +24,7 @@ LONG = f"{COMMON} --loop.batch-tokens 512 --loop.epochs 4 --loop.checkpoint-ever
 TRAIN = f"{LONG} --run.cpus 2"  # each worker uses a whole host
 TRAIN_HALF = f"{LONG} --run.cpus 1"  # leaves one CPU per host for a replica
 SEARCH = f"{COMMON} --loop.batch-tokens 512 --loop.epochs 2 --space tiny --trials 4"
+ARCHIVE_ROWS = 30_000
 MIN_STEPS = 8  # steps that a run completes before the fault
 TIMEOUT_S = 900
 Fault = Callable[[Host], float]
@@ -147,6 +152,24 @@ class Bench:
         time.sleep(5.0)  # include requests after recovery
         clients.stop()
         self.note(f"serving, {what}: {clients.outage(moment)}; two replicas {running:.0f} s after the fault")
+        self.restore_hosts()
+
+    def archive(self, fault: Fault, what: str) -> None:
+        """Compare all results with `Predictor` after the fault."""
+        base, place = real_tweets("sample"), self.shared / "archive"
+        write_archive(place, base, ARCHIVE_ROWS)
+        line = f"python -m ray_jobs.classify_files {SHARED}/archive --task hate --registry {SHARED}/models"
+        line += f" --out {SHARED}/labeled --fragment-rows 500"
+        check(self.desk.submit(*line.split(), wait=False))
+        jobs = [job for job in self.desk.get("/api/jobs/") if "classify_files" in job["entrypoint"]]
+        job, out = str(jobs[0]["submission_id"]), self.shared / "labeled"
+        wait_for("fragments are done", lambda: len(list(out.glob("*/done/*.json"))) >= 4, TIMEOUT_S)
+        fault(self.host_running("MapWorker"))
+        done = len(list(out.glob("*/done/*.json")))
+        status = self.final_status(job)
+        predictor = Predictor.load(resolve("hate", registry=str(self.shared / "models")), device="cpu")
+        self.note(f"archive, {what} after {done} of {ARCHIVE_ROWS // 500} fragments: {status}")
+        self.notes += differences(out, predictor, list(texts(base, ARCHIVE_ROWS)))
         self.restore_hosts()
 
     def deploy(self) -> None:
