@@ -43,7 +43,7 @@ def train_all(runs: list[TrainConfig]) -> None:
     """Train as many runs at once as fit, then evaluate each; they differ in their seeds."""
     resources = connect()
     concurrent = min(max_concurrent(runs[0], resources), len(runs))
-    print(f"training {len(runs)} seeds, {concurrent} concurrent", flush=True)
+    print(f"training {len(runs)} seed{'s' * (len(runs) > 1)}, {concurrent} concurrent", flush=True)
     runs = [share_cpus(config, concurrent, resources) for config in runs]
     with ThreadPoolExecutor(concurrent) as pool:
         outcomes = list(pool.map(lambda config: run(config, resources, prepare(config)), runs))

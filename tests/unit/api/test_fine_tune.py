@@ -154,10 +154,11 @@ def test_a_task_file_with_three_labels_is_trained_and_published(
     assert scores["accuracy"] == result.evaluation.metrics["test"]["accuracy"]
 
 
-def test_unlabeled_tweets_are_a_tuple_of_files() -> None:
-    settings = {"pretrain_epochs": 1, "pretrain_text": ("a.txt", "b.csv")}
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_unlabeled_tweets_are_a_sequence_of_files(kind: type) -> None:
+    settings = {"pretrain_epochs": 1, "pretrain_text": kind(["a.txt", "b.csv"])}
     assert configuration("hate", "scratch-1m", settings).pretrain.text == ("a.txt", "b.csv")
-    with pytest.raises(ValueError, match=r"pretrain_text is 'a\.txt', a str; expected tuple"):
+    with pytest.raises(ValueError, match=r"pretrain_text is 'a\.txt', a str; expected tuple or list"):
         configuration("hate", "scratch-1m", {"pretrain_text": "a.txt"})
     with pytest.raises(ValueError, match=r"pretrain\.text has no effect without language modeling"):
         configuration("hate", "scratch-1m", {"pretrain_text": ("a.txt",)})
