@@ -22,7 +22,8 @@ from tweetelm.files import object_storage
 from tweetelm.precision import use_fast_float32
 from tweetelm.predictor import Predictor
 from tweetelm.registry import publish
-from tweetelm.registry.card import Base, Card, Git
+from tweetelm.registry.card import Base, Card
+from tweetelm.registry.code_version import Git
 from tweetelm.tasks import shown_metrics
 from tweetelm.tracking.wandb_settings import has_api_key
 from tweetelm.tracking.weights_biases import open_wandb

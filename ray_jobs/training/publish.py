@@ -12,7 +12,7 @@ from tweetelm.config.train_config import TrainConfig
 from tweetelm.data import hold_out, load
 from tweetelm.files import object_storage
 from tweetelm.registry.base_model import base_of
-from tweetelm.registry.card import Git
+from tweetelm.registry.code_version import Git
 
 
 def evaluate_and_publish(

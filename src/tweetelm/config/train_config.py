@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tweetelm.config.checks import check_choices, require
+from tweetelm.config.run_sections import RunConfig, TrackingConfig
 from tweetelm.config.sections import (
     DataConfig,
     LoopConfig,
     ModelConfig,
     OptimConfig,
     PretrainConfig,
-    RunConfig,
-    TrackingConfig,
 )
 from tweetelm.config.text_config import TextConfig
 from tweetelm.files.names import check_name, safe_name

@@ -9,7 +9,8 @@ from tweetelm.evaluation.evaluate import Evaluation, calibrated, evaluate
 from tweetelm.evaluation.report.context import ReportContext
 from tweetelm.predictor import Predictor
 from tweetelm.registry import make_card
-from tweetelm.registry.card import Base, Card, Git, Provenance
+from tweetelm.registry.card import Base, Card, Provenance
+from tweetelm.registry.code_version import Git
 
 
 @dataclass(frozen=True, kw_only=True)

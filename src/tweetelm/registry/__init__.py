@@ -6,7 +6,8 @@
 Training calls `publish`; inference calls `resolve`. The command line is `python -m tweetelm.registry`.
 """
 
-from tweetelm.registry.card import Base, Card, Git, Provenance, git_state, make_card
+from tweetelm.registry.card import Base, Card, Provenance, make_card
+from tweetelm.registry.code_version import Git, git_state
 from tweetelm.registry.publish import Published, publish
 from tweetelm.registry.versions import (
     current_version,

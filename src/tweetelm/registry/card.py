@@ -4,24 +4,19 @@ import dataclasses
 import hashlib
 import json
 import math
-import platform
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib import metadata
-from pathlib import Path
 from typing import Any, Literal, NotRequired, Protocol, TypedDict
 
 from tweetelm.config.train_config import TrainConfig, to_dict
 from tweetelm.data.unlabeled import UnlabeledFiles
 from tweetelm.registry.card_validation import check_card, parse_json
+from tweetelm.registry.code_version import Git, library_versions
 from tweetelm.tasks import SYNTHETIC_NOTICE, Task, from_json
-from tweetelm.version import __version__
 
 RANDOM_NOTICE = "random initial weights: no pretraining"
 SCRATCH_NOTICE = "trained from scratch"
-LIBRARIES = ("torch", "transformers", "ray", "tokenizers", "datasets")
 README = "README.md"
 
 
@@ -49,13 +44,6 @@ class Data(TypedDict):
     synthetic: bool
     rows: dict[str, int]
     unlabeled: NotRequired[dict[str, Any]]
-
-
-class Git(TypedDict):
-    """The commit of the training code; dirty if files differed from it."""
-
-    commit: str
-    dirty: bool
 
 
 class Base(TypedDict):
@@ -244,37 +232,6 @@ def make_card(
         max_tokens=config.model.max_tokens,
         run=config.run_name,
     )
-
-
-def library_versions() -> dict[str, str]:
-    """Versions of Python, tweetelm and the libraries that affect results; omits libraries not installed."""
-    installed = {}
-    for name in LIBRARIES:
-        try:
-            installed[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return installed | {"tweetelm": __version__, "python": platform.python_version()}
-
-
-def git_state(folder: Path) -> Git | None:
-    """The commit of the git checkout that contains `folder`, and whether files differ from it.
-
-    None outside a checkout, and in a folder without tracked files, such as an unpacked ZIP file.
-    """
-    commit = _git(folder, "rev-parse", "HEAD")
-    if commit is None or not _git(folder, "ls-files", "."):
-        return None
-    return Git(commit=commit, dirty=bool(_git(folder, "status", "--porcelain")))
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    command = ["git", "-C", str(folder), *arguments]
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError:  # git is not installed or cannot run
-        return None
-    return result.stdout.strip() if result.returncode == 0 else None
 
 
 def _required(f: "dataclasses.Field[Any]") -> bool:
