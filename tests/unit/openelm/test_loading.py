@@ -3,6 +3,8 @@
 import json
 import logging
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,6 +82,16 @@ def test_only_the_first_five_problems_are_listed(folder: Path) -> None:
     rewrite(folder, lambda tensors: [tensors.pop(key) for key in sorted(tensors)[:12]])
     with pytest.raises(ValueError, match=r"(\S+ is missing; ){4}\S+ is missing and 7 more\."):
         load_weights(OpenELMForCausalLM, folder)
+
+
+def test_a_new_classifier_loads_without_warnings(folder: Path) -> None:
+    code = (
+        "from pathlib import Path; from tweetelm.openelm import OpenELMForSequenceClassification as Model; "
+        "from tweetelm.openelm.checkpoints.loading import load_weights; "
+        f"load_weights(Model, Path({str(folder)!r}), new=['score.weight'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "MISSING" not in done.stderr + done.stdout
 
 
 def test_a_classifier_may_be_new_only_when_asked(folder: Path) -> None:

@@ -5,7 +5,8 @@ another shape is an error with its name.
 """
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -89,17 +90,33 @@ def load_weights(
     shapes = stored_shapes(folder)
     left_out = {key for key in shapes if key in replaced or is_above(key, layers)}
     _verify(model_class, config, folder, {k: v for k, v in shapes.items() if k not in left_out}, set(new))
-    model = model_class.from_pretrained(
-        None if left_out or replaced else folder,
-        state_dict=_tensors(folder, left_out) if left_out or replaced else None,
-        config=config,
-        dtype=dtype,
-        attn_implementation=VARLEN,
-        use_safetensors=True,
-        local_files_only=True,
-    )
+    with _without_load_report():  # `_verify` has reported every difference
+        model = model_class.from_pretrained(
+            None if left_out or replaced else folder,
+            state_dict=_tensors(folder, left_out) if left_out or replaced else None,
+            config=config,
+            dtype=dtype,
+            attn_implementation=VARLEN,
+            use_safetensors=True,
+            local_files_only=True,
+        )
     _check_finite(model, folder)
     return model
+
+
+@contextmanager
+def _without_load_report() -> Iterator[None]:
+    """Hide transformers' report about tensors that are to be initialized."""
+
+    def keep(record: logging.LogRecord) -> bool:
+        return "LOAD REPORT" not in record.getMessage()
+
+    logger = logging.getLogger("transformers.modeling_utils")
+    logger.addFilter(keep)
+    try:
+        yield
+    finally:
+        logger.removeFilter(keep)
 
 
 def _tensors(folder: Path, left_out: set[str]) -> dict[str, torch.Tensor]:
