@@ -100,5 +100,5 @@ def test_a_hub_id_is_downloaded_or_gives_one_clear_error(tmp_path: Path) -> None
         assert call("classify", "owner/name", "the cat")  # from the cache
         with pytest.raises(RefusedError) as caught:
             call("classify", "owner/other", "the cat")
-        assert "`hf download owner/other --local-dir DIR` and load that folder" in str(caught.value)
+        assert "`hf download owner/other --local-dir DIR` and use that folder" in str(caught.value)
         assert "--model" not in str(caught.value)

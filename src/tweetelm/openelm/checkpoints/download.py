@@ -54,7 +54,7 @@ def _advice(error: Exception, repo: str, setting: str | None, revision_flag: str
         return f"Check the spelling of {_typed(setting, repo)}; if it is private, log in with `hf auth login`"
     return (
         f"If this machine has no internet access, download it on another machine with `hf download {repo} "
-        f"--local-dir DIR` and {f'set {setting} DIR' if setting else 'name that folder'}"
+        f"--local-dir DIR` and {f'set {setting} DIR' if setting else 'use that folder'}"
         + (", or use random weights with --model.init random" if setting == "--model.name" else "")
     )
 
