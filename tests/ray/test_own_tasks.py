@@ -99,7 +99,7 @@ def test_tasks_of_a_folder_make_the_table(tmp_path: Path, env: dict[str, str]) -
     trained = json.loads((tmp_path / "runs" / "mini-stance-seed0" / "finished.json").read_text())["scores"]
     assert trained["test"]["mean_f1:against,favor"] > 0.5
     again = typed(tmp_path, env, *line)
-    assert printed.count("training 1 seeds") == 2
+    assert printed.count("training 1 seed,") == 2
     assert "training" not in again
     assert (tmp_path / "tweeteval.md").read_text() == page
 
