@@ -37,7 +37,7 @@ class Arguments:
     """Published version to compare with, tweet by tweet. It must be trained on the same data."""
     against_predictions: tuple[str, ...] = ()
     """Files with another classifier's predicted labels of the test split, to compare with tweet by tweet: one
-    label per line, by name or id, in the order of the split. A folder stands for its *.txt files by name."""
+    label per line, by name or id, in the order of the split. Of a folder, its *.txt files, by name."""
     registry: str = "models"
     """Folder or URL of the model registry."""
     data: str = "data"

@@ -18,7 +18,7 @@ _EXPECTED = "expected a file with one predicted label per line, or a folder of s
 
 
 def find_label_files(places: Sequence[str]) -> list[Path]:
-    """The files in the given order; a folder stands for its *.txt files, sorted by name.
+    """The files in the given order; of a folder, its *.txt files, sorted by name.
 
     Raises:
         FileNotFoundError: a path does not exist, or a folder has no such file.

@@ -19,7 +19,7 @@ def keep_first_layers(config: OpenELMConfig, layers: int) -> None:
     for name in ("qkv_multipliers", "ffn_multipliers", "num_query_heads", "num_kv_heads"):
         value = getattr(config, name)
         if not isinstance(value, int | float):
-            spread = config._one_each(name, value)  # two numbers stand for the first and the last layer
+            spread = config._one_each(name, value)  # from two numbers, of the first and the last layer
             setattr(config, name, spread[:layers])
     config.num_transformer_layers = layers
 

@@ -3,7 +3,7 @@
 Source: the GGUF specification and `convert_hf_to_gguf.py` of llama.cpp, through the package `gguf`.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,9 @@ from .tokenizer import with_bos
 _CONTROL, _USER_DEFINED = 3, 4  # token types
 _DIGITS = pre_tokenizers.Digits(individual_digits=True)
 _BYTES = pre_tokenizers.ByteLevel(add_prefix_space=False)
-_SPLITS: dict[str, Callable[[], Any]] = {  # pre-tokenizers by llama.cpp's name
-    "smollm": lambda: pre_tokenizers.Sequence([_DIGITS, _BYTES]),
-    "gpt-2": lambda: _BYTES,
+_SPLITS: dict[str, Any] = {  # pre-tokenizers by llama.cpp's name
+    "smollm": pre_tokenizers.Sequence([_DIGITS, _BYTES]),
+    "gpt-2": _BYTES,
 }
 _REFUSED = {  # keys of the architecture that OpenELM has no equivalent for, with the harmless value
     "rope.scaling.type": "none",
@@ -67,9 +67,9 @@ def _source(path: Path, reader: Any, fields: Mapping[str, Any]) -> LlamaSource:
     config = _config(path, fields, tied="output.weight" not in stored)
     names, tokens = _names(stored, config), fields["tokenizer.ggml.tokens"]
     named = {
-        f"{name}_token": tokens[fields[f"tokenizer.ggml.{key}_token_id"]]
-        for name, key in (("bos", "bos"), ("eos", "eos"), ("unk", "unknown"))
-        if f"tokenizer.ggml.{key}_token_id" in fields
+        f"{name}_token": tokens[fields[f"tokenizer.ggml.{name}_token_id"]]
+        for name in ("bos", "eos")
+        if f"tokenizer.ggml.{name}_token_id" in fields
     }
     tokenizer = _tokenizer(path, fields)
     if fields.get("tokenizer.ggml.add_bos_token") and "bos_token" in named:
@@ -167,7 +167,7 @@ def _tokenizer(path: Path, fields: Mapping[str, Any]) -> Tokenizer:
         )
     merges = [tuple(merge.split(" ")) for merge in fields["tokenizer.ggml.merges"]]
     tokenizer = Tokenizer(models.BPE(vocab={t: i for i, t in enumerate(tokens)}, merges=merges))
-    tokenizer.pre_tokenizer = _SPLITS[split]()
+    tokenizer.pre_tokenizer = _SPLITS[split]
     tokenizer.decoder = decoders.ByteLevel()
     special = [token for token, type_ in zip(tokens, types, strict=True) if type_ == _CONTROL]
     tokenizer.add_special_tokens([AddedToken(token, special=True) for token in special])
