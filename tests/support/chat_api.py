@@ -42,6 +42,7 @@ class ChatApi:
         fail: every so-manieth request gets 500; 0 for none.
         key: the key that is needed; empty for none.
         arrivals: times of the requests.
+        seeds: seeds of the requests, in the order of their arrival.
         answered: prompts that got an answer, with repetitions.
         most: most requests at once.
     """
@@ -52,6 +53,7 @@ class ChatApi:
     fail: int = 0
     key: str = ""
     arrivals: list[float] = field(default_factory=list)
+    seeds: list[int] = field(default_factory=list)
     answered: list[str] = field(default_factory=list)
     refusals: list[float] = field(default_factory=list)
     most: int = 0
@@ -62,6 +64,7 @@ class ChatApi:
         number = len(self.arrivals) + 1
         self.arrivals.append(time.monotonic())
         body = await request.json()
+        self.seeds.append(body["seed"])
         if self.key and request.headers.get("Authorization") != f"Bearer {self.key}":
             return web.json_response({"error": {"message": "wrong key"}}, status=401)
         if self.refuse and number % self.refuse == 0:
