@@ -1,10 +1,10 @@
-"""The actors of Ray Data that classify fragments, and how many of them run."""
+"""The actors of Ray Data that classify fragments."""
 
 import gc
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from transformers.utils.logging import disable_progress_bar
 
 from ray_jobs.archive.shared_cache import SharedCache
-from ray_jobs.cluster.connect import Resources
+from ray_jobs.cluster.actor_pool import Pool
 from tweetelm.archive.classify_fragment import FragmentClassifier
 from tweetelm.archive.dedup import DedupClassifier
 from tweetelm.archive.result_set import NamedFragment, ResultSet
@@ -20,19 +20,6 @@ from tweetelm.cli.command import message
 from tweetelm.precision import Precision, use_fast_float32
 from tweetelm.predictor import Predictor
 from tweetelm.registry import resolve
-
-Gpu = Literal["auto", "yes", "no"]
-LARGE_FILE = 200_000_000  # bytes of weights; one thread per smaller model is fastest
-CPUS_OF_LARGE = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pool:
-    """The actors: their maximum number, and the CPUs and GPUs of each."""
-
-    size: int
-    cpus: int
-    gpus: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,27 +30,6 @@ class Model:
     task: str
     version: str
     precision: Precision
-
-
-def pool(
-    resources: Resources, weights: int, fragments: int, *, gpu: Gpu, cpus: int | None, workers: int | None
-) -> Pool:
-    """The actors for a model with this many bytes of weights: one per GPU, or one per so many CPUs.
-
-    Raises:
-        ValueError: not even one actor fits on this machine.
-    """
-    on_gpu = gpu == "yes" or (gpu == "auto" and resources.gpus > 0)
-    large = min(CPUS_OF_LARGE, resources.cpus)
-    each = cpus or (1 if on_gpu or weights < LARGE_FILE else large)
-    fit = min(resources.gpus, resources.cpus // each) if on_gpu else resources.cpus // each
-    if resources.local and fit < 1:
-        need = f"{each} CPUs" + (" and a GPU" if on_gpu else "")
-        raise ValueError(
-            f"a worker needs {need}, but this machine has {resources.cpus} CPUs and {resources.gpus} GPUs; "
-            "use --cpus 1 or --gpu no"
-        )
-    return Pool(size=max(1, min(workers or fit, fragments)), cpus=each, gpus=int(on_gpu))
 
 
 class ClassifyFragments:

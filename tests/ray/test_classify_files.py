@@ -2,14 +2,10 @@
 
 import gzip
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -17,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support.archive import write_rows
-from tests.support.places import ROOT
+from tests.support.job_commands import run, started
 from tests.support.ray_head import Cluster, wait_for
 from tests.support.ray_service import publish
 from tests.support.tweets import thousand_tweets
@@ -52,30 +48,8 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(archive: Path, registry: Path, out: Path, *flags: str) -> list[str]:
-    line = [sys.executable, "-m", "ray_jobs.classify_files", str(archive), "--task", "hate", "--cpus", "1"]
+    line = ["ray_jobs.classify_files", str(archive), "--task", "hate", "--cpus", "1"]
     return [*line, "--registry", str(registry), "--out", str(out), "--fragment-rows", "50", *flags]
-
-
-def environment(cluster: Cluster) -> dict[str, str]:
-    path = os.pathsep.join([str(ROOT), str(ROOT / "src")])
-    return {**cluster.env, "RAY_ADDRESS": cluster.address, "PYTHONPATH": path}
-
-
-@contextmanager
-def started(line: list[str], cluster: Cluster) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(
-        line, cwd=ROOT, env=environment(cluster), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def run(line: list[str], cluster: Cluster) -> tuple[int, str]:
-    with started(line, cluster) as process:
-        said = process.communicate(timeout=300)[0]
-    return process.returncode, said
 
 
 def done(out: Path) -> int:
@@ -122,7 +96,7 @@ def test_killed_command_continues_and_is_exact(
     line, chance, written = command(archive, registry, tmp_path), random.Random(1), {}
     for kill in range(KILLS):
         target = done(tmp_path) + chance.randrange(1, 12)
-        with started(line, cluster) as process:
+        with started(cluster, *line) as process:
             while done(tmp_path) < target:
                 assert process.poll() is None, process.communicate()[0]
                 time.sleep(0.01)
@@ -133,17 +107,17 @@ def test_killed_command_continues_and_is_exact(
         kept = [path for path in written if files[path] == written[path]]
         assert len(kept) >= len(written) - 2, f"kill {kill}: complete fragments were repeated"
         written = files
-    status, said = run(line, cluster)
+    status, said = run(cluster, *line)
     assert status == 0, said
     assert "continuing: " in said
     assert "Traceback" not in said
     check_rows(tmp_path, registry)
-    status, said = run(line, cluster)
+    status, said = run(cluster, *line)
     assert (status, "continuing: 4,002 of 4,002 rows are done" in said) == (0, True), said
 
 
 def test_killed_worker_loses_no_row(cluster: Cluster, archive: Path, registry: Path, tmp_path: Path) -> None:
-    with started(command(archive, registry, tmp_path), cluster) as process:
+    with started(cluster, *command(archive, registry, tmp_path)) as process:
         wait_for("fragments are done", lambda: done(tmp_path) >= 3)
         actors(cluster)[0].kill()
         said = process.communicate(timeout=300)[0]
@@ -154,7 +128,7 @@ def test_killed_worker_loses_no_row(cluster: Cluster, archive: Path, registry: P
 def test_interrupted_command_says_how_to_continue(
     cluster: Cluster, archive: Path, registry: Path, tmp_path: Path
 ) -> None:
-    with started(command(archive, registry, tmp_path), cluster) as process:
+    with started(cluster, *command(archive, registry, tmp_path)) as process:
         wait_for("fragments are done", lambda: done(tmp_path) >= 1)
         process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=120)[0]

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from ray_jobs.archive.progress import EVERY_S, Progress, duration
+from ray_jobs.progress_line import EVERY_S, Progress, duration
 
 
 def test_line_gives_rows_speed_and_time_left(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""The progress line of an archive: rows, rows per second, time left."""
+"""The progress line of a long job: rows, rows per second, time left."""
 
 import time
 
@@ -11,12 +11,12 @@ class Progress:
     The speed is that of the whole command without the start of its workers.
     """
 
-    def __init__(self, total: int, done: int) -> None:
-        self.total, self.before, self.rows = total, done, 0
+    def __init__(self, total: int, done: int, unit: str = "rows") -> None:
+        self.total, self.before, self.rows, self.unit = total, done, 0, unit
         self._begun = self._printed = 0.0
 
     def add(self, rows: int, seconds: float) -> None:
-        """Count the rows of a fragment that took so many seconds; print a line from time to time."""
+        """Count rows that took so many seconds; print a line from time to time."""
         now = time.monotonic()
         if not self.rows:
             self._begun = now - seconds
@@ -35,7 +35,8 @@ class Progress:
         finished = self.before + self.rows
         left = duration((self.total - finished) / self.speed) if self.rows else "an unknown time"
         share = finished / max(self.total, 1)
-        return f"{finished:,} of {self.total:,} rows ({share:.0%}), {self.speed:,.0f} rows/s, {left} left"
+        speed = f"{self.speed:,.0f}" if self.speed >= 10 else f"{self.speed:.1f}"
+        return f"{finished:,} of {self.total:,} {self.unit} ({share:.0%}), {speed} {self.unit}/s, {left} left"
 
 
 def duration(seconds: float) -> str:

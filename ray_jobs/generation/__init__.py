@@ -1,0 +1,1 @@
+"""Generates tweets on Ray Data, with a local model or through an OpenAI-compatible endpoint."""
