@@ -1,14 +1,14 @@
 """Bases, parts and recipes of mixed datasets for tests: made-up tweets of random words."""
 
 import csv
-import json
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tweetelm.files.hashing import sha256
+from tweetelm.data import part
+from tweetelm.data.part import Kind
 
-HEADER = ("screen_name", "text", "account.type", "class_type")
+HEADER = part.COLUMNS
 _LETTERS = ("b", "d", "f", "k", "l", "m", "n", "p", "r", "s", "t", "v"), ("a", "e", "i", "o", "u")
 Rows = list[dict[str, str]]
 
@@ -75,12 +75,10 @@ def write_base(root: Path, train: int = 200, test: int = 120) -> Path:
     return root
 
 
-def write_part(folder: Path, rows: Sequence[Mapping[str, str]], kind: str = "generated") -> Path:
+def write_part(folder: Path, rows: Sequence[Mapping[str, str]], kind: Kind = "generated") -> Path:
     """A part with its manifest."""
-    write_rows(folder / "rows.csv", rows)
-    digest = sha256(folder / "rows.csv")
-    manifest = {"kind": kind, "created": "2026-11-29", "rows": len(rows), "sha256": digest, "settings": {}}
-    (folder / "manifest.json").write_text(json.dumps(manifest | {"license": "apache-2.0"}))
+    further = [name for name in rows[0] if name not in HEADER]
+    part.write_part(folder, kind, rows, further, {}, license="apache-2.0")
     return folder
 
 
@@ -91,5 +89,5 @@ def recipe(folder: Path, parts: str, more: str = "", top: str = 'base = "deepfak
     return path
 
 
-def part(name: str, path: str | None = None, more: str = "") -> str:
+def part_of(name: str, path: str | None = None, more: str = "") -> str:
     return f'[[parts]]\nname = "{name}"\npath = "{path or name}"\n{more}\n'

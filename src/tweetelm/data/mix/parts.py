@@ -8,16 +8,13 @@ from typing import Any
 
 from tweetelm.data.mix.recipe import Part
 from tweetelm.data.mix.rows import Row
+from tweetelm.data.part import MANIFEST_FILE, ROWS_FILE, read_manifest
 from tweetelm.data.source_files import find_files
 from tweetelm.data.tables import read_rows, table_rows
 from tweetelm.files.hashing import sha256
-from tweetelm.files.json_file import parse_object
 from tweetelm.files.names import printable
 from tweetelm.files.paths import expanded
 from tweetelm.tasks import TaskData
-
-ROWS, MANIFEST = "rows.csv", "manifest.json"
-_AGAIN = "write the part again with the command that made it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +43,9 @@ class PartRows:
     @property
     def license(self) -> str:
         """The terms of the rows in one line."""
-        found = self.part.license or self.manifest.get("license") or self.manifest.get("terms")
+        generator = self.manifest.get("generator")
+        stated = generator.get("license") if isinstance(generator, dict) else None
+        found = self.part.license or self.manifest.get("license") or stated or self.manifest.get("terms")
         if not found:
             return "not stated"
         return printable(found if isinstance(found, str) else json.dumps(found, sort_keys=True))
@@ -56,46 +55,35 @@ def read_part(part: Part, place: str, labels: tuple[str, ...]) -> PartRows:
     """Read a part; its path is relative to `place`.
 
     Raises:
-        FileNotFoundError: there are no files.
+        FileNotFoundError: there are no files, or the command that writes the part has not ended.
         ValueError: a file is malformed or differs from its manifest, a column or a label is unknown, or there
             is no row.
     """
-    files, manifest = _found(part, place)
-    hashes = {file.name: sha256(file) for file in files}
-    _check_hash(part, files, manifest, hashes)
+    try:
+        files, manifest = _found(part, place)
+    except (FileNotFoundError, ValueError) as error:
+        raise type(error)(f"part {part.name}: {error}") from error
     rows = [row for file in files for row in _rows(part, file, labels)]
     if not rows:
         raise ValueError(
-            f"part {part.name}: {files[0]} has a header but no rows; {_AGAIN}, or remove the part"
+            f"part {part.name}: {files[0]} has a header but no rows; write it again, or remove the part"
         )
-    return PartRows(part=part, rows=rows, sha256=hashes, manifest=manifest)
+    return PartRows(
+        part=part, rows=rows, sha256={file.name: sha256(file) for file in files}, manifest=manifest
+    )
 
 
 def _found(part: Part, place: str) -> tuple[list[Path], dict[str, Any]]:
     """The files with the rows, and the manifest beside them."""
     folder = Path(place) / expanded(part.path)
-    if (folder / MANIFEST).is_file() and not (folder / ROWS).is_file():
-        raise FileNotFoundError(f"part {part.name}: {folder} has {MANIFEST} but no {ROWS}; {_AGAIN}")
-    if (folder / ROWS).is_file():
-        manifest = folder / MANIFEST
-        known = parse_object(manifest.read_bytes(), manifest, _AGAIN) if manifest.is_file() else {}
-        return [folder / ROWS], known
+    if (folder / ROWS_FILE).is_file() or (folder / MANIFEST_FILE).is_file():
+        return [folder / ROWS_FILE], read_manifest(folder)
     try:
-        found = find_files(TaskData(place=place, files=(part.path,)))["files"]
+        return find_files(TaskData(place=place, files=(part.path,)))["files"], {}
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"part {part.name}: {error}; expected a folder with {ROWS} or tables, relative to the recipe"
+            f"{error}; expected a part's folder with {ROWS_FILE}, or tables, relative to the recipe"
         ) from None
-    return found, {}
-
-
-def _check_hash(part: Part, files: list[Path], manifest: dict[str, Any], hashes: dict[str, str]) -> None:
-    expected = manifest.get("sha256")
-    if expected is not None and expected != hashes[ROWS]:
-        raise ValueError(
-            f"part {part.name}: {files[0]} was changed after it was written: sha256 {hashes[ROWS][:12]}…, "
-            f"{MANIFEST} has {str(expected)[:12]}…; {_AGAIN}, or delete {MANIFEST} if the change is yours"
-        )
 
 
 def _rows(part: Part, file: Path, labels: tuple[str, ...]) -> Iterator[Row]:

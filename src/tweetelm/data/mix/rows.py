@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from tweetelm.data.part import COLUMNS as PART_COLUMNS
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
@@ -34,14 +36,5 @@ class Row:
         return (*own, self.part, self.prompt_id, self.imitated, self.sources)
 
 
-COLUMNS = (
-    "screen_name",
-    "text",
-    "account.type",
-    "class_type",
-    "part",
-    "prompt_id",
-    "imitated",
-    "sources",
-)
+COLUMNS = (*PART_COLUMNS, "part", "prompt_id", "imitated", "sources")
 """The header of a file: TweepFake's columns first."""

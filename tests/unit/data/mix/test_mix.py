@@ -14,8 +14,8 @@ from tweetelm.data import load, provenance
 from tweetelm.data.audit.check import check
 from tweetelm.tasks import DEEPFAKE, read_task
 
-GENERATED = mixes.part("gen", more="generated_test = 0.3")
-COLLECTED = mixes.part("col", more='use = "train"')
+GENERATED = mixes.part_of("gen", more="generated_test = 0.3")
+COLLECTED = mixes.part_of("col", more='use = "train"')
 
 FEW = 30  # machine rows: too few to measure cues, which is most of the work
 
