@@ -10,6 +10,7 @@ from typing import Any
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from tweetelm.config.train_config import TrainConfig
+from tweetelm.data.mix.lineage import MixLineage
 from tweetelm.data.unlabeled import UnlabeledFiles
 from tweetelm.registry import Base, Card, make_card
 from tweetelm.tasks import Task
@@ -47,6 +48,7 @@ class FakeProvenance:
     synthetic: bool = False
     rows: tuple[tuple[str, int], ...] = (("train", 3), ("validation", 4), ("test", 4))
     unlabeled: UnlabeledFiles | None = None
+    mix: MixLineage | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rows", dict(self.rows))

@@ -1,4 +1,4 @@
-"""Write a task file for your own tweets, check a dataset, download the built-in datasets."""
+"""Write a task file for your own tweets, check a dataset, mix one, download the built-in datasets."""
 
 import dataclasses
 import json
@@ -71,6 +71,32 @@ def check_(
         print(f"written to {json}")
 
 
+def mix_(
+    recipe: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE.toml")],
+    root: str = "data",
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None,
+    replace: bool = False,
+) -> None:
+    """Mix a new dataset from a base task and further parts, by a recipe, and check it.
+
+    Args:
+        recipe: TOML file that names the base, the parts and the rules.
+        root: folder or URL of the base's data, or `sample`.
+        out: folder of the dataset. Default: data/mixed/NAME.
+        replace: replace another mixed dataset in that folder.
+    """
+    from tweetelm.data.mix.build import mix  # takes seconds: it imports scikit-learn
+    from tweetelm.data.mix.recipe_file import read_recipe
+    from tweetelm.data.mix.summary import summary
+    from tweetelm.data.mix.write import write
+
+    read = read_recipe(Path(expanded(str(recipe))))
+    folder = Path("data", "mixed", read.name) if out is None else Path(expanded(str(out)))
+    made = mix(read, root)
+    written = write(made, folder, root, replace=replace)
+    print("\n".join(summary(made, written)))
+
+
 def pull_(cache: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None) -> None:
     """Download both built-in datasets with DVC and verify their hashes.
 
@@ -99,7 +125,7 @@ def _json(report: Report) -> str:
 
 def main() -> int:
     """Run a verb. If it fails, print the reason to standard error and return exit status 1."""
-    verbs: dict[str, Callable[..., Any]] = {"init": init, "check": check_, "pull": pull_}
+    verbs: dict[str, Callable[..., Any]] = {"init": init, "check": check_, "mix": mix_, "pull": pull_}
     try:
         command.run_verb(verbs, module="tweetelm.data", about=__doc__ or "")
     except BrokenPipeError:

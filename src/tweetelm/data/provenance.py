@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tweetelm.data.load import SAMPLE, folder, load, own_source
+from tweetelm.data.mix.lineage import MixLineage, read_lineage
 from tweetelm.data.own_data import own_md5
 from tweetelm.data.published_files import FILES
+from tweetelm.data.source_files import find_files
 from tweetelm.data.unlabeled import UnlabeledFiles
 from tweetelm.files.hashing import md5
-from tweetelm.tasks import Task
+from tweetelm.files.paths import is_url
+from tweetelm.tasks import Task, TaskData
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +26,7 @@ class Provenance:
         synthetic: whether the files are those of the embedded sample, in any folder.
         rows: number of rows by split.
         unlabeled: the origin of a run's unlabeled tweets, if it has some.
+        mix: the recipe and parts of a mixed dataset.
     """
 
     root: str
@@ -30,6 +34,7 @@ class Provenance:
     synthetic: bool
     rows: dict[str, int]
     unlabeled: UnlabeledFiles | None = None
+    mix: MixLineage | None = None
 
 
 def provenance(task: Task, root: str | Path) -> Provenance:
@@ -37,10 +42,19 @@ def provenance(task: Task, root: str | Path) -> Provenance:
     rows = {split: dataset.num_rows for split, dataset in load(task, root).items()}
     if task.data is not None:
         data = own_source(task, root)
-        return Provenance(root=data.place, md5=own_md5(task, data), synthetic=False, rows=rows)
+        return Provenance(
+            root=data.place, md5=own_md5(task, data), synthetic=False, rows=rows, mix=_mix(data)
+        )
     md5 = folder_md5(folder(task, root), FILES[task.name])
     sample = folder_md5(folder(task, SAMPLE), FILES[task.name])
     return Provenance(root=str(root), md5=md5, synthetic=md5 == sample, rows=rows)
+
+
+def _mix(data: TaskData) -> MixLineage | None:
+    """The lineage of a mixed dataset, whose files are in the folder of its task file."""
+    if data.folders or is_url(data.place):
+        return None
+    return read_lineage(Path(data.place), [file for part in find_files(data).values() for file in part])
 
 
 def folder_md5(where: Path, files: Iterable[str]) -> str:

@@ -39,25 +39,29 @@ def read_texts(path: Path, column: str) -> Iterator[str]:
         yield from (text for _, (text,) in read_rows(path, [column]))
 
 
-def read_rows(path: Path, wanted: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+def read_rows(
+    path: Path, wanted: Sequence[str], optional: Sequence[str] = ()
+) -> Iterator[tuple[str, tuple[str, ...]]]:
     """The wanted columns of every row, each row with its position for messages.
 
     Args:
         path: the file; its name gives its format.
         wanted: the columns, of which the first is the text.
+        optional: further columns; a missing column or value is an empty string.
 
     Raises:
         ValueError: the file is malformed, a column is missing, or a value is missing or not a text.
     """
-    for position, row in table_rows(path, wanted):
-        yield position, tuple(_value(row, name, position, text=name == wanted[0]) for name in wanted)
+    for position, row in table_rows(path, wanted, optional):
+        more = ("" if row.get(name) is None else _value(row, name, position, text=False) for name in optional)
+        yield position, (*(_value(row, name, position, text=name == wanted[0]) for name in wanted), *more)
 
 
-def table_rows(path: Path, wanted: Sequence[str] = ()) -> Iterator[Row]:
+def table_rows(path: Path, wanted: Sequence[str] = (), optional: Sequence[str] = ()) -> Iterator[Row]:
     """Every row as a mapping, with its position. Raises ValueError if a `wanted` column is missing."""
     ending = _format(path)
     if ending == ".parquet":
-        yield from _parquet(path, wanted)
+        yield from _parquet(path, wanted, optional)
         return
     text = decoded(_bytes(path), path, mark=True)
     yield from (_json_lines if ending in (".jsonl", ".ndjson", ".json") else _csv)(path, text, ending, wanted)
@@ -123,7 +127,7 @@ def _json_lines(path: Path, text: str, _: str, wanted: Sequence[str]) -> Iterato
         yield position, row
 
 
-def _parquet(path: Path, wanted: Sequence[str]) -> Iterator[Row]:
+def _parquet(path: Path, wanted: Sequence[str], optional: Sequence[str]) -> Iterator[Row]:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -131,9 +135,11 @@ def _parquet(path: Path, wanted: Sequence[str]) -> Iterator[Row]:
         file = parquet.ParquetFile(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(f"{path} is not a Parquet file: {error}") from error
-    _check_columns(path, file.schema_arrow.names, wanted)
+    names = file.schema_arrow.names
+    _check_columns(path, names, wanted)
+    chosen = [*wanted, *(name for name in optional if name in names)] if wanted else None
     row = 0
-    for batch in file.iter_batches(columns=list(wanted) or None):
+    for batch in file.iter_batches(columns=chosen):
         for values in batch.to_pylist():
             row += 1
             yield f"{path}, row {row}", values

@@ -1,5 +1,6 @@
 """Reads and validates JSON files; errors name the file, the problem and the remedy."""
 
+import difflib
 import json
 from collections.abc import Mapping
 from types import NoneType
@@ -64,6 +65,20 @@ def check_fields(values: Mapping[str, Any], needed: Mapping[str, Kind], prefix: 
         if not is_of(values[key], kinds):
             wanted = " or ".join(_name(each) for each in kinds)
             raise ValueError(f"{prefix}{key} is {_name(type(values[key]))}; expected {wanted}")
+
+
+def check_keys(
+    values: Mapping[str, Any], needed: Mapping[str, Kind], optional: Mapping[str, Kind], prefix: str = ""
+) -> None:
+    """Raise ValueError for an unknown key, naming the most similar known one, or as `check_fields` does."""
+    known = [*needed, *optional]
+    for key in values:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ValueError(f"{prefix}{key} is unknown{hint} (expected {', '.join(known)})")
+    check_fields(values, needed, prefix)
+    check_fields(values, {key: kind for key, kind in optional.items() if key in values}, prefix)
 
 
 def is_of(value: Any, kinds: tuple[type, ...]) -> bool:

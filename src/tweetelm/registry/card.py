@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, NotRequired, Protocol, TypedDict
 
 from tweetelm.config.train_config import TrainConfig, to_dict
+from tweetelm.data.mix.lineage import MixLineage
 from tweetelm.data.unlabeled import UnlabeledFiles
 from tweetelm.registry.card_validation import check_card, parse_json
 from tweetelm.registry.code_version import Git, library_versions
@@ -33,17 +34,20 @@ class Provenance(Protocol):
     def rows(self) -> Mapping[str, int]: ...
     @property
     def unlabeled(self) -> UnlabeledFiles | None: ...
+    @property
+    def mix(self) -> MixLineage | None: ...
 
 
 class Data(TypedDict):
     """The training and evaluation data; md5 is DVC's hash of the task's folder. `unlabeled` has the fields of
-    `UnlabeledFiles`, if the run read unlabeled tweets."""
+    `UnlabeledFiles`, if the run read unlabeled tweets; `mix` those of `MixLineage`, for a mixed dataset."""
 
     root: str
     md5: str
     synthetic: bool
     rows: dict[str, int]
     unlabeled: NotRequired[dict[str, Any]]
+    mix: NotRequired[dict[str, Any]]
 
 
 class Base(TypedDict):
@@ -215,6 +219,8 @@ def make_card(
     if provenance.unlabeled:
         unlabeled = provenance.unlabeled
         data["unlabeled"] = dataclasses.asdict(unlabeled) | {"files": list(unlabeled.files)}
+    if provenance.mix:
+        data["mix"] = dataclasses.asdict(provenance.mix)
     return Card(
         task=task.name,
         labels=task.labels,

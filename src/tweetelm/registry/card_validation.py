@@ -30,6 +30,7 @@ _FIELDS: dict[str, Kind] = {
 }
 _DATA: dict[str, Kind] = {"root": str, "md5": str, "synthetic": bool, "rows": dict}
 _UNLABELED: dict[str, Kind] = {"files": list, "md5": str, "rows": int, "left_out": dict}
+_MIX: dict[str, Kind] = {"version": str, "recipe": str, "base": dict, "parts": dict}
 _BASE: dict[str, Kind] = {"name": str, "init": str, "source": str}
 _GIT: dict[str, Kind] = {"commit": str, "dirty": bool}
 _INITS = ("pretrained", "random", "scratch")
@@ -56,6 +57,12 @@ def check_card(values: Mapping[str, Any]) -> None:
         check_fields(values["data"]["unlabeled"], _UNLABELED, "data.unlabeled.")
         counts = values["data"]["unlabeled"]["left_out"]
         check_fields(counts, dict.fromkeys(counts, int), "data.unlabeled.left_out.")
+    if "mix" in values["data"]:
+        check_fields(values["data"], {"mix": dict}, "data.")
+        check_fields(values["data"]["mix"], _MIX, "data.mix.")
+        for name in ("base", "parts"):
+            hashes = values["data"]["mix"][name]
+            check_fields(hashes, dict.fromkeys(hashes, str), f"data.mix.{name}.")
     check_fields(values["base"], _BASE, "base.")
     check_fields(values["git"] or {}, _GIT if values["git"] else {}, "git.")
     for name in ("libraries", "files"):

@@ -5,6 +5,7 @@ import shlex
 from typing import Any
 
 from tweetelm.config.train_config import TrainConfig, to_dict
+from tweetelm.data.mix.lineage import MixLineage
 from tweetelm.data.unlabeled import UnlabeledFiles
 from tweetelm.files.origin import UNKNOWN_LICENSE
 from tweetelm.registry.card import Card
@@ -62,7 +63,7 @@ folder's code unless `trust_remote_code` is set; the tokenizer does not need tha
 
 ## Training
 
-Data: {dataset}, md5 `{md5}`, {rows}. {unlabeled}{code}{averaging}
+Data: {dataset}, md5 `{md5}`, {rows}. {mix}{unlabeled}{code}{averaging}
 
 ```
 {command}
@@ -100,6 +101,7 @@ def render(card: Card) -> str:
         limits=task.limits,
         md5=card.data["md5"],
         rows=", ".join(f"{count:,} {split}" for split, count in card.data["rows"].items()),
+        mix=_mix(card),
         unlabeled=_unlabeled(card),
         code=_code(card),
         averaging=_averaging(card),
@@ -219,6 +221,15 @@ def _unlabeled(card: Card) -> str:
         return ""
     fields = {field.name: found[field.name] for field in dataclasses.fields(UnlabeledFiles)}
     return f"{UnlabeledFiles(**fields)}, md5 `{found['md5']}`. "
+
+
+def _mix(card: Card) -> str:
+    """The recipe and the parts of a mixed dataset."""
+    found = card.data.get("mix")
+    if not found:
+        return ""
+    fields = {field.name: found[field.name] for field in dataclasses.fields(MixLineage)}
+    return f"A mixed dataset: {MixLineage(**fields)}. "
 
 
 def _averaging(card: Card) -> str:

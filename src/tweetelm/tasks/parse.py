@@ -1,11 +1,10 @@
 """Parses the definition of a task, from a task file or from stored JSON; errors name the key."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from tweetelm.files.json_file import Kind, check_fields
+from tweetelm.files.json_file import Kind, check_fields, check_keys
 from tweetelm.files.names import check_name, is_printable
 from tweetelm.tasks.metric import parse_metric
 from tweetelm.tasks.task import CATEGORIES, Published, SplitRule, Task, TaskData
@@ -45,10 +44,10 @@ def parse_task(values: Mapping[str, Any], *, place: str | None) -> Task:
     Raises:
         ValueError: a key is missing, unknown or has a wrong value.
     """
-    _check(values, _TOP, _TOP_OPTIONAL, "")
+    check_keys(values, _TOP, _TOP_OPTIONAL, "")
     data, card = values.get("data", {}), values.get("card", {})
-    _check(data, {}, _DATA, "data.")
-    _check(card, {}, _CARD, "card.")
+    check_keys(data, {}, _DATA, "data.")
+    check_keys(card, {}, _CARD, "card.")
     check_name(values["name"], "name")
     labels = _labels(values["labels"])
     metric = values.get("metric", METRIC)
@@ -108,7 +107,7 @@ def _data(values: Mapping[str, Any], place: str) -> TaskData:
             "`test` (and optionally `validation`), or `folders` (in TweetEval's layout)"
         )
     rule = values.get("split", {})
-    _check(rule, {}, _SPLIT, "data.split.")
+    check_keys(rule, {}, _SPLIT, "data.split.")
     split = SplitRule(**rule)
     if not (0 < split.validation < 1 and 0 < split.test < 1 and split.validation + split.test < 1):
         raise ValueError(
@@ -160,7 +159,7 @@ def _published(entry: Any, number: int) -> Published:
     prefix = f"published {number}: "
     if not isinstance(entry, dict):
         raise ValueError(f"{prefix}expected a table")
-    _check(entry, _PUBLISHED, {"per_group": dict}, prefix)
+    check_keys(entry, _PUBLISHED, {"per_group": dict}, prefix)
     groups = entry.get("per_group", {})
     check_fields(groups, dict.fromkeys(groups, float), f"{prefix}per_group.")
     return Published(
@@ -169,14 +168,3 @@ def _published(entry: Any, number: int) -> Published:
         source=entry["source"],
         per_group=tuple((name, float(value)) for name, value in groups.items()),
     )
-
-
-def _check(values: Mapping[str, Any], needed: _Kinds, optional: _Kinds, prefix: str) -> None:
-    known = [*needed, *optional]
-    for key in values:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise ValueError(f"{prefix}{key} is unknown{hint} (expected {', '.join(known)})")
-    check_fields(values, needed, prefix)
-    check_fields(values, {key: kind for key, kind in optional.items() if key in values}, prefix)

@@ -15,8 +15,8 @@ MOST_MARKS = 30
 """Maximum number of consecutive combining marks, as in Unicode's Stream-Safe Text Format (UAX #15). No
 language has longer runs, and the time of NFC is quadratic in their length."""
 _SURROGATES = re.compile(r"([\ud800-\udbff][\udc00-\udfff])|[\ud800-\udfff]")
-_LINK = re.compile(r"(?:https?://|\bwww\.\S)\S*", re.IGNORECASE)
-_MENTION = re.compile(r"@\w+")
+LINK = re.compile(r"(?:https?://|\bwww\.\S)\S*", re.IGNORECASE)
+MENTION = re.compile(r"@\w+")
 # Unicode's Default_Ignorable_Code_Point, controls other than white space, and the blank Braille pattern.
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
@@ -24,8 +24,8 @@ _INVISIBLE = re.compile(
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
 )
 _VISIBLE = re.compile(_INVISIBLE.pattern.replace("[", "[^", 1).replace("]+", "]{1,1024}"))
-_EMOJI = "[\u203c\u2049\u2190-\u27bf\u2900-\u2bff\U0001f000-\U0001faff]"
-_JOINER = re.compile(f"(?<!{_EMOJI})\u200d|\u200d(?!{_EMOJI})")
+EMOJI = "[\u203c\u2049\u2190-\u27bf\u2900-\u2bff\U0001f000-\U0001faff]"
+_JOINER = re.compile(f"(?<!{EMOJI})\u200d|\u200d(?!{EMOJI})")
 
 
 def normalize(text: str, config: TextConfig = _DEFAULT) -> str:
@@ -90,9 +90,9 @@ def _rewrite(text: str, config: TextConfig, *, decoding: bool = True) -> str:
         text = _strip_invisible(text)
     text = _unmask(unicodedata.normalize("NFC", _bound_marks(text)), config)
     if config.mask_links:
-        text = _LINK.sub("http", text)
+        text = LINK.sub("http", text)
     if config.mask_mentions:
-        text = (_MENTION if text.isascii() else _mention_with_marks()).sub("@user", text)
+        text = (MENTION if text.isascii() else _mention_with_marks()).sub("@user", text)
     return " ".join(text.split())
 
 
