@@ -16,6 +16,7 @@ COMMANDS = {  # command: module, description
         "ray_jobs.classify_files",
         "classify files of any size, row by row",
     ),
+    "collect": ("ray_jobs.collect", "collect genuine tweets of named accounts"),
     "reproduce": ("ray_jobs.reproduce", "run every experiment on the real data with pretrained models"),
     "tweeteval": ("ray_jobs.tweeteval", "train and score every TweetEval task, write the benchmark's table"),
     "serve": ("serve", "serve the published models over HTTP on this machine"),
