@@ -10,7 +10,7 @@ from typing import Any
 
 from tweetelm.collection.accounts import DONE, Account
 from tweetelm.collection.folder import USERS, Folder
-from tweetelm.collection.posts import CUT, Post, from_text, from_v1, from_v2, is_v2
+from tweetelm.collection.posts import CUT, Post, as_object, from_text, from_v1, from_v2, is_v2, objects
 from tweetelm.collection.settings import Settings, screen_names
 from tweetelm.collection.timelines import new_page
 from tweetelm.data.tables import is_table, table_rows
@@ -117,12 +117,14 @@ def _from_row(row: Mapping[str, Any], settings: Settings) -> Post:
 
 def _from_object(row: Mapping[str, Any], settings: Settings) -> Iterator[Post]:
     """The posts of a line: a post of the API v2 or 1.1, or a whole answer of the API v2."""
-    users = {user.get("id"): user for user in (row.get("includes") or {}).get("users") or []}
+    users = {user.get("id"): user for user in objects(as_object(row.get("includes")).get("users"))}
     data = row.get("data", row)
     for raw in data if isinstance(data, list) else [data]:
-        post = raw.get("tweet", raw)
-        user = post.get("user") or post.get("author") or users.get(post.get("author_id")) or {}
-        name = _author(user.get("screen_name") or user.get("username") or "", settings)
+        if not isinstance(raw, Mapping):
+            raise ValueError(f"a post is {raw!r}; expected an object")
+        post = as_object(raw.get("tweet", raw))
+        user = as_object(post.get("user") or post.get("author") or users.get(str(post.get("author_id"))))
+        name = _author(str(user.get("screen_name") or user.get("username") or ""), settings)
         yield from_v2(post, name) if is_v2(post) else from_v1(post, name)
 
 
@@ -143,11 +145,13 @@ def _archive(path: Path, settings: Settings) -> Iterator[Post]:
         raise ValueError(f"{path} has no data/tweets.js; expected the archive that X sends, or its tweets.js")
     owners = [each for name in members if _ACCOUNT.fullmatch(name) for each in members[name]]
     notes = [each for name in members if _NOTES.fullmatch(name) for each in members[name]]
-    texts = [each.get("noteTweet", {}).get("core", {}).get("text", "") for each in notes]
+    cores = [as_object(as_object(each.get("noteTweet")).get("core")) for each in notes]
+    texts = [str(core.get("text", "")) for core in cores]
     for number, each in enumerate(tweets):
         try:
-            owner = owners[0]["account"]["username"] if owners else ""
-            yield _whole(from_v1(each.get("tweet", each), _author(owner, settings)), texts)
+            owner = as_object(owners[0].get("account")).get("username", "") if owners else ""
+            post = from_v1(as_object(each.get("tweet", each)), _author(str(owner), settings))
+            yield _whole(post, texts)
         except ValueError as error:
             raise ValueError(f"{path}, tweet {number}: {error}") from error
 

@@ -53,8 +53,8 @@ def from_v2(raw: Mapping[str, Any], screen_name: str) -> Post:
     Raises:
         ValueError: it has no id or no text, or its date is malformed.
     """
-    kinds = {each.get("type") for each in raw.get("referenced_tweets") or []}
-    note = raw.get("note_tweet") or {}
+    kinds = {each.get("type") for each in objects(raw.get("referenced_tweets"))}
+    note = as_object(raw.get("note_tweet"))
     text = plain(note.get("text") or raw.get("text"))
     reason = _reason(
         text,
@@ -79,7 +79,7 @@ def from_v1(raw: Mapping[str, Any], screen_name: str) -> Post:
     Raises:
         ValueError: it has no id or no text, or its date is malformed.
     """
-    longer = raw.get("extended_tweet") or {}
+    longer = as_object(raw.get("extended_tweet"))
     full = longer.get("full_text") or raw.get("full_text")
     text = plain(full or raw.get("text"))
     reason = _reason(
@@ -152,6 +152,16 @@ def iso(value: object) -> str:
     return known.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def as_object(value: object) -> Mapping[str, Any]:
+    """A JSON object; anything else counts as absent."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def objects(value: object) -> list[Mapping[str, Any]]:
+    """The JSON objects in a list; anything else counts as absent."""
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
+
+
 def _reason(text: str, *, retweet: bool, quote: bool, reply: bool, promoted: bool) -> str:
     """The first reason to leave a post out; a reply is left out by choice, so it comes last."""
     if retweet or text.startswith("RT @"):
@@ -167,11 +177,10 @@ def _reason(text: str, *, retweet: bool, quote: bool, reply: bool, promoted: boo
 
 def _is_promoted(raw: Mapping[str, Any]) -> bool:
     """Whether the post is an advertisement that is not on the account's timeline."""
-    scopes = raw.get("scopes")
-    return isinstance(scopes, Mapping) and scopes.get("followers") is False
+    return as_object(raw.get("scopes")).get("followers") is False
 
 
 def _links_a_post(raw: Mapping[str, Any]) -> bool:
     """Whether the post links another one, which is all that an archive tells of a quote."""
-    links = (raw.get("entities") or {}).get("urls") or []
+    links = objects(as_object(raw.get("entities")).get("urls"))
     return any(_STATUS.match(str(link.get("expanded_url") or "")) for link in links)

@@ -30,6 +30,7 @@ def references(*kinds: str) -> dict[str, Any]:
         ({"scopes": {"followers": True}}, ""),
         ({"text": " \n"}, "empty"),
         ({"text": "@nasa hello"}, ""),
+        ({"referenced_tweets": ["quoted"], "note_tweet": "x", "scopes": 5}, ""),
     ],
 )
 def test_only_original_posts_of_v2_have_no_reason(more: dict[str, Any], reason: str) -> None:
