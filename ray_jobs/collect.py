@@ -17,14 +17,15 @@ from ray_jobs.locks.run_lock import BusyError, locked_folder
 from tweetelm.cli import command
 from tweetelm.collection.accounts import load_accounts
 from tweetelm.collection.estimate import Estimate, estimate, estimate_refresh
-from tweetelm.collection.folder import MANIFEST, Folder
+from tweetelm.collection.folder import Folder
 from tweetelm.collection.ledger import Ceilings, Ledger
 from tweetelm.collection.own_files import collect_files, fingerprints
-from tweetelm.collection.part import row_ids, summary_lines, write_ids, write_part
+from tweetelm.collection.part import row_ids, summary_lines, write_collection, write_ids
 from tweetelm.collection.refresh import end, refresh, remaining
 from tweetelm.collection.settings import Settings, check, claim, moment, screen_names, stored
 from tweetelm.collection.timelines import SMALLEST, collect
 from tweetelm.collection.x_api import RESUMES, X_URL, XApi, check_url
+from tweetelm.data.part import MANIFEST_FILE
 from tweetelm.data.text_file import content
 from tweetelm.files.paths import expanded, located
 
@@ -160,12 +161,12 @@ class _Job:
     def _collect(self, api: XApi) -> int:
         accounts = collect(api, self.folder, self.settings)
         api.ledger.write()
-        return self._finish(write_part(self.folder, self.settings, accounts, api.ledger))
+        return self._finish(write_collection(self.folder, self.settings, accounts, api.ledger))
 
     def _refresh(self, api: XApi) -> int:
         removed = refresh(api, self.folder, row_ids(self.folder))
         api.ledger.write()
-        manifest = write_part(self.folder, self.settings, load_accounts(self.folder), api.ledger)
+        manifest = write_collection(self.folder, self.settings, load_accounts(self.folder), api.ledger)
         end(self.folder)
         counts = ", ".join(f"{count:,} {reason}" for reason, count in removed.items()) or "none"
         print(f"removed posts: {counts}; {manifest['rows']:,} are left", flush=True)
@@ -173,16 +174,16 @@ class _Job:
 
     def _from_files(self) -> int:
         """Read the files, unless a complete collection is there: a refresh may have removed posts since."""
-        manifest = self.folder.read(MANIFEST)
+        manifest = self.folder.read(MANIFEST_FILE)
         if manifest is None:
             accounts = collect_files(self.folder, self.arguments.from_, self.settings)
-            manifest = write_part(self.folder, self.settings, accounts, None)
+            manifest = write_collection(self.folder, self.settings, accounts, None)
         return self._finish(manifest)
 
     def _finish(self, manifest: dict[str, Any]) -> int:
         print("\n".join(summary_lines(manifest, self.folder)), flush=True)
         if not manifest["rows"]:
-            raise ValueError(f"no tweet was kept; {self.folder.path(MANIFEST)} says why, by account")
+            raise ValueError(f"no tweet was kept; {self.folder.path(MANIFEST_FILE)} says why, by account")
         return 0
 
     def _ledger(self) -> Ledger:

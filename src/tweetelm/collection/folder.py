@@ -8,13 +8,7 @@ from tweetelm.files import object_storage
 from tweetelm.files.json_file import parse_object
 
 PAGES, USERS, REFRESH = "pages", "users", "refresh"
-ROWS, MANIFEST, SETTINGS, LEDGER, REFRESHED = (
-    "rows.csv",
-    "manifest.json",
-    "settings.json",
-    "ledger.json",
-    "refreshed.json",
-)
+SETTINGS, LEDGER, REFRESHED = "settings.json", "ledger.json", "refreshed.json"
 
 
 @dataclass(frozen=True)

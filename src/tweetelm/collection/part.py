@@ -3,18 +3,17 @@
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tweetelm.collection.accounts import DONE, OPEN, Account, left_out
-from tweetelm.collection.folder import MANIFEST, REFRESHED, ROWS, Folder
+from tweetelm.collection.folder import REFRESHED, Folder
 from tweetelm.collection.ledger import Ledger
 from tweetelm.collection.settings import Settings
+from tweetelm.data.part import ROWS_FILE, write_part
 from tweetelm.files import atomic, object_storage
-from tweetelm.files.hashing import sha256
 
-HEADER = ("screen_name", "text", "account.type", "class_type", "id", "created_at", "lang")
+FURTHER = ("id", "created_at", "lang")  # columns after TweepFake's
 PARTIAL = "partial"  # a ceiling ended the reading of the account
 TERMS = {
     "agreement": "X Developer Agreement",
@@ -29,63 +28,35 @@ FILE_TERMS = {
 }
 
 
-def write_part(
+def write_collection(
     folder: Folder, settings: Settings, accounts: Sequence[Account], ledger: Ledger | None
 ) -> dict[str, Any]:
-    """Write rows.csv and manifest.json; files that would only differ in the date stay as they are.
-
-    Returns:
-        The manifest.
-    """
-    data, rows = rows_csv(accounts)
-    manifest = {
-        "kind": "collected",
-        "created": datetime.now(UTC).date().isoformat(),
-        "rows": len(rows),
-        "sha256": sha256(data),
-        "settings": settings.document(),
-        "accounts": {
+    """Write rows.csv and manifest.json; returns the manifest."""
+    posts = unique_posts(accounts)
+    return write_part(
+        folder.place,
+        "collected",
+        [{**post, "account.type": "human", "class_type": "human"} for post in posts],
+        FURTHER,
+        settings.document(),
+        accounts={
             account.name: {"state": _state(account), "read": account.read, "kept": account.kept}
             for account in accounts
         },
-        "window": _window(settings, rows),
-        "terms": FILE_TERMS if ledger is None else TERMS,
-        "cost": _cost(ledger),
-        "left_out": left_out(accounts),
-        "refreshed": (folder.read(REFRESHED) or {"runs": []})["runs"],
-    }
-    old = folder.read(MANIFEST)
-    if old is not None and {**old, "created": ""} == {**manifest, "created": ""}:
-        manifest["created"] = old["created"]
-    if object_storage.read(folder.path(ROWS)) != data:
-        object_storage.write(folder.path(ROWS), data)
-    if old != manifest:
-        folder.write(MANIFEST, manifest)
-    return manifest
+        window=_window(settings, posts),
+        terms=FILE_TERMS if ledger is None else TERMS,
+        cost=_cost(ledger),
+        left_out=left_out(accounts),
+        refreshed=(folder.read(REFRESHED) or {"runs": []})["runs"],
+    )
 
 
-def rows_csv(accounts: Iterable[Account]) -> tuple[bytes, list[dict[str, str]]]:
-    """The content of rows.csv, ordered by account and id, each post once; and its posts."""
+def unique_posts(accounts: Iterable[Account]) -> list[dict[str, str]]:
+    """The posts of all pages, each once, ordered by account and id."""
     unique = {
         post["id"]: post for account in accounts for page in account.pages for post in page["posts"]
     }.values()
-    posts = sorted(unique, key=lambda post: (post["screen_name"].lower(), int(post["id"])))
-    text = io.StringIO()
-    writer = csv.writer(text, delimiter=";", lineterminator="\n")
-    writer.writerow(HEADER)
-    for post in posts:
-        writer.writerow(
-            [
-                post["screen_name"],
-                post["text"],
-                "human",
-                "human",
-                post["id"],
-                post["created_at"],
-                post["lang"],
-            ]
-        )
-    return text.getvalue().encode(), posts
+    return sorted(unique, key=lambda post: (post["screen_name"].lower(), int(post["id"])))
 
 
 def _state(account: Account) -> str:
@@ -112,9 +83,11 @@ def row_ids(folder: Folder) -> list[str]:
     Raises:
         FileNotFoundError: the folder has no rows.
     """
-    data = object_storage.read(folder.path(ROWS))
+    data = object_storage.read(folder.path(ROWS_FILE))
     if data is None:
-        raise FileNotFoundError(f"{folder.path(ROWS)} does not exist; name a collection's folder with --out")
+        raise FileNotFoundError(
+            f"{folder.path(ROWS_FILE)} does not exist; name a collection's folder with --out"
+        )
     rows = csv.DictReader(io.StringIO(data.decode(), newline=""), delimiter=";", strict=True)
     return sorted((row["id"] for row in rows), key=int)
 
@@ -136,7 +109,7 @@ def summary_lines(manifest: dict[str, Any], folder: Folder) -> list[str]:
         if account["state"] != DONE
     ]
     out = ", ".join(f"{count:,} {reason}" for reason, count in manifest["left_out"].items()) or "none"
-    lines.append(f"{manifest['rows']:,} posts in {folder.path(ROWS)}; left out: {out}")
+    lines.append(f"{manifest['rows']:,} posts in {folder.path(ROWS_FILE)}; left out: {out}")
     lines.append(f"cost: ${manifest['cost']['dollars']:,.2f} in all. {manifest['terms']['sentence']}")
     if any(account["state"] == PARTIAL for account in accounts.values()):
         lines.append("a ceiling is reached: to read more, type the same command with a higher --cap")
