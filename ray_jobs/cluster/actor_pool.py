@@ -17,11 +17,18 @@ CPUS_OF_LARGE = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Pool:
-    """The actors: their maximum number, and the CPUs and GPUs of each."""
+    """The actors.
+
+    Attributes:
+        size: their maximum number.
+        cpus, gpus: of each.
+        tasks: items that an actor has at once: the one in hand, and those that wait for it.
+    """
 
     size: int
     cpus: int
     gpus: int
+    tasks: int = 2
 
 
 def pool(
@@ -69,7 +76,10 @@ def run_on(
         num_cpus=actors.cpus,
         num_gpus=actors.gpus,
         compute=ray.data.ActorPoolStrategy(
-            min_size=1, max_size=actors.size, initial_size=actors.size, max_tasks_in_flight_per_actor=2
+            min_size=1,
+            max_size=actors.size,
+            initial_size=actors.size,
+            max_tasks_in_flight_per_actor=actors.tasks,
         ),
     )
     for row in outcomes.iter_rows():

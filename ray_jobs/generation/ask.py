@@ -75,7 +75,8 @@ def ask_endpoint(flags: Arguments, key: str, journal: Path, missing: Sequence[Re
     settings = {"endpoint": endpoint, "ledger": ledger, "journal": journal}
     shares = [list(missing[worker::workers]) for worker in range(workers)]
     with JournalWatch(journal, len(missing)):
-        outcomes = list(run_on(Pool(size=workers, cpus=1, gpus=0), AskEndpoint, shares, settings))
+        actors = Pool(size=workers, cpus=1, gpus=0, tasks=1)
+        outcomes = list(run_on(actors, AskEndpoint, shares, settings))
     unanswered = sum(outcome["unanswered"] for outcome in outcomes)
     stopped = next((outcome["stopped"] for outcome in outcomes if outcome["stopped"]), "")
     if unanswered and not stopped:
