@@ -145,7 +145,7 @@ flag = $(if $(PLACE),$(if $(findstring $(1),$(JOB)),, $(1) $(PLACE)/$(2)))
 RUNS = $(call flag,--run.storage,runs)$(call flag,--run.registry,models)$(call flag,--data.root,data)
 MODELS = $(call flag,--registry,models)
 SCORES = $(call flag,--registry,models)$(call flag,--data,data)
-PLACES = $(if $(findstring ray_jobs.evaluate,$(JOB)),$(SCORES),$(if $(findstring ray_jobs.classify,$(JOB)),$(MODELS),$(RUNS)))
+PLACES = $(if $(findstring ray_jobs.evaluate,$(JOB)),$(SCORES),$(if $(findstring ray_jobs.classify,$(JOB)),$(MODELS),$(if $(findstring ray_jobs.collect,$(JOB))$(findstring ray_jobs.generate,$(JOB)),,$(RUNS))))
 
 submit: setup ## submit a job through the tunnel: make submit JOB="ray_jobs.train --task hate"
 	$(asks_with_token)

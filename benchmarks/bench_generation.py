@@ -75,7 +75,7 @@ def main() -> None:
     lines = [
         before,
         "",
-        f"{options.model}, {next(generator.model.parameters()).dtype}, {options.prompts} prompts, at most 80 new "
+        f"{options.model}, {generator.model.dtype}, {options.prompts} prompts, at most 80 new "
         f"tokens, batches of at most 16,384 tokens, {options.rounds} rounds. Median (range).",
         "",
         "| | tokens/s |",

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ray
 
 from ray_jobs.cluster.actor_pool import Pool, pool, run_on
 from ray_jobs.cluster.connect import connect
+from ray_jobs.generation.arguments import Arguments
 from ray_jobs.generation.endpoint import AskEndpoint, Endpoint
 from ray_jobs.generation.job import JournalWatch, chunks
 from ray_jobs.generation.local_model import AskLocalModel
@@ -16,15 +17,10 @@ from tweetelm.generation.generator import FoundGenerator
 from tweetelm.generation.journal import read_journal
 from tweetelm.generation.request import Request
 
-if TYPE_CHECKING:
-    from ray_jobs.generate import Arguments
-
 _CHUNK = 128  # requests that an actor with a local model gets at once
 
 
-def ask_local(
-    flags: "Arguments", generator: FoundGenerator, journal: Path, missing: Sequence[Request]
-) -> str:
+def ask_local(flags: Arguments, generator: FoundGenerator, journal: Path, missing: Sequence[Request]) -> str:
     """Answer requests with a model on this machine or cluster.
 
     Returns:
@@ -52,7 +48,7 @@ def ask_local(
     return ""
 
 
-def ask_endpoint(flags: "Arguments", key: str, journal: Path, missing: Sequence[Request]) -> str:
+def ask_endpoint(flags: Arguments, key: str, journal: Path, missing: Sequence[Request]) -> str:
     """Answer requests with an OpenAI-compatible endpoint.
 
     Returns:
@@ -87,7 +83,7 @@ def ask_endpoint(flags: "Arguments", key: str, journal: Path, missing: Sequence[
     return stopped
 
 
-def limits(flags: "Arguments") -> Limits:
+def limits(flags: Arguments) -> Limits:
     """The limits that the flags set."""
     return Limits(
         per_minute=flags.requests_per_minute,

@@ -4,8 +4,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ray_jobs.generation.arguments import Arguments
 from ray_jobs.generation.ask import ask_endpoint, ask_local, limits, spent
 from ray_jobs.generation.endpoint import expected_tokens
 from ray_jobs.generation.job import Job, generate
@@ -21,9 +22,6 @@ from tweetelm.generation.plan import PlanSettings
 from tweetelm.generation.request import Request
 from tweetelm.generation.result import summary, write_result
 from tweetelm.tasks import Task, find_task
-
-if TYPE_CHECKING:
-    from ray_jobs.generate import Arguments
 
 SETTINGS_FILE = "settings.json"
 _SAMPLE = 200  # requests whose prompts are measured for the announcement
@@ -42,7 +40,7 @@ class Prepared:
         generator: the files of a local model; None for an endpoint.
     """
 
-    arguments: "Arguments"
+    arguments: Arguments
     key: str
     task: Task
     job: Job
@@ -111,7 +109,7 @@ class Prepared:
             )
 
 
-def prepare(arguments: "Arguments", key: str) -> Prepared:
+def prepare(arguments: Arguments, key: str) -> Prepared:
     """Check the flags, read the human tweets and find the generator.
 
     Raises:

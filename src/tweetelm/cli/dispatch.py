@@ -17,6 +17,7 @@ COMMANDS = {  # command: module, description
         "classify files of any size, row by row",
     ),
     "generate": ("ray_jobs.generate", "write machine-made tweets with a language model"),
+    "collect": ("ray_jobs.collect", "collect genuine tweets of named accounts"),
     "reproduce": ("ray_jobs.reproduce", "run every experiment on the real data with pretrained models"),
     "tweeteval": ("ray_jobs.tweeteval", "train and score every TweetEval task, write the benchmark's table"),
     "serve": ("serve", "serve the published models over HTTP on this machine"),

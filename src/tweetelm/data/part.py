@@ -7,12 +7,12 @@ manifest.json says what the rows are, where they come from, and the hash of rows
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from tweetelm.files import atomic
+from tweetelm.files import object_storage
 from tweetelm.files.hashing import sha256
 from tweetelm.files.json_file import parse_object
 
@@ -22,17 +22,17 @@ Kind = Literal["generated", "collected"]
 
 
 def write_part(
-    folder: Path,
+    place: str,
     kind: Kind,
-    rows: Iterable[Mapping[str, object]],
+    rows: Sequence[Mapping[str, object]],
     further: Sequence[str],
     settings: Mapping[str, Any],
     **entries: Any,
 ) -> dict[str, Any]:
-    """Write rows.csv and manifest.json; the manifest last, so that a part with one is complete.
+    """Write rows.csv and then manifest.json. Files that would only differ in the date stay as they are.
 
     Args:
-        folder: of the part.
+        place: folder or URL of the part.
         kind: of the rows.
         rows: values by column.
         further: names of the columns after TweepFake's.
@@ -42,26 +42,35 @@ def write_part(
     Returns:
         The manifest.
     """
-    columns = [*COLUMNS, *further]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, delimiter=";", lineterminator="\n")
-    writer.writeheader()
-    number = 0
-    for number, row in enumerate(rows, start=1):  # noqa: B007  # the last number is the count
-        writer.writerow(row)
-    content = text.getvalue().encode()
+    content, manifest_file = _csv(rows, further), f"{place}/{MANIFEST_FILE}"
     manifest = {
         "kind": kind,
         "created": datetime.now(UTC).date().isoformat(),
-        "rows": number,
+        "rows": len(rows),
         "sha256": sha256(content),
         "settings": dict(settings),
         **entries,
     }
-    (folder / MANIFEST_FILE).unlink(missing_ok=True)
-    atomic.write(folder / ROWS_FILE, content)
-    atomic.write_text(folder / MANIFEST_FILE, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+    stored = object_storage.read(manifest_file)
+    old = parse_object(stored, manifest_file, "delete it and run the command again") if stored else {}
+    if {**old, "created": ""} == json.loads(json.dumps({**manifest, "created": ""})):
+        manifest["created"] = old["created"]
+    for file, data in ((f"{place}/{ROWS_FILE}", content), (manifest_file, _json(manifest))):
+        if object_storage.read(file) != data:
+            object_storage.write(file, data)
     return manifest
+
+
+def _csv(rows: Sequence[Mapping[str, object]], further: Sequence[str]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*COLUMNS, *further], delimiter=";", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def _json(manifest: Mapping[str, Any]) -> bytes:
+    return (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

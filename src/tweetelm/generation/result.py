@@ -40,9 +40,9 @@ def write_result(
         "prompt_tokens": sum(answer.prompt_tokens for answer in answers.values()),
         "completion_tokens": sum(answer.completion_tokens for answer in answers.values()),
     }
-    rows = (_columns(row, label, generator["name"]) for row in outcome.rows)
+    rows = [_columns(row, label, generator["name"]) for row in outcome.rows]
     manifest = write_part(
-        folder, "generated", rows, _FURTHER, settings, generator=dict(generator), counts=counts
+        str(folder), "generated", rows, _FURTHER, settings, generator=dict(generator), counts=counts
     )
     atomic.write_text(folder / "README.md", _card(manifest, outcome))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import tyro
 
-from ray_jobs import classify_files, evaluate, reproduce, seeds, train, tune, tweeteval
+from ray_jobs import classify_files, collect, evaluate, generate, reproduce, seeds, train, tune, tweeteval
 from ray_jobs.cli import USUAL
 from ray_jobs.cluster import config_file, spot_watcher
 from serve.__main__ import Options
@@ -27,6 +27,8 @@ COMMANDS = {
     "ray_jobs.seeds": seeds.Arguments,
     "ray_jobs.evaluate": evaluate.Arguments,
     "ray_jobs.classify_files": classify_files.Arguments,
+    "ray_jobs.collect": collect.Arguments,
+    "ray_jobs.generate": generate.Arguments,
     "ray_jobs.reproduce": reproduce.Arguments,
     "ray_jobs.tweeteval": tweeteval.Arguments,
     "ray_jobs.cluster.spot_watcher": spot_watcher.Arguments,
