@@ -16,7 +16,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-RUNTIME = ("ray", "tracking", "tracing", "data", "aws", "lora", "report", "gguf", "sentencepiece", "generate")
+RUNTIME = (
+    *("ray", "tracking", "tracing", "data", "aws", "lora", "report", "gguf", "sentencepiece"),
+    *("generate", "mix"),
+)
 CPU_FILE = "requirements-cpu.lock"  # of a build that is not on the package index
 CUDA_ONLY = re.compile(r"nvidia-|cuda-|triton=")
 # The CPU build (Linux x86, Python 3.11) is on another index; `pip hash FILE` prints its hash.

@@ -63,9 +63,11 @@ def write_part(
 
 def _csv(rows: Sequence[Mapping[str, object]], further: Sequence[str]) -> bytes:
     text = io.StringIO()
-    writer = csv.DictWriter(text, [*COLUMNS, *further], delimiter=";", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    columns = [*COLUMNS, *further]
+    text.write(";".join(columns) + "\n")
+    # every text is quoted: Python's minimal quoting leaves a lone carriage return bare
+    quoted = csv.QUOTE_NONNUMERIC
+    csv.DictWriter(text, columns, delimiter=";", lineterminator="\n", quoting=quoted).writerows(rows)
     return text.getvalue().encode()
 
 
