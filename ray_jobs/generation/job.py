@@ -1,6 +1,7 @@
 """Generates in waves, until enough rows pass the filters."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -121,10 +122,11 @@ class JournalWatch:
         self._thread.join()
 
     def _watch(self) -> None:
+        begun = time.monotonic()
         while not self._stop.wait(_POLL_S):
             now = sum(1 for _ in self._answers())
             if now > self._done:
-                self._progress.add(now - self._done, _POLL_S)
+                self._progress.add(now - self._done, time.monotonic() - begun)
                 self._done = now
 
     def _answers(self) -> Iterator[bytes]:
