@@ -66,8 +66,8 @@ def _csv(rows: Sequence[Mapping[str, object]], further: Sequence[str]) -> bytes:
     columns = [*COLUMNS, *further]
     text.write(";".join(columns) + "\n")
     # every text is quoted: Python's minimal quoting leaves a lone carriage return bare
-    quoted = csv.QUOTE_NONNUMERIC
-    csv.DictWriter(text, columns, delimiter=";", lineterminator="\n", quoting=quoted).writerows(rows)
+    writer = csv.DictWriter(text, columns, delimiter=";", lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    writer.writerows(rows)
     return text.getvalue().encode()
 
 
