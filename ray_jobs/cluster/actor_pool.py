@@ -22,7 +22,7 @@ class Pool:
     Attributes:
         size: their maximum number.
         cpus, gpus: of each.
-        tasks: items that an actor has at once: the one in hand, and those that wait for it.
+        tasks: items assigned to an actor at once: the current one and those queued.
     """
 
     size: int

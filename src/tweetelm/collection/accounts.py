@@ -38,7 +38,7 @@ class Account:
 
     @property
     def read(self) -> int:
-        """Posts read, with those that were left out."""
+        """Number of posts read, kept or not."""
         return sum(page["posts_read"] for page in self.pages)
 
     @property

@@ -120,7 +120,7 @@ def from_text(text: object, *, id: object, screen_name: str, created_at: object,
 def plain(text: object) -> str:
     """The text with HTML references decoded once, as X encodes `&`, `<` and `>` once.
 
-    Lone surrogates become U+FFFD, NUL characters are removed, and newlines are LF.
+    Unpaired surrogates become U+FFFD, NUL characters are removed, and newlines are LF.
 
     Raises:
         ValueError: it is not a text.
@@ -181,6 +181,6 @@ def _is_promoted(raw: Mapping[str, Any]) -> bool:
 
 
 def _links_a_post(raw: Mapping[str, Any]) -> bool:
-    """Whether the post links another one, which is all that an archive tells of a quote."""
+    """Whether the post links another post. In an archive, this is the only sign of a quote."""
     links = objects(as_object(raw.get("entities")).get("urls"))
     return any(_STATUS.match(str(link.get("expanded_url") or "")) for link in links)

@@ -122,7 +122,7 @@ def screen_names(typed: Iterable[str], file: Path | None) -> tuple[str, ...]:
 
 
 def moment(typed: str | None, flag: str) -> str:
-    """A date or time as 2026-03-01T00:00:00Z; "" if none was typed. A time without zone is UTC.
+    """A date or time as 2026-03-01T00:00:00Z; "" if none is given. A time without zone is UTC.
 
     Raises:
         ValueError: it is malformed.

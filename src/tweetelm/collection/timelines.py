@@ -1,4 +1,4 @@
-"""Reads accounts' timelines page by page. Each page is a file; a command goes on after the last one."""
+"""Reads accounts' timelines page by page. Each page is a file; a command resumes after the last one."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -72,7 +72,7 @@ def page_size(wanted: int, room: int) -> int:
 
 
 def _read_page(api: XApi, account: Account, size: int, settings: Settings) -> None:
-    """Read the next page and store it. After an expired pagination token, goes on by the last post's id."""
+    """Read the next page and store it. After an expired pagination token, continue from the last id."""
     answer = f"{account.folder}/{len(account.pages)}.json"
     for by_id in (False, True):
         params = _params(account, size, settings, by_id=by_id)

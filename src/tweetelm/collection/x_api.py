@@ -86,7 +86,7 @@ class XApi:
         posts: int = 0,
         users: int = 0,
     ) -> dict[str, Any]:
-        """Make a request, store what `parse` makes of the answer in the file `answer`, and return it.
+        """Make a request, parse the answer with `parse`, store the result in the file `answer`, return it.
 
         Args:
             path: path of the API.

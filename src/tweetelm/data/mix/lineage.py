@@ -52,7 +52,7 @@ def read_lineage(folder: Path, files: Iterable[Path]) -> MixLineage | None:
     found = parse_object(path.read_bytes(), path, "run `tweetelm data mix` again", needed)
     for file in files:
         if found["files"].get(file.name) != sha256(file):
-            log.warning("%s does not describe %s, which is not as it was mixed", path, file.name)
+            log.warning("%s does not describe %s: the file was changed after mixing", path, file.name)
             return None
     return MixLineage(
         version=found["version"],

@@ -119,5 +119,5 @@ def _check_columns(part: Part, file: Path, asked: dict[str, str]) -> None:
 
 
 def _repaired(text: str) -> str:
-    """The text with lone surrogates replaced, which UTF-8 cannot encode."""
+    """Replace unpaired surrogates, which UTF-8 cannot encode."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

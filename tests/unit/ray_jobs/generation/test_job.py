@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ray_jobs.generation.arguments import Arguments
 from ray_jobs.generation.job import Ask, Job, chunks, generate
 from tests.support.human_tweets import human_tweets
 from tweetelm.generation.filters import Filters
@@ -91,3 +92,13 @@ def test_chunks_have_prompts_of_like_lengths(job: Job) -> None:
     lengths = [len(request.user) for chunk in found for request in chunk]
     assert lengths == sorted(lengths)
     assert [len(chunk) for chunk in found] == [8, 8, 8, 6]
+
+
+def test_flags_have_the_defaults_of_the_plan() -> None:
+    """The flags repeat them, because importing the plan takes a second at --help."""
+    flags, plan = Arguments(out="part"), PlanSettings()
+    assert (flags.strategies, flags.temperatures, flags.seed) == (
+        plan.strategies,
+        plan.temperatures,
+        plan.seed,
+    )
