@@ -13,7 +13,7 @@ from tweetelm.data.source_files import find_files
 from tweetelm.data.unlabeled import UnlabeledFiles
 from tweetelm.files.hashing import md5
 from tweetelm.files.paths import is_url
-from tweetelm.tasks import Task, TaskData
+from tweetelm.tasks import TASKS, Task, TaskData
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class Provenance:
     Attributes:
         root: the folder or URL that was read, or `sample`.
         md5: DVC's hash of the folder (32 hexadecimal digits and `.dir`); equal for equal bytes.
-        synthetic: whether the files are those of the embedded sample, in any folder.
+        synthetic: whether the files are those of the embedded sample, in any folder, or mixed with them.
         rows: number of rows by split.
         unlabeled: the origin of a run's unlabeled tweets, if it has some.
         mix: the recipe and parts of a mixed dataset.
@@ -42,12 +42,16 @@ def provenance(task: Task, root: str | Path) -> Provenance:
     rows = {split: dataset.num_rows for split, dataset in load(task, root).items()}
     if task.data is not None:
         data = own_source(task, root)
-        return Provenance(
-            root=data.place, md5=own_md5(task, data), synthetic=False, rows=rows, mix=_mix(data)
-        )
+        mix = _mix(data)
+        base = mix.base if mix else {}
+        synthetic = any(name in TASKS and md5 == _sample_md5(TASKS[name]) for name, md5 in base.items())
+        return Provenance(root=data.place, md5=own_md5(task, data), synthetic=synthetic, rows=rows, mix=mix)
     md5 = folder_md5(folder(task, root), FILES[task.name])
-    sample = folder_md5(folder(task, SAMPLE), FILES[task.name])
-    return Provenance(root=str(root), md5=md5, synthetic=md5 == sample, rows=rows)
+    return Provenance(root=str(root), md5=md5, synthetic=md5 == _sample_md5(task), rows=rows)
+
+
+def _sample_md5(task: Task) -> str:
+    return folder_md5(folder(task, SAMPLE), FILES[task.name])
 
 
 def _mix(data: TaskData) -> MixLineage | None:
