@@ -20,7 +20,6 @@ from tweetelm.data.mix.sides import divide_sides, units
 from tweetelm.data.splits import divide
 
 NO_COUNTERPART = "no human row with the same cues"
-HELD_OUT = "generator is held out of training"
 
 
 @dataclass(kw_only=True)
@@ -72,19 +71,13 @@ def mix(recipe: Recipe, root: str | Path) -> Mix:
     rows = usable((row for part in parts for row in part.rows), made.base, made.left_out)
     shares = {part.name: part.share for part in recipe.parts}
     sides = apart_from_base(*divide_sides(rows, shares, recipe.seed, made.left_out), made.base, made.left_out)
-    train = _settle(made, TRAIN, _without_held_out(made, sides[0]), made.base.splits["train"])
+    train = _settle(made, TRAIN, sides[0], made.base.splits["train"])
     test = _settle(made, GENERATED_TEST, sides[1], _test_humans(made, sides[1]))
     made.splits = _divided(made, train) if made.base.task is None else _with_base(made, train)
     if test:
         made.splits[GENERATED_TEST] = test
     _check_parts(made)
     return made
-
-
-def _without_held_out(made: Mix, added: list[Row]) -> list[Row]:
-    kept = [row for row in added if row.generator not in made.recipe.hold_out]
-    made.left_out.update((row.part, HELD_OUT) for row in added if row.generator in made.recipe.hold_out)
-    return kept
 
 
 def _settle(made: Mix, split: str, added: list[Row], present: Sequence[Row]) -> list[Row]:
@@ -167,18 +160,7 @@ def _test_humans(made: Mix, test: Sequence[Row]) -> list[Row]:
 
 
 def _with_base(made: Mix, train: list[Row]) -> dict[str, list[Row]]:
-    held_out, base = made.recipe.hold_out, made.base.splits
-    known = {row.generator for row in base["train"]}
-    if unknown := [name for name in held_out if name not in known]:
-        raise ValueError(
-            f"hold_out names {unknown[0]}, which no training row of the base has as its generator; expected "
-            f"names of {', '.join(sorted(known))}"
-        )
-    seen = {
-        split: [row for row in base[split] if row.generator not in held_out]
-        for split in ("train", "validation")
-    }
-    return {**base, **seen, "train": [*seen["train"], *train]}
+    return {**made.base.splits, "train": [*made.base.splits["train"], *train]}
 
 
 def _divided(made: Mix, rows: list[Row]) -> dict[str, list[Row]]:

@@ -106,7 +106,7 @@ def _intro(made: Mix, values: Mapping[str, Any]) -> str:
     lines = [
         f"Version `{values['version']}`, recipe sha256 `{values['recipe_sha256']}`, "
         f"tweetelm {values['tweetelm']}.",
-        f"Validation and test are those of {base.name}, row by row{_held_out(made)}."
+        f"Validation and test are those of {base.name}, row by row."
         if base
         else "Divided by the recipe's rule.",
     ]
@@ -120,11 +120,6 @@ def _intro(made: Mix, values: Mapping[str, Any]) -> str:
             f"Quotas of added rows: `{json.dumps(made.recipe.values.get('quotas', {}), sort_keys=True)}`."
         )
     return " ".join(lines)
-
-
-def _held_out(made: Mix) -> str:
-    names = ", ".join(made.recipe.hold_out)
-    return f"; training and validation have no rows of {names}" if names else ""
 
 
 def _parts_table(values: Mapping[str, Any]) -> str:

@@ -85,7 +85,6 @@ class Recipe:
         base: task whose splits are the base, by its name or file; None without a base.
         labels: the labels in order.
         parts: what is added, in order.
-        hold_out: generators that the training and validation splits get no rows of; the tests keep theirs.
         quotas, cues: the rules.
         split: how rows are divided if there is no base.
         license: terms of the whole; empty if the recipe has none.
@@ -98,7 +97,6 @@ class Recipe:
     base: str | None
     labels: tuple[str, ...]
     parts: tuple[Part, ...]
-    hold_out: tuple[str, ...]
     quotas: Quotas
     cues: Cues
     split: SplitRule

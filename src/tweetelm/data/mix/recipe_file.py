@@ -13,10 +13,8 @@ from tweetelm.files.names import check_name, is_printable
 from tweetelm.tasks import TASKS, SplitRule, find_task
 
 _USES = (TRAIN, GENERATED_TEST)
-_TOP: Mapping[str, Kind] = {"name": str}
+_TOP: Mapping[str, Kind] = {"name": str, "parts": list}
 _TOP_OPTIONAL: Mapping[str, Kind] = {
-    "parts": list,
-    "hold_out": list,
     "seed": int,
     "base": str,
     "labels": list,
@@ -69,8 +67,6 @@ def _parsed(values: dict[str, Any], place: str) -> Recipe:
     cues = values.get("cues", {})
     check_keys(cues, {}, _CUES, "cues.")
     rule = values.get("split", {})
-    if base is None and "hold_out" in values:
-        raise ValueError('hold_out needs a base, whose rows it removes; name it: base = "deepfake"')
     if base is not None and rule:
         raise ValueError(f"split has no effect with a base: {base} has its own splits; remove one of them")
     return Recipe(
@@ -78,8 +74,7 @@ def _parsed(values: dict[str, Any], place: str) -> Recipe:
         seed=values.get("seed", 0),
         base=_base(base, place),
         labels=labels,
-        parts=_parts(values, labels),
-        hold_out=_hold_out(values.get("hold_out", []), cues.get("human", "human")),
+        parts=_parts(values["parts"], labels),
         quotas=_quotas(values.get("quotas", {}), labels),
         cues=_cues(cues, labels),
         split=_split(rule, values.get("seed", 0)),
@@ -112,20 +107,9 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip()) and is_printable(value)
 
 
-def _hold_out(names: list[Any], human: str) -> tuple[str, ...]:
-    if not all(map(_is_text, names)) or human in names:
-        raise ValueError(
-            f'hold_out is {names}; expected names of generators, such as ["gpt2"], and not {human}'
-        )
-    return tuple(names)
-
-
-def _parts(values: Mapping[str, Any], labels: tuple[str, ...]) -> tuple[Part, ...]:
-    entries = values.get("parts", [])
-    if not entries and not ("base" in values and values.get("hold_out")):
-        raise ValueError(
-            "there is no part; expected at least one [[parts]] with name and path, or a base with hold_out"
-        )
+def _parts(entries: list[Any], labels: tuple[str, ...]) -> tuple[Part, ...]:
+    if not entries:
+        raise ValueError("there is no part; expected at least one [[parts]] with name and path")
     parts = tuple(_part(entry, number, labels) for number, entry in enumerate(entries, 1))
     names = [part.name for part in parts]
     if repeated := sorted({name for name in names if names.count(name) > 1}):

@@ -51,15 +51,12 @@ def task_file(made: Mix, version: str, *, test: str) -> str:
 
 def _card(made: Mix, version: str) -> dict[str, str]:
     task, names = made.base.task, ", ".join(part.part.name for part in made.parts)
-    changes = [f"with {names}"] if names else []
-    changes += [f"without training rows of {', '.join(made.recipe.hold_out)}"] if made.recipe.hold_out else []
-    whole = f"{task.dataset} {', '.join(changes)}" if task else names
+    whole = f"{task.dataset} with {names}" if task else names
     limits = task.limits if task else LIMITS
-    added = f"Rows were added from {names}; README.md" if names else "README.md"
     return {
         "dataset": f"{made.recipe.name} {version[:12]} ({whole})",
         "license": license_of(made),
-        "limits": f"{limits} {added} of the dataset describes the rows.",
+        "limits": f"{limits} Rows were added from {names}; README.md of the dataset describes them.",
     }
 
 

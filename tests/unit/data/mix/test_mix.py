@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import subprocess
 import sys
 from pathlib import Path
@@ -181,33 +180,3 @@ def test_provenance_names_recipe_and_parts(mixed: Path, tmp_path: Path) -> None:
     with (tmp_path / "train.csv").open("ab") as train:
         train.write(b'"ann";"one more row";"human";"human";"me";"";"";""\n')
     assert provenance(read_task(tmp_path / "mixed.toml"), "data").mix is None
-
-
-def test_held_out_generators_are_only_tested(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    prepare(tmp_path, generated=FEW)
-    more = [
-        mixes.row(f"some{n}", mixes.tweet(random.Random(n)), "bot", ("rnn", "talker")[n % 2])
-        for n in range(8)
-    ]
-    mixes.write_part(tmp_path / "more", more)
-    top = 'base = "deepfake"\nhold_out = ["rnn"]'
-    mixes.recipe(tmp_path, GENERATED + mixes.part_of("more"), top=top)
-    assert run_mix(tmp_path) == 0
-    before = load(DEEPFAKE, tmp_path / "data")
-    after = load(read_task(tmp_path / "out" / "mixed.toml"), "data")
-    assert {split: "rnn" in rows["class_type"] for split, rows in after.items()} == {
-        "train": False,
-        "validation": False,
-        "test": True,
-    }
-    assert len(after["test"]) == len(before["test"])
-    values = json.loads((tmp_path / "out" / "mix.json").read_text())
-    assert values["parts"][1]["left_out"]["generator is held out of training"] == 4
-    assert "no rows of rnn" in (tmp_path / "out" / "README.md").read_text()
-
-    mixes.recipe(tmp_path, "", top=top.replace('"rnn"', '"gpt9"'))
-    assert run_mix(tmp_path) == 1
-    assert "hold_out names gpt9, which no training row" in capsys.readouterr().err
-    mixes.recipe(tmp_path, "", top=top)  # no parts
-    assert run_mix(tmp_path, "--replace") == 0
-    assert "rnn" not in load(read_task(tmp_path / "out" / "mixed.toml"), "data")["train"]["class_type"]

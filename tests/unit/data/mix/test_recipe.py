@@ -64,8 +64,6 @@ GEN = mixes.part_of("gen")
         ),
         (GEN + GEN, "", None, "two parts are named gen; expected different names"),
         ("parts = []", "", None, r"there is no part; expected at least one \[\[parts\]\]"),
-        (GEN, "", 'base = "deepfake"\nhold_out = ["human"]', r"hold_out is \['human'\]; expected names of"),
-        (GEN, "", 'labels = ["human", "bot"]\nhold_out = ["rnn"]', "hold_out needs a base"),
         (GEN, "", "seed = 1", 'expected either base = "deepfake"'),
         (GEN, "", 'base = "deepfakes"', "there is no task or file"),
         (GEN, "[split]\ntest = 0.1", None, "split has no effect with a base"),
