@@ -125,7 +125,10 @@ def test_settings_for_two_labels_are_refused_first(tmp_path: Path, env: dict[str
     line = [sys.executable, "-m", "ray_jobs.train", "--task", "three.toml", *FAST, "1"]
     for flags, message in (
         (("--run.threshold", "validation"), "needs a task with two labels; three has 3"),
-        (("--data.hold-out", "account:1/2"), "needs the column screen_name, which only deepfake has"),
+        (
+            ("--data.hold-out", "account:1/2"),
+            "needs the column screen_name, which the data of this task lacks",
+        ),
         (("--data.root", "sample"), "the embedded sample has the tasks hate and deepfake only"),
     ):
         done = subprocess.run(

@@ -6,9 +6,11 @@ from pathlib import Path
 from tests.support import mixes
 from tests.support.data_command import run_data
 from tweetelm import fine_tune
+from tweetelm.data import hold_out, load
 from tweetelm.data.mix.lineage import MixLineage
 from tweetelm.registry import Card
 from tweetelm.registry.model_card import render
+from tweetelm.tasks import read_task
 
 
 def mixed(folder: Path) -> Path:
@@ -33,6 +35,13 @@ def test_one_epoch_trains_on_a_mixed_dataset(tmp_path: Path) -> None:
     assert f"dataset version `{values['version']}`" in readme
     assert values["parts"][0]["sha256"] in readme
     assert Card.from_json(result.card.to_json()).data == result.card.data
+
+
+def test_generator_of_a_part_can_be_held_out(tmp_path: Path) -> None:
+    splits = hold_out(load(read_task(mixed(tmp_path)), "data"), "generator:rnn")
+    assert "rnn" not in {*splits["train"]["class_type"], *splits["validation"]["class_type"]}
+    assert "newbot" in splits["train"]["class_type"]
+    assert set(splits["held-out"]["class_type"]) == {"rnn"}
 
 
 def test_lineage_is_a_sentence() -> None:
