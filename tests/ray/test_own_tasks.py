@@ -127,7 +127,7 @@ def test_settings_for_two_labels_are_refused_first(tmp_path: Path, env: dict[str
         (("--run.threshold", "validation"), "needs a task with two labels; three has 3"),
         (
             ("--data.hold-out", "account:1/2"),
-            "needs the column screen_name, which the data of this task lacks",
+            "needs the column screen_name, which the task lacks",
         ),
         (("--data.root", "sample"), "the embedded sample has the tasks hate and deepfake only"),
     ):
