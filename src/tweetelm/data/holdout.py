@@ -37,9 +37,7 @@ def hold_out(dataset: DatasetDict, rule: str | None) -> DatasetDict:
     check_rule(rule)
     column = "screen_name" if rule.startswith("account:") else "class_type"
     if column not in dataset["train"].column_names:
-        raise ValueError(
-            f"--data.hold-out {rule} needs the column {column}, which the task lacks"
-        )
+        raise ValueError(f"--data.hold-out {rule} needs the column {column}, which the task lacks")
     masks = {name: _mask(dataset, name, rule) for name in SPLITS}
     if any(not masks[name].any() or masks[name].all() for name in ("train", "validation")):
         generators = ", ".join(sorted(set(dataset["train"]["class_type"]) - {"human"}))

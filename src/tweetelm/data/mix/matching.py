@@ -2,7 +2,8 @@
 
 Propensity-score matching with a caliper (Rosenbaum and Rubin, 1985): a cross-validated classifier gives each
 row the probability of being human by its cues alone; a machine row is kept if an unused human row has nearly
-the same one. Kept rows and their counterparts then have the same cues together, not one by one.
+the same one. Kept rows and their counterparts then have the same cues together, not one by one. Where this is not
+enough, the pairs that a classifier on cues still tells apart best are removed.
 """
 
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ _FOLDS = 5
 _MOST = 4000  # rows of each kind from which an accuracy is measured
 _REPEATS = 3
 _CALIPERS = (0.03, 0.01, 0.003)  # of the log-odds; the first that reaches the goal is used
+_TRIMMED, _TRIMS = 0.04, 12  # share of the pairs that is removed at a time, and the most times
 _CERTAIN = 1e-3  # bound of the probabilities, so that no log-odds are infinite
 _DIGITS = 6  # of the probabilities; the last ones depend on the processor
 
@@ -80,8 +82,8 @@ def match_cues(
             chosen = np.asarray(pairs, dtype=np.int64).reshape(-1, 2)
             accuracy = _accuracy(found[chosen[:, 0]], wanted[chosen[:, 1]], seed + 1)
             if accuracy is None or abs(accuracy - 0.5) <= goal:
-                break
-    return sorted(pairs)
+                return sorted(pairs)
+        return sorted(trimmed(pairs, found, wanted, goal, seed))
 
 
 def measure(
@@ -148,6 +150,22 @@ def _nearest(machine: Floats, human: Floats, caliper: float, seed: int) -> list[
             pairs.append((int(rows[row]), int(partners[partner])))
         row += distance >= -caliper
         partner += distance <= caliper
+    return pairs
+
+
+def trimmed(
+    pairs: list[tuple[int, int]], machine: Floats, human: Floats, goal: float, seed: int
+) -> list[tuple[int, int]]:
+    """The pairs without those whose two rows look most different, until the rest reaches the goal."""
+    for trim in range(_TRIMS):
+        rows, partners = (np.asarray(positions) for positions in zip(*pairs, strict=True))
+        odds = _log_odds(machine[rows], human[partners], seed + trim)
+        alike = np.argsort(odds[1] - odds[0], kind="stable")[: round((1 - _TRIMMED) * len(pairs))]
+        pairs = [pairs[position] for position in np.sort(alike)]
+        chosen = np.asarray(pairs)
+        accuracy = _accuracy(machine[chosen[:, 0]], human[chosen[:, 1]], seed + 1)
+        if accuracy is None or accuracy - 0.5 <= goal:
+            break
     return pairs
 
 

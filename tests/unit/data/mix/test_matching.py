@@ -7,7 +7,7 @@ import pytest
 
 from tests.support import mixes
 from tweetelm.data.mix.cues import NAMES, cue_counts
-from tweetelm.data.mix.matching import FEWEST, CueMatch, match_cues, measure
+from tweetelm.data.mix.matching import FEWEST, CueMatch, match_cues, measure, trimmed
 
 
 def texts(count: int, seed: int, links: float) -> list[str]:
@@ -42,6 +42,16 @@ def test_pairs_use_each_row_once() -> None:
     assert pairs == sorted(pairs)
     assert len({row for row, _ in pairs}) == len({partner for _, partner in pairs}) == len(pairs)
     assert pairs == match_cues(machine, human, goal=0.05, seed=0)
+
+
+def test_pairs_that_still_differ_are_removed() -> None:
+    machine, human = texts(300, 1, links=0.3), [text.rstrip(".") for text in texts(300, 2, links=0.3)]
+    machine = [text.rstrip(".") + "." * (position % 5 == 0) for position, text in enumerate(machine)]
+    rows = cue_counts(machine), cue_counts(human)
+    pairs = trimmed([(each, each) for each in range(300)], *rows, goal=0.03, seed=0)
+    gone = {*range(300)} - {row for row, _ in pairs}
+    assert len(gone) > 10
+    assert len([row for row in gone if row % 5 == 0]) > 0.8 * len(gone)
 
 
 def test_few_rows_are_kept_and_not_measured() -> None:
