@@ -2,8 +2,8 @@
 
 Propensity-score matching with a caliper (Rosenbaum and Rubin, 1985): a cross-validated classifier gives each
 row the probability of being human by its cues alone; a machine row is kept if an unused human row has nearly
-the same one. Kept rows and their counterparts then have the same cues together, not one by one. Where this is not
-enough, the pairs that a classifier on cues still tells apart best are removed.
+the same one. Kept rows and their counterparts then have the same cues together, not one by one. Where this
+is not enough, the pairs that a classifier on the cues still tells apart best are removed.
 """
 
 from collections.abc import Sequence
