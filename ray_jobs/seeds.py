@@ -19,7 +19,7 @@ from ray_jobs.cli import run as run_job
 from ray_jobs.run_dir import check_typed_name, claim, hold, read_finished
 from ray_jobs.training.preflight import check_out
 from tweetelm.cli import command
-from tweetelm.config.train_config import TrainConfig, check_pretraining
+from tweetelm.config.train_config import TrainConfig, check_effects
 from tweetelm.evaluation.report.document import Interval
 from tweetelm.files import object_storage
 from tweetelm.tasks import metric_name
@@ -50,7 +50,7 @@ def main() -> int:
 def seeds(arguments: Arguments) -> int:
     """Train the missing seeds, write the tables and print the scores; returns the exit status."""
     check_typed_name(arguments.config.name)
-    check_pretraining(arguments.config)
+    check_effects(arguments.config)
     if arguments.out is not None:
         check_out(arguments.out, "--out")
     spread, notices = train_seeds(arguments.config, arguments.seeds)

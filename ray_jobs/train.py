@@ -16,7 +16,7 @@ from ray_jobs.training.preflight import check_out, check_places
 from ray_jobs.training.report_copy import SCORES_FILE, copy_report
 from ray_jobs.training.summary import summary
 from tweetelm.cli import command
-from tweetelm.config.train_config import TrainConfig, check_pretraining
+from tweetelm.config.train_config import TrainConfig, check_effects
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ def main() -> int:
     with refuse():
         arguments = command.parse(Arguments, module="ray_jobs.train", usual=USUAL)
         check_typed_name(arguments.config.name)
-        check_pretraining(arguments.config)
+        check_effects(arguments.config)
         if not arguments.plan:
             return train(arguments.config, arguments.report)
         from ray_jobs.training.job import plan  # takes seconds: it imports Ray and torch

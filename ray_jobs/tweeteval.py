@@ -24,7 +24,7 @@ from tweetelm.config.train_config import (
     RunConfig,
     TrackingConfig,
     TrainConfig,
-    check_pretraining,
+    check_effects,
 )
 from tweetelm.evaluation.report.document import Cell, Document, Section, Table
 from tweetelm.evaluation.report.markdown import render_markdown
@@ -111,7 +111,7 @@ def _runs(arguments: Arguments, tasks: tuple[Task, ...]) -> list[TrainConfig]:
     """The configurations of the tasks whose data is there; their data is read once before any training."""
     runs = with_data([_config(arguments, task) for task in tasks], _ADVICE)
     for config in runs:
-        check_pretraining(config)
+        check_effects(config)
     return runs
 
 

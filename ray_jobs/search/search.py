@@ -20,6 +20,7 @@ from ray_jobs.search.trial_runs import Store, look_up, read_trials, run_trial, s
 from ray_jobs.training.launcher import Outcome, best_checkpoint, check_prepared, outcome, score_name
 from ray_jobs.training.preflight import check_unlabeled
 from ray_jobs.training.resources import max_concurrent, share_cpus
+from ray_jobs.training.teaching import taught
 from tweetelm.config.overrides import override
 from tweetelm.config.train_config import TrainConfig, preparation_key
 from tweetelm.training.prepare import prepare
@@ -99,7 +100,7 @@ def search(plan: Search, resources: Resources) -> tuple[SearchResult, TrainConfi
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = (
         "1"  # otherwise Tune returns an interrupted search as finished
     )
-    prepared = _prepare_once(plan)
+    prepared = _prepare_once(plan, resources)
     with stop_trials_on_signal():
         grid = _tuner(plan, resources, prepared).fit()
     trials = read_trials(plan.base, grid, pruned_trials(f"{plan.folder}/{PRUNED_FILE}"))
@@ -107,15 +108,15 @@ def search(plan: Search, resources: Resources) -> tuple[SearchResult, TrainConfi
     winner = choose(trials, speeds, plan.prefer, plan.tolerance)
     result = SearchResult(trials=trials, winner=winner.run, speeds=speeds)
     config = trial_config(plan.base, winner.sample, winner.number)
-    return result, config, outcome(config, ray.get(look_up(prepared, config)))
+    return result, config, outcome(config, ray.get(look_up(prepared, config, resources)))
 
 
-def _prepare_once(plan: Search) -> Store:
+def _prepare_once(plan: Search, resources: Resources) -> Store:
     """Put the rows and tokenizer of each size into Ray's object store."""
     sizes = getattr(plan.space.get("model.name"), "categories", [plan.base.model.name])
     stored: Store = {}
     for config in (override(plan.base, {"model.name": size}) for size in sizes):
-        prepared = prepare(config)
+        prepared = taught(config, prepare(config), resources)
         check_prepared(config, prepared)
         check_unlabeled(plan.folder, prepared.provenance)
         stored[preparation_key(config)] = ray.put(prepared)

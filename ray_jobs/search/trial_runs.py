@@ -45,18 +45,20 @@ def run_trial(sample: dict[str, Any], base: TrainConfig, resources: Resources, p
     config = trial_config(base, plain(sample), tune.get_context().get_trial_id())
     try:
         with hold(config, under=search_name(base)):
-            train(config, resources, look_up(prepared, config), callbacks=[TuneReportCallback()], quiet=True)
+            found = look_up(prepared, config, resources)
+            train(config, resources, found, callbacks=[TuneReportCallback()], quiet=True)
     except KeyboardInterrupt:  # the search is stopped: returning now would end the trial
         threading.Event().wait()
 
 
-def look_up(prepared: Store, config: TrainConfig) -> "ray.ObjectRef[Prepared]":
+def look_up(prepared: Store, config: TrainConfig, resources: Resources) -> "ray.ObjectRef[Prepared]":
     """What was prepared for such a trial; prepared now if the space varies the data or the text too."""
     stored = prepared.get(preparation_key(config))
     if stored is None:
-        from tweetelm.training.prepare import prepare  # torch, which most trial processes do not need
+        from ray_jobs.training.teaching import taught  # torch, which most trial processes do not need
+        from tweetelm.training.prepare import prepare
 
-        stored = ray.put(prepare(config))
+        stored = ray.put(taught(config, prepare(config), resources))
     return stored
 
 

@@ -15,7 +15,9 @@ from ray_jobs.training.run_storage import RunStorage
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.data import Provenance
 from tweetelm.evaluation import finished_run
+from tweetelm.evaluation.report.context import Rival
 from tweetelm.evaluation.report.document import Section
+from tweetelm.evaluation.report.sections.comparison import comparison_line
 from tweetelm.evaluation.report.sections.errors import worst_errors
 from tweetelm.evaluation.report.write import write
 from tweetelm.files import object_storage
@@ -35,6 +37,7 @@ def evaluate_checkpoint(
     checkpoint: str,
     dataset: DatasetDict,
     provenance: Provenance,
+    rival: Rival | None,
     base: Base,
     git: Git | None,
     registry: str,
@@ -49,6 +52,7 @@ def evaluate_checkpoint(
         checkpoint: Folder or URL of the best checkpoint.
         dataset: The task's splits.
         provenance: Source files of the dataset.
+        rival: The teacher's predictions of the test rows, to compare with; None without a teacher.
         base: Base model of training.
         git: Commit of the code; None outside a repository.
         registry: Absolute path or URL of the registry.
@@ -60,10 +64,12 @@ def evaluate_checkpoint(
         predictor = Predictor.load(folder, precision="float32")
         use_fast_float32(predictor.model)
         evaluated = finished_run.evaluate_checkpoint(
-            config, predictor, dataset, provenance=provenance, base=base, git=git
+            config, predictor, dataset, provenance=provenance, base=base, git=git, rival=rival
         )
         card, report = evaluated.card, Path(scratch) / "evaluation"
         write(evaluated.context, report)
+        if rival:
+            print(comparison_line(evaluated.context, rival), flush=True)
         shown = shown_metrics(config.task.metric)
         scores = {split: {k: m[k] for k in shown} for split, m in card.metrics.items()}
         finished = Finished(run=config.run_name, scores=scores, notices=card.notices)

@@ -10,7 +10,9 @@ from ray_jobs.training.launcher import run
 from ray_jobs.training.preflight import check_space
 from ray_jobs.training.publish import evaluate_and_publish
 from ray_jobs.training.resources import max_concurrent, share_cpus
+from ray_jobs.training.teaching import taught
 from tweetelm.config.train_config import TrainConfig
+from tweetelm.distillation import find_teacher
 from tweetelm.openelm.flops import cost
 from tweetelm.openelm.presets import PRESETS
 from tweetelm.registry import git_state
@@ -20,6 +22,7 @@ from tweetelm.training.prepare import prepare
 
 def plan(config: TrainConfig) -> str:
     """Return the estimated steps, memory, FLOP and duration of a run, as a table."""
+    find_teacher(config)
     return describe_plan(config, prepare(config, weights=False), survey())
 
 
@@ -33,8 +36,10 @@ def train_and_publish(config: TrainConfig) -> Finished:
     """
     if config.model.name in PRESETS:
         check_space(config, cost(first_layers(config.model)))  # before anything is downloaded
+    find_teacher(config)
     prepared = prepare(config)
     resources = connect()
+    prepared = taught(config, prepared, resources)
     outcome = run(config, resources, prepared)
     return evaluate_and_publish(config, outcome, resources, git_state(Path.cwd()))
 
@@ -45,8 +50,9 @@ def train_all(runs: list[TrainConfig]) -> None:
     concurrent = min(max_concurrent(runs[0], resources), len(runs))
     print(f"training {len(runs)} seed{'s' * (len(runs) > 1)}, {concurrent} concurrent", flush=True)
     runs = [share_cpus(config, concurrent, resources) for config in runs]
+    prepared = [taught(config, prepare(config), resources) for config in runs]
     with ThreadPoolExecutor(concurrent) as pool:
-        outcomes = list(pool.map(lambda config: run(config, resources, prepare(config)), runs))
+        outcomes = list(pool.map(lambda config, ready: run(config, resources, ready), runs, prepared))
     for config, outcome in zip(runs, outcomes, strict=True):
         evaluate_and_publish(config, outcome, resources, None)
         print(f"{config.run_name}: trained and evaluated", flush=True)

@@ -73,8 +73,9 @@ def check_prepared(config: TrainConfig, prepared: "Prepared") -> None:
     check_space(config, prepared.cost)
     if prepared.head:
         print(f"{config.model.name}: new classifier head: {prepared.head}", flush=True)
-    if prepared.provenance.unlabeled:
-        print(prepared.provenance.unlabeled, flush=True)
+    for unlabeled in (prepared.provenance.unlabeled, prepared.provenance.distilled):
+        if unlabeled:
+            print(unlabeled, flush=True)
 
 
 def train(

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from tweetelm.openelm.checkpoints.hub import Checkpoint
     from tweetelm.openelm.flops import Cost
 
-_UNLABELED = "pretrain-text.md5"
 _BASE = "base-model.txt"
 
 
@@ -43,17 +42,18 @@ def check_unlabeled(folder: str, provenance: "Provenance") -> None:
     Raises:
         ValueError: the run or the search began with other tweets.
     """
-    if provenance.unlabeled is None:
-        return
-    digest, path = provenance.unlabeled.md5.encode(), f"{folder}/{_UNLABELED}"
-    stored = object_storage.read(path)
-    if stored is None:
-        object_storage.write(path, digest)
-    elif stored != digest:
-        raise ValueError(
-            f"the files of --pretrain.text ({' '.join(provenance.unlabeled.files)}) have other contents than "
-            f"when {folder} began; restore them, or choose another --name"
-        )
+    for flag, found in (("pretrain-text", provenance.unlabeled), ("distill-text", provenance.distilled)):
+        if found is None:
+            continue
+        digest, path = found.md5.encode(), f"{folder}/{flag}.md5"
+        stored = object_storage.read(path)
+        if stored is None:
+            object_storage.write(path, digest)
+        elif stored != digest:
+            raise ValueError(
+                f"the files of --{flag.replace('-', '.')} ({' '.join(found.files)}) have other contents than "
+                f"when {folder} began; restore them, or choose another --name"
+            )
 
 
 def check_base(folder: str, base: "Checkpoint | None") -> None:

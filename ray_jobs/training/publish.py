@@ -19,11 +19,16 @@ def evaluate_and_publish(
     config: TrainConfig, outcome: Outcome, resources: Resources, git: Git | None
 ) -> Finished:
     """Evaluate the best checkpoint where the accelerator is, publish it, and write finished.json."""
+    from tweetelm.evaluation.rivals import teacher_as_rival  # takes a second: metrics
+
     options, threads = task_options(config, resources)
+    dataset = hold_out(load(config.task, config.data.root), config.data.hold_out)
+    provenance = outcome.prepared.provenance
     arguments = {
         "checkpoint": outcome.checkpoint,
-        "dataset": hold_out(load(config.task, config.data.root), config.data.hold_out),
-        "provenance": outcome.prepared.provenance,
+        "dataset": dataset,
+        "provenance": provenance,
+        "rival": teacher_as_rival(config, provenance.md5, len(dataset["test"])),
         "base": base_of(config, outcome.prepared),
         "git": git,
         "registry": config.run.registry_folder,

@@ -14,11 +14,13 @@ from tweetelm.api.quiet import without_progress_bars
 from tweetelm.config.keywords import from_keywords
 from tweetelm.config.overrides import override
 from tweetelm.config.sections import ModelConfig
-from tweetelm.config.train_config import TrainConfig, check_pretraining
+from tweetelm.config.train_config import TrainConfig, check_effects
 from tweetelm.data import hold_out, load
+from tweetelm.distillation import find_teacher, teach
 from tweetelm.evaluation.evaluate import Evaluation
 from tweetelm.evaluation.finished_run import Evaluated, evaluate_checkpoint
 from tweetelm.evaluation.report.write import write
+from tweetelm.evaluation.rivals import teacher_as_rival
 from tweetelm.evaluation.validation import Scorer
 from tweetelm.files import atomic
 from tweetelm.files.paths import expanded
@@ -94,7 +96,8 @@ def fine_tune(
     target = Path(expanded(str(folder or f"runs/fine-tuned/{config.run_name}")))
     _check_target(target)
     with without_progress_bars(), _matmul_precision_kept():
-        prepared = prepare(config)
+        find_teacher(config)
+        prepared = teach(config, prepare(config))
         with atomic.staging_dir(target) as partial:
             _train(config, prepared, pick_device(device), partial / CHECKPOINT, progress)
             evaluated = _evaluate(config, prepared, partial, device)
@@ -141,7 +144,7 @@ def configuration(task: str | Path | Task, model: str, settings: dict[str, Any])
     known = as_task(str(task) if isinstance(task, Path) else task)
     config = TrainConfig(task=known, model=ModelConfig(name=model))
     config = override(config, from_keywords(settings))
-    check_pretraining(config)
+    check_effects(config)
     return config
 
 
@@ -174,8 +177,9 @@ def _train(config: TrainConfig, prepared: Prepared, device: torch.device, best: 
     metric, rates = config.task.metric, ProgressRates()
     if progress and prepared.head:
         print(f"{config.model.name}: new classifier head: {prepared.head}", flush=True)
-    if progress and prepared.provenance.unlabeled:
-        print(prepared.provenance.unlabeled, flush=True)
+    for unlabeled in (prepared.provenance.unlabeled, prepared.provenance.distilled):
+        if progress and unlabeled:
+            print(unlabeled, flush=True)
     steps = fit(
         state,
         prepared.train,
@@ -216,6 +220,7 @@ def _evaluate(config: TrainConfig, prepared: Prepared, folder: Path, device: str
         provenance=prepared.provenance,
         base=base_of(config, prepared),
         git=versions.git_state(Path.cwd()),
+        rival=teacher_as_rival(config, prepared.provenance.md5, len(dataset["test"])),
     )
     write(evaluated.context, folder / EVALUATION)
     atomic.write_text(folder / CARD, evaluated.card.to_json())

@@ -35,6 +35,15 @@ def expand_places(part: Any, *names: str) -> None:
             object.__setattr__(part, name, expanded(value))
 
 
+def check_tweet_files(part: Any, prefix: str) -> None:
+    """Check the fields `text` (files of tweets) and `column` of a section, and make `text` a tuple: a stored
+    configuration has a list."""
+    require(not isinstance(part.text, str), f"{prefix}text is {part.text!r}; expected a list of files")
+    require(all(name.strip() for name in part.text), f"{prefix}text is {part.text}; expected names of files")
+    object.__setattr__(part, "text", tuple(part.text))
+    require(bool(part.column), f"{prefix}column is empty; expected the name of a column")
+
+
 FORMS = "account:<fold>/<folds>, such as account:1/5, or generator:<name>, such as generator:gpt2"
 _RULE = re.compile(r"account:([1-9]\d*)/([1-9]\d*)|generator:[\w.-]{1,40}", re.ASCII)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from tweetelm.config.checks import check_choices, check_rule, expand_places, require
+from tweetelm.config.checks import check_choices, check_rule, check_tweet_files, expand_places, require
 
 SCRATCH = ("scratch-1m", "scratch-4m")  # the presets without published weights
 
@@ -158,12 +158,7 @@ class PretrainConfig:
     """Column of the tweet in these files; text files have none."""
 
     def __post_init__(self) -> None:
-        require(not isinstance(self.text, str), f"pretrain.text is {self.text!r}; expected a list of files")
-        require(
-            all(name.strip() for name in self.text), f"pretrain.text is {self.text}; expected names of files"
-        )
-        object.__setattr__(self, "text", tuple(self.text))  # a stored configuration has a list
-        require(bool(self.column), "pretrain.column is empty; expected the name of a column")
+        check_tweet_files(self, "pretrain.")
         require(self.epochs >= 0, f"pretrain.epochs is {self.epochs}; expected 0 or more")
         require(
             self.lr is None or self.lr > 0,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tweetelm.config.checks import check_choices, require
+from tweetelm.config.distill_section import DistillConfig
 from tweetelm.config.run_sections import RunConfig, TrackingConfig
 from tweetelm.config.sections import (
     DataConfig,
@@ -21,6 +22,7 @@ from tweetelm.tasks import Task, as_task, to_json
 
 __all__ = [
     "DataConfig",
+    "DistillConfig",
     "LoopConfig",
     "ModelConfig",
     "OptimConfig",
@@ -28,7 +30,7 @@ __all__ = [
     "RunConfig",
     "TrackingConfig",
     "TrainConfig",
-    "check_pretraining",
+    "check_effects",
     "preparation_key",
     "to_dict",
 ]
@@ -40,6 +42,11 @@ _ADDED: tuple[tuple[str, str, Any], ...] = (
     ("loop", "average", 0.0),
     ("pretrain", "text", []),
     ("pretrain", "column", "text"),
+    ("distill", "teacher", None),
+    ("distill", "temperature", 2.0),
+    ("distill", "weight", 0.7),
+    ("distill", "text", []),
+    ("distill", "column", "text"),
 )
 _LONGEST_NAME = 200  # bytes; names of trials and seeds extend the given name
 _FROM_RANDOM, _FROM_PRETRAINED, _LORA = 1e-3, 3e-5, 3e-4
@@ -58,6 +65,7 @@ class TrainConfig:
     text: TextConfig = field(default_factory=TextConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
+    distill: DistillConfig = field(default_factory=DistillConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     run: RunConfig = field(default_factory=RunConfig)
@@ -112,6 +120,8 @@ class TrainConfig:
         for section, name, default in _ADDED:
             if values[section][name] == default:
                 del values[section][name]
+        if not values["distill"]:
+            del values["distill"]
         kept: dict[str, Any] = json.loads(
             json.dumps({k: v for k, v in values.items() if k not in _PLACEMENT})
         )
@@ -138,17 +148,29 @@ def preparation_key(config: TrainConfig) -> str:
     model = {name: getattr(config.model, name) for name in names}
     parts = [to_json(config.task), dataclasses.asdict(config.data), dataclasses.asdict(config.text), model]
     return json.dumps(
-        [*parts, config.loop.seed, config.pretrain.text, config.pretrain.column], sort_keys=True
+        [
+            *parts,
+            config.loop.seed,
+            *(config.pretrain.text, config.pretrain.column),
+            *(config.distill.teacher, config.distill.text, config.distill.column),
+        ],
+        sort_keys=True,
     )
 
 
-def check_pretraining(config: TrainConfig) -> None:
-    """Raise ValueError for unlabeled tweets that no phase reads. Trials of a search may have such a setting,
-    commands may not."""
+def check_effects(config: TrainConfig) -> None:
+    """Raise ValueError for settings without effect: unlabeled tweets that no phase reads, distillation
+    without a teacher. Trials of a search may have such settings, commands may not."""
     require(
         not config.pretrain.text or config.pretrain.epochs > 0,
         "pretrain.text has no effect without language modeling; set --pretrain.epochs to at least 1, or omit "
         "--pretrain.text",
+    )
+    without = dataclasses.replace(config.distill, teacher=None)
+    require(
+        config.distill.teacher is not None or without == DistillConfig(),
+        "the settings of distill have no effect without a teacher; set --distill.teacher to a published "
+        "version, or omit them",
     )
 
 

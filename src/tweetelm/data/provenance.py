@@ -25,7 +25,8 @@ class Provenance:
         md5: DVC's hash of the folder (32 hexadecimal digits and `.dir`); equal for equal bytes.
         synthetic: whether the files are those of the embedded sample, in any folder, or mixed with them.
         rows: number of rows by split.
-        unlabeled: the origin of a run's unlabeled tweets, if it has some.
+        unlabeled: the origin of a run's unlabeled tweets for language modeling, if it has some.
+        distilled: the origin of a run's unlabeled tweets that a teacher answered, if it has some.
         mix: the recipe and parts of a mixed dataset.
     """
 
@@ -34,6 +35,7 @@ class Provenance:
     synthetic: bool
     rows: dict[str, int]
     unlabeled: UnlabeledFiles | None = None
+    distilled: UnlabeledFiles | None = None
     mix: MixLineage | None = None
 
 

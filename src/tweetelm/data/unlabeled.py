@@ -1,4 +1,5 @@
-"""Unlabeled tweets for language modeling, without those that validation, test or training already contain."""
+"""Unlabeled tweets for language modeling or distillation, without those that validation, test or training
+already contain."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -30,13 +31,14 @@ class UnlabeledFiles:
 
     def __str__(self) -> str:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.left_out.items() if count)
-        return f"{self.rows:,} unlabeled tweets for language modeling ({reasons or 'none'} left out)"
+        return f"{self.rows:,} unlabeled tweets ({reasons or 'none'} left out)"
 
 
 def read_unlabeled(
     patterns: Sequence[str],
     column: str,
     *,
+    flag: str,
     train: Collection[str],
     held_out: Collection[str],
     text: TextConfig,
@@ -48,6 +50,7 @@ def read_unlabeled(
     Args:
         patterns: paths, patterns of paths, and URLs.
         column: the column with the tweet; text files have one tweet a line instead.
+        flag: the setting that names the files, for messages.
         train: the training texts.
         held_out: all texts of the other splits.
         text: normalization settings.
@@ -69,7 +72,7 @@ def read_unlabeled(
             seen.add(words)
     if not kept:
         counts = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
-        raise ValueError(f"--pretrain.text: no tweet of {', '.join(patterns)} is left: {counts}")
+        raise ValueError(f"--{flag}: no tweet of {', '.join(patterns)} is left: {counts}")
     digest = md5(json.dumps([column, *map(md5, files)]).encode())
     return kept, UnlabeledFiles(files=tuple(patterns), md5=digest, rows=len(kept), left_out=left_out)
 

@@ -6,7 +6,7 @@ from datasets import DatasetDict
 
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.evaluation.evaluate import Evaluation, calibrated, evaluate
-from tweetelm.evaluation.report.context import ReportContext
+from tweetelm.evaluation.report.context import ReportContext, Rival
 from tweetelm.predictor import Predictor
 from tweetelm.registry import make_card
 from tweetelm.registry.card import Base, Card, Provenance
@@ -38,6 +38,7 @@ def evaluate_checkpoint(
     provenance: Provenance,
     base: Base,
     git: Git | None,
+    rival: Rival | None = None,
 ) -> Evaluated:
     """Evaluate a checkpoint on all splits but train, and calibrate it on validation.
 
@@ -48,6 +49,7 @@ def evaluate_checkpoint(
         provenance: source files of the dataset.
         base: base model of training, from `tweetelm.registry.base_model.base_of`.
         git: commit of the code; None outside a repository.
+        rival: another classifier's predictions of the same test rows, for a paired comparison.
     """
     splits = [name for name in dataset if name != "train"]
     evaluation = calibrated(evaluate(predictor, dataset, splits), dataset, config.run.threshold)
@@ -60,6 +62,8 @@ def evaluate_checkpoint(
         threshold=evaluation.threshold,
         temperature=evaluation.temperature,
     )
-    context = ReportContext(evaluation=evaluation, dataset=dataset, provenance=provenance, card=card)
+    context = ReportContext(
+        evaluation=evaluation, dataset=dataset, provenance=provenance, card=card, rival=rival
+    )
     calibrated_predictor = replace(predictor, card=asdict(card))
     return Evaluated(predictor=calibrated_predictor, evaluation=evaluation, card=card, context=context)

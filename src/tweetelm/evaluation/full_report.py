@@ -4,25 +4,21 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from datasets import Dataset
 from transformers.utils.logging import disable_progress_bar
 
 from tweetelm.data import hold_out, load, provenance
 from tweetelm.evaluation import evaluate as evaluation
 from tweetelm.evaluation.attribution import Attributed, attributed, attributions, load_differentiable
 from tweetelm.evaluation.behavior.suite import behavior
-from tweetelm.evaluation.label_files import find_label_files, read_label_files
 from tweetelm.evaluation.report.context import ReportContext, Rival
 from tweetelm.evaluation.report.document import Section
-from tweetelm.evaluation.report.prediction_files import read_predictions
 from tweetelm.evaluation.report.sections.comparison import comparison_line
 from tweetelm.evaluation.report.sections.errors import worst
 from tweetelm.evaluation.report.write import write
+from tweetelm.evaluation.rivals import rival_of_files, rival_version
 from tweetelm.evaluation.robustness.evasion import evasion
-from tweetelm.files.names import printable
 from tweetelm.precision import Precision, use_fast_float32
 from tweetelm.predictor import Predictor
-from tweetelm.registry import read_card, resolve
 from tweetelm.registry.card import Card
 from tweetelm.tasks import Task
 
@@ -74,9 +70,9 @@ def gather(
     dataset, source = hold_out(load(task, data), rule), provenance(task, data)
     # before the predictions, because it may raise
     if against_predictions:
-        rival: Rival | None = _rival_of_files(against_predictions, task, dataset["test"])
+        rival: Rival | None = rival_of_files(against_predictions, task, dataset["test"])
     else:
-        rival = _rival(against, registry, data, task, source.md5, len(dataset["test"]))
+        rival = rival_version(against, registry, data, task, source.md5, len(dataset["test"]))
     return ReportContext(
         evaluation=evaluation.evaluate(predictor, dataset, [name for name in dataset if name != "train"]),
         dataset=dataset,
@@ -90,29 +86,6 @@ def _card(folder: Path) -> Card | None:
     """The card of a published version; None for a checkpoint that was not published."""
     file = folder / "card.json"
     return Card.read(file.read_bytes(), str(file)) if file.is_file() else None
-
-
-def _rival(version: str | None, registry: str, data: str, task: Task, md5: str, rows: int) -> Rival | None:
-    """The other version's stored predictions of the same test rows."""
-
-    if version is None:
-        return None
-    trained_on = read_card(task.name, registry=registry, version=version).data["md5"]
-    if trained_on != md5:
-        raise ValueError(
-            f"{task.name}/{version} was evaluated on data with md5 {trained_on}, but {data} "
-            f"has md5 {md5}; expected the same data; pass that data with --data, or another version"
-        )
-    folder = resolve(task.name, registry=registry, version=version)
-    predictions = read_predictions(folder / "evaluation", "test", task, rows)
-    return Rival(name=version, predicted=predictions.predicted)
-
-
-def _rival_of_files(places: Sequence[str], task: Task, test: Dataset) -> Rival:
-    """Another classifier's labels of the test rows, from files."""
-    files = find_label_files(places)
-    more = f" and {len(places) - 1} more" if len(places) > 1 else ""
-    return Rival(name=printable(Path(places[0]).name) + more, predicted=read_label_files(files, task, test))
 
 
 def attribute_worst(folder: Path, context: ReportContext) -> list[Attributed]:

@@ -21,6 +21,8 @@ def base_of(config: TrainConfig, start: Prepared) -> Base:
     )
     if start.head:
         found["head"] = start.head
+    if start.teacher:
+        found["teacher"] = start.teacher
     if start.origin:
         found["origin"] = start.origin
     return found

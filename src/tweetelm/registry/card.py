@@ -35,25 +35,31 @@ class Provenance(Protocol):
     @property
     def unlabeled(self) -> UnlabeledFiles | None: ...
     @property
+    def distilled(self) -> UnlabeledFiles | None: ...
+    @property
     def mix(self) -> MixLineage | None: ...
 
 
 class Data(TypedDict):
-    """The training and evaluation data; md5 is DVC's hash of the task's folder. `unlabeled` has the fields of
-    `UnlabeledFiles`, if the run read unlabeled tweets; `mix` those of `MixLineage`, for a mixed dataset."""
+    """The training and evaluation data; md5 is DVC's hash of the task's folder.
+
+    `unlabeled` and `distilled` have the fields of `UnlabeledFiles`, if the run or its teacher read unlabeled
+    tweets; `mix` those of `MixLineage`, for a mixed dataset.
+    """
 
     root: str
     md5: str
     synthetic: bool
     rows: dict[str, int]
     unlabeled: NotRequired[dict[str, Any]]
+    distilled: NotRequired[dict[str, Any]]
     mix: NotRequired[dict[str, Any]]
 
 
 class Base(TypedDict):
     """The base model of fine-tuning. Hashes are None if there was no file. `head` is set if the base model
     had a classifier that was replaced, and gives the reason. `origin` is the origin.json of an imported
-    model."""
+    model. `teacher` names the version whose probabilities were learned, and has its content digest."""
 
     name: str
     init: Literal["pretrained", "random", "scratch"]
@@ -63,6 +69,7 @@ class Base(TypedDict):
     tokenizer_sha256: str | None
     head: NotRequired[str]
     origin: NotRequired[dict[str, str]]
+    teacher: NotRequired[dict[str, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,8 +224,9 @@ def make_card(
         rows=dict(provenance.rows),
     )
     if provenance.unlabeled:
-        unlabeled = provenance.unlabeled
-        data["unlabeled"] = dataclasses.asdict(unlabeled) | {"files": list(unlabeled.files)}
+        data["unlabeled"] = _plain(provenance.unlabeled)
+    if provenance.distilled:
+        data["distilled"] = _plain(provenance.distilled)
     if provenance.mix:
         data["mix"] = dataclasses.asdict(provenance.mix)
     return Card(
@@ -238,6 +246,10 @@ def make_card(
         max_tokens=config.model.max_tokens,
         run=config.run_name,
     )
+
+
+def _plain(found: UnlabeledFiles) -> dict[str, Any]:
+    return dataclasses.asdict(found) | {"files": list(found.files)}
 
 
 def _required(f: "dataclasses.Field[Any]") -> bool:

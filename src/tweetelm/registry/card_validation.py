@@ -32,6 +32,7 @@ _DATA: dict[str, Kind] = {"root": str, "md5": str, "synthetic": bool, "rows": di
 _UNLABELED: dict[str, Kind] = {"files": list, "md5": str, "rows": int, "left_out": dict}
 _MIX: dict[str, Kind] = {"version": str, "recipe": str, "base": dict, "parts": dict}
 _BASE: dict[str, Kind] = {"name": str, "init": str, "source": str}
+_TEACHER: dict[str, Kind] = {"version": str, "content": str}
 _GIT: dict[str, Kind] = {"commit": str, "dirty": bool}
 _INITS = ("pretrained", "random", "scratch")
 _DEEPEST = 20
@@ -52,11 +53,11 @@ def check_card(values: Mapping[str, Any]) -> None:
     terminal."""
     check_fields(values, {name: kind for name, kind in _FIELDS.items() if name in values})
     check_fields(values["data"], _DATA, "data.")
-    if "unlabeled" in values["data"]:
-        check_fields(values["data"], {"unlabeled": dict}, "data.")
-        check_fields(values["data"]["unlabeled"], _UNLABELED, "data.unlabeled.")
-        counts = values["data"]["unlabeled"]["left_out"]
-        check_fields(counts, dict.fromkeys(counts, int), "data.unlabeled.left_out.")
+    for name in values["data"].keys() & {"unlabeled", "distilled"}:
+        check_fields(values["data"], {name: dict}, "data.")
+        check_fields(values["data"][name], _UNLABELED, f"data.{name}.")
+        counts = values["data"][name]["left_out"]
+        check_fields(counts, dict.fromkeys(counts, int), f"data.{name}.left_out.")
     if "mix" in values["data"]:
         check_fields(values["data"], {"mix": dict}, "data.")
         check_fields(values["data"]["mix"], _MIX, "data.mix.")
@@ -64,6 +65,9 @@ def check_card(values: Mapping[str, Any]) -> None:
             hashes = values["data"]["mix"][name]
             check_fields(hashes, dict.fromkeys(hashes, str), f"data.mix.{name}.")
     check_fields(values["base"], _BASE, "base.")
+    if "teacher" in values["base"]:
+        check_fields(values["base"], {"teacher": dict}, "base.")
+        check_fields(values["base"]["teacher"], _TEACHER, "base.teacher.")
     check_fields(values["git"] or {}, _GIT if values["git"] else {}, "git.")
     for name in ("libraries", "files"):
         check_fields(values.get(name, {}), dict.fromkeys(values.get(name, {}), str), f"{name}.")

@@ -63,7 +63,7 @@ folder's code unless `trust_remote_code` is set; the tokenizer does not need tha
 
 ## Training
 
-Data: {dataset}, md5 `{md5}`, {rows}. {mix}{unlabeled}{code}{averaging}
+Data: {dataset}, md5 `{md5}`, {rows}. {mix}{unlabeled}{code}{averaging}{teacher}
 
 ```
 {command}
@@ -105,6 +105,7 @@ def render(card: Card) -> str:
         unlabeled=_unlabeled(card),
         code=_code(card),
         averaging=_averaging(card),
+        teacher=_teacher(card),
         command=reproduce(card.config),
         weights_license=_weights_license(card),
         license="the synthetic sample is tweetelm's own" if card.data["synthetic"] else task.license,
@@ -216,11 +217,13 @@ def _dataset(card: Card, task: Task) -> str:
 
 
 def _unlabeled(card: Card) -> str:
-    found = card.data.get("unlabeled")
-    if not found:
-        return ""
+    used = (("language modeling", card.data.get("unlabeled")), ("the teacher", card.data.get("distilled")))
+    return "".join(f"For {what}: {_files(found)}. " for what, found in used if found)
+
+
+def _files(found: dict[str, Any]) -> str:
     fields = {field.name: found[field.name] for field in dataclasses.fields(UnlabeledFiles)}
-    return f"{UnlabeledFiles(**fields)}, md5 `{found['md5']}`. "
+    return f"{UnlabeledFiles(**fields)}, md5 `{found['md5']}`"
 
 
 def _mix(card: Card) -> str:
@@ -235,6 +238,18 @@ def _mix(card: Card) -> str:
 def _averaging(card: Card) -> str:
     share = card.config.get("loop", {}).get("average")
     return f"\nThe weights are the mean over the last {share:.0%} of the training steps." if share else ""
+
+
+def _teacher(card: Card) -> str:
+    """The version whose probabilities were learned."""
+    found = card.base.get("teacher")
+    if not found:
+        return ""
+    settings = card.config["distill"]
+    return (
+        f"\nDistilled from version `{found['version']}` (content `{found['content'][:12]}`): weight "
+        f"{settings['weight']:g}, temperature {settings['temperature']:g}."
+    )
 
 
 def _code(card: Card) -> str:

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from tweetelm.encoding import Encoded
 
+NO_LABEL = -100
+"""Label id of a tweet without a label; cross-entropy ignores it (torch's default ignore_index)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tweets:
@@ -53,10 +56,12 @@ class Rows(Tweets):
     """N labeled tweets.
 
     Attributes:
-        labels: (N,) label ids.
+        labels: (N,) label ids; `NO_LABEL` for tweets that only a teacher labels.
+        teacher: (N, K) float32, the teacher's log-probabilities of K labels; None without a teacher.
     """
 
     labels: NDArray[np.int64]
+    teacher: NDArray[np.float32] | None = None
 
     @classmethod
     def of(cls, encoded: Sequence[Encoded], labels: Sequence[int]) -> "Rows":
@@ -65,9 +70,10 @@ class Rows(Tweets):
         return cls(ids=tweets.ids, starts=tweets.starts, labels=np.asarray(labels, dtype=np.int64))
 
     def class_weights(self, labels: int) -> list[float]:
-        """Inverse class frequencies of `labels` classes, scaled to a mean of 1 over the rows. A class without
-        rows has weight 0."""
-        counts = np.bincount(self.labels, minlength=labels)
+        """Inverse class frequencies of `labels` classes, scaled to a mean of 1 over the labeled rows. A class
+        without rows has weight 0."""
+        known = self.labels[self.labels != NO_LABEL]
+        counts = np.bincount(known, minlength=labels)
         present = counts > 0
-        weights: Any = np.divide(len(self), counts * present.sum(), where=present, out=np.zeros(labels))
+        weights: Any = np.divide(len(known), counts * present.sum(), where=present, out=np.zeros(labels))
         return [float(weight) for weight in weights]

@@ -1,7 +1,8 @@
 """Training objectives: cross-entropy of labels (classification) or of next tokens (language modeling).
+With a teacher, classification also has the divergence from its probabilities (arXiv 1503.02531).
 
 A micro-batch is the rows that one worker packs into one forward pass.
-Shapes: B tweets of a micro-batch, N tokens of a micro-batch, D model width, V vocabulary.
+Shapes: B tweets of a micro-batch, K labels, N tokens of a micro-batch, D model width, V vocabulary.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from tweetelm.config.train_config import TrainConfig
 from tweetelm.openelm import OpenELMForSequenceClassification, OpenELMModel
 from tweetelm.openelm.packing import PackedBatch, pack_onto
 from tweetelm.precision import autocast
-from tweetelm.training.encoded_rows import Rows, Tweets
+from tweetelm.training.encoded_rows import NO_LABEL, Rows, Tweets
 from tweetelm.training.phases import PRETRAIN, Phase
 
 _CHUNK = 1024  # tokens per (n, V) block of logits; limits memory
@@ -50,12 +51,14 @@ def objective(
     if phase.name == PRETRAIN:
         tweets = rows.followed_by(unlabeled) if unlabeled else rows
         return LanguageModeling(rows=tweets, config=config, device=device)
+    if config.distill.teacher is not None and rows.teacher is None:
+        raise ValueError(f"teacher {config.distill.teacher} has not answered the training tweets yet")
     return Classification(rows=rows, config=config, device=device)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Classification:
-    """Cross-entropy of the label, per tweet."""
+    """Cross-entropy of the label, per tweet, mixed with the divergence from the teacher's probabilities."""
 
     rows: Rows
     config: TrainConfig
@@ -77,7 +80,19 @@ class Classification:
         labels = torch.tensor(self.rows.labels[list(share)], device=self.device)
         weight = self._class_weights(logits.shape[1])
         smoothing = self.config.optim.label_smoothing
-        return F.cross_entropy(logits, labels, weight=weight, label_smoothing=smoothing, reduction="sum")
+        hard = F.cross_entropy(logits, labels, weight=weight, label_smoothing=smoothing, reduction="sum")
+        if self.rows.teacher is None:
+            return hard
+        share_of_teacher = self.config.distill.weight
+        soft = divergence(logits, self._answers(share), self.config.distill.temperature)
+        unlabeled = (labels == NO_LABEL).float()
+        weights = share_of_teacher + (1 - share_of_teacher) * unlabeled
+        return (weights * soft).sum() + (1 - share_of_teacher) * hard
+
+    def _answers(self, share: Sequence[int]) -> Tensor:
+        """The teacher's log-probabilities (B, K)."""
+        assert self.rows.teacher is not None
+        return torch.tensor(self.rows.teacher[list(share)], device=self.device)
 
     def _class_weights(self, labels: int) -> Tensor | None:
         if self.config.optim.class_weights == "none":
@@ -104,6 +119,21 @@ class LanguageModeling:
         with autocast(self.config.loop.precision, self.device):
             total: Tensor = module(next_tokens(batch), **batch.inputs())
         return total
+
+
+def divergence(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """Kullback-Leibler divergence of the student from the teacher, (B,), in nats, both softened.
+
+    It is multiplied by the temperature squared, so that its gradient has the size of that of cross-entropy
+    (Hinton, Vinyals, Dean 2015, section 2.1).
+
+    Args:
+        logits: the student's, (B, K).
+        teacher: log-probabilities, (B, K).
+        temperature: divides both before softmax.
+    """
+    soft, wanted = ((each / temperature).log_softmax(-1) for each in (logits, teacher))
+    return F.kl_div(soft, wanted, log_target=True, reduction="none").sum(-1) * temperature**2
 
 
 def _pack(rows: Tweets, share: Sequence[int], device: torch.device) -> PackedBatch:

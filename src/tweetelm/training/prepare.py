@@ -10,7 +10,7 @@ from tweetelm.openelm import OpenELMConfig
 from tweetelm.openelm.checkpoints.hub import Checkpoint
 from tweetelm.openelm.flops import Cost, cost
 from tweetelm.training.base_model import find_base_model
-from tweetelm.training.encoded_rows import Rows, Tweets
+from tweetelm.training.encoded_rows import NO_LABEL, Rows, Tweets
 from tweetelm.training.training_data import read_training_data
 
 
@@ -19,7 +19,7 @@ class Prepared:
     """The input of the workers. The driver makes it once, before the workers start.
 
     Attributes:
-        train: encoded training rows.
+        train: encoded training rows, then the tweets of `distill.text`, without labels.
         validation: encoded validation rows.
         unlabeled: encoded unlabeled tweets for language modeling; None if there are none.
         tokenizer: the content of tokenizer.json.
@@ -30,6 +30,8 @@ class Prepared:
         head: why a new classifier replaces the checkpoint's; empty if it does not.
         provenance: the files that the rows come from, with their hash.
         left_out: number of dropped training rows by reason.
+        questions: the texts of `train`, in order, until a teacher has answered them; else empty.
+        teacher: `version` and `content`, name and digest of the teacher's version; None without one.
     """
 
     train: Rows
@@ -43,6 +45,8 @@ class Prepared:
     head: str = ""
     provenance: Provenance
     left_out: dict[str, int]
+    questions: tuple[str, ...] = ()
+    teacher: dict[str, str] | None = None
 
 
 def prepare(config: TrainConfig, *, weights: bool = True) -> Prepared:
@@ -56,9 +60,10 @@ def prepare(config: TrainConfig, *, weights: bool = True) -> Prepared:
     """
     data = read_training_data(config)
     model = find_base_model(config, data.train["text"], weights=weights)
+    texts = [*data.train["text"], *data.distilled]
     encoder = Encoder(tokenizer=model.tokenizer, text=config.text, max_tokens=config.model.max_tokens)
     return Prepared(
-        train=Rows.of(encoder.encode(data.train["text"]), data.labels),
+        train=Rows.of(encoder.encode(texts), [*data.labels, *[NO_LABEL] * len(data.distilled)]),
         validation=Rows.of(encoder.encode(data.validation["text"]), data.validation["label"]),
         unlabeled=Tweets.encoded(encoder.encode(data.unlabeled)) if data.unlabeled else None,
         tokenizer=model.tokenizer.to_str(),
@@ -69,4 +74,5 @@ def prepare(config: TrainConfig, *, weights: bool = True) -> Prepared:
         head=model.head,
         provenance=data.provenance,
         left_out=data.left_out,
+        questions=tuple(texts) if config.distill.teacher else (),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from datasets import Dataset, DatasetDict
 
-from tweetelm.config.train_config import TrainConfig
+from tweetelm.config.train_config import DistillConfig, PretrainConfig, TrainConfig
 from tweetelm.data import Provenance, hold_out, load, provenance, training_rows
 from tweetelm.data.unlabeled import UnlabeledFiles, read_unlabeled
 from tweetelm.tasks import Task
@@ -23,6 +23,7 @@ class TrainingData:
         validation: validation rows.
         provenance: the files that the rows come from, with their hash.
         unlabeled: texts of unlabeled tweets for language modeling.
+        distilled: texts of unlabeled tweets that a teacher answers.
         left_out: number of dropped training rows by reason.
     """
 
@@ -30,6 +31,7 @@ class TrainingData:
     labels: list[int]
     validation: Dataset
     unlabeled: list[str]
+    distilled: list[str]
     provenance: Provenance
     left_out: dict[str, int]
 
@@ -51,26 +53,38 @@ def read_training_data(config: TrainConfig) -> TrainingData:
     _check_labels(labels, task, config)
     if config.data.shuffle_labels:
         labels = np.random.default_rng(config.loop.seed).permutation(labels)
-    unlabeled, source = _unlabeled(config, dataset, train)
+    unlabeled, source = _unlabeled("pretrain.text", config.pretrain, config, dataset, train)
+    distilled, answered = _unlabeled("distill.text", config.distill, config, dataset, train)
     return TrainingData(
         train=train,
         labels=[int(label) for label in labels],
         validation=dataset["validation"],
         unlabeled=unlabeled,
-        provenance=dataclasses.replace(provenance(task, config.data.root), unlabeled=source),
+        distilled=distilled,
+        provenance=dataclasses.replace(
+            provenance(task, config.data.root), unlabeled=source, distilled=answered
+        ),
         left_out=left_out,
     )
 
 
 def _unlabeled(
-    config: TrainConfig, dataset: DatasetDict, train: Dataset
+    flag: str,
+    settings: PretrainConfig | DistillConfig,
+    config: TrainConfig,
+    dataset: DatasetDict,
+    train: Dataset,
 ) -> tuple[list[str], UnlabeledFiles | None]:
-    settings = config.pretrain
     if not settings.text:
         return [], None
     held_out = [text for split in dataset if split != "train" for text in dataset[split]["text"]]
     return read_unlabeled(
-        settings.text, settings.column, train=train["text"], held_out=held_out, text=config.text
+        settings.text,
+        settings.column,
+        flag=flag,
+        train=train["text"],
+        held_out=held_out,
+        text=config.text,
     )
 
 

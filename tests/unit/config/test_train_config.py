@@ -19,7 +19,7 @@ from tweetelm.config.train_config import (
     RunConfig,
     TrackingConfig,
     TrainConfig,
-    check_pretraining,
+    check_effects,
     preparation_key,
 )
 from tweetelm.openelm.presets import PRESETS
@@ -271,9 +271,9 @@ def test_unlabeled_tweets_without_language_modeling_are_refused() -> None:
     with pytest.raises(
         ValueError, match=r"pretrain.text has no effect .*; set --pretrain.epochs to at least 1"
     ):
-        check_pretraining(unused)
-    check_pretraining(override(unused, {"pretrain.epochs": 1}))
-    check_pretraining(BASE)
+        check_effects(unused)
+    check_effects(override(unused, {"pretrain.epochs": 1}))
+    check_effects(BASE)
 
 
 @pytest.mark.parametrize(
