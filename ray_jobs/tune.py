@@ -29,6 +29,9 @@ class Arguments:
     space: str = "default"
     """Search space, see ray_jobs/search/spaces.py. default: OpenELM 270M and 450M. modes: full, LoRA or
     head-only training. scratch: the two scratch sizes. tiny: the two scratch sizes in a few minutes."""
+    layers: tuple[int, ...] = ()
+    """Also vary the number of decoder layers (--model.layers) over these values. With --prefer cost, the
+    fastest model within --tolerance of the best score is published."""
     trials: int = 8
     """Number of trials. A grid, which needs a space of listed values, tries all combinations."""
     propose: Propose = "random"
@@ -66,9 +69,10 @@ def tune(arguments: Arguments, space: dict[str, Any] | None = None) -> int:
     """
     from ray_jobs.search import job  # takes seconds: it imports Ray and torch
 
+    named = job.with_layers(arguments.space, arguments.layers) if arguments.layers else arguments.space
     search = job.make_search(
         arguments.config,
-        space or arguments.space,
+        space or named,
         count=arguments.trials,
         propose=arguments.propose,
         prefer=arguments.prefer,

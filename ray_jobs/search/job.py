@@ -29,6 +29,11 @@ def space_of_sizes(name: str, sizes: tuple[str, ...]) -> Space:
     return {**find_space(name), "model.name": tune.choice(list(sizes))}
 
 
+def with_layers(name: str, layers: tuple[int, ...]) -> Space:
+    """The space of that name, which also varies the number of layers; ValueError if there is none."""
+    return {**find_space(name), "model.layers": tune.choice(list(layers))}
+
+
 def make_search(base: TrainConfig, space: str | Space, **options: Any) -> Search:
     """Return a validated search plan.
 

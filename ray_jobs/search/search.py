@@ -1,6 +1,7 @@
 """Hyperparameter search with Ray Tune: many training runs, pruned by ASHA, the best chosen by validation."""
 
 import dataclasses
+import itertools
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -112,10 +113,12 @@ def search(plan: Search, resources: Resources) -> tuple[SearchResult, TrainConfi
 
 
 def _prepare_once(plan: Search, resources: Resources) -> Store:
-    """Put the rows and tokenizer of each size into Ray's object store."""
-    sizes = getattr(plan.space.get("model.name"), "categories", [plan.base.model.name])
+    """Put the rows and tokenizer of each size (model, number of layers) into Ray's object store."""
+    keys = {"model.name": plan.base.model.name, "model.layers": plan.base.model.layers}
+    values = [getattr(plan.space.get(key), "categories", [usual]) for key, usual in keys.items()]
     stored: Store = {}
-    for config in (override(plan.base, {"model.name": size}) for size in sizes):
+    for size in itertools.product(*values):
+        config = override(plan.base, dict(zip(keys, size, strict=True)))
         prepared = taught(config, prepare(config), resources)
         check_prepared(config, prepared)
         check_unlabeled(plan.folder, prepared.provenance)

@@ -45,8 +45,10 @@ class Trial:
 
     @property
     def size(self) -> str:
-        """Model size, if the search varies it; else ""."""
-        return str(self.sample.get("model.name", ""))
+        """Model and number of layers, as far as the search varies them; else ""."""
+        name, layers = self.sample.get("model.name", ""), self.sample.get("model.layers")
+        depth = "" if layers is None else f"{layers} layers"
+        return ", ".join(part for part in (str(name), depth) if part)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,7 @@ def command(folder: Path) -> list[str]:
     line += ["--trials", "3", "--data.root", "sample", "--data.limit", "200", "--loop.epochs", "2"]
     line += ["--model.max-tokens", "64", "--loop.batch-tokens", "1024", "--loop.micro-tokens", "1024"]
     line += ["--run.workers", "2", "--run.storage", str(folder / "runs")]
-    line += ["--propose", "optuna", "--loop.checkpoint-every", "1"]
+    line += ["--propose", "optuna", "--loop.checkpoint-every", "1", "--layers", "2", "3"]
     return [*line, "--run.registry", str(folder / "models")]
 
 

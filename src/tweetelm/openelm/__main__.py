@@ -1,6 +1,7 @@
 """`python -m tweetelm.openelm describe|check|import MODEL`: shape and cost, check of the files, import."""
 
 import argparse
+import copy
 import math
 import shlex
 import sys
@@ -10,6 +11,7 @@ from tweetelm.cli import command
 from tweetelm.cli.program_name import program_name
 from tweetelm.files.origin import ORIGIN_FILE
 
+from .checkpoints.first_layers import keep_first_layers
 from .checkpoints.inspection import inspect
 from .checkpoints.llama_import import import_llama
 from .checkpoints.llama_presets import find_source
@@ -23,8 +25,22 @@ GIB = 2**30
 _LLAMAS = " or ".join(name for name, preset in PRESETS.items() if preset.llama)
 
 
-def describe(name: str, config: OpenELMConfig, tokens: int) -> str:
-    """Describe a configuration, one property per line. Training memory is for `tokens` packed tokens."""
+def describe(name: str, config: OpenELMConfig, tokens: int, layers: int | None = None) -> str:
+    """Describe a configuration, one property per line.
+
+    Args:
+        name: a preset or a folder.
+        config: its configuration.
+        tokens: packed tokens, for the memory of training.
+        layers: describe the model with its first layers only, as `--model.layers` trains it.
+
+    Raises:
+        ValueError: the model has fewer layers.
+    """
+    whole, work = config.num_transformer_layers, _work_by_layers(config)
+    if layers is not None:
+        config = copy.deepcopy(config)
+        keep_first_layers(config, layers)
     size = cost(config)
     preset = find_preset(name)
     weights = (preset.repo or "none; trained from scratch") if preset else name
@@ -32,7 +48,7 @@ def describe(name: str, config: OpenELMConfig, tokens: int) -> str:
     checkpointed = size.optimizer_bytes + activation_bytes(config, tokens, checkpointing=True)
     rows = [
         ("weights", weights),
-        ("layers", config.num_transformer_layers),
+        ("layers", whole if layers is None else f"the first {layers} of {whole}"),
         ("width", config.model_dim),
         ("head width", config.head_dim),
         ("query heads", _listed(config.num_query_heads)),
@@ -42,6 +58,7 @@ def describe(name: str, config: OpenELMConfig, tokens: int) -> str:
         ("context", f"{config.max_context_length:,} tokens"),
         ("parameters", f"{size.parameters:,} ({size.embedding:,} of them embedding)"),
         ("forward", f"{size.flops_per_token / 1e9:.3f} GFLOP per token"),
+        ("work by layers", ", ".join(f"first {k}: {work[k]:.0%}" for k in _shown(whole))),
         (
             "training",
             f"{size.training_flops_per_token / 1e9:.3f} GFLOP per token, last layer for last tokens only",
@@ -58,6 +75,21 @@ def describe(name: str, config: OpenELMConfig, tokens: int) -> str:
         ("", f"about {checkpointed / GIB:.1f} GiB with activation checkpointing"),
     ]
     return "\n".join([name, *(f"  {label:<16} {value}" for label, value in rows)])
+
+
+def _work_by_layers(config: OpenELMConfig) -> dict[int, float]:
+    """By number of first layers, their share of the FLOPs of a forward pass."""
+    found: dict[int, float] = {}
+    for layers in range(1, config.num_transformer_layers + 1):
+        smaller = copy.deepcopy(config)
+        keep_first_layers(smaller, layers)
+        found[layers] = cost(smaller).linear / cost(config).linear
+    return found
+
+
+def _shown(layers: int) -> list[int]:
+    """Two, three and four fifths of the layers, and all."""
+    return sorted({max(1, round(layers * share / 5)) for share in (2, 3, 4, 5)})
 
 
 def _listed(values: int | list[int] | tuple[int, ...] | None) -> str:
@@ -104,6 +136,9 @@ def main(argv: list[str] | None = None) -> int:
         default=4096,
         help="packed tokens per pass, for the memory estimate (default: %(default)s)",
     )
+    one.add_argument(
+        "--layers", type=int, metavar="K", help="the first K layers only, as --model.layers K trains them"
+    )
     two = commands.add_parser(
         "check", help="download a checkpoint and verify its tensors and parameter count"
     )
@@ -132,11 +167,11 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         known = find_preset(arguments.model) is not None
         config = preset_config(arguments.model) if known else read_config(Path(arguments.model).expanduser())
+        print(describe(arguments.model, config, arguments.tokens, arguments.layers))
+        return 0
     except command.EXPLAINED as error:
         print(f"error: {command.message(error)}", file=sys.stderr)
         return 2
-    print(describe(arguments.model, config, arguments.tokens))
-    return 0
 
 
 if __name__ == "__main__":

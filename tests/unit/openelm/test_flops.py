@@ -183,6 +183,17 @@ def test_describe_estimates_memory_for_the_tokens_asked(capsys: pytest.CaptureFi
     assert "65,536 packed tokens" in many
 
 
+def test_describe_prints_the_work_of_the_first_layers(capsys: pytest.CaptureFixture[str]) -> None:
+    whole = described(capsys, "openelm-270m")
+    assert whole["work by layers"] == "first 6: 21%, first 10: 46%, first 13: 70%, first 16: 100%"
+    part = described(capsys, "openelm-270m", "--layers", "13")
+    assert part["layers"] == "the first 13 of 16"
+    forward = [float(each["forward"].split()[0]) for each in (part, whole)]
+    assert forward[0] / forward[1] == pytest.approx(0.70, abs=0.005)
+    assert main(["describe", "openelm-270m", "--layers", "17"]) == 2
+    assert "the model has 16 layers; expected 1 to 16" in capsys.readouterr().err
+
+
 def test_describe_says_that_a_scratch_preset_has_no_weights(capsys: pytest.CaptureFixture[str]) -> None:
     assert described(capsys, "scratch-4m")["weights"] == "none; trained from scratch"
 

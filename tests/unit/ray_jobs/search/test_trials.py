@@ -1,5 +1,6 @@
 """The choice of the winner, and the result file of a search."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,18 @@ def test_prefer_cost_takes_cheapest_within_tolerance() -> None:
     trials = [trial("a", "large", 0.80), trial("b", "small", 0.78), trial("c", "small", 0.795)]
     assert choose(trials, SPEEDS, "cost", 0.03).number == "c"
     assert choose(trials, SPEEDS, "cost", 0.001).number == "a"
+
+
+def test_depths_are_sizes_of_their_own() -> None:
+    found = [trial("a", "small", 0.80), trial("b", "small", 0.79)]
+    deep, shallow = (
+        dataclasses.replace(each, sample=each.sample | {"model.layers": layers})
+        for each, layers in zip(found, (16, 12), strict=True)
+    )
+    assert (deep.size, shallow.size) == ("small, 16 layers", "small, 12 layers")
+    speeds = {deep.size: 100.0, shallow.size: 130.0}
+    assert choose([deep, shallow], speeds, "cost", 0.02).number == "b"
+    assert choose([deep, shallow], speeds, "quality", 0.02).number == "a"
 
 
 def test_trial_without_score_is_never_chosen() -> None:
