@@ -41,7 +41,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
 def test_killed_generation_repeats_no_answered_request(cluster: Cluster, tmp_path: Path) -> None:
     chance, seed_of = random.Random(0), {request.id: request.seed for request in plan(2000)}
     out = tmp_path / "part"
-    with chat_api(delay=1.5, nonsense=10, refuse=40, fail=30) as api:
+    with chat_api(delay=2.5, nonsense=10, refuse=40, fail=30) as api:
         flags = ["--out", str(out), "--root", "sample", "--rows", "250", "--endpoint", api.url]
         flags += ["--model", "talker", "--requests-per-minute", str(PER_MINUTE), "--workers", "2"]
         flags += ["--max-requests", "1000"]
@@ -60,7 +60,7 @@ def test_killed_generation_repeats_no_answered_request(cluster: Cluster, tmp_pat
         assert len(known) > 20
         repeated = [seed for seed in api.seeds[later:] if seed in known]
         assert not repeated
-        assert 25 < api.most <= 50  # both workers at once
+        assert 45 <= api.most <= 50  # both workers at once, 25 each
         assert busiest(api.arrivals, 1.0) <= PER_MINUTE / 60 * 1.1 + 1
     answers, sent = read_journal(out / "answers")
     assert sent == len(api.arrivals)
