@@ -30,8 +30,7 @@ class Arguments:
     """Search space, see ray_jobs/search/spaces.py. default: OpenELM 270M and 450M. modes: full, LoRA or
     head-only training. scratch: the two scratch sizes. tiny: the two scratch sizes in a few minutes."""
     layers: tuple[int, ...] = ()
-    """Also vary the number of decoder layers (--model.layers) over these values. With --prefer cost, the
-    fastest model within --tolerance of the best score is published."""
+    """Also vary the number of decoder layers, over these values."""
     trials: int = 8
     """Number of trials. A grid, which needs a space of listed values, tries all combinations."""
     propose: Propose = "random"

@@ -48,6 +48,7 @@ class FakeProvenance:
     synthetic: bool = False
     rows: tuple[tuple[str, int], ...] = (("train", 3), ("validation", 4), ("test", 4))
     unlabeled: UnlabeledFiles | None = None
+    distilled: UnlabeledFiles | None = None
     mix: MixLineage | None = None
 
     def __post_init__(self) -> None:

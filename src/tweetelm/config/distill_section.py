@@ -8,19 +8,19 @@ from tweetelm.files.names import is_name
 
 @dataclass(frozen=True, kw_only=True)
 class DistillConfig:
-    """Learning from the probabilities of a published version, the teacher (arXiv 1503.02531)."""
+    """Learning from a published version, the teacher (arXiv 1503.02531)."""
 
     teacher: str | None = None
     """Published version of the same task in --run.registry, such as 20261129-95171a. It answers every
-    training tweet once, before training; the answers are kept in --run.storage."""
+    training tweet once, before training; --run.storage keeps the answers."""
     temperature: float = 2.0
     """Divides the log-probabilities of teacher and student; above 1, unlikely labels weigh more."""
     weight: float = 0.7
     """Share of the teacher in the loss of a labeled tweet; the label has the rest. Tweets without a label
     have the teacher only."""
     text: tuple[str, ...] = ()
-    """Files of unlabeled tweets that the teacher answers too (paths, patterns, URLs), in the formats of
-    --pretrain.text. Tweets of validation or test and duplicates are left out."""
+    """Files of unlabeled tweets that the teacher answers too (paths, patterns, URLs), as in --pretrain.text
+    above. Tweets of validation or test and duplicates are left out."""
     column: str = "text"
     """Column of the tweet in these files; text files have none."""
 

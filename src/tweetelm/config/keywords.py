@@ -17,13 +17,14 @@ def by_keyword() -> dict[str, str]:
     """The dotted key of each setting by its keywords.
 
     A keyword is the key with `_` for the dot, as `optim_lr`, or its last part, as `lr`. The last part never
-    means a setting of the section `pretrain`: `epochs` is `loop.epochs`, and `pretrain_epochs` is the other.
+    means a setting of the sections `pretrain` and `distill`: `epochs` is `loop.epochs`, and `pretrain_epochs`
+    is the other.
     """
     keys = list(_hints(TrainConfig))
     short = {
         key.rpartition(".")[2]: key
         for key in keys
-        if not key.startswith(("pretrain.", "run.", "tracking.", "model.name"))
+        if not key.startswith(("pretrain.", "distill.", "run.", "tracking.", "model.name"))
     }
     return (
         short | {key.replace(".", "_"): key for key in keys} | {key.rpartition(".")[2]: key for key in _HERE}

@@ -212,7 +212,9 @@ def test_names_of_runs_without_later_settings_stay() -> None:
 
 def test_every_setting_is_either_identity_or_placement() -> None:
     fields = {field.name for field in dataclasses.fields(TrainConfig)}
-    assert fields - BASE.identity.keys() == {"name", "run", "tracking"}
+    taught = override(BASE, {"distill.teacher": "v1"})  # without a teacher, names are those of before
+    assert fields - taught.identity.keys() == {"name", "run", "tracking"}
+    assert fields - BASE.identity.keys() == {"name", "run", "tracking", "distill"}
 
 
 def test_a_run_is_named_by_task_model_and_identity() -> None:

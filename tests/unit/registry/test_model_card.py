@@ -127,7 +127,7 @@ def test_card_tells_the_unlabeled_tweets() -> None:
     again = Card.from_json(made.to_json())
     assert again == made
     assert again.data["unlabeled"]["left_out"] == {"empty": 0, "duplicates": 3}
-    sentence = "1,200 unlabeled tweets for language modeling (3 duplicates left out), md5"
+    sentence = "For language modeling: 1,200 unlabeled tweets (3 duplicates left out), md5"
     assert sentence in render(again)
     assert "unlabeled" not in card().data
     values = json.loads(made.to_json())
