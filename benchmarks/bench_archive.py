@@ -30,11 +30,12 @@ from benchmarks.processes import MARKER, end, members
 from benchmarks.published import publish as publish_model
 from benchmarks.timing import ROUNDS, Variant, machine, publish, run_interleaved
 from tweetelm.archive.classify_fragment import FragmentClassifier
-from tweetelm.archive.dedup import DedupClassifier
+from tweetelm.archive.dedup import Classifies, DedupClassifier
 from tweetelm.archive.fragments import cut
 from tweetelm.archive.inputs import find_inputs
 from tweetelm.archive.result_set import ResultSet, Settings, name_fragments
 from tweetelm.encoding import Encoded
+from tweetelm.prediction.result_cache import ResultCache, default_capacity
 from tweetelm.predictor import Prediction, Predictor
 from tweetelm.registry import resolve
 
@@ -48,6 +49,7 @@ class Instant:
 
     def __init__(self, predictor: Predictor, *, encodes: bool) -> None:
         self.predictor, self.labels, self.encodes = predictor, predictor.labels, encodes
+        self.precision = predictor.precision
 
     def encode(self, found: Sequence[str]) -> list[Encoded]:
         if self.encodes:
@@ -132,6 +134,10 @@ def differences(out: Path, predictor: Predictor, wanted: list[str]) -> list[str]
     ]
 
 
+def deduplicated(predictor: Classifies) -> DedupClassifier:
+    return DedupClassifier(predictor, ResultCache(default_capacity(len(predictor.labels))))
+
+
 def settings(predictor: Predictor) -> Settings:
     return Settings(
         task="hate", model="", version=predictor.version, labels=predictor.labels, text="text", prefix="",
@@ -150,7 +156,7 @@ def without_model(archive: Path, predictor: Predictor, scratch: Path) -> list[st
     gc.collect()
     gc.freeze()  # as in a worker
     for encodes in (False, True):
-        model = DedupClassifier(Instant(predictor, encodes=encodes))
+        model = deduplicated(Instant(predictor, encodes=encodes))
         classify = FragmentClassifier(model, ResultSet(f"{scratch}-{encodes}", settings(predictor)))
         began = time.process_time()
         for each in named:
@@ -175,9 +181,9 @@ def against_pipeline(folder: Path, base: list[str], rows: int, rounds: int) -> l
 
     timings = run_interleaved(
         {
-            "ours": Variant(lambda: DedupClassifier(predictor)(distinct), rows),
+            "ours": Variant(lambda: deduplicated(predictor)(distinct), rows),
             "pipeline": Variant(loop, rows),
-            "ours, a third retweets": Variant(lambda: DedupClassifier(predictor)(repeated), rows),
+            "ours, a third retweets": Variant(lambda: deduplicated(predictor)(repeated), rows),
         },
         rounds,
     )

@@ -130,6 +130,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, driven(haproxy=True, cpus=4) as service:
         publish(Path(folder))
         args = {"registry": folder, "tasks": ["hate"], "device": "cpu", "cpus": 0.5, "threads": 1}
+        args |= {"answers": 0}
         args |= {"min_replicas": arguments.least, "max_replicas": arguments.replicas}
         service.send(deploy=app(args, user_config={}))
         wait_for("one replica runs", lambda: service.is_stable(1), within_s=180)

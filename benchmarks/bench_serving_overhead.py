@@ -53,7 +53,7 @@ def measure(target: Service, plan: Plan) -> Cost:
 @contextmanager
 def ours(*, haproxy: bool) -> Iterator[Service]:
     """Our application with a no-op model."""
-    args = {"tasks": ["hate"], "max_replicas": 1, "watch_s": 0}
+    args = {"tasks": ["hate"], "max_replicas": 1, "watch_s": 0, "answers": 0}
     with service.driven(haproxy=haproxy) as driven:
         driven.send(deploy=service.app(args, user_config={}, build="benchmarks.noop:build"))
         service.wait_for("one replica runs", lambda: driven.is_stable(1), within_s=service.START_S)

@@ -66,7 +66,7 @@ def predict(predictor: Predictor, rows: Dataset) -> None:
 
 
 def archive(predictor: Predictor, rows: Dataset) -> None:
-    DedupClassifier(predictor)(rows["text"])
+    DedupClassifier(predictor, None)(rows["text"])
 
 
 def evaluate(predictor: Predictor, rows: Dataset) -> None:

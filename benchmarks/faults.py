@@ -68,7 +68,7 @@ class FaultTarget:
         self.versions = versions
         self.served = "a"
         self.args = {"registry": str(registry), "tasks": ["hate"], "device": "cpu", "cpus": 0.5, "threads": 1}
-        self.args |= {"min_replicas": REPLICAS, "max_replicas": REPLICAS, "batch_tokens": 2048}
+        self.args |= {"min_replicas": REPLICAS, "max_replicas": REPLICAS, "batch_tokens": 2048, "answers": 0}
 
     def _deploy(self, version: str) -> None:
         config = {"versions": {"hate": self.versions[version]}}

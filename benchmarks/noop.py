@@ -26,6 +26,7 @@ class Constant:
     task: Task = HATE
     labels: tuple[str, ...] = HATE.labels
     version: str = VERSION
+    precision: str = "float32"
     threshold: float | None = None
     card: dict[str, Any] | None = None
 

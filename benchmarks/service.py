@@ -88,9 +88,10 @@ def _program(module: str, *flags: str, haproxy: bool = False) -> Iterator[Servic
             yield Service(url, mark, folder)
 
 
-def command(registry: Path, *, haproxy: bool = True) -> AbstractContextManager[Service]:
-    """Run `python -m serve`, as users do."""
-    flags = ["--registry", str(registry), "--stay", *(["--haproxy"] if haproxy else [])]
+def command(registry: Path, *, haproxy: bool = True, answers: int = 0) -> AbstractContextManager[Service]:
+    """Run `python -m serve`, as users do; without kept answers, since load generators repeat their texts."""
+    flags = ["--registry", str(registry), "--stay", "--answers", str(answers)]
+    flags += ["--haproxy"] if haproxy else []
     return _program("serve", *flags, haproxy=haproxy)
 
 

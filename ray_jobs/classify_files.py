@@ -61,6 +61,9 @@ class Arguments:
     """CPUs per worker. Default: 1, or 4 for a large model without a GPU."""
     workers: int | None = None
     """Maximum number of workers. Default: as many as fit on the machine or the cluster."""
+    answers: int | None = None
+    """Results kept for texts that come again, for all workers. Default: as many as 512 MiB hold. 0: none,
+    so that each row is classified."""
     replace: bool = False
     """Remove results of an earlier content of the input files."""
 
@@ -71,6 +74,8 @@ class Arguments:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"--{name.replace('_', '-')} is {value}; expected at least 1")
+        if self.answers is not None and self.answers < 0:
+            raise ValueError(f"--answers is {self.answers}; expected at least 0")
 
 
 def main() -> int:
@@ -108,7 +113,15 @@ def _classify(arguments: Arguments, results: ResultSet, files: list[CutFile]) ->
         registry=registry, task=settings.task, version=settings.version, precision=arguments.precision
     )
     folder = resolve(settings.task, registry=registry, version=settings.version)
-    classify(plan, model, folder, gpu=arguments.gpu, cpus=arguments.cpus, workers=arguments.workers)
+    classify(
+        plan,
+        model,
+        folder,
+        gpu=arguments.gpu,
+        cpus=arguments.cpus,
+        workers=arguments.workers,
+        answers=arguments.answers,
+    )
 
 
 def _settings(arguments: Arguments, card: Card) -> Settings:

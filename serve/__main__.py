@@ -11,6 +11,7 @@ from typing import Annotated
 import tyro
 
 from serve import client, local_server
+from serve.limits import ANSWERS
 from serve.middleware.auth import Keys, ensure_guarded
 from serve.settings import Settings, read
 from tweetelm import registry as versions
@@ -37,11 +38,17 @@ class Options:
     """Port to bind. Default: 8000, or the next free port."""
     ask: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Text to classify once the service is ready. Repeat the flag for several texts."""
+    answers: int = ANSWERS
+    """Answers kept per model and replica, for texts that come again. 0: none."""
     haproxy: bool = False
     """Run HAProxy in front of the replicas, as in production. Its overhead per request is a fifth of that of
     Ray Serve's own proxy."""
     stay: bool = True
     """Serve until Ctrl-C or SIGTERM. With --no-stay, exit once the --ask texts are classified."""
+
+    def __post_init__(self) -> None:
+        if self.answers < 0:
+            raise ValueError(f"--answers is {self.answers}; expected at least 0")
 
 
 def settings_of(options: Options) -> Settings:
@@ -50,7 +57,8 @@ def settings_of(options: Options) -> Settings:
     Raises:
         FileNotFoundError: a task has no published version.
     """
-    settings = read({"registry": located(options.registry), "tasks": tuple(map(task_name, options.tasks))})
+    given = {"registry": located(options.registry), "tasks": tuple(map(task_name, options.tasks))}
+    settings = read({**given, "answers": options.answers})
     for task in settings.tasks:
         versions.read_card(task, registry=settings.registry)
     return settings

@@ -52,7 +52,13 @@ class TweetClassifier:
         gc.set_threshold(GC_THRESHOLD)
         meters = Meters(RaySink(replica))
         budget = model_loader.batch_tokens(settings.device, settings.batch_tokens)
-        self.engine = Engine({}, batch_tokens=budget, meters=meters)
+        self.engine = Engine(
+            {},
+            batch_tokens=budget,
+            meters=meters,
+            answers=settings.answers,
+            clients=lambda: self._keys.clients,
+        )
         self._wanted = UserConfig.model_validate({})
         self._loaded: dict[str, Loaded] = {}
         self._watcher: asyncio.Task[None] | None = None

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 MOST_INPUTS = 1024
 """Upper bound of `Limits.inputs`; validation of a body stops after this many texts."""
 
+ANSWERS = 100_000
+"""Answers kept per model and replica: 26 MB with two labels."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from serve.limits import Limits
+from serve.limits import ANSWERS, Limits
 from tweetelm import registry as versions
 from tweetelm.files.names import check_name
 from tweetelm.files.paths import expanded
@@ -41,6 +41,12 @@ class Settings(BaseModel):
     downscale_delay_s: float = Field(60, ge=0)
     batch_tokens: int | None = Field(
         None, ge=1, description="Maximum tokens in one forward pass. Default: chosen by device."
+    )
+    answers: int = Field(
+        ANSWERS,
+        ge=0,
+        description="Answers kept per model and replica, for texts that come again; 0: none. API keys have "
+        "equal shares.",
     )
     limits: Limits = Limits()
     watch_s: float = Field(

@@ -12,14 +12,24 @@ from ray_jobs.cluster.connect import connect
 from ray_jobs.progress_line import Progress
 from tweetelm.archive.summary import summary_data, summary_lines
 from tweetelm.archive.tally import Tally
+from tweetelm.prediction.result_cache import default_capacity
 
 WEIGHTS = "model*.safetensors"
 
 
 def classify(
-    plan: Plan, model: Model, folder: Path, *, gpu: Gpu, cpus: int | None, workers: int | None
+    plan: Plan,
+    model: Model,
+    folder: Path,
+    *,
+    gpu: Gpu,
+    cpus: int | None,
+    workers: int | None,
+    answers: int | None,
 ) -> None:
     """Classify what remains, write summary.json and print the summary.
+
+    The workers share at most `answers` results; 0: none, None: as many as 512 MiB hold.
 
     Raises:
         ValueError: the input has changed, or no worker fits on this machine.
@@ -32,15 +42,16 @@ def classify(
     if plan.remaining:
         weights = sum(path.stat().st_size for path in folder.glob(WEIGHTS))
         actors = pool(connect(), weights, len(plan.remaining), gpu=gpu, cpus=cpus, workers=workers)
-        for tally in _tallies(plan, model, actors):
+        for tally in _tallies(plan, model, actors, answers):
             total.add(tally)
             progress.add(tally.rows + tally.refused_rows, tally.wall_s)
     _finish(plan, total, progress.speed)
 
 
-def _tallies(plan: Plan, model: Model, actors: Pool) -> Iterator[Tally]:
+def _tallies(plan: Plan, model: Model, actors: Pool, answers: int | None) -> Iterator[Tally]:
     """The counts of each fragment, as soon as it is complete."""
-    cache = SharedCache(len(plan.results.settings.labels))
+    capacity = default_capacity(len(plan.results.settings.labels)) if answers is None else answers
+    cache = SharedCache(capacity) if capacity else None
     settings = {"model": model, "results": plan.results, "pool": actors, "cache": cache}
     for outcome in run_on(actors, ClassifyFragments, plan.remaining, settings):
         yield Tally.from_json(outcome["counts"])

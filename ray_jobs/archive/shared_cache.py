@@ -7,7 +7,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError
 
-from tweetelm.archive.result_cache import Known, ResultCache
+from tweetelm.prediction.result_cache import Known, ResultCache
 
 log = logging.getLogger(__name__)
 
@@ -18,8 +18,8 @@ class SharedCache:
     While the actor cannot be reached, no result is known, and texts that come again are classified again.
     """
 
-    def __init__(self, labels: int) -> None:
-        self._actor: Any = ray.remote(num_cpus=0, max_restarts=-1)(ResultCache).remote(labels)
+    def __init__(self, capacity: int) -> None:
+        self._actor: Any = ray.remote(num_cpus=0, max_restarts=-1)(ResultCache).remote(capacity)
 
     def get_many(self, keys: Iterable[bytes]) -> dict[bytes, Known]:
         """The known results among these keys."""

@@ -38,7 +38,7 @@ class ClassifyFragments:
     Expected errors are returned, so that the command can print their message; Ray Data would print a trace.
     """
 
-    def __init__(self, model: Model, results: ResultSet, pool: Pool, cache: SharedCache) -> None:
+    def __init__(self, model: Model, results: ResultSet, pool: Pool, cache: SharedCache | None) -> None:
         self.error = ""
         disable_progress_bar()
         torch.set_num_threads(pool.cpus)

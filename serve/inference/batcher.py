@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -17,33 +17,47 @@ Outcome: TypeAlias = "Prediction | Exception"  # the result for one text
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """One encoded text and the model that encoded it: after a swap, queued texts still run on the old
-    model."""
+    """One encoded text and the model that encoded it: after a swap, queued texts still run on the old model.
+
+    Attributes:
+        client: Equal texts of one client are classified once per batch; None: this text is never shared.
+    """
 
     model: "Predictor"
     encoded: "Encoded"
+    client: str | None = None
 
     @property
     def tokens(self) -> int:
         return len(self.encoded.ids)
 
 
-def token_count(items: Sequence[Item]) -> int:
+def token_count(items: Collection[Item]) -> int:
     """Return the size of a batch in tokens: the sum of its texts, since rows are not padded."""
     return sum(item.tokens for item in items)
+
+
+def distinct(items: Sequence[Item]) -> list[Item]:
+    """Return, per item and in order, the first item of the same client, model and text."""
+    first: dict[tuple[int, str, Encoded], Item] = {}
+    return [
+        item if item.client is None else first.setdefault((id(item.model), item.client, item.encoded), item)
+        for item in items
+    ]
 
 
 def classify_each(items: Sequence[Item]) -> list[Outcome]:
     """Classify a batch; returns, per item and in order, its prediction or the exception that it raises
     alone."""
-    by_model: dict[int, list[int]] = {}
-    for index, item in enumerate(items):
-        by_model.setdefault(id(item.model), []).append(index)
-    outcomes: dict[int, Outcome] = {}
+    read = distinct(items)
+    by_model: dict[int, dict[Item, None]] = {}
+    for item in read:
+        by_model.setdefault(id(item.model), {})[item] = None
+    outcomes: dict[Item, Outcome] = {}
     for group in by_model.values():
-        encoded = [items[index].encoded for index in group]
-        outcomes |= zip(group, _isolated(items[group[0]].model, encoded), strict=True)
-    return [outcomes[index] for index in range(len(items))]
+        encoded = [item.encoded for item in group]
+        outcomes |= zip(group, _isolated(next(iter(group)).model, encoded), strict=True)
+    return [outcomes[item] for item in read]
 
 
 def _isolated(model: "Predictor", encoded: "Sequence[Encoded]") -> list[Outcome]:
@@ -131,6 +145,8 @@ class Batcher:
     async def classify(self, items: Sequence[Item]) -> list[Outcome]:
         """Return an outcome for each item. If the caller is cancelled, items not yet in a batch are
         dropped."""
+        if not items:
+            return []
         loop = asyncio.get_running_loop()
         pending: list[Pending] = [(item, loop.create_future()) for item in items]
         tokens = token_count(items)
@@ -159,7 +175,7 @@ class Batcher:
                 outcomes = [error] * len(items)
             self.running_since = None
             took = time.monotonic() - began
-            self.backlog.measured(token_count(items), took)
+            self.backlog.measured(token_count({*distinct(items)}), took)
             self._on_batch(items, outcomes, took)
             self._on_backlog(self.backlog.tokens)
             for (_, future), outcome in zip(batch, outcomes, strict=True):

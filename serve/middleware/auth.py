@@ -43,6 +43,11 @@ class Keys:
             self._looked = time.monotonic()
             self._read(file)
 
+    @property
+    def clients(self) -> int:
+        """Number of names of valid keys; 1 without keys, when all requests are of one client."""
+        return max(1, len({*self._digests.values()}))
+
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Keys":
         """Read the keys that the environment variables give.

@@ -27,6 +27,10 @@ METRICS: Mapping[str, Metric] = {
     "tweetelm_in_flight": Metric("gauge", "POST requests in flight."),
     "tweetelm_texts_total": Metric("counter", "Texts by predicted label.", ("model", "version", "label")),
     "tweetelm_tokens_total": Metric("counter", "Tokens classified.", ("model",)),
+    "tweetelm_answers_total": Metric(
+        "counter", "Texts by source of their answer: kept or model.", ("model", "source")
+    ),
+    "tweetelm_kept_answers": Metric("gauge", "Answers kept.", ("model",)),
     "tweetelm_truncated_total": Metric("counter", "Truncated texts.", ("model",)),
     "tweetelm_batch_texts": Metric("histogram", "Texts per batch.", (), _TEXTS),
     "tweetelm_batch_tokens": Metric("histogram", "Tokens per batch.", (), _TOKENS),

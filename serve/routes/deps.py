@@ -97,34 +97,45 @@ class RequestContext:
             raise ApiError("model_not_found", f"unknown model; expected {' or '.join(models)}", param)
         return name, models[name]
 
-    async def classify(self, name: str, model: "Predictor", texts: Sequence[str]) -> "list[Prediction]":
+    async def classify(
+        self, name: str, model: "Predictor", texts: Sequence[str], *, kept: bool = True
+    ) -> "list[Prediction]":
         """Return a prediction per text, in order.
+
+        Args:
+            name: Name of the model.
+            model: The model.
+            texts: The texts.
+            kept: Use the answers kept for this client.
 
         Raises:
             ApiError: the deadline is exceeded (504).
             Exception: the exception of the first text that failed.
         """
-        return _all(await self.outcomes(name, model, texts))
+        return _all(await self.outcomes(name, model, texts, kept=kept))
 
     async def again(self, model: "Predictor", texts: Sequence[str]) -> "list[Prediction]":
-        """Return predictions that explain another one; the metrics and the log do not count their texts."""
-        return _all(await self._within(model, texts))
+        """Return predictions that explain another one, without kept answers; the metrics and the log do not
+        count their texts."""
+        return _all(await self._within(model, texts, kept=False))
 
-    async def outcomes(self, name: str, model: "Predictor", texts: Sequence[str]) -> list[Outcome]:
+    async def outcomes(
+        self, name: str, model: "Predictor", texts: Sequence[str], *, kept: bool = True
+    ) -> list[Outcome]:
         """Return a prediction or an exception per text, and record them for the log and the metrics."""
         self._begin(name, model, texts)
-        outcomes = await self._within(model, texts)
+        outcomes = await self._within(model, texts, kept=kept)
         done = [outcome for outcome in outcomes if not isinstance(outcome, Exception)]
         self._end(name, model, done)
         return outcomes
 
-    async def _within(self, model: "Predictor", texts: Sequence[str]) -> list[Outcome]:
+    async def _within(self, model: "Predictor", texts: Sequence[str], *, kept: bool) -> list[Outcome]:
         """Classify within the deadline; raises a 504 after it."""
         self._reserved -= len(texts)
         assert self._reserved >= 0, "texts were not counted against the rate limit; call reserve() first"
         try:
             async with asyncio.timeout(self.limits.deadline_s):
-                return await self.engine.classify(model, texts)
+                return await self.engine.classify(model, texts, self.record.key if kept else None)
         except TimeoutError:
             message = f"no result within {self.limits.deadline_s:g} s; try again"
             raise ApiError("deadline_exceeded", message) from None

@@ -57,6 +57,7 @@ async def info(ask: Asking) -> dict[str, Any]:
         "limits_are_for": "one replica",
         "keys_needed": ask.policy.keys.needed,
         "keys_unreadable": bool(ask.policy.keys.fault),
+        "answers": ask.engine.answers.about(),
         "reload_error": ask.engine.reload_error,
     }
 

@@ -69,7 +69,7 @@ async def words(body: WordsRequest, ask: Asking) -> WordsResponse:
     spans = word_spans(text)
     shorter = [without_word(text, spans, index) for index in range(min(len(spans), WORDS))]
     ask.reserve(1 + len(shorter))
-    (whole,) = await ask.classify(name, model, [text])
+    (whole,) = await ask.classify(name, model, [text], kept=False)
     without = await ask.again(model, shorter)
     toward = len(model.labels) - 1 if model.task.binary else model.labels.index(whole.label)
     return WordsResponse(

@@ -18,6 +18,7 @@ from tweetelm.archive.fragments import cut
 from tweetelm.archive.inputs import find_inputs
 from tweetelm.archive.result_set import NamedFragment, ResultSet, Settings, name_fragments
 from tweetelm.encoding import Encoded
+from tweetelm.prediction.result_cache import ResultCache
 from tweetelm.predictor import Prediction
 
 LIMIT = 20
@@ -28,6 +29,7 @@ class LengthClassifier:
 
     def __init__(self, labels: tuple[str, ...] = ("short", "long", "longer")) -> None:
         self.labels = labels
+        self.precision = "float32"
         self.asked: list[str] = []
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
@@ -99,7 +101,7 @@ def plan(*places: Path | str, text: str = "text", rows: int = 10) -> list[NamedF
 def classify(out: Path | str, fragments: Sequence[NamedFragment], **changes: Any) -> ResultSet:
     """Classify fragments with `LengthClassifier`."""
     results = ResultSet(str(out), settings(**changes))
-    classifier = FragmentClassifier(DedupClassifier(LengthClassifier()), results)
+    classifier = FragmentClassifier(DedupClassifier(LengthClassifier(), ResultCache(99)), results)
     for named in fragments:
         classifier(named)
     return results

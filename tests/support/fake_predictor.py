@@ -12,6 +12,7 @@ from typing import Any
 from starlette.testclient import TestClient
 
 from serve.inference.engine import Engine
+from tweetelm.prediction.predictions import Prediction
 from tweetelm.tasks import HATE, TASKS, Task
 
 POISON = "poison"
@@ -30,14 +31,6 @@ STANCE = dataclasses.replace(
 @dataclass(frozen=True)
 class Encoded:
     ids: tuple[int, ...]
-    truncated: bool
-
-
-@dataclass(frozen=True)
-class Prediction:
-    label: str
-    probabilities: tuple[float, ...]
-    tokens: int
     truncated: bool
 
 

@@ -81,14 +81,17 @@ class Service:
             return sample(response.read().decode(), name, **labels)
 
     def disconnect(self, clients: int) -> float:
-        """Send 32 long texts from each client and disconnect; returns the number of 499s in the metrics."""
-        body = json.dumps({"model": "hate", "input": ["word " * 60] * 32}).encode()
-        lines = [f"Content-Length: {len(body)}", f"Authorization: Bearer {self.key or 'none'}"]
+        """Send 32 long texts from each client and disconnect; returns the number of 499s in the metrics.
+
+        All texts differ, since equal texts of a batch are classified once.
+        """
+        bodies = [_long_texts(number) for number in range(clients)]
+        lines = [f"Content-Length: {len(bodies[0])}", f"Authorization: Bearer {self.key or 'none'}"]
         head = "\r\n".join(
             ["POST /v1/classify HTTP/1.1", "Host: x", "Content-Type: application/json", *lines]
         )
         with contextlib.ExitStack() as stack:
-            for _ in range(clients):
+            for body in bodies:
                 connection = stack.enter_context(socket.create_connection((HOST, self.port), timeout=30))
                 connection.sendall(head.encode() + b"\r\n\r\n" + body)
             before = time.monotonic()
@@ -113,6 +116,11 @@ class Service:
         subprocess.run(
             command, input=json.dumps(config), text=True, cwd=ROOT, env=self.env, check=True, timeout=120
         )
+
+
+def _long_texts(client: int) -> bytes:
+    texts = [f"{client:03} {number:03} " + "word " * 60 for number in range(32)]
+    return json.dumps({"model": "hate", "input": texts}).encode()
 
 
 @contextmanager

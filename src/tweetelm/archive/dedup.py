@@ -1,11 +1,10 @@
 """Classifies texts, each distinct token sequence once: within a call, and across calls by a cache."""
 
-import hashlib
 from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from tweetelm.archive.result_cache import Cache, Known, ResultCache
+from tweetelm.prediction.result_cache import Cache, Known, key_of, packed
 
 if TYPE_CHECKING:  # they import torch, which takes seconds
     from tweetelm.encoding import Encoded
@@ -19,6 +18,8 @@ class Classifies(Protocol):
 
     @property
     def labels(self) -> tuple[str, ...]: ...
+    @property
+    def precision(self) -> str: ...
     def encode(self, texts: Sequence[str]) -> "list[Encoded]": ...
     def classify(self, encoded: "Sequence[Encoded]") -> "list[Prediction]": ...
 
@@ -40,39 +41,41 @@ class Answer(NamedTuple):
 class DedupClassifier:
     """Classifies texts with one model, and asks it only for token sequences that are not in the cache."""
 
-    def __init__(self, predictor: Classifies, cache: Cache | None = None) -> None:
+    def __init__(self, predictor: Classifies, cache: Cache | None) -> None:
+        """Args:
+        predictor: the model.
+        cache: results of earlier calls; None asks the model for every text.
+        """
         self.predictor = predictor
-        self.cache = cache or ResultCache(len(predictor.labels))
+        self.cache = cache
 
     def __call__(self, texts: Sequence[str]) -> tuple[list[Answer], int]:
         """The predictions in the order of the texts, and the number of sequences that the model read."""
+        if self.cache is None:
+            encoded = self._encode(texts)
+            found = self.predictor.classify(encoded)
+            return [_answer(packed(one), item) for one, item in zip(found, encoded, strict=True)], len(texts)
         distinct = list(dict.fromkeys(texts))
-        encoded = [
-            item
-            for start in range(0, len(distinct), ENCODE)
-            for item in self.predictor.encode(distinct[start : start + ENCODE])
-        ]
-        keys = [_key(item) for item in encoded]
+        encoded = self._encode(distinct)
+        keys = [key_of(item.ids, self.predictor.precision) for item in encoded]
         sequences = dict(zip(keys, encoded, strict=True))
         known = self.cache.get_many(sequences)
         new = self._classify({key: item for key, item in sequences.items() if key not in known})
+        self.cache.put_many(new)
         known |= new
         answers = {
-            text: Answer(*known[key], len(item.ids), item.truncated)
-            for text, key, item in zip(distinct, keys, encoded, strict=True)
+            text: _answer(known[key], item) for text, key, item in zip(distinct, keys, encoded, strict=True)
         }
         return [answers[text] for text in texts], len(new)
 
+    def _encode(self, texts: Sequence[str]) -> "list[Encoded]":
+        starts = range(0, len(texts), ENCODE)
+        return [item for start in starts for item in self.predictor.encode(texts[start : start + ENCODE])]
+
     def _classify(self, items: "dict[bytes, Encoded]") -> dict[bytes, Known]:
-        """Ask the model, and add its results to the cache."""
         predictions = self.predictor.classify(list(items.values()))
-        results = {
-            key: (found.label, array("d", found.probabilities).tobytes())
-            for key, found in zip(items, predictions, strict=True)
-        }
-        self.cache.put_many(results)
-        return results
+        return {key: packed(found) for key, found in zip(items, predictions, strict=True)}
 
 
-def _key(item: "Encoded") -> bytes:
-    return hashlib.blake2b(array("I", item.ids), digest_size=16).digest()
+def _answer(known: Known, item: "Encoded") -> Answer:
+    return Answer(*known, len(item.ids), item.truncated)

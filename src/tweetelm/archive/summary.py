@@ -35,6 +35,7 @@ def summary_data(
         },
         "truncated": tally.truncated,
         "duplicates": tally.duplicates,
+        "hit_rate": round(tally.duplicates / max(tally.rows, 1), 4),
         "rows_per_second": round(speed, 1),
         "cpu_seconds": round(tally.cpu_s, 1),
         "gpu_seconds": round(tally.gpu_s, 1),

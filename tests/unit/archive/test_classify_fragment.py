@@ -9,10 +9,10 @@ import pytest
 from tests.support.archive import LengthClassifier, classify, json_rows, plan, settings, write_rows
 from tweetelm.archive.added_columns import added_names, check_collisions
 from tweetelm.archive.dedup import DedupClassifier
-from tweetelm.archive.result_cache import ENTRY_BYTES, ResultCache
 from tweetelm.archive.result_set import ResultSet
 from tweetelm.archive.tally import Tally
 from tweetelm.files import object_storage
+from tweetelm.prediction.result_cache import ResultCache
 
 ROWS: list[dict[str, Any]] = [
     {"id": 10**17 + i, "text": "x" * (i % 7 + 1), "made": None if i % 2 else "a,b"} for i in range(25)
@@ -127,7 +127,7 @@ def test_results_of_earlier_content_are_found(tmp_path: Path) -> None:
 
 def test_each_text_is_read_once() -> None:
     model = LengthClassifier()
-    classifier = DedupClassifier(model)
+    classifier = DedupClassifier(model, ResultCache(9))
     answers, asked = classifier(["a", "bb", "a", "x" * 20, "x" * 21])
     assert ([answer.tokens for answer in answers], asked) == ([1, 2, 1, 20, 20], 3)
     assert [answer.truncated for answer in answers] == [False, False, False, False, True]
@@ -137,10 +137,24 @@ def test_each_text_is_read_once() -> None:
 
 def test_cache_drops_what_was_used_longest_ago() -> None:
     model = LengthClassifier()
-    classifier = DedupClassifier(model, ResultCache(3, size=2 * (ENTRY_BYTES + 24)))
+    classifier = DedupClassifier(model, ResultCache(2))
     for texts in (["a"], ["b"], ["a"], ["c"], ["a"], ["b"]):
         classifier(texts)
     assert model.asked == ["a", "b", "c", "b"]
+
+
+def test_without_a_cache_every_row_is_read() -> None:
+    model = LengthClassifier()
+    classifier = DedupClassifier(model, None)
+    answers, asked = classifier(["a", "bb", "a"])
+    assert (answers, asked) == (DedupClassifier(model, ResultCache(9))(["a", "bb", "a"])[0], 3)
+    assert classifier(["a"])[1] == 1
+
+
+def test_precisions_do_not_share_results() -> None:
+    cache, exact, rounded = ResultCache(9), LengthClassifier(), LengthClassifier()
+    rounded.precision = "bf16"
+    assert [DedupClassifier(model, cache)(["a"])[1] for model in (exact, rounded, exact)] == [1, 1, 0]
 
 
 def test_collisions_name_the_columns_and_the_flag() -> None:
@@ -151,7 +165,7 @@ def test_collisions_name_the_columns_and_the_flag() -> None:
 
 
 def test_probabilities_are_those_of_the_model() -> None:
-    (answer,), _ = DedupClassifier(LengthClassifier())(["four"])
+    (answer,), _ = DedupClassifier(LengthClassifier(), ResultCache(9))(["four"])
     assert list(answer.probabilities) == [0.0, 1.0, 0.0]
 
 

@@ -12,6 +12,7 @@ from tests.support.ray_service import publish
 from tweetelm.archive.classify_fragment import FragmentClassifier
 from tweetelm.archive.dedup import DedupClassifier
 from tweetelm.archive.result_set import ResultSet, Settings
+from tweetelm.prediction.result_cache import ResultCache
 from tweetelm.predictor import Predictor
 from tweetelm.registry import read_card, resolve
 
@@ -76,7 +77,7 @@ def test_complete_results_need_no_ray(
     )  # fmt: skip
     results = ResultSet(str(tmp_path / "out"), settings)
     classify = FragmentClassifier(
-        DedupClassifier(Predictor.load(resolve("hate", registry=registry))), results
+        DedupClassifier(Predictor.load(resolve("hate", registry=registry)), ResultCache(99)), results
     )
     for named in plan(path, rows=5):
         classify(named)

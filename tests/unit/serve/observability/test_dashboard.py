@@ -28,4 +28,4 @@ def _labels(name: str) -> tuple[str, ...]:
 
 def test_panels_do_not_overlap() -> None:
     positions = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in DASHBOARD["panels"]]
-    assert len(set(positions)) == len(positions) == 12
+    assert len(set(positions)) == len(positions) == 13
