@@ -9,7 +9,7 @@ from tweetelm.files import atomic
 from tweetelm.generation.filters import REASONS, Outcome, Row
 from tweetelm.generation.request import Answer
 
-_FURTHER = ("prompt_id", "strategy", "temperature", "seed", "imitated", "sources")
+_FURTHER = ("prompt_id", "strategy", "temperature", "seed", "imitated", "sources", "weights")
 _SHOWN = 10  # tweets in the card
 
 
@@ -40,26 +40,27 @@ def write_result(
         "prompt_tokens": sum(answer.prompt_tokens for answer in answers.values()),
         "completion_tokens": sum(answer.completion_tokens for answer in answers.values()),
     }
-    rows = [_columns(row, label, generator["name"]) for row in outcome.rows]
+    rows = [_columns(row, label, generator) for row in outcome.rows]
     manifest = write_part(
         str(folder), "generated", rows, _FURTHER, settings, generator=dict(generator), counts=counts
     )
     atomic.write_text(folder / "README.md", _card(manifest, outcome))
 
 
-def _columns(row: Row, label: str, generator: str) -> dict[str, object]:
+def _columns(row: Row, label: str, generator: Mapping[str, str]) -> dict[str, object]:
     request = row.request
     return {
-        "screen_name": generator,
+        "screen_name": generator["name"],
         "text": row.text,
         "account.type": label,
-        "class_type": generator,
+        "class_type": generator["name"],
         "prompt_id": request.id,
         "strategy": request.strategy,
         "temperature": request.temperature,
         "seed": request.seed,
         "imitated": request.imitated,
         "sources": " ".join(map(str, request.sources)),
+        "weights": generator["sha256"][:12],
     }
 
 
