@@ -3,10 +3,11 @@
 import time
 from collections.abc import Sequence
 
+from ray_jobs.cli import typed
 from ray_jobs.cluster.connect import Resources
 from ray_jobs.training.accelerator_task import run_there, task_options
 from tweetelm.config.train_config import TrainConfig
-from tweetelm.distillation import Answers, ask_teacher, keep_answers, teach
+from tweetelm.distillation import Answers, answers_folder, ask_teacher, keep_answers, teach
 from tweetelm.training.prepare import Prepared
 
 _INTERVAL_S = 10.0
@@ -22,15 +23,18 @@ def taught(config: TrainConfig, prepared: Prepared, resources: Resources) -> Pre
         ValueError: the teacher does not suit the run, or a file is damaged.
     """
 
+    name = config.distill.teacher
+
     def there(texts: Sequence[str]) -> Answers:
         options, threads = task_options(config, resources)
-        print(f"teacher {config.distill.teacher}: {len(texts):,} tweets to answer", flush=True)
+        print(f"teacher {name}: asking about {len(texts):,} tweets", flush=True)
         return run_there(_ask, options, config, texts, threads)
 
     def kept(texts: Sequence[str]) -> Answers:
-        answers, place, before = keep_answers(config, texts, there)
-        where = "read from" if before else "kept in"
-        print(f"teacher {config.distill.teacher}: {len(texts):,} answers, {where} {place}", flush=True)
+        answers, before = keep_answers(config, texts, there)
+        there_before = f", {before:,} of them from before" if before else ""
+        place = typed(answers_folder(config))
+        print(f"teacher {name}: {len(texts):,} answers in {place}{there_before}", flush=True)
         return answers
 
     return teach(config, prepared, kept)

@@ -20,6 +20,7 @@ Answers = NDArray[np.float32]
 Ask = Callable[[Sequence[str]], Answers]
 Watch = Callable[[int], None]
 
+FRAGMENT = 8192  # tweets of a file of kept answers
 _AT_ONCE = 1024  # tweets between two calls of the watcher
 _LEAST = 1e-30  # bound of the probabilities, so that no log-probability is infinite
 
@@ -92,26 +93,43 @@ def ask_teacher(config: TrainConfig, texts: Sequence[str], watch: Watch | None =
     return np.log(np.clip(np.concatenate(found), _LEAST, None)).astype(np.float32)
 
 
-def keep_answers(config: TrainConfig, texts: Sequence[str], ask: Ask) -> tuple[Answers, str, bool]:
-    """The teacher's answers from `run.storage`, asked and written there first if they are not there.
+def keep_answers(config: TrainConfig, texts: Sequence[str], ask: Ask) -> tuple[Answers, int]:
+    """The teacher's answers, of which `run.storage` keeps those that are there and those that are asked now.
 
-    Runs with the same teacher and texts share them.
+    They are kept in fragments, so that an interruption loses one at most. Runs with the same teacher and
+    texts share them.
 
     Returns:
-        The answers, their file or URL, and whether they were there.
+        The answers, and how many of them were there before.
 
     Raises:
-        ValueError: the file is damaged.
+        ValueError: a file is damaged.
     """
-    key = hashlib.sha256(json.dumps([config.distill.teacher, *texts]).encode()).hexdigest()
-    place = f"{config.run.storage_folder}/teachers/{config.task.name}-{config.distill.teacher}-{key[:12]}.npy"
-    stored = object_storage.read(place)
-    if stored is not None:
-        return _parsed(stored, place, (len(texts), len(config.task.labels))), place, True
-    answers, file = ask(texts), io.BytesIO()
-    np.save(file, answers, allow_pickle=False)
-    object_storage.write(place, file.getvalue())
-    return answers, place, False
+    found, before = list[Answers](), 0
+    for start in range(0, len(texts), FRAGMENT):
+        some = texts[start : start + FRAGMENT]
+        place = _place(config, some)
+        stored = object_storage.read(place)
+        if stored is None:
+            found.append(ask(some))
+            file = io.BytesIO()
+            np.save(file, found[-1], allow_pickle=False)
+            object_storage.write(place, file.getvalue())
+        else:
+            found.append(_parsed(stored, place, (len(some), len(config.task.labels))))
+            before += len(some)
+    return np.concatenate(found), before
+
+
+def answers_folder(config: TrainConfig) -> str:
+    """Folder or URL of kept answers."""
+    return f"{config.run.storage_folder}/teachers"
+
+
+def _place(config: TrainConfig, texts: Sequence[str]) -> str:
+    teacher = config.distill.teacher
+    key = hashlib.sha256(json.dumps([teacher, *texts]).encode()).hexdigest()
+    return f"{answers_folder(config)}/{config.task.name}-{teacher}-{key[:12]}.npy"
 
 
 def _parsed(stored: bytes, place: str, shape: tuple[int, int]) -> Answers:

@@ -36,7 +36,7 @@ def test_student_learns_from_a_published_version(cluster: Cluster, tmp_path: Pat
     assert (status, re.search(rf"teacher +{teacher}", said) is not None) == (0, True), said
     status, said = run(cluster, "ray_jobs.train", *student)
     assert status == 0, said
-    assert f"teacher {teacher}: 200 answers, kept in" in said
+    assert f"teacher {teacher}: 200 answers in" in said
     assert f"against {teacher}: " in said
     card = read_card("hate", registry=registry)
     assert card.base["teacher"]["version"] == teacher

@@ -10,7 +10,7 @@ import pytest
 from tweetelm import fine_tune, publish
 from tweetelm.config.overrides import override
 from tweetelm.config.train_config import TrainConfig, check_effects
-from tweetelm.distillation import Answers, ask_teacher, find_teacher, keep_answers, teach
+from tweetelm.distillation import Answers, answers_folder, ask_teacher, find_teacher, keep_answers, teach
 from tweetelm.predictor import Predictor
 from tweetelm.registry import Card, resolve
 from tweetelm.registry.model_card import render
@@ -72,22 +72,32 @@ def test_unlabeled_tweets_are_answered_and_test_texts_left_out(
     assert answers.shape == (len(prepared.train), 2)
 
 
-def test_answers_are_computed_once_and_kept(teacher: tuple[str, str], tmp_path: Path) -> None:
+def test_answers_are_asked_once_and_kept_in_fragments(
+    teacher: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = configuration(teacher, tmp_path)
-    asked: list[int] = []
+    monkeypatch.setattr("tweetelm.distillation.FRAGMENT", 2)
+    asked: list[list[str]] = []
 
     def ask(texts: Sequence[str]) -> Answers:
-        asked.append(len(texts))
+        if "three" in texts and len(asked) == 1:
+            raise KeyboardInterrupt
+        asked.append(list(texts))
         return ask_teacher(config, texts)
 
     texts = ["one", "two", "three"]
-    first, place, before = keep_answers(config, texts, ask)
-    again, same, after = keep_answers(config, texts, ask)
-    assert (before, after, place) == (False, True, same)
+    with pytest.raises(KeyboardInterrupt):
+        keep_answers(config, texts, ask)
+    asked.append([])
+    first, before = keep_answers(config, texts, ask)
+    assert asked == [["one", "two"], [], ["three"]]  # the interruption lost no answer
+    assert (before, first.shape) == (2, (3, 2))
+    assert np.allclose(first, ask_teacher(config, texts), atol=1e-5)
+    again, before = keep_answers(config, texts, ask)
+    assert before == 3
     assert np.array_equal(first, again)
-    keep_answers(config, texts[:2], ask)
-    assert asked == [3, 2]
-    Path(place).write_bytes(Path(place).read_bytes()[:-4])
+    file = next(Path(answers_folder(config)).iterdir())
+    file.write_bytes(file.read_bytes()[:-4])
     with pytest.raises(ValueError, match=r"is damaged .*delete it and run the command again"):
         keep_answers(config, texts, ask)
 
