@@ -20,7 +20,7 @@ from tweetelm.evaluation.report.sections.errors import worst
 from tweetelm.evaluation.report.write import write
 from tweetelm.evaluation.robustness.evasion import evasion
 from tweetelm.files.names import printable
-from tweetelm.precision import Precision, use_fast_float32
+from tweetelm.precision import InferencePrecision, use_fast_float32
 from tweetelm.predictor import Predictor
 from tweetelm.registry import read_card, resolve
 from tweetelm.registry.card import Card
@@ -29,7 +29,7 @@ from tweetelm.tasks import Task
 __all__ = ["attribute_worst", "comparison_line", "gather", "load_predictor", "print_worst", "probe", "write"]
 
 
-def load_predictor(task: Task, folder: Path, precision: Precision) -> Predictor:
+def load_predictor(task: Task, folder: Path, precision: InferencePrecision) -> Predictor:
     """Load the model of a folder.
 
     Raises:
