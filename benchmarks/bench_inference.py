@@ -1,14 +1,16 @@
 """Classification throughput and single-tweet latency, compared with common alternatives.
 
-Variants: ours as served (packed, bfloat16); (a) batches of 32 padded to the longest row, eager attention,
+The best precision is bfloat16 if the machine has it, else float32. Variants: ours as served (packed, best
+precision); ours in int8 on a CPU; (a) batches of 32 padded to the longest row, eager attention,
 float32, no cache; (b) the same, padded to 160 tokens; (c) tuned transformers: sorted by length, SDPA,
-bfloat16, two batch sizes; (d) OpenVINO on the batches of (c). Runs on a GPU if there is one.
+best precision, two batch sizes; (d) OpenVINO on the batches of (c). Runs on a GPU if there is one.
 """
 
 import argparse
 import copy
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -26,13 +28,16 @@ from benchmarks.timing import (
 )
 from tweetelm.openelm import OpenELMForSequenceClassification
 from tweetelm.openelm.flops import cost
-from tweetelm.precision import pick_device
+from tweetelm.openelm.inference.fused import why_not_int8
+from tweetelm.precision import has_bf16, pick_device
 from tweetelm.predictor import classify_packed, ready
 
 BATCH = 32
 WIDE = 160
 OURS = "ours"
+INT8 = "ours, int8"
 DEVICE = pick_device()
+BEST: Literal["bf16", "float32"] = "bf16" if has_bf16(DEVICE) else "float32"
 GPU = DEVICE.type == "cuda"
 OTHER_BATCH = 256 if GPU else BATCH // 2
 PASSES = (4096, 16384) if GPU else ()  # tokens per pass, in addition to the default
@@ -75,7 +80,7 @@ def openvino_models(net: Model) -> dict[str, Callable[[Rows, int], Variant]]:
 
         return variant
 
-    return {"OpenVINO float32": compiled("f32"), "OpenVINO bf16": compiled("bf16")}
+    return {f"OpenVINO {name}": compiled(name) for name in ("f32", "bf16")[: 1 + has_bf16(DEVICE)]}
 
 
 def table(timings: dict[str, Timing], mean: float) -> list[str]:
@@ -110,11 +115,12 @@ def main() -> None:
     lines = [machine(), ""]
     reference = model(name, "eager").to(DEVICE)
     size = cost(reference.config)
-    tuned = copy.deepcopy(reference).bfloat16()
+    tuned = copy.deepcopy(reference).to(torch.bfloat16 if BEST == "bf16" else torch.float32)
     tuned.set_attn_implementation("sdpa")
     packed = copy.deepcopy(reference)
     packed.set_attn_implementation("varlen")
-    packed = ready(packed, DEVICE, "bf16")
+    int8 = None if why_not_int8(reference.config, DEVICE) else ready(copy.deepcopy(packed), DEVICE, "int8")
+    packed = ready(packed, DEVICE, BEST)
     vocabulary = reference.config.vocab_size
     random_order, by_length = (
         sample_rows(arguments.slow, vocabulary),
@@ -125,12 +131,14 @@ def main() -> None:
         PEAK: peak_variant(DEVICE),
         OURS: run_packed(packed, by_length),
         **{f"ours, {most} tokens per pass": run_packed(packed, by_length, most) for most in PASSES},
-        f"c: sorted, sdpa, bf16, batches of {BATCH}": run_padded(tuned, by_length),
-        f"c: sorted, sdpa, bf16, batches of {OTHER_BATCH}": run_padded(tuned, by_length, OTHER_BATCH),
+        f"c: sorted, sdpa, {BEST}, batches of {BATCH}": run_padded(tuned, by_length),
+        f"c: sorted, sdpa, {BEST}, batches of {OTHER_BATCH}": run_padded(tuned, by_length, OTHER_BATCH),
         "a: padded to the longest, eager, float32": run_padded(reference, random_order),
         f"b: padded to {WIDE}, eager, float32": run_padded(reference, random_order, to=WIDE),
     }
     single = {OURS: run_packed(packed, one), "a": run_padded(reference, one), "c": run_padded(tuned, one)}
+    if int8 is not None:
+        variants[INT8], single[INT8] = run_packed(int8, by_length), run_packed(int8, one)
     if arguments.openvino:
         other = copy.deepcopy(reference)
         other.set_attn_implementation("sdpa")

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import torch
 
+from tweetelm.precision import has_bf16
+
 ROUNDS = 5
-PEAK = "bf16 matrix product"
+PEAK = "matrix product"
 _SHAPE = (2048, 1280, 7680)
 _GPU_ROWS = 8192  # of a GPU's forward pass
 _PRODUCTS = 8
@@ -95,13 +97,14 @@ def synchronize() -> None:
 
 
 def peak_variant(device: torch.device) -> Variant:
-    """A variant with products of large bfloat16 matrices; its amount is in FLOP."""
+    """A variant with products of large matrices, bfloat16 if the device has it; its amount is in FLOP."""
     rows, inner, columns = _SHAPE
     products = _PRODUCTS
     if device.type == "cuda":
         rows, products = _GPU_ROWS, 8 * _PRODUCTS
-    left = torch.randn(rows, inner, device=device).bfloat16()
-    right = torch.randn(columns, inner, device=device).bfloat16()
+    dtype = torch.bfloat16 if has_bf16(device) else torch.float32
+    left = torch.randn(rows, inner, device=device, dtype=dtype)
+    right = torch.randn(columns, inner, device=device, dtype=dtype)
 
     def run() -> None:
         for _ in range(products):

@@ -53,8 +53,9 @@ class Arguments:
     """Prefix of the added columns, if the input has columns of the same name."""
     fragment_rows: int = 5000
     """Rows per fragment. An interrupted command repeats at most one fragment per worker."""
-    precision: Literal["auto", "bf16", "float32"] = "auto"
-    """Precision of the model; auto is bfloat16 for a large model if the hardware supports it."""
+    precision: Literal["auto", "int8", "bf16", "float32"] = "auto"
+    """Precision of the model. auto: bfloat16 for a large model if the hardware supports it. int8: on CPUs, if
+    a self-check at load agrees."""
     gpu: Literal["auto", "yes", "no"] = "auto"
     """Give each worker a GPU. auto: if the cluster has one."""
     cpus: int | None = None

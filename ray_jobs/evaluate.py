@@ -44,7 +44,7 @@ class Arguments:
     """Folder or URL of the data, or `sample` for the embedded synthetic sample."""
     out: Path | None = None
     """Folder for the report. Default: evaluation-<version>."""
-    precision: Literal["auto", "bf16", "float32"] = "float32"
+    precision: Literal["auto", "int8", "bf16", "float32"] = "float32"
     """float32 reproduces the metrics recorded when the version was published."""
     probes: bool = True
     """Add behavioral tests, evasion tests and token attributions of the worst errors. Takes longer."""

@@ -26,7 +26,7 @@ class Settings(BaseModel):
         (), description="Tasks to serve. Default: every task with a published version."
     )
     device: str = "auto"
-    precision: Literal["auto", "bf16", "float32"] = "auto"
+    precision: Literal["auto", "int8", "bf16", "float32"] = "auto"
     cpus: float = Field(1, gt=0, description="CPUs that one replica reserves.")
     gpus: float = Field(0, ge=0, description="GPUs that one replica reserves.")
     threads: int | None = Field(

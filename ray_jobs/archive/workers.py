@@ -17,7 +17,7 @@ from tweetelm.archive.classify_fragment import FragmentClassifier
 from tweetelm.archive.dedup import DedupClassifier
 from tweetelm.archive.result_set import NamedFragment, ResultSet
 from tweetelm.cli.command import message
-from tweetelm.precision import Precision, use_fast_float32
+from tweetelm.precision import InferencePrecision, use_fast_float32
 from tweetelm.predictor import Predictor
 from tweetelm.registry import resolve
 
@@ -29,7 +29,7 @@ class Model:
     registry: str
     task: str
     version: str
-    precision: Precision
+    precision: InferencePrecision
 
 
 class ClassifyFragments:
@@ -52,7 +52,8 @@ class ClassifyFragments:
             return
         use_fast_float32(predictor.model)
         gc.freeze()  # otherwise full collections visit the libraries' objects again and again
-        self.classify = FragmentClassifier(DedupClassifier(predictor, cache), results, gpus=pool.gpus)
+        classifier = DedupClassifier(predictor, cache)
+        self.classify = FragmentClassifier(classifier, results, precision=predictor.precision, gpus=pool.gpus)
 
     def __call__(self, batch: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         outcomes = [self._outcome(named) for named in batch["item"]]

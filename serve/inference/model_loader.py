@@ -11,7 +11,7 @@ import torch
 from tweetelm import registry
 from tweetelm.encoding import Encoded, pass_tokens
 from tweetelm.openelm.packing import few_sizes
-from tweetelm.precision import Precision, pick_device
+from tweetelm.precision import InferencePrecision, pick_device
 from tweetelm.predictor import Predictor
 
 PROBES = (
@@ -45,7 +45,7 @@ def load(
     url: str,
     versions: Mapping[str, str],
     device: str,
-    precision: Precision,
+    precision: InferencePrecision,
     threads: int | None = None,
     loaded: Mapping[str, Loaded],
 ) -> dict[str, Loaded]:
@@ -89,7 +89,7 @@ def last_good(tasks: Iterable[str], *, url: str) -> list[dict[str, str]]:
     return [{}, {task: version for task, version in before.items() if version}]
 
 
-def _load(task: str, path: Path, device: str, precision: Precision) -> Loaded:
+def _load(task: str, path: Path, device: str, precision: InferencePrecision) -> Loaded:
     predictor = Predictor.load(path, device=device, precision=precision)
     if predictor.task.name != task:
         raise ValueError(f"{path} holds a {predictor.task.name} model; expected a {task} model")

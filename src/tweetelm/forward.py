@@ -9,21 +9,27 @@ from tweetelm import precision as arithmetic
 from tweetelm.encoding import pass_tokens, token_batches
 from tweetelm.openelm import OpenELMForSequenceClassification
 from tweetelm.openelm.inference.cuda_graphs import can_capture, capture
+from tweetelm.openelm.inference.fused import is_int8, quantize
 from tweetelm.openelm.inference.onednn import can_prepack, is_prepacked, prepack
 from tweetelm.openelm.packing import pack_onto
 from tweetelm.threads import fit_threads
 
 
 def ready(
-    model: OpenELMForSequenceClassification, device: torch.device, precision: arithmetic.Precision
+    model: OpenELMForSequenceClassification, device: torch.device, precision: arithmetic.InferencePrecision
 ) -> OpenELMForSequenceClassification:
     """Prepare a float32 model for inference on `device`, in place.
 
-    With precision "auto", a large model computes in bfloat16 if the hardware supports it. On a CPU, the
-    weights of a large model are packed for oneDNN; it can then be neither trained nor saved. On a GPU, the
-    forward pass in half precision is recorded as CUDA graphs; the model can then be neither trained nor
+    With precision "int8", the decoder layers compute in int8, on a CPU that can (see `why_not_int8`). With
+    precision "auto", a large model computes in bfloat16 if the hardware supports it. On a CPU, the weights of
+    a large model are packed for oneDNN. An int8 or packed model can be neither trained nor saved. On a GPU,
+    the forward pass in half precision is recorded as CUDA graphs; the model can then be neither trained nor
     moved.
     """
+    if precision == "int8":
+        quantize(model)
+        model.eval()
+        return model
     large = model.num_parameters() >= arithmetic.LARGE
     if precision == "bf16" or (precision == "auto" and large and arithmetic.has_bf16(device)):
         model.bfloat16()
@@ -56,12 +62,13 @@ def classify_packed(
     device = next(model.parameters()).device
     order: list[int] = []
     logits = [torch.empty(0, model.num_labels, device=device)]
+    compiled = is_prepacked(model) or is_int8(model)
     follow_load = follow_load and device.type == "cpu"
     with torch.inference_mode():
         for rows in token_batches([len(s) for s in sequences], pass_tokens(device, batch_tokens)):
             if follow_load:
                 fit_threads()
-            batch = pack_onto(device, [sequences[row] for row in rows], compiled=is_prepacked(model))
+            batch = pack_onto(device, [sequences[row] for row in rows], compiled=compiled)
             order += rows
             logits.append(model(**batch.inputs()).logits[: len(rows)].float())
     out = torch.empty(len(sequences), model.num_labels)

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 Precision = Literal["auto", "bf16", "float32"]
+InferencePrecision = Literal["auto", "int8", "bf16", "float32"]
 LARGE = 50_000_000  # parameters; from this size, matrix products take most of the time
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from tweetelm.encoding import Encoded, Encoder
 from tweetelm.forward import classify_packed, ready
 from tweetelm.openelm import OpenELMConfig, OpenELMForSequenceClassification
 from tweetelm.openelm.checkpoints.loading import load_weights
+from tweetelm.openelm.inference.fused import is_int8, why_not_int8
 from tweetelm.prediction.explanation import (
     WORDS,
     Explanation,
@@ -27,11 +29,13 @@ from tweetelm.prediction.explanation import (
 from tweetelm.prediction.frames import check_new, texts_of, with_predictions
 from tweetelm.prediction.predictions import SHOWN, Prediction, Predictions
 from tweetelm.prediction.texts import as_texts
+from tweetelm.self_check import Answer, Classify, disagreement, reference
 from tweetelm.tasks import Task
 
 __all__ = ["Prediction", "Predictor", "classify_packed", "ready"]
 
 CARD_FILE = "card.json"
+_logger = logging.getLogger(__name__)
 _SHOWN_AT_ONCE = 1024  # texts per update of a progress bar
 T = TypeVar("T")
 
@@ -48,15 +52,16 @@ class Predictor:
 
     @classmethod
     def load(
-        cls, path: str | Path, *, device: str = "auto", precision: arithmetic.Precision = "auto"
+        cls, path: str | Path, *, device: str = "auto", precision: arithmetic.InferencePrecision = "auto"
     ) -> "Predictor":
         """Load a classifier from a folder.
 
         Args:
             path: a training checkpoint or a published version.
             device: "cpu", "cuda", or "auto" for the GPU if there is one.
-            precision: "float32", "bf16", or "auto" for bfloat16 if the model is large and the hardware
-                supports it.
+            precision: "float32", "bf16", "int8" on a CPU, or "auto" for bfloat16 if the model is large and
+                the hardware supports it. If int8 is unavailable, or its answers differ (see
+                `tweetelm.self_check`), logs a warning and uses "auto".
 
         Raises:
             FileNotFoundError: a file is missing.
@@ -66,8 +71,18 @@ class Predictor:
         encoder, task = Encoder.load(folder)
         model = load_weights(OpenELMForSequenceClassification, folder)
         _check_fit(folder, model.config, encoder, task)
-        model = ready(model, target, precision)
-        return cls(model=model, encoder=encoder, task=task, card=_read_card(folder / CARD_FILE))
+        reason = why_not_int8(model.config, target) if precision == "int8" else ""
+        model = ready(model, target, "auto" if reason else precision)
+        loaded = cls(model=model, encoder=encoder, task=task, card=_read_card(folder / CARD_FILE))
+        if precision != "int8":
+            return loaded
+        reason = reason or _int8_disagreement(loaded, folder)
+        if not reason:
+            return loaded
+        if loaded.precision == "int8":
+            loaded = cls.load(folder, device=device)
+        _logger.warning("%s: computing in %s instead of int8: %s", folder, loaded.precision, reason)
+        return loaded
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -84,8 +99,10 @@ class Predictor:
         return self.card["threshold"] if self.card else None
 
     @property
-    def precision(self) -> Literal["bf16", "float32"]:
+    def precision(self) -> Literal["int8", "bf16", "float32"]:
         """The precision of the backbone."""
+        if is_int8(self.model):
+            return "int8"
         weights = self.model.transformer.token_embeddings.weight
         return "bf16" if weights.dtype == torch.bfloat16 else "float32"
 
@@ -213,6 +230,23 @@ class Predictor:
         if self.threshold is not None:
             return self.labels[-1] if probabilities[-1] >= self.threshold else self.labels[0]
         return self.labels[max(range(len(probabilities)), key=lambda i: probabilities[i])]
+
+
+def _answers(predictor: Predictor) -> Classify:
+    def classify(texts: Sequence[str]) -> list[Answer]:
+        return [(found.label, found.probabilities) for found in predictor.predict(texts)]
+
+    return classify
+
+
+def _int8_disagreement(int8: Predictor, folder: Path) -> str:
+    """Why an int8 model must not be used; "" if its answers agree with the reference."""
+
+    def exact() -> Classify:
+        return _answers(Predictor.load(folder, device="cpu", precision="float32"))
+
+    expected = reference(folder, int8.task, int8.card, exact)
+    return disagreement(_answers(int8), expected)
 
 
 def _check_fit(folder: Path, config: OpenELMConfig, encoder: Encoder, task: Task) -> None:

@@ -8,7 +8,7 @@ from tweetelm.encoding import ENCODING_FILE
 from tweetelm.files.download_cache import cached
 from tweetelm.files.paths import expanded, is_url
 from tweetelm.openelm.checkpoints.download import download
-from tweetelm.precision import Precision
+from tweetelm.precision import InferencePrecision
 from tweetelm.predictor import Predictor
 from tweetelm.registry import resolve
 from tweetelm.registry.versions import DEFAULT_REGISTRY, VERSION
@@ -26,7 +26,7 @@ def load(
     registry: str = DEFAULT_REGISTRY,
     version: str | None = None,
     device: str = "auto",
-    precision: Precision = "auto",
+    precision: InferencePrecision = "auto",
 ) -> Predictor:
     """Load a model.
 
@@ -46,8 +46,7 @@ def load(
         registry: folder or URL of published models.
         version: a version of the task, by default the current one; for a hub id, a git revision.
         device: "cpu", "cuda", or "auto" for the GPU if there is one.
-        precision: "float32", "bf16", or "auto" for bfloat16 if the model is large and the hardware supports
-            it.
+        precision: as for `Predictor.load`: "float32", "bf16", "int8" or "auto".
 
     Raises:
         FileNotFoundError: there is no such model, or the hub cannot be reached.

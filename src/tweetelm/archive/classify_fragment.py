@@ -16,8 +16,11 @@ from tweetelm.archive.tally import Tally
 class FragmentClassifier:
     """Classifies fragments, one after another, with one model."""
 
-    def __init__(self, classifier: DedupClassifier, results: ResultSet, *, gpus: float = 0) -> None:
+    def __init__(
+        self, classifier: DedupClassifier, results: ResultSet, *, precision: str = "", gpus: float = 0
+    ) -> None:
         self.classifier, self.results, self.gpus = classifier, results, gpus
+        self.precision = precision
         self._ranges = ByteRanges()
 
     def __call__(self, named: NamedFragment) -> Tally:
@@ -32,6 +35,8 @@ class FragmentClassifier:
         answers, asked = self.classifier(rows.texts)
         self._write_rows(named, rows, answers)
         tally = Tally.of(answers, (each.reason for each in rows.refused), asked)
+        if self.precision:
+            tally.precisions[self.precision] = tally.rows
         tally.cpu_s = time.process_time() - cpu
         tally.wall_s = time.monotonic() - wall
         tally.gpu_s = self.gpus * tally.wall_s

@@ -24,6 +24,7 @@ def summary_data(
         "task": settings.task,
         "version": settings.version,
         "settings": settings.to_json(),
+        "precisions": dict(tally.precisions),
         "rows": tally.rows,
         "refused": dict(tally.refused),
         "labels": {label: tally.labels[label] for label in settings.labels},

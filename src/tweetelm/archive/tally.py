@@ -23,6 +23,7 @@ class Tally:
         cpu_s: processor seconds, of all threads.
         wall_s: seconds of workers.
         gpu_s: seconds of workers with a GPU.
+        precisions: rows by the precision that the model computed in.
     """
 
     rows: int = 0
@@ -34,6 +35,7 @@ class Tally:
     cpu_s: float = 0.0
     wall_s: float = 0.0
     gpu_s: float = 0.0
+    precisions: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def of(cls, answers: Iterable[Answer], reasons: Iterable[str], asked: int) -> "Tally":
@@ -82,6 +84,7 @@ class Tally:
         counts = {
             "labels": Counter(values["labels"]),
             "refused": Counter(values["refused"]),
+            "precisions": Counter(values.get("precisions", {})),  # absent until November 2026
             "lengths": Counter({int(length): rows for length, rows in values["lengths"].items()}),
         }
         return cls(**{**values, **counts})

@@ -17,7 +17,7 @@ from tweetelm.evaluation.report.sections.errors import worst
 from tweetelm.evaluation.report.write import write
 from tweetelm.evaluation.rivals import rival_of_files, rival_version
 from tweetelm.evaluation.robustness.evasion import evasion
-from tweetelm.precision import Precision, use_fast_float32
+from tweetelm.precision import InferencePrecision, use_fast_float32
 from tweetelm.predictor import Predictor
 from tweetelm.registry.card import Card
 from tweetelm.tasks import Task
@@ -25,7 +25,7 @@ from tweetelm.tasks import Task
 __all__ = ["attribute_worst", "comparison_line", "gather", "load_predictor", "print_worst", "probe", "write"]
 
 
-def load_predictor(task: Task, folder: Path, precision: Precision) -> Predictor:
+def load_predictor(task: Task, folder: Path, precision: InferencePrecision) -> Predictor:
     """Load the model of a folder.
 
     Raises:

@@ -13,6 +13,7 @@ from transformers.utils.generic import can_return_tuple
 
 from .attention import VARLEN
 from .configuration_openelm import OpenELMConfig
+from .layers import OpenELMDecoderLayer
 from .modeling_openelm import OpenELMModel, OpenELMPreTrainedModel
 from .pooling import pool_packed, pool_padded, real_tokens
 
@@ -85,9 +86,9 @@ class OpenELMForSequenceClassification(OpenELMPreTrainedModel):
     def _last_rows(self, starts: Tensor | None, kwargs: dict[str, Any]) -> Tensor | None:
         """The last row of each tweet (B,), if the last layer can compute only those; else None."""
         all_rows = kwargs.get("output_hidden_states") or self.config.output_hidden_states
-        projection = self.transformer.layers[-1].get_submodule("attn.qkv_proj")
-        plain = type(projection) is nn.Linear  # False for an adapter
-        if starts is None or all_rows or not plain or self.config.classifier_pooling != "last":
+        layer = self.transformer.layers[-1]
+        adapted = isinstance(layer, OpenELMDecoderLayer) and type(layer.attn.qkv_proj) is not nn.Linear
+        if starts is None or all_rows or adapted or self.config.classifier_pooling != "last":
             return None
         return starts[1:].long() - 1 if self.config._attn_implementation == VARLEN else None
 

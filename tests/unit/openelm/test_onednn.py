@@ -19,8 +19,14 @@ TWEETS = [[1, 5, 9], [1, 7], [1, 4, 4, 8, 30, 11, 2]]
 
 def classifier(**settings: object) -> OpenELMForSequenceClassification:
     torch.manual_seed(0)
-    shape = {"num_transformer_layers": 3, "model_dim": 64, "head_dim": 16, "vocab_size": 40, **settings}
-    config = OpenELMConfig(num_gqa_groups=2, ffn_dim_divisor=32, normalize_qk_projections=True, **shape)  # type: ignore[arg-type]
+    shape: dict[str, object] = {
+        "num_transformer_layers": 3,
+        "model_dim": 64,
+        "head_dim": 16,
+        "vocab_size": 40,
+    }
+    shape |= {"num_gqa_groups": 2, "ffn_dim_divisor": 32, "normalize_qk_projections": True, **settings}
+    config = OpenELMConfig(**shape)  # type: ignore[arg-type]
     config.num_labels = 2
     return OpenELMForSequenceClassification._from_config(config, attn_implementation="varlen").eval()  # type: ignore[no-any-return]
 

@@ -51,8 +51,7 @@ def prepack(model: nn.Module) -> None:
 def is_prepacked(model: nn.Module) -> bool:
     """Whether the model was changed by `prepack`."""
     layer = model.get_submodule("transformer.layers.0")
-    assert isinstance(layer, OpenELMDecoderLayer)
-    return isinstance(layer.attn.out_proj, PrepackedLinear)
+    return isinstance(layer, OpenELMDecoderLayer) and isinstance(layer.attn.out_proj, PrepackedLinear)
 
 
 class PrepackedLinear(nn.Module):

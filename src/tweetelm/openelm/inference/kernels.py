@@ -1,0 +1,188 @@
+"""Fused CPU kernels between the matrix products of a decoder layer, compiled by numba.
+
+torch runs a norm, a rotary embedding or a gate as several operations, each of which reads and writes all
+values. Each kernel here reads and writes once. Results go to the type of the next matrix product: bfloat16
+(as uint16), float32, or int8 with one scale per row, so that a tweet's result does not depend on its batch.
+
+Shapes: N tokens, D width of a row, H heads of queries and keys, A heads of queries, keys and values, d head
+width. `start` and `stop` select rows, for several threads.
+"""
+
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic, overload
+
+_F = np.float32
+_KERNEL: dict[str, Any] = {
+    "nogil": True,
+    "cache": True,
+    "error_model": "numpy",
+    "fastmath": {"nnan", "ninf", "nsz", "arcp", "contract", "reassoc"},
+}
+_ROUND = _F(12582912.0)  # 1.5 * 2**23: adding it leaves a number, rounded to even, in the lowest bits
+_BIASED_ROUND = _F(12582912.0 + 127)
+_MAGNITUDE = np.uint32(0x7FFFFFFF)  # as integers, magnitudes of floats have the same order, and vectorize
+
+
+@intrinsic
+def _float(context: Any, bits: Any) -> Any:
+    """The float32 with these 32 bits."""
+    return types.float32(types.uint32), lambda c, builder, s, args: builder.bitcast(args[0], ir.FloatType())
+
+
+@intrinsic
+def _bits(context: Any, value: Any) -> Any:
+    """The 32 bits of a float32."""
+    return types.uint32(types.float32), lambda c, builder, s, args: builder.bitcast(args[0], ir.IntType(32))
+
+
+def _wide(value):  # type: ignore[no-untyped-def]
+    """The float32 of a bfloat16 or float32."""
+
+
+@overload(_wide, inline="always")
+def _wide_typed(value):  # type: ignore[no-untyped-def]
+    if value == types.uint16:
+        return lambda value: _float(np.uint32(value) << np.uint32(16))
+    return lambda value: value
+
+
+def _write(row, peak, out):  # type: ignore[no-untyped-def]
+    """Write a float32 row (D,) as the type of `out`; returns its scale. `peak`: the largest magnitude."""
+
+
+@overload(_write, inline="always")
+def _write_typed(row, peak, out):  # type: ignore[no-untyped-def]
+    if out.dtype == types.int8:
+
+        def write_int8(row, peak, out):  # type: ignore[no-untyped-def]
+            factor = _F(127) / max(peak, _F(1e-20))
+            for j in range(out.shape[0]):
+                out[j] = np.int8(_bits(row[j] * factor + _ROUND) & np.uint32(0xFF))
+            return peak * _F(1 / 127)
+
+        return write_int8
+    if out.dtype == types.uint16:
+
+        def write_bf16(row, peak, out):  # type: ignore[no-untyped-def]
+            for j in range(out.shape[0]):
+                u = _bits(row[j])
+                odd = (u >> np.uint32(16)) & np.uint32(1)
+                out[j] = np.uint16((u + np.uint32(0x7FFF) + odd) >> np.uint32(16))
+            return _F(1)
+
+        return write_bf16
+
+    def write_float(row, peak, out):  # type: ignore[no-untyped-def]
+        for j in range(out.shape[0]):
+            out[j] = row[j]
+        return _F(1)
+
+    return write_float
+
+
+@numba.njit(**_KERNEL)
+def norm(start, stop, x, weight, eps, out, scales):  # type: ignore[no-untyped-def]
+    """RMSNorm of x (N, D) float32."""
+    width = x.shape[1]
+    row = np.empty(width, np.float32)
+    for i in range(start, stop):
+        source = x[i]
+        total, peak = _F(0), np.uint32(0)
+        for j in range(width):
+            value = source[j]
+            total += value * value
+        inverse = _F(1) / np.sqrt(total / _F(width) + eps)
+        for j in range(width):
+            value = source[j] * inverse * weight[j]
+            row[j] = value
+            size = _bits(value) & _MAGNITUDE
+            peak = size if size > peak else peak
+        scales[i] = _write(row, _float(peak), out[i])
+
+
+@numba.njit(**_KERNEL)
+def add(start, stop, x, y, scales):  # type: ignore[no-untyped-def]
+    """x (N, D) float32 += y (N, D), whose rows are multiplied by their scales (N,)."""
+    for i in range(start, stop):
+        target, source, scale = x[i], y[i], scales[i]
+        for j in range(target.shape[0]):
+            target[j] += _wide(source[j]) * scale
+
+
+@numba.njit(**_KERNEL)
+def gate(start, stop, hidden, in_scales, out, scales):  # type: ignore[no-untyped-def]
+    """SiLU of the first half of hidden (N, 2D), multiplied by the second half."""
+    width = out.shape[1]
+    row = np.empty(width, np.float32)
+    for i in range(start, stop):
+        first, second, scale = hidden[i, :width], hidden[i, width:], in_scales[i]
+        peak = np.uint32(0)
+        for j in range(width):
+            value = _wide(first[j]) * scale
+            # exp(-value) as 2**whole * 2**part; the polynomial is that of Cephes' expf.
+            power = min(max(value * _F(-1.44269504), _F(-120)), _F(120))
+            whole = np.floor(power + _F(0.5))
+            part = (power - whole) * _F(0.69314718)
+            p = _F(1.9875691500e-4)
+            p = p * part + _F(1.3981999507e-3)
+            p = p * part + _F(8.3334519073e-3)
+            p = p * part + _F(4.1665795894e-2)
+            p = p * part + _F(1.6666665459e-1)
+            p = p * part + _F(5.0000001201e-1)
+            exponent = _bits(whole + _BIASED_ROUND) << np.uint32(23)
+            exp = (p * part * part + part + _F(1)) * _float(exponent)
+            value = value / (_F(1) + exp) * _wide(second[j]) * scale
+            row[j] = value
+            size = _bits(value) & _MAGNITUDE
+            peak = size if size > peak else peak
+        scales[i] = _write(row, _float(peak), out[i])
+
+
+@numba.njit(**_KERNEL)
+def rotate(start, stop, heads, in_scales, weights, eps, cos, sin, out):  # type: ignore[no-untyped-def]
+    """Norm and rotary embedding of the first H of heads (N, A, d), into out (N, A, d) float32.
+
+    weights: (H, d), of the norm; eps: below 0 for no norm. cos, sin: (N, d), with the signs of
+    `rotary_table`.
+    """
+    rotated, width = weights.shape
+    half = width // 2
+    row = np.empty(width, np.float32)
+    for i in range(start, stop):
+        scale, c, s = in_scales[i], cos[i], sin[i]
+        for head in range(heads.shape[1]):
+            source, target = heads[i, head], out[i, head]
+            for j in range(width):
+                row[j] = _wide(source[j]) * scale
+            if head < rotated:
+                if eps >= 0:
+                    total = _F(0)
+                    for j in range(width):
+                        total += row[j] * row[j]
+                    inverse = _F(1) / np.sqrt(total / _F(width) + eps)
+                    for j in range(width):
+                        row[j] = row[j] * inverse * weights[head, j]
+                for j in range(half):
+                    target[j] = row[j] * c[j] + row[half + j] * s[j]
+                    target[half + j] = row[half + j] * c[half + j] + row[j] * s[half + j]
+            else:
+                for j in range(width):
+                    target[j] = row[j]
+
+
+@numba.njit(**_KERNEL)
+def narrow(start, stop, x, out, scales):  # type: ignore[no-untyped-def]
+    """x (N, D) float32 in the type of `out`."""
+    width = x.shape[1]
+    for i in range(start, stop):
+        source = x[i]
+        peak = np.uint32(0)
+        for j in range(width):
+            size = _bits(source[j]) & _MAGNITUDE
+            peak = size if size > peak else peak
+        scales[i] = _write(source, _float(peak), out[i])
