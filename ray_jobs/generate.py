@@ -39,6 +39,7 @@ def generate(arguments: Arguments, key: str) -> int:
 
     prepared = prepare(arguments, key)
     print("\n".join(prepared.lines()), flush=True)
+    prepared.check_settings()
     if arguments.plan:
         return 0
     folder = located(arguments.out)

@@ -52,6 +52,12 @@ class Arguments:
     price_per_hour: float | None = None
     """With --plan: price per hour of one GPU, or of this machine without a GPU."""
 
+    def __post_init__(self) -> None:
+        for name in ("trials", "concurrent"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"--{name} is {value}; expected at least 1")
+
 
 def main() -> int:
     """Run the command; returns the exit status."""

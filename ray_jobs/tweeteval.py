@@ -116,8 +116,13 @@ def _runs(arguments: Arguments, tasks: tuple[Task, ...]) -> list[TrainConfig]:
 
 
 def _config(arguments: Arguments, task: Task) -> TrainConfig:
-    """The configuration of a task. The folder `data` is that of all tasks here, not only of built-in ones."""
-    names = [field.name for field in dataclasses.fields(TrainConfig) if field.name not in ("task", "name")]
+    """The configuration of a task. The folder `data` is that of all tasks here, not only of built-in ones.
+    There is no teacher: it would be of one task."""
+    names = [
+        field.name
+        for field in dataclasses.fields(TrainConfig)
+        if field.name not in ("task", "name", "distill")
+    ]
     sections = {name: getattr(arguments, name) for name in names}
     if task.data and arguments.data.root == DataConfig().root:
         sections["data"] = dataclasses.replace(arguments.data, root=located(arguments.data.root))

@@ -1,6 +1,8 @@
 """The flags of `python -m ray_jobs.generate`."""
 
 from dataclasses import dataclass
+from math import inf
+from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
@@ -90,9 +92,23 @@ class Arguments:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"--{name.replace('_', '-')} is {value}; expected at least 1")
-        for name in ("requests_per_minute", "timeout"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}; expected more than 0")
+        for name in ("requests_per_minute", "timeout", "max_total_tokens", "max_dollars"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < inf:
+                raise ValueError(f"--{name.replace('_', '-')} is {value}; expected more than 0")
+        for name in ("price_in", "price_out"):
+            if not 0 <= getattr(self, name) < inf:
+                raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}; expected dollars")
+        if not all(0 < value < inf for value in self.temperatures) or not self.temperatures:
+            raise ValueError(
+                f"--temperatures is {self.temperatures}; expected numbers above 0, such as 0.7 1.1"
+            )
+        if self.endpoint is not None and not self.endpoint.startswith(("http://", "https://")):
+            raise ValueError(
+                f"--endpoint is {self.endpoint}; expected a URL such as http://127.0.0.1:8000/v1"
+            )
+        if Path(self.out).expanduser().is_file():
+            raise ValueError(f"--out is {self.out}, a file; expected a folder")
         if self.max_dollars is not None and not (self.price_in or self.price_out):
             raise ValueError("--max-dollars needs the prices of the endpoint: --price-in and --price-out")
         if is_url(self.out):

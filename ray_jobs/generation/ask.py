@@ -9,7 +9,7 @@ import ray
 from ray_jobs.cluster.actor_pool import Pool, pool, run_on
 from ray_jobs.cluster.connect import connect
 from ray_jobs.generation.arguments import Arguments
-from ray_jobs.generation.endpoint import AskEndpoint, Endpoint
+from ray_jobs.generation.endpoint import AskEndpoint, Endpoint, expected_tokens
 from ray_jobs.generation.job import JournalWatch, chunks
 from ray_jobs.generation.local_model import AskLocalModel
 from ray_jobs.generation.spending import Ledger, Limits, Spent
@@ -70,7 +70,7 @@ def ask_endpoint(flags: Arguments, key: str, journal: Path, missing: Sequence[Re
     )
     remote: Any = ray.remote(Ledger)
     ledger = remote.options(num_cpus=0, max_concurrency=2 * flags.in_flight).remote(
-        limits(flags), spent(journal, flags.max_tokens)
+        limits(flags), spent(journal, flags.max_tokens, expected_tokens(missing[0]))
     )
     settings = {"endpoint": endpoint, "ledger": ledger, "journal": journal}
     shares = [list(missing[worker::workers]) for worker in range(workers)]
@@ -80,7 +80,8 @@ def ask_endpoint(flags: Arguments, key: str, journal: Path, missing: Sequence[Re
     unanswered = sum(outcome["unanswered"] for outcome in outcomes)
     stopped = next((outcome["stopped"] for outcome in outcomes if outcome["stopped"]), "")
     if unanswered and not stopped:
-        print(f"{unanswered:,} requests got no answer", flush=True)
+        last = next((each["last_error"] for each in outcomes if each["last_error"]), "")
+        print(f"{unanswered:,} requests got no answer (the last error: {last or 'none'})", flush=True)
     return stopped
 
 
@@ -96,13 +97,17 @@ def limits(flags: Arguments) -> Limits:
     )
 
 
-def spent(journal: Path, new_tokens: int) -> Spent:
-    """What earlier commands spent. A request without an answer counts as one with the longest answer."""
+def spent(journal: Path, new_tokens: int, prompt_tokens: int) -> Spent:
+    """What earlier commands spent.
+
+    A request without an answer counts as one with the longest answer and a prompt of the mean length; without
+    any answer yet, of `prompt_tokens`.
+    """
     answers, sent = read_journal(journal)
     prompt = sum(answer.prompt_tokens for answer in answers.values())
     completion = sum(answer.completion_tokens for answer in answers.values())
     lost = max(sent - len(answers), 0)
-    mean = round(prompt / max(len(answers), 1))
+    mean = round(prompt / len(answers)) if answers else prompt_tokens
     return Spent(
         requests=max(sent, len(answers)),
         prompt=prompt + lost * mean,

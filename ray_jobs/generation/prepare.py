@@ -62,14 +62,14 @@ class Prepared:
             prompt = round(sum(sample) / len(sample))
             lines.append(
                 announcement(
-                    limits(flags), spent(self.job.journal, flags.max_tokens), prompt, flags.max_tokens
+                    limits(flags), spent(self.job.journal, flags.max_tokens, prompt), prompt, flags.max_tokens
                 )
             )
         return lines
 
     def run(self) -> int:
         """Generate and write the results. Returns the exit status: 1 if rows are missing."""
-        self._check_settings()
+        self.record_settings()
         outcome, answers, why = generate(self.job, self._ask)
         described = self.generator or FoundGenerator(name=self.arguments.model, folder=Path(), sha256="")
         write_result(
@@ -91,15 +91,21 @@ class Prepared:
             return ask_endpoint(self.arguments, self.key, self.job.journal, missing)
         return ask_local(self.arguments, self.generator, self.job.journal, missing)
 
-    def _check_settings(self) -> None:
-        """Record the settings in the folder, or compare them.
+    def record_settings(self) -> None:
+        """Record the settings in the folder, or compare them. Raises the error of `check_settings`."""
+        self.check_settings()
+        path = self.job.folder / SETTINGS_FILE
+        if not path.is_file():
+            atomic.write_text(path, json.dumps(self.settings, indent=2) + "\n")
+
+    def check_settings(self) -> None:
+        """Compare the settings with those of the folder, if it has some.
 
         Raises:
             ValueError: the folder belongs to a generation with other settings.
         """
         path = self.job.folder / SETTINGS_FILE
         if not path.is_file():
-            atomic.write_text(path, json.dumps(self.settings, indent=2) + "\n")
             return
         stored = parse_object(path.read_bytes(), path, "choose another folder with --out")
         if changes := difference(stored, json.loads(json.dumps(self.settings))):
@@ -123,6 +129,11 @@ def prepare(arguments: Arguments, key: str) -> Prepared:
         strategies=arguments.strategies, temperatures=arguments.temperatures, seed=arguments.seed
     )
     found = None
+    if arguments.endpoint is not None and not arguments.force and arguments.model == arguments.classifier:
+        raise ValueError(
+            f"--model and --classifier are both {arguments.model}; the generator must have other weights: "
+            "change one of them, or add --force"
+        )
     if arguments.endpoint is None:
         found = find_generator(arguments.model, arguments.revision)
         if not arguments.force:
@@ -138,6 +149,7 @@ def prepare(arguments: Arguments, key: str) -> Prepared:
         "seed": plan.seed,
         "max_tokens": arguments.max_tokens,
         "precision": arguments.precision if found else "",
+        **({"account": arguments.account} if arguments.account else {}),
     }
     job = Job(
         folder=Path(arguments.out).expanduser().absolute(),

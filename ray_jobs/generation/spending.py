@@ -83,6 +83,12 @@ class Ledger:
         self.spent.completion += used[1] - reserved[1]
         self.spent.answers += 1
 
+    def refund(self, prompt: int, completion: int) -> None:
+        """Take back a reservation of a request that did not reach the endpoint."""
+        self.spent.requests -= 1
+        self.spent.prompt -= prompt
+        self.spent.completion -= completion
+
     def pause(self, seconds: float) -> None:
         """Send nothing for so long: the endpoint asked for it."""
         self._paused_until = max(self._paused_until, time.monotonic() + seconds)
@@ -113,14 +119,14 @@ def announcement(limits: Limits, spent: Spent, prompt: int, completion: int) -> 
         prompt: expected prompt tokens of one request.
         completion: most answer tokens of one request.
     """
-    left = limits.requests - spent.requests
+    left = max(limits.requests - spent.requests, 0)
     tokens = left * (prompt + completion)
     if limits.tokens is not None:
-        tokens = min(tokens, limits.tokens - spent.prompt - spent.completion)
+        tokens = min(tokens, max(limits.tokens - spent.prompt - spent.completion, 0))
     words = f"at most {left:,} requests, {tokens:,} tokens"
     if not limits.price_in and not limits.price_out:
         return f"{words}; no price is set (--price-in, --price-out)"
     dollars = limits.cost(left * prompt, left * completion)
     if limits.dollars is not None:
-        dollars = min(dollars, limits.dollars - limits.cost(spent.prompt, spent.completion))
+        dollars = min(dollars, max(limits.dollars - limits.cost(spent.prompt, spent.completion), 0.0))
     return f"{words}, {dollars:,.2f} dollars"

@@ -21,6 +21,7 @@ from ray_jobs.training.publish import evaluate_and_publish
 from ray_jobs.training.resources import max_concurrent
 from ray_jobs.training.summary import summary
 from tweetelm.config.train_config import TrainConfig
+from tweetelm.distillation import find_teacher
 from tweetelm.registry import git_state
 
 
@@ -31,7 +32,7 @@ def space_of_sizes(name: str, sizes: tuple[str, ...]) -> Space:
 
 def with_layers(name: str, layers: tuple[int, ...]) -> Space:
     """The space of that name, which also varies the number of layers; ValueError if there is none."""
-    return {**find_space(name), "model.layers": tune.choice(list(layers))}
+    return {**find_space(name), "model.layers": tune.choice(list(dict.fromkeys(layers)))}
 
 
 def make_search(base: TrainConfig, space: str | Space, **options: Any) -> Search:
@@ -47,6 +48,7 @@ def make_search(base: TrainConfig, space: str | Space, **options: Any) -> Search
     """
     varied = find_space(space) if isinstance(space, str) else space
     check(varied, base)
+    find_teacher(base)
     name = space if isinstance(space, str) else ""
     return Search(base=base, space=varied, space_name=name, concurrent=1, **options)
 

@@ -104,7 +104,7 @@ def describe_plan(config: TrainConfig, prepared: Prepared, resources: Resources)
         ),
         *([("unlabeled", str(source))] if (source := prepared.provenance.unlabeled) else []),
         *([("teacher", config.distill.teacher)] if config.distill.teacher else []),
-        *([("answered", str(source))] if (source := prepared.provenance.distilled) else []),
+        *([("unlabeled", f"for the teacher: {source}")] if (source := prepared.provenance.distilled) else []),
         ("epochs", f"{before}{config.loop.epochs} of classification{_averaging(config)}"),
         ("tokens", f"{needs.tokens:,}, {needs.tokens / needs.steps:,.0f} per step"),
         ("steps", f"{needs.steps:,}"),

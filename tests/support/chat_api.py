@@ -41,6 +41,9 @@ class ChatApi:
         refuse: every so-manieth request gets 429 with Retry-After 1; 0 for none.
         fail: every so-manieth request gets 500; 0 for none.
         key: the key that is needed; empty for none.
+        status: answer every request with this status and an error; 0 for none.
+        usage: count the tokens in each answer.
+        text: what every answer says; empty for words that follow from the seed.
         arrivals: times of the requests.
         seeds: seeds of the requests, in the order of their arrival.
         answered: prompts that got an answer, with repetitions.
@@ -52,6 +55,9 @@ class ChatApi:
     refuse: int = 0
     fail: int = 0
     key: str = ""
+    status: int = 0
+    usage: bool = True
+    text: str = ""
     arrivals: list[float] = field(default_factory=list)
     seeds: list[int] = field(default_factory=list)
     answered: list[str] = field(default_factory=list)
@@ -67,6 +73,8 @@ class ChatApi:
         self.seeds.append(body["seed"])
         if self.key and request.headers.get("Authorization") != f"Bearer {self.key}":
             return web.json_response({"error": {"message": "wrong key"}}, status=401)
+        if self.status:
+            return web.json_response({"error": {"message": "balance is empty"}}, status=self.status)
         if self.refuse and number % self.refuse == 0:
             self.refusals.append(time.monotonic())
             return web.json_response({}, status=429, headers={"Retry-After": "1"})
@@ -80,7 +88,12 @@ class ChatApi:
         self.answered.append(prompt)
         if self.nonsense and len(self.answered) % self.nonsense == 0:
             return web.Response(text="<html>504</html>")
-        return web.json_response(answer(body))
+        found = answer(body)
+        if self.text:
+            found["choices"][0]["message"]["content"] = self.text
+        if not self.usage:
+            del found["usage"]
+        return web.json_response(found)
 
 
 def answer(body: dict[str, Any]) -> dict[str, Any]:

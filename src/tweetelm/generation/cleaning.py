@@ -6,6 +6,7 @@ from tweetelm.generation.request import Request
 from tweetelm.text.normalize import normalize
 
 _CHAT_TOKEN = re.compile(r"<\|[^|<>]{1,40}\|>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>")
+_THOUGHT = re.compile(r"<think>.*?(?:</think>|$)", re.DOTALL)  # of reasoning models
 _ROLE = re.compile(r"^\s*(?:assistant|model|ai|bot)\s*:?\s*\n|^\s*(?:assistant|ai)\s*:\s*", re.IGNORECASE)
 _LEAD_IN = re.compile(
     r"^\s*(?:(?:sure|certainly|of course|okay|ok|absolutely)\b[^\n:]{0,60}[:!.]\s*)?"
@@ -15,6 +16,8 @@ _LEAD_IN = re.compile(
 )
 _BULLET = re.compile(r"^[-•–]\s+")
 _QUOTES = {'"': '"', "“": "”", "'": "'", "‘": "’", "«": "»", "`": "`", "*": "*"}
+_TWICE = '"“«'  # may be around two parts of a text
+_NO_SPACE_BEFORE = tuple(",.;:!?…)'’")
 _REFUSAL = re.compile(
     r"\bas an? (?:ai|artificial intelligence|(?:large )?language model)\b"
     r"|\bi(?:'m| am) (?:an ai|a language model)\b"
@@ -45,7 +48,7 @@ def clean(answer: str, request: Request, *, finished: bool = True) -> tuple[str,
         The tweet, normalized, and the reason: empty, or one of `empty`, `refusal`, `echo of the prompt`,
         `cut off`.
     """
-    text = next((part for part in _CHAT_TOKEN.split(answer) if part.strip()), "")
+    text = next((part for part in _CHAT_TOKEN.split(_THOUGHT.sub("", answer)) if part.strip()), "")
     text = _LEAD_IN.sub("", _ROLE.sub("", text), count=1).strip()
     first = text.split("\n\n")[0]  # what follows an empty line is comment or another tweet
     tweet = normalize(_begun(_unquoted(_BULLET.sub("", first)), request.begin))
@@ -60,8 +63,12 @@ def clean(answer: str, request: Request, *, finished: bool = True) -> tuple[str,
 
 
 def _unquoted(text: str) -> str:
+    """The text without marks around it; `"hello" he said "bye"` has none around it."""
     while len(text) > 1 and _QUOTES.get(text[0]) == text[-1]:
-        text = text[1:-1].strip()
+        inside = text[1:-1]
+        if text[0] in _TWICE and text[0] in inside:
+            return text
+        text = inside.strip()
     return text
 
 
@@ -69,7 +76,7 @@ def _begun(text: str, begin: str) -> str:
     """The text with its beginning, which a generator may repeat or not."""
     if not begin or text.casefold().startswith(begin.casefold()):
         return text
-    return f"{begin} {text}"
+    return f"{begin}{'' if text[:1] in _NO_SPACE_BEFORE else ' '}{text}"
 
 
 def _shares_words(tweet: str, request: Request) -> bool:

@@ -14,7 +14,7 @@ from tweetelm.files.origin import read_origin
 from tweetelm.generation.request import Answer, Request
 from tweetelm.generation.sampling import batches_of_like_length, sample
 from tweetelm.openelm import OpenELMForCausalLM
-from tweetelm.openelm.checkpoints.download import download
+from tweetelm.openelm.checkpoints.download import download, without_downloads
 from tweetelm.openelm.checkpoints.hub import MODEL_FILES, fetch
 from tweetelm.openelm.checkpoints.llama_presets import find_source, import_once
 from tweetelm.openelm.checkpoints.loading import load_weights
@@ -75,7 +75,8 @@ def check_not_shared(generator: FoundGenerator, classifier: str) -> None:
     generator's tweets have.
     """
     try:
-        sha256 = find_generator(classifier).sha256
+        with without_downloads():
+            sha256 = find_generator(classifier).sha256
     except (FileNotFoundError, ValueError):  # not on this machine: only the name can be compared
         sha256 = ""
     if sha256 == generator.sha256 or classifier == generator.name:

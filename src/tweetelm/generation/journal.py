@@ -15,8 +15,8 @@ FOLDER = "answers"
 class JournalWriter:
     """Appends lines to a file of its own in the folder; several writers share a folder.
 
-    A line is one JSON object: `{"sent": id}` before a request that costs money, and the answer. Answers are
-    on the disk when `answered` returns.
+    A line is one JSON object: `{"sent": id}` before a request that costs money, `{"unsent": id}` if it did
+    not reach the endpoint, and the answer. Answers are on the disk when `answered` returns.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -26,6 +26,10 @@ class JournalWriter:
     def sent(self, request: str) -> None:
         """Record that a request is about to be sent. Survives the death of the process."""
         self._line({"sent": request})
+
+    def unsent(self, request: str) -> None:
+        """Record that a request did not reach the endpoint."""
+        self._line({"unsent": request})
 
     def answered(self, answers: list[Answer]) -> None:
         """Record answers, and wait until they are on the disk."""
@@ -55,22 +59,22 @@ def read_journal(folder: Path) -> tuple[dict[str, Answer], int]:
     answers: dict[str, Answer] = {}
     sent = 0
     for file in sorted(folder.glob("*.jsonl")):
-        for answer in _lines(file):
-            if answer is None:
-                sent += 1
+        for line in _lines(file):
+            if isinstance(line, int):
+                sent += line
             else:
-                answers.setdefault(answer.id, answer)
+                answers.setdefault(line.id, line)
     return answers, sent
 
 
-def _lines(file: Path) -> Iterator[Answer | None]:
-    """The answers in a file; None for a line that announces a request."""
+def _lines(file: Path) -> Iterator[Answer | int]:
+    """The answers in a file; 1 for a line that announces a request, -1 for one that takes it back."""
     content = file.read_bytes()
     whole, _, _ = content.rpartition(b"\n")
     for number, line in enumerate(whole.split(b"\n") if whole else [], start=1):
         try:
             values = json.loads(line)
-            yield None if "sent" in values else Answer.from_json(values)
+            yield 1 if "sent" in values else -1 if "unsent" in values else Answer.from_json(values)
         except (ValueError, TypeError) as error:
             raise ValueError(
                 f"{file}, line {number} is damaged ({error}); delete this line and run the command again"

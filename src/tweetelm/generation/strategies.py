@@ -70,7 +70,7 @@ class Prompter:
         """The first words of a tweet; the generator writes the rest."""
         position = rng.choice(self._long)
         parts = self.tweets.texts[position].split()
-        begin = " ".join(parts[: rng.randint(2, min(4, len(parts) - 2))])
+        begin = " ".join(parts[: rng.randint(2, max(2, min(4, len(parts) - 2)))])
         return Prompt(user=f"Write one tweet that begins with: {begin}", shown=(position,), begin=begin)
 
     def imitate(self, rng: random.Random) -> Prompt:

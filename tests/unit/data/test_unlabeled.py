@@ -50,9 +50,7 @@ def test_held_out_texts_and_duplicates_are_left_out(tmp_path: Path) -> None:
     )
     assert found == ["new"]
     assert source.left_out == {"empty": 2, "in validation or test": 2, "duplicates": 2}
-    assert str(source) == (
-        "1 unlabeled tweets for language modeling (2 empty, 2 in validation or test, 2 duplicates left out)"
-    )
+    assert str(source) == ("1 unlabeled tweets (2 empty, 2 in validation or test, 2 duplicates left out)")
 
 
 def test_texts_are_compared_as_the_model_reads_them(tmp_path: Path) -> None:

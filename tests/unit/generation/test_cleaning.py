@@ -33,6 +33,8 @@ def request(user: str = "Write a tweet about: rain, roof", begin: str = "") -> R
         ("The roof leaks again\n\nThis tweet is about rain.", "The roof leaks again"),
         ("The roof\nleaks &amp; drips", "The roof leaks & drips"),
         ('He said "no" and left', 'He said "no" and left'),
+        ('"No" he said and "bye"', '"No" he said and "bye"'),
+        ("<think>A tweet about rain.</think>The roof leaks again", "The roof leaks again"),
         ("My favorite thing about rain: it ends", "My favorite thing about rain: it ends"),
     ],
 )
@@ -83,3 +85,19 @@ def test_cut_answers_are_recognized() -> None:
     assert clean("Message to the landlord:", request())[1] == "cut off"
     whole = clean("The roof leaks.\n\nMoreover, the", request(), finished=False)
     assert whole == ("The roof leaks.", "")
+
+
+@pytest.mark.parametrize(
+    ("answer", "tweet"),
+    [
+        (", so happy today", "I am, so happy today"),
+        ("so happy today", "I am so happy today"),
+        ("I am so happy today", "I am so happy today"),
+    ],
+)
+def test_beginning_is_joined_without_a_space_before_punctuation(answer: str, tweet: str) -> None:
+    assert clean(answer, request("Write one tweet that begins with: I am", begin="I am")) == (tweet, "")
+
+
+def test_thought_that_was_cut_off_is_empty() -> None:
+    assert clean("<think>I should write about rain", request())[1] == "empty"

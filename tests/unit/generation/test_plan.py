@@ -73,3 +73,9 @@ def test_prompts_need_long_tweets() -> None:
     short = HumanTweets(texts=["ok", "no"], rows=[0, 1], accounts=["a", "a"])
     with pytest.raises(ValueError, match="no human tweet of 5 words"):
         plan(1, short)
+
+
+def test_words_with_apostrophes_can_be_continued() -> None:
+    tweets = HumanTweets(texts=["I'm it's we're"], rows=[0], accounts=["ann"])
+    found = list(islice(requests(PlanSettings(strategies=("continue",)), tweets), 3))
+    assert {request.begin for request in found} == {"I'm it's"}

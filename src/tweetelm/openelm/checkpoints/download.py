@@ -3,8 +3,23 @@
 Code and pickle files of a repository are never downloaded.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from textwrap import shorten
+
+_local_only = ContextVar("local_only", default=False)
+
+
+@contextmanager
+def without_downloads() -> Iterator[None]:
+    """Within the block, `download` finds only what is in the cache already."""
+    token = _local_only.set(True)
+    try:
+        yield
+    finally:
+        _local_only.reset(token)
 
 
 def download(
@@ -29,7 +44,10 @@ def download(
     from huggingface_hub import constants, snapshot_download
 
     try:
-        return Path(snapshot_download(repo, revision=revision, allow_patterns=list(files)))
+        found = snapshot_download(
+            repo, revision=revision, allow_patterns=list(files), local_files_only=_local_only.get()
+        )
+        return Path(found)
     except Exception as error:  # of the hub client or of its HTTP library
         raise FileNotFoundError(
             f"cannot download {repo} at revision {revision} from the model hub at {constants.ENDPOINT}: "

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ray_jobs.generation.ask import spent
 from ray_jobs.generation.endpoint import AskEndpoint, Endpoint
 from ray_jobs.generation.spending import Ledger, Limits, Spent, announcement
 from tests.support.chat_api import ChatApi, chat_api
 from tests.support.human_tweets import human_tweets
-from tweetelm.generation.journal import read_journal
+from tweetelm.generation.journal import JournalWriter, read_journal
 from tweetelm.generation.plan import PlanSettings, requests
 
 
@@ -49,7 +50,7 @@ def test_all_requests_are_answered_and_recorded(tmp_path: Path) -> None:
     with chat_api(delay=0.2) as api:
         outcome, ledger = ask(api, tmp_path, 60, in_flight=20)
     answers, sent = read_journal(tmp_path)
-    assert outcome == {"unanswered": 0, "stopped": ""}
+    assert outcome == {"unanswered": 0, "stopped": "", "last_error": ""}
     assert (len(answers), sent, len(api.answered)) == (60, 60, 60)
     assert api.most == 20
     assert (ledger.spent.prompt, ledger.spent.completion) == (6000, 600)
@@ -85,7 +86,7 @@ def test_a_wrong_key_ends_the_job_with_advice(tmp_path: Path) -> None:
     with chat_api(key="right") as api:
         outcome, _ = ask(api, tmp_path, 30, key="wrong")
     assert outcome["error"].endswith(
-        "answered 401: set OPENAI_API_KEY, or name a file with the key: --api-key-file FILE"
+        'wrong key"}}): set OPENAI_API_KEY, or name a file with the key: --api-key-file FILE'
     )
     assert len(api.arrivals) <= 10
 
@@ -94,7 +95,9 @@ def test_a_wrong_path_ends_the_job_with_advice(tmp_path: Path) -> None:
     with chat_api() as api:
         api.url = api.url.removesuffix("/v1")
         outcome, _ = ask(api, tmp_path, 3)
-    assert "answered 404: expected the base URL of an OpenAI-compatible API" in outcome["error"]
+    assert (
+        "answered 404 (404: Not Found): expected the base URL of an OpenAI-compatible API" in outcome["error"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,3 +132,44 @@ def test_the_announcement_states_the_most_that_can_be_spent() -> None:
     assert announcement(capped, Spent(), 100, 50) == "at most 100 requests, 5,000 tokens, 0.00 dollars"
     free = Limits(per_minute=60, requests=1)
     assert announcement(free, Spent(), 1, 1).endswith("no price is set (--price-in, --price-out)")
+
+
+@pytest.mark.parametrize("status", [400, 402, 422])
+def test_refusal_of_all_requests_ends_the_job(tmp_path: Path, status: int) -> None:
+    with chat_api(status=status) as api:
+        outcome, _ = ask(api, tmp_path, 6)
+    assert f"answered {status}" in outcome["error"]
+    assert "balance is empty" in outcome["error"]
+    assert read_journal(tmp_path)[0] == {}  # asked again by the next command
+
+
+def test_endpoint_that_is_down_costs_nothing(tmp_path: Path) -> None:
+    with chat_api() as api:
+        pass
+    outcome, ledger = ask(api, tmp_path, 2, in_flight=1)
+    assert f"cannot connect to {api.url}" in outcome["error"]
+    assert "run the same command again" in outcome["error"]
+    assert (ledger.spent.requests, ledger.spent.prompt, ledger.spent.completion) == (0, 0, 0)
+    assert read_journal(tmp_path) == ({}, 0)
+
+
+def test_tokens_that_nobody_counts_are_estimated(tmp_path: Path) -> None:
+    with chat_api(usage=False, nonsense=5) as api:
+        _, ledger = ask(api, tmp_path, 10)
+    again = spent(tmp_path, 20, 50)
+    assert (again.prompt, again.completion) == (ledger.spent.prompt, ledger.spent.completion)
+    assert again.prompt > 10 * 20
+    assert 10 * 5 < again.completion <= 10 * 20
+
+
+def test_lost_prompts_count_before_the_first_answer(tmp_path: Path) -> None:
+    with JournalWriter(tmp_path) as writer:
+        writer.sent("a")
+    assert spent(tmp_path, 20, 50) == Spent(requests=1, prompt=50, completion=20, answers=0)
+
+
+def test_unpaired_surrogate_does_not_end_the_job(tmp_path: Path) -> None:
+    with chat_api(text="rain \ud83d on the roof") as api:
+        outcome, _ = ask(api, tmp_path, 3)
+    assert outcome["unanswered"] == 0
+    assert {answer.text for answer in read_journal(tmp_path)[0].values()} == {"rain ? on the roof"}

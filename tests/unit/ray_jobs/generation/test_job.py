@@ -102,3 +102,19 @@ def test_flags_have_the_defaults_of_the_plan() -> None:
         plan.temperatures,
         plan.seed,
     )
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"temperatures": (float("nan"),)}, r"--temperatures is \(nan,\); expected numbers above 0"),
+        ({"max_total_tokens": -5}, "--max-total-tokens is -5; expected more than 0"),
+        ({"max_dollars": -2.0, "price_in": 1.0}, "--max-dollars is -2.0; expected more than 0"),
+        ({"price_in": -1.0}, "--price-in is -1.0; expected dollars"),
+        ({"endpoint": "localhost:8000/v1"}, "--endpoint is localhost:8000/v1; expected a URL such as http"),
+        ({"out": __file__}, r"--out is .*test_job\.py, a file; expected a folder"),
+    ],
+)
+def test_impossible_flags_are_refused(flags: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Arguments(**{"out": "part", **flags})  # type: ignore[arg-type]

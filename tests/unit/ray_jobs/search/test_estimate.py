@@ -2,15 +2,19 @@
 
 import dataclasses
 import re
+from pathlib import Path
 
 import pytest
 from ray import tune
 
 from ray_jobs.cluster.connect import Resources
 from ray_jobs.search.estimate import Price, describe_search
+from ray_jobs.search.job import make_search, with_layers
 from ray_jobs.search.search import Search, share
 from ray_jobs.search.spaces import as_grid, check, find_space, grid_size, most_epochs, samples
 from ray_jobs.training.resources import max_concurrent, reserve
+from ray_jobs.tune import Arguments
+from tweetelm.config.overrides import override
 from tweetelm.config.train_config import DataConfig, ModelConfig, RunConfig, TrainConfig
 
 LAPTOP = Resources(cpus=2, gpus=0, local=True)
@@ -138,3 +142,18 @@ def test_planning_samples_are_reproducible() -> None:
     first = samples(find_space("tiny"), 3, 0)
     tune.loguniform(1, 2).sample()
     assert samples(find_space("tiny"), 3, 0) == first
+
+
+def test_no_trials_are_refused() -> None:
+    with pytest.raises(ValueError, match="--trials is 0; expected at least 1"):
+        Arguments(config=base(), trials=0)
+
+
+def test_search_with_an_unknown_teacher_is_not_planned(tmp_path: Path) -> None:
+    taught = override(base(), {"distill.teacher": "20200101-abcdef", "run.registry": str(tmp_path)})
+    with pytest.raises(FileNotFoundError, match="hate has no published version"):
+        make_search(taught, "tiny")
+
+
+def test_repeated_depths_are_one() -> None:
+    assert with_layers("tiny", (3, 2, 3))["model.layers"].categories == [3, 2]

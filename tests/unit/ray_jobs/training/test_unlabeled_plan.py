@@ -56,5 +56,5 @@ def test_the_plan_tells_layers_averaging_and_tweets(tmp_path: Path) -> None:
     resources = Resources(cpus=2, gpus=0, local=True)
     text = describe_plan(configuration(file), prepared(file, "", "a tweet of nobody"), resources)
     assert "the first 2 layers of scratch-1m, " in text
-    assert "1 unlabeled tweets for language modeling (1 empty left out)" in text
+    assert "1 unlabeled tweets (1 empty left out)" in text
     assert "3 of classification, weights averaged over the last 50% of steps" in text
