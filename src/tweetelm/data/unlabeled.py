@@ -38,7 +38,7 @@ def read_unlabeled(
     patterns: Sequence[str],
     column: str,
     *,
-    flag: str,
+    flag: str = "pretrain.text",
     train: Collection[str],
     held_out: Collection[str],
     text: TextConfig,
