@@ -16,7 +16,10 @@ from tweetelm.threads import fit_threads
 
 
 def ready(
-    model: OpenELMForSequenceClassification, device: torch.device, precision: arithmetic.InferencePrecision
+    model: OpenELMForSequenceClassification,
+    device: torch.device,
+    precision: arithmetic.InferencePrecision,
+    typical: Sequence[Sequence[int]] = (),
 ) -> OpenELMForSequenceClassification:
     """Prepare a float32 model for inference on `device`, in place.
 
@@ -25,10 +28,16 @@ def ready(
     a large model are packed for oneDNN. An int8 or packed model can be neither trained nor saved. On a GPU,
     the forward pass in half precision is recorded as CUDA graphs; the model can then be neither trained nor
     moved.
+
+    Args:
+        model: a float32 model.
+        device: for inference.
+        precision: of the arithmetic.
+        typical: token ids of typical tweets, from which int8 takes the magnitudes of its inputs.
     """
     if precision == "int8":
-        quantize(model)
         model.eval()
+        quantize(model, (lambda: classify_packed(model, typical)) if typical else None)
         return model
     large = model.num_parameters() >= arithmetic.LARGE
     if precision == "bf16" or (precision == "auto" and large and arithmetic.has_bf16(device)):

@@ -29,7 +29,7 @@ from tweetelm.prediction.explanation import (
 from tweetelm.prediction.frames import check_new, texts_of, with_predictions
 from tweetelm.prediction.predictions import SHOWN, Prediction, Predictions
 from tweetelm.prediction.texts import as_texts
-from tweetelm.self_check import Answer, Classify, disagreement, reference
+from tweetelm.self_check import Answer, Classify, disagreement, reference, typical_tweets
 from tweetelm.tasks import Task
 
 __all__ = ["Prediction", "Predictor", "classify_packed", "ready"]
@@ -72,7 +72,9 @@ class Predictor:
         model = load_weights(OpenELMForSequenceClassification, folder)
         _check_fit(folder, model.config, encoder, task)
         reason = why_not_int8(model.config, target) if precision == "int8" else ""
-        model = ready(model, target, "auto" if reason else precision)
+        int8 = precision == "int8" and not reason
+        typical = [item.ids for item in encoder.encode(typical_tweets())] if int8 else []
+        model = ready(model, target, "auto" if reason else precision, typical)
         loaded = cls(model=model, encoder=encoder, task=task, card=_read_card(folder / CARD_FILE))
         if precision != "int8":
             return loaded

@@ -49,8 +49,13 @@ def reference(
             return _recorded(folder / PREDICTIONS, task, card["data"])
         except (OSError, ValueError) as error:
             _logger.info("%s: no validation tweets for the self-check (%s); using the sample", folder, error)
-    texts = list(load(HATE, SAMPLE)["validation"]["text"])[:ROWS]
+    texts = typical_tweets(ROWS)
     return Reference(texts, list(exact()(texts)), "sample tweets")
+
+
+def typical_tweets(count: int = 128) -> list[str]:
+    """Tweets of the sample in this package."""
+    return list(load(HATE, SAMPLE)["validation"]["text"])[:count]
 
 
 def disagreement(classify: Classify, expected: Reference) -> str:

@@ -1,10 +1,14 @@
 """int8 layers give the logits of the float32 model within the rounding of int8."""
 
+from functools import partial
+
 import pytest
 import torch
 
 from tests.unit.openelm.test_onednn import classifier, logits
+from tweetelm.openelm import OpenELMForSequenceClassification
 from tweetelm.openelm.inference.fused import is_int8, quantize, why_not_int8
+from tweetelm.openelm.layers import OpenELMDecoderLayer
 from tweetelm.predictor import classify_packed
 
 CPU = torch.device("cpu")
@@ -59,3 +63,24 @@ def test_int8_refuses_rows_that_are_not_packed() -> None:
 def test_int8_names_what_it_does_not_support(settings: dict[str, object], reason: str) -> None:
     assert reason in why_not_int8(classifier(**settings).config, CPU)
     assert "CPUs only" in why_not_int8(classifier(**settings).config, torch.device("meta"))
+
+
+def outlying() -> OpenELMForSequenceClassification:
+    """A model with the logits of `classifier()`, in which one channel of each norm is large."""
+    model = classifier()
+    for layer in model.transformer.layers:
+        assert isinstance(layer, OpenELMDecoderLayer)
+        for norm, product in ((layer.attn_norm, layer.attn.qkv_proj), (layer.ffn_norm, layer.ffn.proj_1)):
+            norm.weight.data[3] *= 100
+            product.weight.data[:, 3] /= 100
+    return model
+
+
+def test_smoothing_keeps_digits_beside_large_channels() -> None:
+    expected, errors = logits(classifier()), list[float]()
+    assert torch.allclose(logits(outlying()), expected, atol=1e-4)
+    for smooth in (False, True):
+        model = outlying()
+        quantize(model, partial(classify_packed, model, ROWS) if smooth else None)
+        errors.append(float((logits(model) - expected).abs().mean()))
+    assert errors[1] < errors[0] / 3

@@ -1,8 +1,10 @@
 """Decoder layers for int8 inference on a CPU: oneDNN's matrix products, and fused kernels between them.
 
-Weights have one scale per output channel, inputs of a product one scale per token. Attention, norms, the
-residual stream and the classifier compute in float32. The layers of this module have no parameters: such a
-model cannot be trained, saved or moved, and takes packed rows only.
+Weights have one scale per output channel, inputs of a product one scale per token. Channels of inputs with
+large values are divided by a factor, and the weights multiplied by it, so that small values keep more digits
+(SmoothQuant, arXiv 2211.10438). The factors are part of the norms and of the gated projection. Attention,
+norms, the residual stream and the classifier compute in float32. The layers of this module have no
+parameters: such a model cannot be trained, saved or moved, and takes packed rows only.
 
 Shapes: N tokens of a packed row, Q query tokens, D model width, H query heads, G key-value heads, d head
 width.
@@ -26,6 +28,10 @@ from ..layers import OpenELMDecoderLayer, OpenELMRMSNorm
 
 _OPS = torch.ops.onednn  # used by torch's compiler for quantized models
 _ROWS_PER_THREAD = 64
+_SHARE = 0.6  # of the difficulty that moves from inputs to weights: alpha of the paper
+_SMOOTHED = ("attn.qkv_proj", "ffn.proj_1", "ffn.proj_2")
+Peaks = dict[str, Tensor]
+"""By product of a layer, the largest magnitude of each input channel."""
 _SWISH = type(ACT2FN["swish"])
 
 
@@ -42,14 +48,53 @@ def why_not_int8(config: OpenELMConfig, device: torch.device) -> str:
     return ""
 
 
-def quantize(model: nn.Module) -> None:
-    """Replace the decoder layers of a float32 model by int8 layers, in place."""
+def quantize(model: nn.Module, classify: Callable[[], object] | None = None) -> None:
+    """Replace the decoder layers of a float32 model by int8 layers, in place.
+
+    Args:
+        model: a float32 classifier.
+        classify: classifies typical tweets with the model, to measure the inputs of its products; None: the
+            inputs are not smoothed.
+    """
     layers = model.get_submodule("transformer.layers")
     assert isinstance(layers, nn.ModuleList)
     with torch.no_grad():
-        for index, layer in enumerate(layers):
+        for index, (layer, peaks) in enumerate(zip(layers, _measured(layers, classify), strict=True)):
             assert isinstance(layer, OpenELMDecoderLayer)
-            layers[index] = Int8DecoderLayer(layer, splits_queries=index == len(layers) - 1)
+            layers[index] = Int8DecoderLayer(layer, peaks, splits_queries=index == len(layers) - 1)
+
+
+def _measured(layers: nn.ModuleList, classify: Callable[[], object] | None) -> list[Peaks]:
+    """The largest magnitudes by layer, while `classify` runs."""
+    found: list[Peaks] = [{} for _ in layers]
+    if classify is None:
+        return found
+
+    def watch(peaks: Peaks, name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            here = inputs[0].abs().flatten(0, -2).amax(0)
+            peaks[name] = torch.maximum(peaks[name], here) if name in peaks else here
+
+        return hook
+
+    hooks = [
+        layer.get_submodule(name).register_forward_pre_hook(watch(peaks, name))
+        for layer, peaks in zip(layers, found, strict=True)
+        for name in _SMOOTHED
+    ]
+    classify()
+    for each in hooks:
+        each.remove()
+    return found
+
+
+def _factors(peaks: Peaks, name: str, weight: Tensor) -> Tensor:
+    """By which each input channel (in,) of a product is divided; ones if it was not measured."""
+    if name not in peaks:
+        return torch.ones(weight.shape[1])
+    of_weights = weight.abs().amax(0).clamp(min=1e-5)
+    found = peaks[name].clamp(min=1e-5) ** _SHARE / of_weights ** (1 - _SHARE)
+    return found / found.log().mean().exp()
 
 
 def is_int8(model: nn.Module) -> bool:
@@ -81,22 +126,32 @@ class Int8DecoderLayer(nn.Module):
 
     Args:
         layer: the float32 layer.
+        peaks: of its inputs; empty if they were not measured.
         splits_queries: projects queries apart from keys and values, for the last layer (`keep_rows`).
     """
 
-    def __init__(self, layer: OpenELMDecoderLayer, *, splits_queries: bool) -> None:
+    def __init__(self, layer: OpenELMDecoderLayer, peaks: Peaks, *, splits_queries: bool) -> None:
         super().__init__()
         attn = layer.attn
         self.scaling = attn.scaling
         norms = [(attn.q_norm, attn.num_heads), (attn.k_norm, attn.num_kv_heads)]
         self.head_norms = [_head_norm(norm, heads, attn.head_dim) for norm, heads in norms]
-        weight = attn.qkv_proj.weight
+        attn_factors, ffn_factors, gate_factors = (
+            _factors(peaks, name, product.weight)
+            for name, product in zip(
+                _SMOOTHED, (attn.qkv_proj, layer.ffn.proj_1, layer.ffn.proj_2), strict=True
+            )
+        )
+        weight = attn.qkv_proj.weight * attn_factors
         queries = attn.num_heads * attn.head_dim
         parts = weight.split([queries, len(weight) - queries]) if splits_queries else (weight,)
         self.projections = [Int8Product(part) for part in parts]
         self.out_proj = Int8Product(attn.out_proj.weight)
-        self.proj_1, self.proj_2 = Int8Product(layer.ffn.proj_1.weight), Int8Product(layer.ffn.proj_2.weight)
-        self.norms = [(norm.weight.detach().float(), norm.eps) for norm in (layer.attn_norm, layer.ffn_norm)]
+        gate, up = (layer.ffn.proj_1.weight * ffn_factors).chunk(2)
+        self.proj_1 = Int8Product(torch.cat([gate, up / gate_factors[:, None]]))
+        self.proj_2 = Int8Product(layer.ffn.proj_2.weight * gate_factors)
+        smoothed = ((layer.attn_norm, attn_factors), (layer.ffn_norm, ffn_factors))
+        self.norms = [(norm.weight.detach().float() / factors, norm.eps) for norm, factors in smoothed]
 
     def forward(
         self,
