@@ -123,6 +123,7 @@ def test_longest_allowed_list_is_parsed() -> None:
 
 def test_ready_needs_no_pass_while_busy() -> None:
     engine = two_models()
+    engine.answers.capacity = 0  # equal texts are read again
     fake: Any = engine.models["hate"]
     with serving(create_api(engine)) as url, httpx.Client(base_url=url) as client:
         assert client.get("/ready").status_code == 200
@@ -186,6 +187,7 @@ def _left(client: httpx.Client) -> float:
 
 def test_disconnect_cancels_queued_texts() -> None:
     engine = two_models()
+    engine.answers.capacity = 0  # equal texts are read again
     fake: Any = engine.models["hate"]
     fake.hold = threading.Event()
     with serving(create_api(engine)) as url, httpx.Client(base_url=url) as client:

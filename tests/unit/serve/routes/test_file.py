@@ -103,6 +103,7 @@ def test_unclosed_quote_uses_bounded_memory() -> None:
 
 
 def test_rows_keep_order_in_batches(client: TestClient, engine: Engine) -> None:
+    engine.answers.capacity = 0  # equal texts are read again
     counts = [random.Random(0).randrange(8) for _ in range(300)]
     *rows, _ = send(client, b"\n".join(b"a" + b"!" * n for n in counts), "text/plain")
     assert [row["probs"][1] for row in rows] == [n / (n + 1) for n in counts]
