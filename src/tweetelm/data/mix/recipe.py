@@ -50,7 +50,7 @@ class Quotas:
     """Maximum numbers of added rows in a split, by name; the key `*` holds for all other names.
 
     Attributes:
-        label, generator, account: the maximum by name.
+        label, generator, account: the maximum by name. Rows without an author have no account.
         balance: remove added rows of frequent labels until all labels have equally many rows.
     """
 
