@@ -10,7 +10,7 @@ import numpy as np
 from tweetelm.data.duplicates import near_duplicate_key
 from tweetelm.data.load import SPLITS
 from tweetelm.data.mix.base import Base, read_base
-from tweetelm.data.mix.filters import LeftOut, apart_from_base, usable
+from tweetelm.data.mix.filters import LeftOut, apart_from_base, check_prompts, usable
 from tweetelm.data.mix.matching import CueMatch, match_cues, measure
 from tweetelm.data.mix.parts import PartRows, read_part
 from tweetelm.data.mix.quotas import balance, limit
@@ -64,10 +64,12 @@ def mix(recipe: Recipe, root: str | Path) -> Mix:
 
     Raises:
         FileNotFoundError: a part's or the base's file does not exist.
-        ValueError: a file is malformed, or a part or a split has no rows left.
+        ValueError: a file is malformed, a part was generated from other data than the base's, or a part or a
+            split has no rows left.
     """
     parts = [read_part(part, recipe.place, recipe.labels) for part in recipe.parts]
     made = Mix(recipe=recipe, base=read_base(recipe, root), parts=parts)
+    check_prompts(parts, made.base)
     rows = usable((row for part in parts for row in part.rows), made.base, made.left_out)
     shares = {part.name: part.share for part in recipe.parts}
     sides = apart_from_base(*divide_sides(rows, shares, recipe.seed, made.left_out), made.base, made.left_out)

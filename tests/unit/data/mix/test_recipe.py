@@ -15,6 +15,8 @@ from tweetelm.data.mix.parts import read_part
 from tweetelm.data.mix.recipe import Part
 from tweetelm.data.mix.recipe_file import read_recipe
 from tweetelm.data.part import write_part
+from tweetelm.data.provenance import provenance
+from tweetelm.tasks import DEEPFAKE
 
 LABELS = ("human", "bot")
 GEN = mixes.part_of("gen")
@@ -169,6 +171,31 @@ def test_part_without_rows_left_says_why(tmp_path: Path) -> None:
     mixes.write_part(tmp_path / "gen", mixes.generated_rows(6))
     with pytest.raises(ValueError, match=r"no rows left of 6: 6 quota of its label; raise the number"):
         mix(read_recipe(mixes.recipe(tmp_path, GEN, "[quotas]\nlabel = { bot = 0 }")), root)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sources", "named"),
+    [
+        ({"task": "hate", "data": "5f.dir"}, "3", "task 'hate' with data md5 5f.dir"),
+        ({"task": "deepfake", "data": "5f.dir"}, "3", "task 'deepfake' with data md5 5f.dir"),
+        ({"task": "hate"}, "3", "task 'hate' with data md5 unknown"),
+        ({"task": "hate", "data": "5f.dir"}, "", None),
+        ({}, "3", None),
+    ],
+)
+def test_sources_must_be_of_the_base(
+    tmp_path: Path, settings: dict[str, str], sources: str, named: str | None
+) -> None:
+    root = mixes.write_base(tmp_path / "data", train=50, test=20)
+    rows = [row | {"sources": sources} for row in mixes.generated_rows(6)]
+    write_part(str(tmp_path / "gen"), "generated", rows, ("prompt_id", "imitated", "sources"), settings)
+    recipe = read_recipe(mixes.recipe(tmp_path, GEN))
+    if named is None:
+        assert sum(row.part == "gen" for row in mix(recipe, root).splits["train"]) == 6
+        return
+    md5 = provenance(DEEPFAKE, root).md5
+    with pytest.raises(ValueError, match=rf"part gen: .*{named}; the base is 'deepfake' with data md5 {md5}"):
+        mix(recipe, root)
 
 
 def test_without_a_base_groups_stay_in_one_split(tmp_path: Path) -> None:
