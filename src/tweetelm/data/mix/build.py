@@ -75,10 +75,10 @@ def mix(recipe: Recipe, root: str | Path) -> Mix:
     sides = apart_from_base(*divide_sides(rows, shares, recipe.seed, made.left_out), made.base, made.left_out)
     train = _settle(made, TRAIN, sides[0], made.base.splits["train"])
     test = _settle(made, GENERATED_TEST, sides[1], _test_humans(made, sides[1]))
+    _check_parts(made, [*train, *test])
     made.splits = _divided(made, train) if made.base.task is None else _with_base(made, train)
     if test:
         made.splits[GENERATED_TEST] = test
-    _check_parts(made)
     return made
 
 
@@ -182,8 +182,9 @@ def _divided(made: Mix, rows: list[Row]) -> dict[str, list[Row]]:
     return found
 
 
-def _check_parts(made: Mix) -> None:
-    present = {row.part for rows in made.splits.values() for row in rows}
+def _check_parts(made: Mix, rows: Sequence[Row]) -> None:
+    """Raise a ValueError if none of the rows is of some part."""
+    present = {row.part for row in rows}
     for part in made.parts:
         if part.part.name not in present:
             counts = {why: count for (name, why), count in made.left_out.items() if name == part.part.name}

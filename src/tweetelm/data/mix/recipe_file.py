@@ -12,6 +12,7 @@ from tweetelm.files.json_file import Kind, check_fields, check_keys
 from tweetelm.files.names import check_name, is_printable
 from tweetelm.tasks import TASKS, SplitRule, Task, find_task
 
+_LARGEST_SEED = 2**31 - 1  # scikit-learn's is twice that; steps of the mix add to it
 _USES = (TRAIN, GENERATED_TEST)
 _TOP: Mapping[str, Kind] = {"name": str, "parts": list}
 _TOP_OPTIONAL: Mapping[str, Kind] = {
@@ -75,17 +76,24 @@ def _parsed(values: dict[str, Any], place: str) -> Recipe:
         )
     return Recipe(
         name=values["name"],
-        seed=values.get("seed", 0),
+        seed=_seed(values),
         base=base,
         labels=labels,
         parts=_parts(values["parts"], labels, task),
         quotas=_quotas(values.get("quotas", {}), labels),
         cues=_cues(cues, labels),
-        split=_split(rule, values.get("seed", 0)),
+        split=_split(rule, _seed(values)),
         license=values.get("license", ""),
         place=place,
         values=values,
     )
+
+
+def _seed(values: Mapping[str, Any]) -> int:
+    seed = int(values.get("seed", 0))
+    if not 0 <= seed <= _LARGEST_SEED:
+        raise ValueError(f"seed is {seed}; expected a whole number from 0 to {_LARGEST_SEED}")
+    return seed
 
 
 def _base(base: str | None, place: str) -> str | None:

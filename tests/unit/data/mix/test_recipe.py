@@ -65,6 +65,14 @@ GEN = mixes.part_of("gen")
             r"columns\.txt is unknown; did you mean text",
         ),
         (GEN + GEN, "", None, "two parts are named gen; expected different names"),
+        (
+            GEN + mixes.part_of("deepfake", "gen"),
+            "",
+            None,
+            r"part 2: name is deepfake, the base's name; choose another",
+        ),
+        (GEN, "", 'seed = -1\nbase = "deepfake"', "seed is -1; expected a whole number from 0 to 2147483647"),
+        (GEN, "", f'seed = {2**31}\nbase = "deepfake"', "seed is 2147483648; expected a whole number"),
         ("parts = []", "", None, r"there is no part; expected at least one \[\[parts\]\]"),
         (GEN, "", "seed = 1", 'expected either base = "deepfake"'),
         (GEN, "", 'base = "deepfakes"', "there is no task or file"),
@@ -159,6 +167,14 @@ def test_tables_with_constants_are_parts(tmp_path: Path, name: str) -> None:
     assert found.license == "not stated"
 
 
+def test_unpaired_surrogates_are_replaced(tmp_path: Path) -> None:
+    values = {"text": "a b\ud83d", "account.type": "bot", "screen_name": "an\ud83d", "class_type": "g\udc00"}
+    further = {"prompt_id": "p\ud83d", "imitated": "bob\ud83d"}
+    (tmp_path / "t.jsonl").write_text(json.dumps(values | further) + "\n")
+    row = read_part(Part(name="mine", path="t.jsonl"), str(tmp_path), LABELS).rows[0]
+    assert row.fields == ("an\ufffd", "a b\ufffd", "bot", "g\ufffd", "mine", "p\ufffd", "bob\ufffd", "")
+
+
 def test_part_without_rows_left_says_why(tmp_path: Path) -> None:
     root = mixes.write_base(tmp_path / "data", train=50, test=20)
     copies = mixes.read_file(root / "deepfake" / "test.csv")[:5]
@@ -196,6 +212,15 @@ def test_sources_must_be_of_the_base(
     md5 = provenance(DEEPFAKE, root).md5
     with pytest.raises(ValueError, match=rf"part gen: .*{named}; the base is 'deepfake' with data md5 {md5}"):
         mix(recipe, root)
+
+
+@pytest.mark.parametrize("top", ['base = "deepfake"', 'labels = ["human", "bot"]'])
+def test_quota_of_zero_names_the_quota(tmp_path: Path, top: str) -> None:
+    root = mixes.write_base(tmp_path / "data", train=50, test=20)
+    mixes.write_part(tmp_path / "gen", mixes.generated_rows(6))
+    path = mixes.recipe(tmp_path, GEN, "[quotas]\nlabel = 0", top=top)
+    with pytest.raises(ValueError, match=r"no rows left of 6: 6 quota of its label; raise the number"):
+        mix(read_recipe(path), root)
 
 
 def test_without_a_base_groups_stay_in_one_split(tmp_path: Path) -> None:
