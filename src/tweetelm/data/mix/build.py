@@ -126,9 +126,9 @@ def _matched(made: Mix, split: str, added: list[Row], present: Sequence[Row]) ->
 
 
 def _remaining(matched: _Matched, kept: Sequence[Row]) -> list[tuple[Row, Row]]:
-    """The pairs whose machine row was kept."""
-    present = {id(row) for row in kept}
-    return [(row, human) for row, human in matched.pairs if id(row) in present]
+    """The pairs of which quotas and balance removed no row. They remove added rows only."""
+    gone = {id(row) for row in matched.added} - {id(row) for row in kept}
+    return [pair for pair in matched.pairs if gone.isdisjoint(map(id, pair))]
 
 
 def _measured(
@@ -143,6 +143,7 @@ def _measured(
         [human[id(partner)] for _, partner in pairs],
         goal=made.recipe.cues.goal,
         seed=made.recipe.seed,
+        matched=made.recipe.cues.match,
     )
 
 

@@ -1,4 +1,8 @@
-"""Limits the added rows of a split by label, generator and account, and balances its labels."""
+"""Limits added rows by label, generator and account, and balances labels.
+
+Called for training and for `generated-test`. Without a base, training is divided into train, validation and
+test afterwards.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
