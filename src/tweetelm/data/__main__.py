@@ -86,12 +86,15 @@ def mix_(
         replace: replace another mixed dataset in that folder.
     """
     from tweetelm.data.mix.build import mix  # takes seconds: it imports scikit-learn
+    from tweetelm.data.mix.place import put_back
     from tweetelm.data.mix.recipe_file import read_recipe
     from tweetelm.data.mix.summary import summary
     from tweetelm.data.mix.write import write
 
     read = read_recipe(Path(expanded(str(recipe))))
     folder = Path("data", "mixed", read.name) if out is None else Path(expanded(str(out)))
+    if put_back(folder):
+        print(f"put back {folder}, which an interrupted --replace had moved away", flush=True)
     made = mix(read, root)
     written = write(made, folder, root, replace=replace)
     print("\n".join(summary(made, written)))

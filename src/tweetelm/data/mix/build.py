@@ -10,7 +10,7 @@ import numpy as np
 from tweetelm.data.duplicates import near_duplicate_key
 from tweetelm.data.load import SPLITS
 from tweetelm.data.mix.base import Base, read_base
-from tweetelm.data.mix.filters import LeftOut, apart_from_base, usable
+from tweetelm.data.mix.filters import LeftOut, apart_from_base, check_prompts, usable
 from tweetelm.data.mix.matching import CueMatch, match_cues, measure
 from tweetelm.data.mix.parts import PartRows, read_part
 from tweetelm.data.mix.quotas import balance, limit
@@ -64,19 +64,21 @@ def mix(recipe: Recipe, root: str | Path) -> Mix:
 
     Raises:
         FileNotFoundError: a part's or the base's file does not exist.
-        ValueError: a file is malformed, or a part or a split has no rows left.
+        ValueError: a file is malformed, a part was generated from other data than the base's, or a part or a
+            split has no rows left.
     """
     parts = [read_part(part, recipe.place, recipe.labels) for part in recipe.parts]
     made = Mix(recipe=recipe, base=read_base(recipe, root), parts=parts)
+    check_prompts(parts, made.base)
     rows = usable((row for part in parts for row in part.rows), made.base, made.left_out)
     shares = {part.name: part.share for part in recipe.parts}
     sides = apart_from_base(*divide_sides(rows, shares, recipe.seed, made.left_out), made.base, made.left_out)
     train = _settle(made, TRAIN, sides[0], made.base.splits["train"])
     test = _settle(made, GENERATED_TEST, sides[1], _test_humans(made, sides[1]))
+    _check_parts(made, [*train, *test])
     made.splits = _divided(made, train) if made.base.task is None else _with_base(made, train)
     if test:
         made.splits[GENERATED_TEST] = test
-    _check_parts(made)
     return made
 
 
@@ -124,9 +126,9 @@ def _matched(made: Mix, split: str, added: list[Row], present: Sequence[Row]) ->
 
 
 def _remaining(matched: _Matched, kept: Sequence[Row]) -> list[tuple[Row, Row]]:
-    """The pairs whose machine row was kept."""
-    present = {id(row) for row in kept}
-    return [(row, human) for row, human in matched.pairs if id(row) in present]
+    """The pairs of which quotas and balance removed no row. They remove added rows only."""
+    gone = {id(row) for row in matched.added} - {id(row) for row in kept}
+    return [pair for pair in matched.pairs if gone.isdisjoint(map(id, pair))]
 
 
 def _measured(
@@ -141,6 +143,7 @@ def _measured(
         [human[id(partner)] for _, partner in pairs],
         goal=made.recipe.cues.goal,
         seed=made.recipe.seed,
+        matched=made.recipe.cues.match,
     )
 
 
@@ -180,8 +183,9 @@ def _divided(made: Mix, rows: list[Row]) -> dict[str, list[Row]]:
     return found
 
 
-def _check_parts(made: Mix) -> None:
-    present = {row.part for rows in made.splits.values() for row in rows}
+def _check_parts(made: Mix, rows: Sequence[Row]) -> None:
+    """Raise a ValueError if none of the rows is of some part."""
+    present = {row.part for row in rows}
     for part in made.parts:
         if part.part.name not in present:
             counts = {why: count for (name, why), count in made.left_out.items() if name == part.part.name}

@@ -112,7 +112,7 @@ def _intro(made: Mix, values: Mapping[str, Any]) -> str:
     ]
     if GENERATED_TEST in made.splits:
         lines.append(
-            f"`{made.recipe.name}-{GENERATED_TEST}.toml` tests on {GENERATED_TEST}.csv, which stands apart."
+            f"`{made.recipe.name}-{GENERATED_TEST}.toml` tests on {GENERATED_TEST}.csv, held out for testing."
         )
     lines += [f"Note: {remark}." for remark in made.remarks]
     if made.recipe.quotas.balance or any(vars(made.recipe.quotas).values()):
@@ -168,7 +168,8 @@ def cues_text(match: CueMatch) -> str:
         (name, *(f"{mean:.3f}" for mean in match.means[name]), *(f"{smd:+.3f}" for smd in match.smd[name]))
         for name in match.means
     ]
-    heads = ("cue", "machine before", "after", "counterparts", "all human", "SMD before", "SMD after")
+    partners = "counterparts" if match.matched else "random human"
+    heads = ("cue", "machine before", "after", partners, "all human", "SMD before", "SMD after")
     return "\n".join([*accuracy_lines(match), "", markdown(heads, rows)])
 
 
@@ -182,12 +183,17 @@ def accuracy_lines(match: CueMatch) -> list[str]:
         if match.reached
         else f" (the goal, within {match.goal:g} of chance, is not reached or not measurable)"
     )
+    pairs = (
+        f"{match.counterparts:,} of them have a human counterpart with the same cues."
+        if match.matched
+        else "They were not matched to human rows."
+    )
     return [
-        f"{match.rows[1]:,} of {match.rows[0]:,} machine rows have a human counterpart with the same cues.",
+        f"{match.rows[1]:,} of {match.rows[0]:,} machine rows are kept. {pairs}",
         f"Accuracy of a classifier on cues alone (chance: 0.500): before {found['before']}, after "
         f"{found['after']}{reached}.",
-        f"Against as many of all {match.human:,} human rows, it is {found['after_all']} after: no choice of "
-        "machine rows adds cues that they lack.",
+        f"Against as many of all {match.human:,} human rows before quotas, it is {found['after_all']} after: "
+        "no choice of machine rows adds cues that they lack.",
     ]
 
 

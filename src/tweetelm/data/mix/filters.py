@@ -7,6 +7,7 @@ from tweetelm.data.audit.check import LONG
 from tweetelm.data.audit.text_damage import DAMAGE
 from tweetelm.data.duplicates import near_duplicate_key
 from tweetelm.data.mix.base import Base
+from tweetelm.data.mix.parts import PartRows
 from tweetelm.data.mix.rows import Row
 from tweetelm.data.near_copies import NearCopies
 
@@ -49,6 +50,27 @@ def _unknown_source(row: Row, base: Base) -> str:
         word for word in row.sources.split() if not (word.isascii() and word.isdecimal() and int(word) < size)
     ]
     return "source outside the base's training split" if outside else ""
+
+
+def check_prompts(parts: Iterable[PartRows], base: Base) -> None:
+    """Check that the `sources` of each part number rows of this base, as far as its manifest says.
+
+    Raises:
+        ValueError: the prompts of a part showed another task or other data.
+    """
+    if base.task is None:
+        return
+    own = {"task": base.task.name, "data": base.md5}
+    for part in parts:
+        settings = part.manifest.get("settings", {})
+        stated = {key: settings[key] for key in own if key in settings}
+        if stated != {key: own[key] for key in stated} and any(row.sources for row in part.rows):
+            raise ValueError(
+                f"part {part.part.name}: its prompts showed rows of task {settings.get('task', 'unknown')!r} "
+                f"with data md5 {settings.get('data', 'unknown')}; the base is {base.task.name!r} with data "
+                f"md5 {base.md5}; mix the part with the task and data that it was generated from, or "
+                "generate it again from this base"
+            )
 
 
 def _copied(text: str, base: Base, added: NearCopies) -> str:

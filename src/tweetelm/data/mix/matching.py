@@ -36,8 +36,10 @@ class CueMatch:
     """The match of the machine rows of a split with human rows.
 
     Attributes:
-        rows: number of machine rows before and after; that of the counterparts is the latter.
-        human: number of human rows to choose counterparts from.
+        rows: number of machine rows before and after matching and quotas.
+        counterparts: how many of the latter have a human row for comparison that no quota removed.
+        matched: whether those human rows were chosen by their cues, not at random.
+        human: number of human rows to choose them from, before quotas.
         means: by cue, its mean in machine rows before and after, in the counterparts, in all human rows.
         smd: by cue, the standardized mean difference of machine rows before to all human rows, and of those
             after to their counterparts.
@@ -48,6 +50,8 @@ class CueMatch:
     """
 
     rows: tuple[int, int]
+    counterparts: int
+    matched: bool
     human: int
     means: dict[str, tuple[float, ...]]
     smd: dict[str, tuple[float, ...]]
@@ -94,6 +98,7 @@ def measure(
     *,
     goal: float,
     seed: int,
+    matched: bool = True,
 ) -> CueMatch:
     """Measure the cues of all machine and human texts, and of those at the given positions."""
     with threadpool_limits(1):
@@ -106,6 +111,8 @@ def measure(
         }
     return CueMatch(
         rows=(len(before), len(after)),
+        counterparts=len(partners),
+        matched=matched,
         human=len(everyone),
         means=_by_name(*map(_means, (before, after, partners, everyone))),
         smd=_by_name(_smd(before, everyone), _smd(after, partners)),

@@ -94,7 +94,7 @@ def _rows(part: Part, file: Path, labels: tuple[str, ...]) -> Iterator[Row]:
     optional = (names.prompt_id, names.imitated, names.sources)
     wanted = [names.text, *dict.fromkeys(asked.values())]
     for position, values in read_rows(file, wanted, optional):
-        row = dict(zip((*wanted, *optional), values, strict=True))
+        row = dict(zip((*wanted, *optional), map(_repaired, values), strict=True))
         found = {key: row[getattr(names, key)] if value is None else value for key, value in own.items()}
         if found["label"] not in labels:
             raise ValueError(
@@ -102,7 +102,7 @@ def _rows(part: Part, file: Path, labels: tuple[str, ...]) -> Iterator[Row]:
                 f"{', '.join(labels)}; correct the row, or state `label` for the whole part"
             )
         more = {key: row[getattr(names, key)] for key in ("prompt_id", "imitated", "sources")}
-        yield Row(text=_repaired(values[0]), part=part.name, **found, **more)
+        yield Row(text=row[names.text], part=part.name, **found, **more)
 
 
 def _check_columns(part: Part, file: Path, asked: dict[str, str]) -> None:

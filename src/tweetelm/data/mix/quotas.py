@@ -1,4 +1,8 @@
-"""Limits the added rows of a split by label, generator and account, and balances its labels."""
+"""Limits added rows by label, generator and account, and balances labels.
+
+Called for training and for `generated-test`. Without a base, training is divided into train, validation and
+test afterwards.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,13 +17,13 @@ _FIELDS = ("label", "generator", "account")
 
 
 def limit(rows: Sequence[Row], quotas: Quotas, seed: int, left_out: LeftOut) -> list[Row]:
-    """The rows within the maxima, chosen at random, in their order."""
+    """The rows within the maxima, chosen at random, in their order. `account` limits authors only."""
     limits = {name: getattr(quotas, name) for name in _FIELDS if getattr(quotas, name)}
     counts: Counter[tuple[str, str]] = Counter()
     kept = set()
     for position in _random_order(rows, seed):
         row = rows[position]
-        keys = [(name, str(getattr(row, name))) for name in limits]
+        keys = [(name, str(getattr(row, name))) for name in limits if name != "account" or row.author]
         full = [key for key in keys if counts[key] >= _most(limits[key[0]], key[1])]
         if full:
             left_out[row.part, f"quota of its {full[0][0]}"] += 1

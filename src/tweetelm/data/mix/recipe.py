@@ -47,10 +47,13 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Quotas:
-    """Maximum numbers of added rows in a split, by name; the key `*` holds for all other names.
+    """Maximum numbers of added rows, by name; the key `*` holds for all other names.
+
+    They hold for training and for `generated-test` each. Without a base, training is divided into train,
+    validation and test afterwards, so that a maximum holds for these together.
 
     Attributes:
-        label, generator, account: the maximum by name.
+        label, generator, account: the maximum by name. Rows without an author have no account.
         balance: remove added rows of frequent labels until all labels have equally many rows.
     """
 

@@ -10,8 +10,9 @@ from typing import Any
 from tweetelm.data.mix.recipe import EVERY, GENERATED_TEST, TRAIN, Columns, Cues, Part, Quotas, Recipe
 from tweetelm.files.json_file import Kind, check_fields, check_keys
 from tweetelm.files.names import check_name, is_printable
-from tweetelm.tasks import TASKS, SplitRule, find_task
+from tweetelm.tasks import TASKS, SplitRule, Task, find_task
 
+_LARGEST_SEED = 2**31 - 1  # scikit-learn's is twice that; steps of the mix add to it
 _USES = (TRAIN, GENERATED_TEST)
 _TOP: Mapping[str, Kind] = {"name": str, "parts": list}
 _TOP_OPTIONAL: Mapping[str, Kind] = {
@@ -63,25 +64,36 @@ def _parsed(values: dict[str, Any], place: str) -> Recipe:
     check_name(values["name"], "name")
     if values["name"] in TASKS:
         raise ValueError(f"name is {values['name']}, a built-in task; choose another name")
-    base, labels = values.get("base"), _labels(values, place)
+    base = _base(values.get("base"), place)
+    task = None if base is None else find_task(base)
+    labels = _labels(values, task)
     cues = values.get("cues", {})
     check_keys(cues, {}, _CUES, "cues.")
     rule = values.get("split", {})
     if base is not None and rule:
-        raise ValueError(f"split has no effect with a base: {base} has its own splits; remove one of them")
+        raise ValueError(
+            f"split has no effect with a base: {values['base']} has its own splits; remove one of them"
+        )
     return Recipe(
         name=values["name"],
-        seed=values.get("seed", 0),
-        base=_base(base, place),
+        seed=_seed(values),
+        base=base,
         labels=labels,
-        parts=_parts(values["parts"], labels),
+        parts=_parts(values["parts"], labels, task),
         quotas=_quotas(values.get("quotas", {}), labels),
         cues=_cues(cues, labels),
-        split=_split(rule, values.get("seed", 0)),
+        split=_split(rule, _seed(values)),
         license=values.get("license", ""),
         place=place,
         values=values,
     )
+
+
+def _seed(values: Mapping[str, Any]) -> int:
+    seed = int(values.get("seed", 0))
+    if not 0 <= seed <= _LARGEST_SEED:
+        raise ValueError(f"seed is {seed}; expected a whole number from 0 to {_LARGEST_SEED}")
+    return seed
 
 
 def _base(base: str | None, place: str) -> str | None:
@@ -89,15 +101,15 @@ def _base(base: str | None, place: str) -> str | None:
     return base if base is None or base in TASKS else str(Path(place) / base)
 
 
-def _labels(values: Mapping[str, Any], place: str) -> tuple[str, ...]:
+def _labels(values: Mapping[str, Any], task: Task | None) -> tuple[str, ...]:
     given = values.get("labels")
-    if (given is None) == ("base" not in values):
+    if task is not None and given is None:
+        return task.labels
+    if task is not None or given is None:
         raise ValueError(
             'expected either base = "deepfake" (a task, whose splits are kept), or labels = ["human", "bot"] '
             "without a base"
         )
-    if given is None:
-        return find_task(str(_base(values["base"], place))).labels
     if len(given) < 2 or len(set(map(str, given))) < len(given) or not all(map(_is_text, given)):
         raise ValueError(f"labels is {given}; expected at least two different names")
     return tuple(given)
@@ -107,13 +119,17 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip()) and is_printable(value)
 
 
-def _parts(entries: list[Any], labels: tuple[str, ...]) -> tuple[Part, ...]:
+def _parts(entries: list[Any], labels: tuple[str, ...], base: Task | None) -> tuple[Part, ...]:
     if not entries:
         raise ValueError("there is no part; expected at least one [[parts]] with name and path")
     parts = tuple(_part(entry, number, labels) for number, entry in enumerate(entries, 1))
     names = [part.name for part in parts]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"two parts are named {repeated[0]}; expected different names")
+    if base is not None and base.name in names:
+        raise ValueError(
+            f"part {names.index(base.name) + 1}: name is {base.name}, the base's name; choose another"
+        )
     return parts
 
 

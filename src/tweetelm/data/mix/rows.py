@@ -30,6 +30,11 @@ class Row:
     sources: str = ""
 
     @property
+    def author(self) -> str:
+        """The account; empty if it is the generator's name, which is no author."""
+        return "" if self.account == self.generator else self.account
+
+    @property
     def fields(self) -> tuple[str, ...]:
         """The values of `COLUMNS`."""
         own = (self.account, self.text, self.label, self.generator)

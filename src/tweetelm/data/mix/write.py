@@ -1,7 +1,6 @@
 """Writes the folder of a mixed dataset: data, task files, card. All files or none."""
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,11 @@ from tweetelm.data.audit.check import check
 from tweetelm.data.mix.build import Mix
 from tweetelm.data.mix.document import facts, readme, version_of
 from tweetelm.data.mix.lineage import MIX_FILE
+from tweetelm.data.mix.place import README, check_target, place
 from tweetelm.data.mix.recipe import GENERATED_TEST
 from tweetelm.data.mix.task_files import table, task_file
 from tweetelm.files import atomic
 from tweetelm.tasks import read_task
-
-README = "README.md"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +45,9 @@ def write(made: Mix, folder: Path, root: str, *, replace: bool) -> Written:
 
     Raises:
         FileExistsError: the folder has another content.
+        ValueError: the mix.json to replace is damaged.
     """
-    _check_target(folder)
+    check_target(folder)
     with atomic.staging_dir(folder) as staging:
         files = _data_files(made)
         for name, content in files.items():
@@ -57,7 +56,7 @@ def write(made: Mix, folder: Path, root: str, *, replace: bool) -> Written:
         more = {MIX_FILE: _json(values), README: readme(made, values).encode()}
         for name, content in more.items():
             atomic.write_through(staging / name, content)
-        changed = _place(staging, folder, files | more, replace=replace)
+        changed = place(staging, folder, files | more, replace=replace)
     name = made.recipe.name
     test = folder / f"{name}-{GENERATED_TEST}.toml" if GENERATED_TEST in made.splits else None
     return Written(task=folder / f"{name}.toml", test=test, values=values, changed=changed)
@@ -89,39 +88,3 @@ def _new_findings(made: Mix, folder: Path, root: str) -> Iterator[tuple[str, int
         for each in check(read_task(folder / file), "data").findings:
             if (more := each.rows - known.get((each.what, each.where), 0)) > 0:
                 yield f"{each.what} ({test if each.where == 'test' else each.where})", more
-
-
-def _check_target(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"{folder} is a file; name another folder with --out FOLDER")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / MIX_FILE).is_file():
-        raise FileExistsError(
-            f"{folder} has files that are not a mixed dataset; name another with --out FOLDER"
-        )
-
-
-def _place(staging: Path, folder: Path, files: Mapping[str, bytes], *, replace: bool) -> bool:
-    """Move the staging folder to its place. Returns False if the same is there."""
-    if not folder.exists() or not any(folder.iterdir()):
-        if folder.exists():
-            folder.rmdir()
-        if not atomic.commit(staging, folder):
-            raise FileExistsError(f"{folder} was written by another command meanwhile; run this one again")
-        return True
-    there = {path.name: path for path in folder.iterdir()}
-    if all(name in there and there[name].read_bytes() == content for name, content in files.items()):
-        return False
-    if not replace:
-        raise FileExistsError(
-            f"{folder} has another dataset; replace it with --replace, or name another: --out FOLDER"
-        )
-    own = json.loads((folder / MIX_FILE).read_text(encoding="utf-8")).get("files", {})
-    if foreign := sorted(there.keys() - {*own, *files, MIX_FILE, README}):
-        raise FileExistsError(
-            f"{folder} has {foreign[0]}, which mix did not write; move it away, or use --out FOLDER"
-        )
-    old = atomic.hidden(folder)
-    folder.rename(old)
-    atomic.commit(staging, folder)
-    shutil.rmtree(old)
-    return True

@@ -141,12 +141,21 @@ def test_quotas_are_maxima(rows: list[Row], most: int, own: int, seed: int) -> N
     quotas = Quotas(account={EVERY: most, "bob": own}, label={"bot": 20})
     left_out: LeftOut = Counter()
     kept = limit(rows, quotas, seed, left_out)
-    counts = Counter(each.account for each in kept)
+    counts = Counter(each.account for each in kept if each.account not in ("", "gpt"))
     assert len(kept) <= 20
     assert all(count <= (own if name == "bob" else most) for name, count in counts.items())
     assert len(kept) + left_out.total() == len(rows)
-    wanted = sum(min(own if n == "bob" else most, c) for n, c in Counter(r.account for r in rows).items())
+    limits = {"bob": own, "": float("inf"), "gpt": float("inf")}
+    wanted = sum(min(limits.get(name, most), n) for name, n in Counter(r.account for r in rows).items())
     assert len(kept) == min(20, wanted)  # no row is left out without need
+
+
+def test_account_quota_limits_authors_only() -> None:
+    rows = [row(account=name, generator="gpt") for name in ("gpt", "", "ann", "bob") for _ in range(4)]
+    left_out: LeftOut = Counter()
+    kept = limit(rows, Quotas(account={EVERY: 1, "gpt": 1}), 0, left_out)
+    assert Counter(each.account for each in kept) == {"gpt": 4, "": 4, "ann": 1, "bob": 1}
+    assert left_out == {("some", "quota of its account"): 6}
 
 
 def test_balance_removes_added_rows_only() -> None:

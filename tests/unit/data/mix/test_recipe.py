@@ -15,6 +15,8 @@ from tweetelm.data.mix.parts import read_part
 from tweetelm.data.mix.recipe import Part
 from tweetelm.data.mix.recipe_file import read_recipe
 from tweetelm.data.part import write_part
+from tweetelm.data.provenance import provenance
+from tweetelm.tasks import DEEPFAKE
 
 LABELS = ("human", "bot")
 GEN = mixes.part_of("gen")
@@ -63,6 +65,14 @@ GEN = mixes.part_of("gen")
             r"columns\.txt is unknown; did you mean text",
         ),
         (GEN + GEN, "", None, "two parts are named gen; expected different names"),
+        (
+            GEN + mixes.part_of("deepfake", "gen"),
+            "",
+            None,
+            r"part 2: name is deepfake, the base's name; choose another",
+        ),
+        (GEN, "", 'seed = -1\nbase = "deepfake"', "seed is -1; expected a whole number from 0 to 2147483647"),
+        (GEN, "", f'seed = {2**31}\nbase = "deepfake"', "seed is 2147483648; expected a whole number"),
         ("parts = []", "", None, r"there is no part; expected at least one \[\[parts\]\]"),
         (GEN, "", "seed = 1", 'expected either base = "deepfake"'),
         (GEN, "", 'base = "deepfakes"', "there is no task or file"),
@@ -157,6 +167,14 @@ def test_tables_with_constants_are_parts(tmp_path: Path, name: str) -> None:
     assert found.license == "not stated"
 
 
+def test_unpaired_surrogates_are_replaced(tmp_path: Path) -> None:
+    values = {"text": "a b\ud83d", "account.type": "bot", "screen_name": "an\ud83d", "class_type": "g\udc00"}
+    further = {"prompt_id": "p\ud83d", "imitated": "bob\ud83d"}
+    (tmp_path / "t.jsonl").write_text(json.dumps(values | further) + "\n")
+    row = read_part(Part(name="mine", path="t.jsonl"), str(tmp_path), LABELS).rows[0]
+    assert row.fields == ("an\ufffd", "a b\ufffd", "bot", "g\ufffd", "mine", "p\ufffd", "bob\ufffd", "")
+
+
 def test_part_without_rows_left_says_why(tmp_path: Path) -> None:
     root = mixes.write_base(tmp_path / "data", train=50, test=20)
     copies = mixes.read_file(root / "deepfake" / "test.csv")[:5]
@@ -169,6 +187,40 @@ def test_part_without_rows_left_says_why(tmp_path: Path) -> None:
     mixes.write_part(tmp_path / "gen", mixes.generated_rows(6))
     with pytest.raises(ValueError, match=r"no rows left of 6: 6 quota of its label; raise the number"):
         mix(read_recipe(mixes.recipe(tmp_path, GEN, "[quotas]\nlabel = { bot = 0 }")), root)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sources", "named"),
+    [
+        ({"task": "hate", "data": "5f.dir"}, "3", "task 'hate' with data md5 5f.dir"),
+        ({"task": "deepfake", "data": "5f.dir"}, "3", "task 'deepfake' with data md5 5f.dir"),
+        ({"task": "hate"}, "3", "task 'hate' with data md5 unknown"),
+        ({"task": "hate", "data": "5f.dir"}, "", None),
+        ({}, "3", None),
+    ],
+)
+def test_sources_must_be_of_the_base(
+    tmp_path: Path, settings: dict[str, str], sources: str, named: str | None
+) -> None:
+    root = mixes.write_base(tmp_path / "data", train=50, test=20)
+    rows = [row | {"sources": sources} for row in mixes.generated_rows(6)]
+    write_part(str(tmp_path / "gen"), "generated", rows, ("prompt_id", "imitated", "sources"), settings)
+    recipe = read_recipe(mixes.recipe(tmp_path, GEN))
+    if named is None:
+        assert sum(row.part == "gen" for row in mix(recipe, root).splits["train"]) == 6
+        return
+    md5 = provenance(DEEPFAKE, root).md5
+    with pytest.raises(ValueError, match=rf"part gen: .*{named}; the base is 'deepfake' with data md5 {md5}"):
+        mix(recipe, root)
+
+
+@pytest.mark.parametrize("top", ['base = "deepfake"', 'labels = ["human", "bot"]'])
+def test_quota_of_zero_names_the_quota(tmp_path: Path, top: str) -> None:
+    root = mixes.write_base(tmp_path / "data", train=50, test=20)
+    mixes.write_part(tmp_path / "gen", mixes.generated_rows(6))
+    path = mixes.recipe(tmp_path, GEN, "[quotas]\nlabel = 0", top=top)
+    with pytest.raises(ValueError, match=r"no rows left of 6: 6 quota of its label; raise the number"):
+        mix(read_recipe(path), root)
 
 
 def test_without_a_base_groups_stay_in_one_split(tmp_path: Path) -> None:
