@@ -48,5 +48,5 @@ def test_student_learns_from_a_published_version(cluster: Cluster, tmp_path: Pat
     status, said = run(cluster, "ray_jobs.train", *flags(tmp_path, "--distill.weight", "0.5"))
     assert (status, "no effect without a teacher" in said) == (2, True), said
     status, said = run(cluster, "ray_jobs.train", *flags(tmp_path, "--distill.teacher", "20200101-abcdef"))
-    assert (status, "Traceback" in said) == (1, False), said
+    assert (status, "Traceback" in said) == (2, False), said
     assert "20200101-abcdef" in said
