@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ from tweetelm.evaluation.metrics import score
 from tweetelm.evaluation.report.plots import COLORS, QUIET, draw, standalone
 from tweetelm.files.json_file import parse_object
 from tweetelm.openelm.flops import cost
-from tweetelm.precision import Precision
+from tweetelm.precision import InferencePrecision
 from tweetelm.predictor import Predictor
 from tweetelm.tasks import Task, as_task, metric_name
 from tweetelm.training.state import STATE_FILE
@@ -38,6 +38,7 @@ from tweetelm.training.state import STATE_FILE
 _SECONDS = 2.0  # of a timed call
 _MOST = 4096  # tweets of a timed call
 _SPLITS = ("validation", "test")
+_MARKS = {"": "s", "float32": "o", "bf16": "D", "int8": "^"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,7 @@ class Side:
 
 
 def sides(
-    task: Task, dataset: DatasetDict, models: dict[str, list[Path]], precisions: Sequence[Precision]
+    task: Task, dataset: DatasetDict, models: dict[str, list[Path]], precisions: Sequence[InferencePrecision]
 ) -> list[Side]:
     """All lines. Every model stays in memory, because all are timed in turn."""
     found = [_tfidf(task, dataset)]
@@ -173,12 +174,14 @@ def dollars(rate: float, price: float) -> float:
 
 
 def plot(task: Task, lines: Sequence[Side], timings: Sequence[Timing], split: str) -> str:
-    """The frontier as SVG: score over tweets/s, a mark per precision, a line through what nothing beats."""
+    """The frontier as SVG: score over tweets/s, and a line through what nothing beats.
+
+    Circles are float32, diamonds bf16, triangles int8.
+    """
     points = [
         (timing.rate.median, float(np.mean([each[task.metric] for each in side.scores[split]])), side)
         for side, timing in zip(lines, timings, strict=True)
     ]
-    marks = dict(zip(["", *get_args(Precision)], "sDo^v", strict=False))
 
     def paint(axes: Axes) -> None:
         front = sorted(
@@ -190,7 +193,7 @@ def plot(task: Task, lines: Sequence[Side], timings: Sequence[Timing], split: st
         names = list(dict.fromkeys(side.name for _, _, side in points))
         for x, y, side in points:
             color = COLORS[names.index(side.name) % len(COLORS)]
-            axes.plot(x, y, marks[side.precision], color=color, ms=5, zorder=3)
+            axes.plot(x, y, _MARKS[side.precision], color=color, ms=5, zorder=3)
         for name in names:
             x, y, _ = max((p for p in points if p[2].name == name), key=lambda p: p[0])
             axes.annotate(name, (x, y), xytext=(5, 4), textcoords="offset points", size=7)
@@ -235,7 +238,13 @@ def main() -> None:
     parser.add_argument("--task", required=True, help="a built-in task or a task file")
     parser.add_argument("--data", default="data", help="folder of the dataset, or sample")
     parser.add_argument("--model", nargs="+", required=True, metavar="NAME=FOLDERS")
-    parser.add_argument("--precision", nargs="+", default=["float32", "bf16", "int8"], dest="precisions")
+    parser.add_argument(
+        "--precision",
+        nargs="+",
+        choices=[name for name in _MARKS if name],
+        default=["float32", "bf16", "int8"],
+        dest="precisions",
+    )
     parser.add_argument("--price", type=float, default=0.04, help="dollars per core and hour (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, help="file of the report; the plot is next to it as .svg")

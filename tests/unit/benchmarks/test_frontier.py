@@ -27,26 +27,16 @@ def test_model_without_a_folder_is_refused(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_every_model_has_a_line_and_a_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for seed in range(2):
-        checkpoint(tmp_path / f"tiny-seed{seed}", HATE, seed=seed)
+        checkpoint(tmp_path / f"tiny-seed{seed}", HATE, seed=seed, head=1.0)
     out, threads = tmp_path / "frontier.md", torch.get_num_threads()
-    words = [
-        "--task",
-        "hate",
-        "--data",
-        "sample",
-        "--precision",
-        "float32",
-        "--rounds",
-        "1",
-        "--out",
-        str(out),
-    ]
+    words = ["--task", "hate", "--data", "sample", "--rounds", "1", "--out", str(out)]
     monkeypatch.setattr(sys, "argv", ["bench_frontier", *words, "--model", f"tiny={tmp_path}/tiny-seed*"])
     bench_frontier.main()
     torch.set_num_threads(threads)
     rows = [line.split(" | ") for line in out.read_text().splitlines() if line.startswith("| ")]
     names = [row[0].removeprefix("| ") for row in rows]
-    assert names == ["model", "TF-IDF, logistic regression", "tiny"]
+    assert names == ["model", "TF-IDF, logistic regression", "tiny", "tiny", "tiny"]
+    assert [row[1] for row in rows[2:]] == ["float32", "bf16", "int8"]
     assert "±" in rows[2][3]  # two seeds
     assert float(rows[1][-1].rstrip(" |").replace(",", "")) > 0
     picture = out.with_suffix(".svg").read_text()
