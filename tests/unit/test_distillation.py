@@ -117,7 +117,7 @@ def test_unsuitable_teachers_are_refused(teacher: tuple[str, str], tmp_path: Pat
 
 def test_teacher_is_part_of_the_identity_only_if_set(teacher: tuple[str, str], tmp_path: Path) -> None:
     with_teacher = configuration(teacher, tmp_path)
-    assert with_teacher.identity["distill"] == {"teacher": teacher[1]}
+    assert with_teacher.identity["distill"]["teacher"] == teacher[1]
     assert "distill" not in override(with_teacher, {"distill.teacher": None}).identity
 
 

@@ -42,11 +42,6 @@ _ADDED: tuple[tuple[str, str, Any], ...] = (
     ("loop", "average", 0.0),
     ("pretrain", "text", []),
     ("pretrain", "column", "text"),
-    ("distill", "teacher", None),
-    ("distill", "temperature", 2.0),
-    ("distill", "weight", 0.7),
-    ("distill", "text", []),
-    ("distill", "column", "text"),
 )
 _LONGEST_NAME = 200  # bytes; names of trials and seeds extend the given name
 _FROM_RANDOM, _FROM_PRETRAINED, _LORA = 1e-3, 3e-5, 3e-4
@@ -120,7 +115,7 @@ class TrainConfig:
         for section, name, default in _ADDED:
             if values[section][name] == default:
                 del values[section][name]
-        if not values["distill"]:
+        if self.distill.teacher is None:
             del values["distill"]
         kept: dict[str, Any] = json.loads(
             json.dumps({k: v for k, v in values.items() if k not in _PLACEMENT})
