@@ -3,17 +3,19 @@
 The best precision is bfloat16 if the machine has it, else float32. Variants: ours as served (packed, best
 precision); ours in int8 on a CPU; (a) batches of 32 padded to the longest row, eager attention,
 float32, no cache; (b) the same, padded to 160 tokens; (c) tuned transformers: sorted by length, SDPA,
-best precision, two batch sizes; (d) OpenVINO on the batches of (c). Runs on a GPU if there is one.
+best precision, two batch sizes; (d) other engines on the batches of (c), see `benchmarks.engines`. Runs on a
+GPU if there is one.
 """
 
 import argparse
 import copy
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import Tensor
 
+from benchmarks.engines import Engine, inputs, onnx_engines, openvino_engines
 from benchmarks.shapes import Rows, model, padded, real_share, sample_rows, sorted_batches, to_device, tokens
 from benchmarks.timing import (
     PEAK,
@@ -28,7 +30,7 @@ from benchmarks.timing import (
 )
 from tweetelm.openelm import OpenELMForSequenceClassification
 from tweetelm.openelm.flops import cost
-from tweetelm.openelm.inference.fused import why_not_int8
+from tweetelm.openelm.inference.fused import why_not_fused
 from tweetelm.precision import has_bf16, pick_device
 from tweetelm.predictor import classify_packed, ready
 
@@ -48,49 +50,48 @@ def run_padded(net: Model, rows: Rows, size: int = BATCH, to: int | None = None)
     """Classify rows in padded batches."""
     batches = list(padded(rows, size, to))
 
-    def run() -> None:
+    def run() -> Tensor:
         with torch.inference_mode():
-            for batch in batches:
-                net(**to_device(DEVICE, batch)).logits.cpu()
+            found = [net(**to_device(DEVICE, batch)).logits.float().cpu() for batch in batches]
+        return torch.cat(found).softmax(-1)
 
     return Variant(run, tokens(rows))
 
 
 def run_packed(net: Model, rows: Rows, most: int | None = None) -> Variant:
     """Classify rows as `Predictor` does, with at most `most` tokens per forward pass."""
-    return Variant(lambda: classify_packed(net, rows, most), tokens(rows))
+    return Variant(lambda: classify_packed(net, rows, most).softmax(-1), tokens(rows))
 
 
-def openvino_models(net: Model) -> dict[str, Callable[[Rows, int], Variant]]:
-    """OpenVINO variants on padded batches, by precision."""
-    import openvino
-
-    example = {k: v for k, v in next(padded([[1, 5, 6], [1, 7]], 2)).items() if k != "use_cache"}
-    net.config.use_cache = False
-    with torch.no_grad():
-        converted = openvino.convert_model(net, example_input=example)
-
-    def compiled(precision: str) -> Callable[[Rows, int], Variant]:
-        hint = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
-        running = openvino.compile_model(converted, "CPU", hint)
-
-        def variant(rows: Rows, size: int) -> Variant:
-            batches = [{k: v.numpy() for k, v in b.items() if k != "use_cache"} for b in padded(rows, size)]
-            return Variant(lambda: [running(batch) for batch in batches], tokens(rows))
-
-        return variant
-
-    return {f"OpenVINO {name}": compiled(name) for name in ("f32", "bf16")[: 1 + has_bf16(DEVICE)]}
+def run_engine(engine: Engine, rows: Rows, size: int = BATCH) -> Variant:
+    """Classify rows in padded batches with another engine."""
+    batches = [inputs(batch) for batch in padded(rows, size)]
+    return Variant(lambda: torch.cat([engine(*batch) for batch in batches]), tokens(rows))
 
 
-def table(timings: dict[str, Timing], mean: float) -> list[str]:
+def losses(variants: dict[str, Variant], exact: Tensor) -> dict[str, str]:
+    """By variant, the mean and largest difference of its probabilities from `exact` (N, K)."""
+    found = {}
+    for name, variant in variants.items():
+        answers = variant.run()
+        if isinstance(answers, Tensor) and answers.shape == exact.shape:
+            error = (answers - exact).abs()
+            found[name] = f"{float(error.mean()):.4f}, {float(error.max()):.4f}"
+    return found
+
+
+def table(timings: dict[str, Timing], mean: float, loss: dict[str, str]) -> list[str]:
     """A row for each variant."""
-    lines = ["| variant | tweets/s | speedup of ours (wall) | speedup of ours (CPU) |", "|---|---|---|---|"]
+    titles = ("variant", "tweets/s", "speedup of ours (wall)", "speedup of ours (CPU)")
+    titles += ("of ours in int8 (wall)", "difference from float32: mean, largest")
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for name, variant in timings.items():
         if name != PEAK:
             speed = Timing(variant.wall, variant.cpu, variant.amount / mean).rate
-            ours = timings[OURS]
-            lines.append(f"| {name} | {speed} | {ours.faster_than(variant)} | {ours.cheaper_than(variant)} |")
+            ours, int8 = timings[OURS], timings.get(INT8)
+            cells = (name, speed, ours.faster_than(variant), ours.cheaper_than(variant))
+            cells += (int8.faster_than(variant) if int8 else "", loss.get(name, ""))
+            lines.append(f"| {' | '.join(map(str, cells))} |")
     return lines
 
 
@@ -108,7 +109,9 @@ def main() -> None:
         help="number of length-sorted batches of 32 for the other variants",
     )
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="number of rounds")
-    parser.add_argument("--openvino", action="store_true", help="include OpenVINO (conversion is slow)")
+    parser.add_argument(
+        "--engines", action="store_true", help="include OpenVINO and ONNX Runtime (conversion takes minutes)"
+    )
     parser.add_argument("--out", type=Path, help="file of the report")
     arguments = parser.parse_args()
     name = "scratch-4m" if arguments.quick else "openelm-270m"
@@ -119,7 +122,11 @@ def main() -> None:
     tuned.set_attn_implementation("sdpa")
     packed = copy.deepcopy(reference)
     packed.set_attn_implementation("varlen")
-    int8 = None if why_not_int8(reference.config, DEVICE) else ready(copy.deepcopy(packed), DEVICE, "int8")
+    int8 = (
+        None
+        if why_not_fused(reference.config, DEVICE, "int8")
+        else ready(copy.deepcopy(packed), DEVICE, "int8")
+    )
     packed = ready(packed, DEVICE, BEST)
     vocabulary = reference.config.vocab_size
     random_order, by_length = (
@@ -139,12 +146,16 @@ def main() -> None:
     single = {OURS: run_packed(packed, one), "a": run_padded(reference, one), "c": run_padded(tuned, one)}
     if int8 is not None:
         variants[INT8], single[INT8] = run_packed(int8, by_length), run_packed(int8, one)
-    if arguments.openvino:
-        other = copy.deepcopy(reference)
-        other.set_attn_implementation("sdpa")
-        for kind, variant in openvino_models(other).items():
-            variants[f"d: {kind}, sorted"], single[kind] = variant(by_length, BATCH), variant(one, 1)
-        del other
+    if arguments.engines:
+        engines = openvino_engines(reference, by_length, bf16=BEST == "bf16") | onnx_engines(reference)
+        for kind, engine in engines.items():
+            variants[f"d: {kind}, sorted"], single[kind] = (
+                run_engine(engine, by_length),
+                run_engine(engine, one),
+            )
+    exact = run_packed(copy.deepcopy(reference), by_length).run()
+    assert isinstance(exact, Tensor)
+    loss = losses(variants, exact)
     timings = run_interleaved(variants, arguments.rounds)
     mean = tokens(by_length) / len(by_length)
     lines += [
@@ -154,11 +165,11 @@ def main() -> None:
         f"{real_share(by_length, BATCH):.3f}. Median of {arguments.rounds} rounds (lowest to highest).",
         "",
     ]
-    lines += table(timings, mean)
+    lines += table(timings, mean, loss)
     saved = size.last_layer_saved * (tokens(by_length) - len(by_length))
     flop = 2.0 * (tokens(by_length) * size.linear - saved)
     lines += ["", share_of_peak(timings, OURS, flop), "", f"One tweet of {len(one[0])} tokens:", ""]
-    lines += table(run_interleaved(single, 3 * arguments.rounds), len(one[0]))
+    lines += table(run_interleaved(single, 3 * arguments.rounds), len(one[0]), {})
     publish("Classification", lines, arguments.out)
 
 

@@ -16,7 +16,7 @@ from benchmarks.published import publish as publish_model
 from benchmarks.shapes import Rows, sample_rows
 from benchmarks.timing import ROUNDS, Variant, machine, publish, run_interleaved
 from tweetelm import registry as versions
-from tweetelm.openelm.inference.onednn import is_prepacked
+from tweetelm.openelm.inference.fused import fused_precision
 from tweetelm.openelm.packing import Sizes, few_sizes, many_sizes, pack
 from tweetelm.predictor import Predictor
 
@@ -48,9 +48,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as registry:
         version = publish_model(Path(registry), arguments.preset)
         predictor = Predictor.load(versions.resolve("hate", registry=registry, version=version))
-    if not is_prepacked(predictor.model):
+    if fused_precision(predictor.model) is None:
         raise SystemExit(
-            f"{arguments.preset} is not prepacked on this processor, so there is nothing to compare"
+            f"{arguments.preset} has no fused layers on this processor, so there is nothing to compare"
         )
     vocabulary = predictor.model.config.vocab_size
     choices: dict[str, Sizes] = {FEW: few_sizes, "many sizes": many_sizes}

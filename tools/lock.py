@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 RUNTIME = (
     *("ray", "tracking", "tracing", "data", "aws", "lora", "report", "gguf", "sentencepiece"),
-    *("generate", "mix", "int8"),
+    *("generate", "mix"),
 )
 CPU_FILE = "requirements-cpu.lock"  # of a build that is not on the package index
 CUDA_ONLY = re.compile(r"nvidia-|cuda-|triton=")

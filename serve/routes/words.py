@@ -1,6 +1,6 @@
 """`POST /v1/words`: leave-one-out attribution, which classifies the tweet again without each of its words.
 
-It needs forward passes only. On a CPU the served weights are prepacked for oneDNN and have no gradients.
+It needs forward passes only. On a CPU the served layers are fused and have no gradients.
 """
 
 from collections.abc import Sequence

@@ -9,8 +9,7 @@ from tweetelm import precision as arithmetic
 from tweetelm.encoding import pass_tokens, token_batches
 from tweetelm.openelm import OpenELMForSequenceClassification
 from tweetelm.openelm.inference.cuda_graphs import can_capture, capture
-from tweetelm.openelm.inference.fused import is_int8, quantize
-from tweetelm.openelm.inference.onednn import can_prepack, is_prepacked, prepack
+from tweetelm.openelm.inference.fused import fuse, fused_precision, why_not_fused
 from tweetelm.openelm.packing import pack_onto
 from tweetelm.threads import fit_threads
 
@@ -23,11 +22,10 @@ def ready(
 ) -> OpenELMForSequenceClassification:
     """Prepare a float32 model for inference on `device`, in place.
 
-    With precision "int8", the decoder layers compute in int8, on a CPU that can (see `why_not_int8`). With
-    precision "auto", a large model computes in bfloat16 if the hardware supports it. On a CPU, the weights of
-    a large model are packed for oneDNN. An int8 or packed model can be neither trained nor saved. On a GPU,
-    the forward pass in half precision is recorded as CUDA graphs; the model can then be neither trained nor
-    moved.
+    With precision "auto", a large model computes in bfloat16 if the hardware supports it. On a CPU, the
+    decoder layers become fused layers if they can (see `why_not_fused`, which must be "" for int8); on a GPU,
+    the forward pass in half precision is recorded as CUDA graphs. Such a model can be neither trained, saved
+    nor moved.
 
     Args:
         model: a float32 model.
@@ -35,18 +33,17 @@ def ready(
         precision: of the arithmetic.
         typical: token ids of typical tweets, from which int8 takes the magnitudes of its inputs.
     """
-    if precision == "int8":
-        model.eval()
-        quantize(model, (lambda: classify_packed(model, typical)) if typical else None)
-        return model
-    large = model.num_parameters() >= arithmetic.LARGE
-    if precision == "bf16" or (precision == "auto" and large and arithmetic.has_bf16(device)):
+    model.eval()
+    if precision == "auto":
+        large = model.num_parameters() >= arithmetic.LARGE
+        precision = "bf16" if large and arithmetic.has_bf16(device) else "float32"
+    if not why_not_fused(model.config, device, precision):
+        measure = precision == "int8" and typical
+        fuse(model, precision, (lambda: classify_packed(model, typical)) if measure else None)
+    if precision == "bf16":
         model.bfloat16()
         model.score.float()
     model.to(device)  # type: ignore[arg-type]  # transformers wraps torch's `to`
-    if large and can_prepack(device, model.transformer.token_embeddings.weight.dtype):
-        prepack(model)
-    model.eval()
     if can_capture(model):
         capture(model)
     return model
@@ -71,13 +68,13 @@ def classify_packed(
     device = next(model.parameters()).device
     order: list[int] = []
     logits = [torch.empty(0, model.num_labels, device=device)]
-    compiled = is_prepacked(model) or is_int8(model)
+    fused = fused_precision(model) is not None
     follow_load = follow_load and device.type == "cpu"
     with torch.inference_mode():
         for rows in token_batches([len(s) for s in sequences], pass_tokens(device, batch_tokens)):
             if follow_load:
                 fit_threads()
-            batch = pack_onto(device, [sequences[row] for row in rows], compiled=compiled)
+            batch = pack_onto(device, [sequences[row] for row in rows], fused=fused)
             order += rows
             logits.append(model(**batch.inputs()).logits[: len(rows)].float())
     out = torch.empty(len(sequences), model.num_labels)

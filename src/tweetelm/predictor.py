@@ -17,7 +17,7 @@ from tweetelm.encoding import Encoded, Encoder
 from tweetelm.forward import classify_packed, ready
 from tweetelm.openelm import OpenELMConfig, OpenELMForSequenceClassification
 from tweetelm.openelm.checkpoints.loading import load_weights
-from tweetelm.openelm.inference.fused import is_int8, why_not_int8
+from tweetelm.openelm.inference.fused import fused_precision, why_not_fused
 from tweetelm.prediction.explanation import (
     WORDS,
     Explanation,
@@ -71,7 +71,7 @@ class Predictor:
         encoder, task = Encoder.load(folder)
         model = load_weights(OpenELMForSequenceClassification, folder)
         _check_fit(folder, model.config, encoder, task)
-        reason = why_not_int8(model.config, target) if precision == "int8" else ""
+        reason = why_not_fused(model.config, target, "int8") if precision == "int8" else ""
         int8 = precision == "int8" and not reason
         typical = [item.ids for item in encoder.encode(typical_tweets())] if int8 else []
         model = ready(model, target, "auto" if reason else precision, typical)
@@ -103,10 +103,9 @@ class Predictor:
     @property
     def precision(self) -> Literal["int8", "bf16", "float32"]:
         """The precision of the backbone."""
-        if is_int8(self.model):
-            return "int8"
         weights = self.model.transformer.token_embeddings.weight
-        return "bf16" if weights.dtype == torch.bfloat16 else "float32"
+        plain: Literal["bf16", "float32"] = "bf16" if weights.dtype == torch.bfloat16 else "float32"
+        return fused_precision(self.model) or plain
 
     @property
     def device(self) -> str:

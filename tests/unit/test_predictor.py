@@ -104,14 +104,14 @@ def test_transformers_padded_forward_gives_the_same(tmp_path: Path, pooling: str
     assert (ours - theirs).abs().max().item() < 1e-5
 
 
-def test_bfloat16_probabilities_agree_to_a_hundredth(tmp_path: Path) -> None:
+def test_bfloat16_probabilities_agree_to_two_hundredths(tmp_path: Path) -> None:
     folder = checkpoint(tmp_path, head=5.0)
     full, half = (Predictor.load(folder, device="cpu", precision=p) for p in ("float32", "bf16"))
     encoded = full.encode(TWEETS)
     error = (half.logits(encoded) - full.logits(encoded)).norm() / full.logits(encoded).norm()
     assert 1e-4 < error < 3e-2  # the error of 8 significant bits: bfloat16 is in use
     for ours, theirs in zip(half.classify(encoded), full.classify(encoded), strict=True):
-        assert ours.probabilities == pytest.approx(theirs.probabilities, abs=1e-2)
+        assert ours.probabilities == pytest.approx(theirs.probabilities, abs=2e-2)
 
 
 def test_in_bfloat16_the_classifier_stays_in_float32(folder: Path) -> None:

@@ -85,11 +85,11 @@ def pack(sequences: Sequence[Sequence[int]], *, sizes: Sizes | None = None) -> P
 
 
 def pack_onto(
-    device: torch.device, sequences: Sequence[Sequence[int]], *, compiled: bool = False
+    device: torch.device, sequences: Sequence[Sequence[int]], *, fused: bool = False
 ) -> PackedBatch:
-    """`pack` for a device. On a CPU, with fillers: few sizes if kernels are `compiled` for each weight (see
-    `inference.onednn`), else many sizes."""
-    sizes = (few_sizes if compiled else many_sizes) if device.type == "cpu" else None
+    """`pack` for a device. On a CPU, with fillers: few sizes for `fused` layers, whose products each have a
+    kernel for each size (see `inference.products`), else many sizes."""
+    sizes = (few_sizes if fused else many_sizes) if device.type == "cpu" else None
     return pack(sequences, sizes=sizes).to(device)
 
 
@@ -110,9 +110,9 @@ def many_sizes(number: int) -> int:
 
 
 def few_sizes(number: int) -> int:
-    """Round up to one of 16 sizes up to 2,048. Adds at most 1/4 above 512 and 1/2 from 128 on. Fillers in
-    smaller rows cost little, because a CPU is then limited by reading the weights."""
-    step = next((step for most, step in ((128, 32), (256, 64), (1024, 128)) if number <= most), 256)
+    """Round up to one of 24 sizes up to 2,048. Adds at most 7 up to 64, 1/5 above 512 and 1/2 from 128 on."""
+    steps = ((64, 8), (128, 16), (256, 64), (1024, 128))
+    step = next((step for most, step in steps if number <= most), 256)
     return -(-number // step) * step
 
 

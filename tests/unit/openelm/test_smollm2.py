@@ -46,12 +46,13 @@ def tokenizer(folder: Path) -> Tokenizer:
 
 
 def test_logits_equal_llama(folder: Path, tokenizer: Tokenizer, source: Path) -> None:
-    """In float32, both differ from float64 at the first token of a text: ours by 1.0e-4, Llama by 2.7e-4."""
+    """In float32, both differ from float64 at the first token of a text: on a Xeon, ours by 1.0e-4, Llama by
+    2.7e-4; on an AMD EPYC they are 6.6e-4 apart."""
     ours = load_weights(OpenELMForCausalLM, folder).eval()
     theirs = LlamaForCausalLM.from_pretrained(source.parent, gguf_file=source.name).eval()
     texts = ["People who tweet at 3 am are 100% fine.", "no", "@user that's  what I said 😂 http"]
     rows = [tokenizer.encode(text).ids for text in texts]
-    check_parity(ours, theirs, rows, tolerance=5e-4)
+    check_parity(ours, theirs, rows, tolerance=1e-3)
     check_parity(ours.double(), theirs.double(), rows)
 
 

@@ -1,1 +1,1 @@
-"""Faster inference: CUDA graphs on GPUs, and prepacked oneDNN weights on CPUs."""
+"""Faster inference: CUDA graphs on GPUs, and fused layers on CPUs."""

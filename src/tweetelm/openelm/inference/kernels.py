@@ -8,6 +8,7 @@ Shapes: N tokens, D width of a row, H heads of queries and keys, A heads of quer
 width. `start` and `stop` select rows, for several threads.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -17,15 +18,23 @@ from numba import types
 from numba.extending import intrinsic, overload
 
 _F = np.float32
-_KERNEL: dict[str, Any] = {
+_OPTIONS: dict[str, Any] = {
     "nogil": True,
-    "cache": True,
     "error_model": "numpy",
     "fastmath": {"nnan", "ninf", "nsz", "arcp", "contract", "reassoc"},
 }
 _ROUND = _F(12582912.0)  # 1.5 * 2**23: adding it leaves a number, rounded to even, in the lowest bits
 _BIASED_ROUND = _F(12582912.0 + 127)
 _MAGNITUDE = np.uint32(0x7FFFFFFF)  # as integers, magnitudes of floats have the same order, and vectorize
+
+
+def _kernel(function: Callable[..., None]) -> Callable[..., None]:
+    """Compile at the first call; keep the result beside the source or in the user's cache folder."""
+    try:
+        compiled: Callable[..., None] = numba.njit(cache=True, **_OPTIONS)(function)
+    except RuntimeError:  # neither folder is writable
+        compiled = numba.njit(**_OPTIONS)(function)
+    return compiled
 
 
 @intrinsic
@@ -57,12 +66,12 @@ def _write(row, peak, out):  # type: ignore[no-untyped-def]
 
 @overload(_write, inline="always")
 def _write_typed(row, peak, out):  # type: ignore[no-untyped-def]
-    if out.dtype == types.int8:
+    if out.dtype == types.uint8:
 
         def write_int8(row, peak, out):  # type: ignore[no-untyped-def]
             factor = _F(127) / max(peak, _F(1e-20))
             for j in range(out.shape[0]):
-                out[j] = np.int8(_bits(row[j] * factor + _ROUND) & np.uint32(0xFF))
+                out[j] = np.uint8((_bits(row[j] * factor + _ROUND) & np.uint32(0xFF)) ^ np.uint32(0x80))
             return peak * _F(1 / 127)
 
         return write_int8
@@ -85,7 +94,23 @@ def _write_typed(row, peak, out):  # type: ignore[no-untyped-def]
     return write_float
 
 
-@numba.njit(**_KERNEL)
+@numba.njit(**_OPTIONS, inline="always")
+def _exp(x):  # type: ignore[no-untyped-def]
+    """exp, as 2**whole * 2**part; the polynomial is that of Cephes' expf. Vectorizes, unlike `np.exp`."""
+    power = min(max(x * _F(1.44269504), _F(-120)), _F(120))
+    whole = np.floor(power + _F(0.5))
+    part = (power - whole) * _F(0.69314718)
+    p = _F(1.9875691500e-4)
+    p = p * part + _F(1.3981999507e-3)
+    p = p * part + _F(8.3334519073e-3)
+    p = p * part + _F(4.1665795894e-2)
+    p = p * part + _F(1.6666665459e-1)
+    p = p * part + _F(5.0000001201e-1)
+    exponent = _bits(whole + _BIASED_ROUND) << np.uint32(23)
+    return (p * part * part + part + _F(1)) * _float(exponent)
+
+
+@_kernel
 def norm(start, stop, x, weight, eps, out, scales):  # type: ignore[no-untyped-def]
     """RMSNorm of x (N, D) float32."""
     width = x.shape[1]
@@ -105,7 +130,7 @@ def norm(start, stop, x, weight, eps, out, scales):  # type: ignore[no-untyped-d
         scales[i] = _write(row, _float(peak), out[i])
 
 
-@numba.njit(**_KERNEL)
+@_kernel
 def add(start, stop, x, y, scales):  # type: ignore[no-untyped-def]
     """x (N, D) float32 += y (N, D), whose rows are multiplied by their scales (N,)."""
     for i in range(start, stop):
@@ -114,7 +139,7 @@ def add(start, stop, x, y, scales):  # type: ignore[no-untyped-def]
             target[j] += _wide(source[j]) * scale
 
 
-@numba.njit(**_KERNEL)
+@_kernel
 def gate(start, stop, hidden, in_scales, out, scales):  # type: ignore[no-untyped-def]
     """SiLU of the first half of hidden (N, 2D), multiplied by the second half."""
     width = out.shape[1]
@@ -124,26 +149,14 @@ def gate(start, stop, hidden, in_scales, out, scales):  # type: ignore[no-untype
         peak = np.uint32(0)
         for j in range(width):
             value = _wide(first[j]) * scale
-            # exp(-value) as 2**whole * 2**part; the polynomial is that of Cephes' expf.
-            power = min(max(value * _F(-1.44269504), _F(-120)), _F(120))
-            whole = np.floor(power + _F(0.5))
-            part = (power - whole) * _F(0.69314718)
-            p = _F(1.9875691500e-4)
-            p = p * part + _F(1.3981999507e-3)
-            p = p * part + _F(8.3334519073e-3)
-            p = p * part + _F(4.1665795894e-2)
-            p = p * part + _F(1.6666665459e-1)
-            p = p * part + _F(5.0000001201e-1)
-            exponent = _bits(whole + _BIASED_ROUND) << np.uint32(23)
-            exp = (p * part * part + part + _F(1)) * _float(exponent)
-            value = value / (_F(1) + exp) * _wide(second[j]) * scale
+            value = value / (_F(1) + _exp(-value)) * _wide(second[j]) * scale
             row[j] = value
             size = _bits(value) & _MAGNITUDE
             peak = size if size > peak else peak
         scales[i] = _write(row, _float(peak), out[i])
 
 
-@numba.njit(**_KERNEL)
+@_kernel
 def rotate(start, stop, heads, in_scales, weights, eps, cos, sin, out):  # type: ignore[no-untyped-def]
     """Norm and rotary embedding of the first H of heads (N, A, d), into out (N, A, d) float32.
 
@@ -175,14 +188,42 @@ def rotate(start, stop, heads, in_scales, weights, eps, cos, sin, out):  # type:
                     target[j] = row[j]
 
 
-@numba.njit(**_KERNEL)
-def narrow(start, stop, x, out, scales):  # type: ignore[no-untyped-def]
-    """x (N, D) float32 in the type of `out`."""
-    width = x.shape[1]
+@_kernel
+def attend(start, stop, queries, others, heads, groups, rows, positions, scaling, out, scales):  # type: ignore[no-untyped-def]
+    """Causal attention within each tweet of a packed row.
+
+    queries: (Q, …, d), of which the first `heads` are queries. others: (N, …, d), of which the last
+    2 * `groups` are keys and values. rows: (Q,), the row of each query in `others`; positions: (Q,), its
+    position in its tweet. out: (Q, heads * d).
+    """
+    width, shared = queries.shape[2], heads // groups
+    key_head = others.shape[1] - 2 * groups
+    row = np.empty(heads * width, np.float32)
+    weights = np.empty(np.max(positions[start:stop]) + 1, np.float32)
     for i in range(start, stop):
-        source = x[i]
+        count = positions[i] + 1
+        first = rows[i] + 1 - count
+        for head in range(heads):
+            query, result = queries[i, head], row[head * width : (head + 1) * width]
+            key_of = key_head + head // shared
+            most = _F(-3.0e38)
+            for t in range(count):
+                key, total = others[first + t, key_of], _F(0)
+                for j in range(width):
+                    total += query[j] * key[j]
+                weights[t] = total * scaling
+                most = max(most, weights[t])
+            total = _F(0)
+            for t in range(count):
+                weights[t] = _exp(weights[t] - most)
+                total += weights[t]
+            result[:] = _F(0)
+            for t in range(count):
+                value, weight = others[first + t, key_of + groups], weights[t] / total
+                for j in range(width):
+                    result[j] += weight * value[j]
         peak = np.uint32(0)
-        for j in range(width):
-            size = _bits(source[j]) & _MAGNITUDE
+        for j in range(heads * width):
+            size = _bits(row[j]) & _MAGNITUDE
             peak = size if size > peak else peak
-        scales[i] = _write(source, _float(peak), out[i])
+        scales[i] = _write(row, _float(peak), out[i])
