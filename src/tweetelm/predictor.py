@@ -17,6 +17,7 @@ from tweetelm.encoding import Encoded, Encoder
 from tweetelm.forward import classify_packed, ready
 from tweetelm.openelm import OpenELMConfig, OpenELMForSequenceClassification
 from tweetelm.openelm.checkpoints.loading import load_weights
+from tweetelm.openelm.flops import cost
 from tweetelm.openelm.inference.fused import fused_precision, why_not_fused
 from tweetelm.prediction.explanation import (
     WORDS,
@@ -138,7 +139,7 @@ class Predictor:
     def __repr__(self) -> str:
         labels = ", ".join(self.labels[:SHOWN]) + ", …" * (len(self.labels) > SHOWN)
         version = f", version {self.version}" if self.version else ""
-        size = f"{self.model.num_parameters():,} parameters"
+        size = f"{cost(self.model.config).parameters:,} parameters"
         return f"Predictor({self.task.name}: {labels}{version}, {size}, {self.precision} on {self.device})"
 
     @overload

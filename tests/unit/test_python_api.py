@@ -11,6 +11,7 @@ from datasets import Dataset
 
 from tests.support.checkpoints import TWEETS
 from tests.support.labeled import LABELS, model
+from tweetelm.openelm.flops import cost
 from tweetelm.predictor import Predictor
 
 
@@ -149,6 +150,7 @@ def test_reprs_are_one_line(predictor: Predictor) -> None:
         assert len(repr(shown)) < 160
     assert repr(many).startswith("Predictions(8 texts: ")
     assert f"{LABELS[len(predictor.labels)][0]}, " in repr(predictor)
+    assert f"{cost(predictor.model.config).parameters:,} parameters" in repr(predictor)
 
 
 def test_a_saved_model_is_loaded_by_its_folder(tmp_path: Path) -> None:
