@@ -49,6 +49,8 @@ class Plan:
     """Timeout of one attempt, in seconds."""
     tweets: Path | None = None
     """JSON file with a list of texts to send in turn; the default is three short texts."""
+    skip: int = 0
+    """Number of texts to leave out at first, because an earlier plan sent them."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -88,7 +90,8 @@ class Load:
         self.plan, self.session = plan, session
         self.tally = Tally()
         self.stopped = asyncio.Event()
-        self._bodies = itertools.cycle([json.dumps({"input": tweet}).encode() for tweet in tweets])
+        bodies = [json.dumps({"input": tweet}).encode() for tweet in tweets]
+        self._bodies = itertools.islice(itertools.cycle(bodies), plan.skip, None)
         self._start = 0.0
 
     async def run(self) -> Report:
