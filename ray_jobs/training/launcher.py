@@ -20,8 +20,9 @@ from ray_jobs.fault_tolerance.trainer import Trainer
 from ray_jobs.run_dir import claim
 from ray_jobs.training.checkpoints import leave_out_damaged
 from ray_jobs.training.preflight import check_base, check_space, check_unlabeled
-from ray_jobs.training.resources import reserve
+from ray_jobs.training.resources import on_gpu, reserve
 from ray_jobs.training.worker_config import SCORE, WorkerConfig, start_worker
+from ray_jobs.training.worker_environment import worker_environment
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.tracking.wandb_settings import has_api_key
 
@@ -109,6 +110,7 @@ def train(
         live=os.isatty(1),
         quiet=quiet,
     )
+    environment = worker_environment(reservation.cpus, gpu=on_gpu(config, resources))
     trainer = Trainer(
         start_worker,
         train_loop_config={"setup": worker},
@@ -126,7 +128,7 @@ def train(
             ),
             callbacks=watchers,
             logging_config=LoggingConfig(log_level="ERROR"),
-            worker_runtime_env={"env_vars": {"OMP_NUM_THREADS": str(reservation.cpus)}},
+            worker_runtime_env={"env_vars": environment},
         ),
         torch_config=NodeIpTorchConfig(timeout_s=_COLLECTIVE_TIMEOUT_S),
     )

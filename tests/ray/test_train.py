@@ -25,6 +25,7 @@ from ray_jobs.run_dir import claim
 from ray_jobs.training.launcher import Outcome, run
 from ray_jobs.training.preflight import check_space
 from ray_jobs.training.resources import reserve
+from ray_jobs.training.worker_environment import ALLOCATOR
 from tests.support.places import ROOT
 from tests.support.ray_head import Cluster, train_workers, wait_for
 from tweetelm.config.train_config import (
@@ -155,6 +156,8 @@ def test_killed_workers_resume_bit_identically(
         wait_for(f"step {step}", lambda step=step: seen(killed, step))  # type: ignore[misc]
         victim = random.choice([p for p in train_workers(driver) if p.pid not in victims])
         victims.append(victim.pid)
+        if ALLOCATOR.is_file():
+            assert ALLOCATOR.name in Path(f"/proc/{victim.pid}/maps").read_text()
         victim.send_signal(signal.SIGKILL)
         victim.wait(30)
     thread.join(300)
