@@ -19,6 +19,7 @@ PEAK = "matrix product"
 _SHAPE = (2048, 1280, 7680)
 _GPU_ROWS = 8192  # of a GPU's forward pass
 _PRODUCTS = 8
+SETTLE_S = 0.2  # before a variant: ONNX Runtime's threads spin after a call, and slowed the next variant
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ def run_interleaved(variants: dict[str, Variant], rounds: int) -> dict[str, Timi
     timings = {name: Timing([], [], variant.amount) for name, variant in variants.items()}
     for number in range(rounds):
         for name, variant in variants.items():
+            time.sleep(SETTLE_S)
             wall, cpu = time.perf_counter(), time.process_time()
             variant.run()
             synchronize()
