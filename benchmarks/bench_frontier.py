@@ -250,10 +250,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="file of the report; the plot is next to it as .svg")
     options = parser.parse_args()
     before = machine()
-    torch.set_num_threads(1)
     task = as_task(options.task)
     dataset = load(task, options.data)
     lines = sides(task, dataset, parse_models(options.model, task), options.precisions)
+    torch.set_num_threads(1)
     timings = timed(lines, list(dataset["test"]["text"]), options.rounds)
     publish(
         f"Quality against cost: {task.name}", report(task, lines, timings, options.price, before), options.out
