@@ -13,7 +13,7 @@ import tyro
 from serve import client, local_server
 from serve.limits import ANSWERS
 from serve.middleware.auth import Keys, ensure_guarded
-from serve.settings import Settings, read
+from serve.settings import Precision, Settings, read
 from tweetelm import registry as versions
 from tweetelm.cli import command
 from tweetelm.cli.ray_startup import ensure_open_files
@@ -40,6 +40,8 @@ class Options:
     """Text to classify once the service is ready. Repeat the flag for several texts."""
     answers: int = ANSWERS
     """Answers kept per model and replica, for texts that come again. 0: none."""
+    precision: Precision = "auto"
+    """Arithmetic of the models. int8 is used only if its answers agree with the evaluated ones."""
     haproxy: bool = False
     """Run HAProxy in front of the replicas, as in production. Its overhead per request is a fifth of that of
     Ray Serve's own proxy."""
@@ -58,7 +60,7 @@ def settings_of(options: Options) -> Settings:
         FileNotFoundError: a task has no published version.
     """
     given = {"registry": located(options.registry), "tasks": tuple(map(task_name, options.tasks))}
-    settings = read({**given, "answers": options.answers})
+    settings = read({**given, "answers": options.answers, "precision": options.precision})
     for task in settings.tasks:
         versions.read_card(task, registry=settings.registry)
     return settings

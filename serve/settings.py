@@ -14,6 +14,9 @@ from tweetelm.files.paths import expanded
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s@]+", re.IGNORECASE)
 
 
+Precision = Literal["auto", "int8", "bf16", "float32"]
+
+
 class Settings(BaseModel):
     """`args` of the application; a change restarts the replicas."""
 
@@ -26,7 +29,7 @@ class Settings(BaseModel):
         (), description="Tasks to serve. Default: every task with a published version."
     )
     device: str = "auto"
-    precision: Literal["auto", "int8", "bf16", "float32"] = "auto"
+    precision: Precision = Field("auto", description="As for `tweetelm.load`.")
     cpus: float = Field(1, gt=0, description="CPUs that one replica reserves.")
     gpus: float = Field(0, ge=0, description="GPUs that one replica reserves.")
     threads: int | None = Field(
