@@ -6,7 +6,8 @@ moved, and takes packed rows only.
 
 In int8, weights have one scale per output channel, rows of a product one scale per token. Channels of rows
 with large values are divided by a factor, and the weights multiplied by it, so that small values keep more
-digits (SmoothQuant, arXiv 2211.10438). The factors are part of the norms and of the gated projection.
+digits (SmoothQuant, arXiv 2211.10438). The factors are part of the norms and of the gated projection. In a
+model of many layers, the first ones keep another precision.
 
 Shapes: N tokens of a packed row, Q query tokens, D model width, H query heads, G key-value heads, d head
 width.
@@ -26,10 +27,11 @@ from transformers.activations import ACT2FN
 
 from ..configuration_openelm import OpenELMConfig
 from ..layers import OpenELMDecoderLayer, OpenELMRMSNorm
-from .products import ROWS, Precision, product, why_no_products
+from .products import ROWS, Precision, most_exact, product, why_no_products
 
 _ROWS_PER_THREAD = 64
 _SHARE = 0.6  # of the difficulty that moves from inputs to weights: alpha of the paper
+_ONE_EXACT_IN = 15  # layers; so many of the first ones do not compute in int8, because their errors grow
 _SMOOTHED = ("attn.qkv_proj", "ffn.proj_1", "ffn.proj_2")
 Peaks = dict[str, Tensor]
 """By product of a layer, the largest magnitude of each input channel."""
@@ -62,12 +64,17 @@ def fuse(model: nn.Module, precision: Precision, classify: Callable[[], object] 
         for index, (layer, peaks) in enumerate(zip(layers, _measured(layers, classify), strict=True)):
             assert isinstance(layer, OpenELMDecoderLayer)
             is_last = index == len(layers) - 1
-            layers[index] = FusedDecoderLayer(layer, precision, peaks, splits_queries=is_last)
+            own = precision
+            if precision == "int8" and index < len(layers) // _ONE_EXACT_IN:
+                own, peaks = most_exact(), {}
+            layers[index] = FusedDecoderLayer(layer, own, peaks, splits_queries=is_last)
 
 
 def fused_precision(model: nn.Module) -> Precision | None:
     """The precision of the products of a model that was changed by `fuse`; None if it was not."""
-    layer = model.get_submodule("transformer.layers.0")
+    layers = model.get_submodule("transformer.layers")
+    assert isinstance(layers, nn.ModuleList)
+    layer = layers[-1]  # the first ones may have another
     return layer.precision if isinstance(layer, FusedDecoderLayer) else None
 
 

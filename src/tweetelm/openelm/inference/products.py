@@ -49,6 +49,11 @@ def _has_bf16() -> bool:
     return bool(_FLOAT._is_mkldnn_bf16_supported())
 
 
+def most_exact() -> Precision:
+    """The precision for the parts of an int8 model that int8 would harm most: bfloat16 if it is fast."""
+    return "bf16" if _has_bf16() else "float32"
+
+
 def product(weight: Tensor, precision: Precision) -> Product:
     """The product of rows of type ROWS[precision] and a float32 weight (out, in)."""
     return Int8Product(weight) if precision == "int8" else FloatProduct(weight, ROWS[precision])
