@@ -152,7 +152,7 @@ def report(
             f"{side.parameters / 1e6:.1f} M" if side.parameters else "",
             *(side.score(split, metric) for split in _SPLITS for metric in metrics),
             str(timing.rate),
-            f"{dollars(timing.rate.median, price):,.0f}",
+            _amount(dollars(timing.rate.median, price)),
         ]
         for side, timing in zip(lines, timings, strict=True)
     ]
@@ -171,6 +171,11 @@ def report(
 def dollars(rate: float, price: float) -> float:
     """Price of a billion tweets at `rate` tweets/s per core and `price` per core and hour."""
     return 1e9 / rate / 3600 * price
+
+
+def _amount(price: float) -> str:
+    """Whole dollars, or two digits of less than ten."""
+    return f"{price:,.0f}" if price >= 10 else f"{price:.2g}"
 
 
 def plot(task: Task, lines: Sequence[Side], timings: Sequence[Timing], split: str) -> str:

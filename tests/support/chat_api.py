@@ -109,9 +109,14 @@ def answer(body: dict[str, Any]) -> dict[str, Any]:
 @contextmanager
 def chat_api(**behavior: Any) -> Iterator[ChatApi]:
     """Serve on a free port of 127.0.0.1."""
-    api, ready, loop = ChatApi(**behavior), threading.Event(), asyncio.new_event_loop()
+    api, ready, loop, ended = (
+        ChatApi(**behavior),
+        threading.Event(),
+        asyncio.new_event_loop(),
+        asyncio.Event(),
+    )
 
-    async def start() -> web.AppRunner:
+    async def serve() -> None:
         app = web.Application()
         app.router.add_post("/v1/chat/completions", api.handle)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -119,21 +124,20 @@ def chat_api(**behavior: Any) -> Iterator[ChatApi]:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         api.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
         ready.set()
-        return runner
+        await ended.wait()
+        await runner.cleanup()
 
-    def serve() -> None:
-        runner = loop.run_until_complete(start())
-        loop.run_forever()
-        loop.run_until_complete(runner.cleanup())
+    def run() -> None:
+        loop.run_until_complete(serve())
         loop.close()
 
-    thread = threading.Thread(target=serve, daemon=True)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     ready.wait(30)
     try:
         yield api
     finally:
-        loop.call_soon_threadsafe(loop.stop)
+        loop.call_soon_threadsafe(ended.set)
         thread.join(10)
 
 
