@@ -5,7 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -125,6 +125,10 @@ def chat_api(**behavior: Any) -> Iterator[ChatApi]:
         api.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
         ready.set()
         await ended.wait()
+        with suppress(TimeoutError):  # an open transport would warn in some later test
+            async with asyncio.timeout(5):
+                while runner.server and runner.server.connections:
+                    await asyncio.sleep(0.01)
         await runner.cleanup()
 
     def run() -> None:
