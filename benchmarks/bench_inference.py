@@ -69,6 +69,35 @@ def run_engine(engine: Engine, rows: Rows, size: int = BATCH) -> Variant:
     return Variant(lambda: torch.cat([engine(*batch) for batch in batches]), tokens(rows))
 
 
+def sides(
+    reference: Model, random_order: Rows, by_length: Rows, one: Rows, *, engines: bool
+) -> tuple[dict[str, Variant], dict[str, Variant]]:
+    """All variants by name: on many rows, and on one row."""
+    tuned = copy.deepcopy(reference).to(torch.bfloat16 if BEST == "bf16" else torch.float32)
+    tuned.set_attn_implementation("sdpa")
+    packed = copy.deepcopy(reference)
+    packed.set_attn_implementation("varlen")
+    ours = {OURS: ready(copy.deepcopy(packed), DEVICE, BEST)}
+    if not why_not_fused(reference.config, DEVICE, "int8"):
+        ours[INT8] = ready(packed, DEVICE, "int8")
+    many = {
+        PEAK: peak_variant(DEVICE),
+        **{name: run_packed(net, by_length) for name, net in ours.items()},
+        **{f"ours, {most} tokens per pass": run_packed(ours[OURS], by_length, most) for most in PASSES},
+        f"c: sorted, sdpa, {BEST}, batches of {BATCH}": run_padded(tuned, by_length),
+        f"c: sorted, sdpa, {BEST}, batches of {OTHER_BATCH}": run_padded(tuned, by_length, OTHER_BATCH),
+        "a: padded to the longest, eager, float32": run_padded(reference, random_order),
+        f"b: padded to {WIDE}, eager, float32": run_padded(reference, random_order, to=WIDE),
+    }
+    single = {name: run_packed(net, one) for name, net in ours.items()}
+    single |= {"a": run_padded(reference, one), "c": run_padded(tuned, one)}
+    if engines:
+        found = openvino_engines(reference, by_length, bf16=BEST == "bf16") | onnx_engines(reference)
+        many |= {f"d: {kind}, sorted": run_engine(engine, by_length) for kind, engine in found.items()}
+        single |= {kind: run_engine(engine, one) for kind, engine in found.items()}
+    return many, single
+
+
 def losses(variants: dict[str, Variant], exact: Tensor) -> dict[str, str]:
     """By variant, the mean and largest difference of its probabilities from `exact` (N, K)."""
     found = {}
@@ -117,42 +146,11 @@ def main() -> None:
     name = "scratch-4m" if arguments.quick else "openelm-270m"
     lines = [machine(), ""]
     reference = model(name, "eager").to(DEVICE)
-    size = cost(reference.config)
-    tuned = copy.deepcopy(reference).to(torch.bfloat16 if BEST == "bf16" else torch.float32)
-    tuned.set_attn_implementation("sdpa")
-    packed = copy.deepcopy(reference)
-    packed.set_attn_implementation("varlen")
-    int8 = (
-        None
-        if why_not_fused(reference.config, DEVICE, "int8")
-        else ready(copy.deepcopy(packed), DEVICE, "int8")
-    )
-    packed = ready(packed, DEVICE, BEST)
-    vocabulary = reference.config.vocab_size
-    random_order, by_length = (
-        sample_rows(arguments.slow, vocabulary),
-        sorted_batches(arguments.batches, BATCH, vocabulary),
-    )
+    size, vocabulary = cost(reference.config), reference.config.vocab_size
+    random_order = sample_rows(arguments.slow, vocabulary)
+    by_length = sorted_batches(arguments.batches, BATCH, vocabulary)
     one = [min(by_length, key=lambda row: abs(len(row) - 36))]
-    variants = {
-        PEAK: peak_variant(DEVICE),
-        OURS: run_packed(packed, by_length),
-        **{f"ours, {most} tokens per pass": run_packed(packed, by_length, most) for most in PASSES},
-        f"c: sorted, sdpa, {BEST}, batches of {BATCH}": run_padded(tuned, by_length),
-        f"c: sorted, sdpa, {BEST}, batches of {OTHER_BATCH}": run_padded(tuned, by_length, OTHER_BATCH),
-        "a: padded to the longest, eager, float32": run_padded(reference, random_order),
-        f"b: padded to {WIDE}, eager, float32": run_padded(reference, random_order, to=WIDE),
-    }
-    single = {OURS: run_packed(packed, one), "a": run_padded(reference, one), "c": run_padded(tuned, one)}
-    if int8 is not None:
-        variants[INT8], single[INT8] = run_packed(int8, by_length), run_packed(int8, one)
-    if arguments.engines:
-        engines = openvino_engines(reference, by_length, bf16=BEST == "bf16") | onnx_engines(reference)
-        for kind, engine in engines.items():
-            variants[f"d: {kind}, sorted"], single[kind] = (
-                run_engine(engine, by_length),
-                run_engine(engine, one),
-            )
+    variants, single = sides(reference, random_order, by_length, one, engines=arguments.engines)
     exact = run_packed(copy.deepcopy(reference), by_length).run()
     assert isinstance(exact, Tensor)
     loss = losses(variants, exact)

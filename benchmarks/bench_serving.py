@@ -13,7 +13,6 @@ import dataclasses
 import itertools
 import json
 import os
-import random
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,11 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer
 
 from benchmarks import processes, service
 from benchmarks.load import Plan, run
-from benchmarks.published import publish, tokenizer_of, tweets
+from benchmarks.published import a_third_repeated, publish, tokenizer_of, tweets
 from benchmarks.report import Report, percentile
 from benchmarks.service import Service
 from benchmarks.timing import Spread, machine
@@ -72,16 +70,6 @@ class Bare:
             self.predictor.predict([text])
             seconds.append(time.perf_counter() - began)
         return percentile(seconds, 0.5)
-
-
-def a_third_repeated(tokenizer: Tokenizer, count: int = REPEATED) -> list[str]:
-    """Texts of which each third one equals one of the hundreds before it, like a retweet."""
-    rng = random.Random(0)
-    found: list[str] = []
-    for text in tweets(count, tokenizer):
-        is_repeated = len(found) > 300 and rng.random() < 1 / 3
-        found.append(found[-rng.randrange(100, 300)] if is_repeated else text)
-    return found
 
 
 @dataclass(frozen=True)
@@ -298,7 +286,8 @@ def main() -> None:
         texts = tweets(arguments.tweets, tokenizer_of(arguments.preset))
         file.write_text(json.dumps(texts), encoding="utf-8")
         repeated = folder / "repeated.json"
-        repeated.write_text(json.dumps(a_third_repeated(tokenizer_of(arguments.preset))), encoding="utf-8")
+        many = a_third_repeated(REPEATED, tokenizer_of(arguments.preset))
+        repeated.write_text(json.dumps(many), encoding="utf-8")
         version = versions.resolve("hate", registry=str(registry))
         comparison = Comparison(
             registry, version, file, repeated, arguments.seconds, tuple(arguments.clients)

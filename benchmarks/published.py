@@ -89,6 +89,16 @@ def tweets(count: int, tokenizer: Tokenizer, lengths: Sequence[int] | None = Non
     return [" ".join(rng.choices(words, k=max(1, length - 1))) for length in wanted]  # plus BOS
 
 
+def a_third_repeated(count: int, tokenizer: Tokenizer) -> list[str]:
+    """`tweets`, of which a third, drawn at random, equal a text 100 to 299 places before, like retweets."""
+    rng = random.Random(0)
+    found: list[str] = []
+    for text in tweets(count, tokenizer):
+        is_repeated = len(found) > 300 and rng.random() < 1 / 3
+        found.append(found[-rng.randrange(100, 300)] if is_repeated else text)
+    return found
+
+
 def _words_of_one_token(tokenizer: Tokenizer) -> list[str]:
     pieces = (piece.removeprefix("Ġ") for piece in sorted(tokenizer.get_vocab()) if piece.startswith("Ġ"))
     words = [piece for piece in pieces if piece.isascii() and piece.isalpha() and piece.islower()]

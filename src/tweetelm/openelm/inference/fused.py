@@ -21,6 +21,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
@@ -235,7 +236,7 @@ def _rotate(
 
 @cache
 def _kernel(name: str) -> Callable[..., None]:
-    from . import kernels  # imports numba, which is optional
+    from . import kernels  # imports numba, which takes a second and is not needed on a GPU
 
     found: Callable[..., None] = getattr(kernels, name)
     return found
@@ -261,8 +262,6 @@ def _run(name: str, rows: int, *arguments: Tensor | float) -> None:
 
 def _argument(value: Tensor | float) -> Any:
     """A tensor's memory as an array, bfloat16 as uint16; a number as float32 or int."""
-    import numpy as np
-
     if isinstance(value, Tensor):
         return (value.view(torch.uint16) if value.dtype == torch.bfloat16 else value).numpy()
     return np.float32(value) if isinstance(value, float) else value

@@ -17,6 +17,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
+from .products import ZERO
+
 _F = np.float32
 _OPTIONS: dict[str, Any] = {
     "nogil": True,
@@ -25,6 +27,7 @@ _OPTIONS: dict[str, Any] = {
 }
 _ROUND = _F(12582912.0)  # 1.5 * 2**23: adding it leaves a number, rounded to even, in the lowest bits
 _BIASED_ROUND = _F(12582912.0 + 127)
+_ZERO = np.uint32(ZERO)  # as 128 is the highest bit, xor adds it to a signed byte
 _MAGNITUDE = np.uint32(0x7FFFFFFF)  # as integers, magnitudes of floats have the same order, and vectorize
 
 
@@ -71,7 +74,7 @@ def _write_typed(row, peak, out):  # type: ignore[no-untyped-def]
         def write_int8(row, peak, out):  # type: ignore[no-untyped-def]
             factor = _F(127) / max(peak, _F(1e-20))
             for j in range(out.shape[0]):
-                out[j] = np.uint8((_bits(row[j] * factor + _ROUND) & np.uint32(0xFF)) ^ np.uint32(0x80))
+                out[j] = np.uint8((_bits(row[j] * factor + _ROUND) & np.uint32(0xFF)) ^ _ZERO)
             return peak * _F(1 / 127)
 
         return write_int8

@@ -19,7 +19,7 @@ from torch import Tensor
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4096")
 _FLOAT = torch.ops.mkldnn  # used by torch's compiler for frozen weights
 _INT8 = torch.ops.onednn  # used by torch's compiler for quantized models
-ZERO = 128  # the byte that stands for 0 in a row of a product in int8
+ZERO = 128  # int8 rows are unsigned: a byte is its value plus 128
 Precision = Literal["int8", "bf16", "float32"]
 Product = Callable[[Tensor], Tensor]
 """(N, in) -> (N, out)."""
