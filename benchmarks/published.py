@@ -3,7 +3,6 @@
 import math
 import random
 import tempfile
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -11,7 +10,7 @@ from typing import Literal
 import torch
 from tokenizers import Tokenizer
 
-from benchmarks.shapes import all_lengths
+from benchmarks.shapes import sample_rows
 from tweetelm import registry as versions
 from tweetelm.config.text_config import TextConfig
 from tweetelm.config.train_config import TrainConfig
@@ -76,17 +75,14 @@ def _flip_last_byte(path: Path) -> None:
         file.write(bytes([last ^ 1]))
 
 
-def tweets(count: int, tokenizer: Tokenizer, lengths: Sequence[int] | None = None) -> list[str]:
-    """Random texts whose token counts follow those of the hate task's tweets with Llama's tokenizer.
+def tweets(count: int, tokenizer: Tokenizer) -> list[str]:
+    """Random texts with the lengths and common prefixes of the hate task's tweets with Llama's tokenizer.
 
     The lengths are evenly spaced quantiles in random order, so that few texts have the distribution of all.
     """
-    known = lengths or all_lengths()
-    rng = random.Random(0)
     words = _words_of_one_token(tokenizer)
-    wanted = [known[int((i + 0.5) / count * len(known))] for i in range(count)]
-    rng.shuffle(wanted)
-    return [" ".join(rng.choices(words, k=max(1, length - 1))) for length in wanted]  # plus BOS
+    some = words[:1]  # for tweets without text
+    return [" ".join([words[i - 3] for i in row[1:]] or some) for row in sample_rows(count, len(words) + 3)]
 
 
 def a_third_repeated(count: int, tokenizer: Tokenizer) -> list[str]:

@@ -1,8 +1,10 @@
-"""Models with random weights and batches with real tweet lengths, for benchmarks."""
+"""Models with random weights, and tweets with real lengths and real common prefixes, for benchmarks."""
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +14,32 @@ from torch import Tensor
 from tweetelm.openelm import OpenELMForSequenceClassification
 from tweetelm.openelm.presets import preset_config
 
-LENGTHS = Path(__file__).with_name("hate_lengths.json")
+TWEETS = Path(__file__).with_name("hate_tweets.json")
 Rows = list[list[int]]
 
 
-def all_lengths() -> list[int]:
-    """Token counts of the hate task's training tweets with Llama's tokenizer, in ascending order."""
-    table = json.loads(LENGTHS.read_text(encoding="utf-8"))["splits"]["train"]
-    return [length for length, count in table for _ in range(count)]
+@cache
+def _described() -> dict[str, list[int]]:
+    """Of each training tweet of the hate task, in lexicographic order of its token ids: the number of
+    `tokens`, and how many of its first ones are `shared` with the tweet before it."""
+    found: dict[str, list[int]] = json.loads(TWEETS.read_text(encoding="utf-8"))
+    return found
+
+
+@cache
+def _by_length() -> list[int]:
+    """The training tweets, as indices, the shortest first."""
+    lengths = _described()["tokens"]
+    return sorted(range(len(lengths)), key=lengths.__getitem__)
 
 
 def sample_rows(count: int, vocabulary: int) -> Rows:
-    """`count` rows of random tokens in random order.
+    """`count` tweets in random order.
 
     Their lengths are evenly spaced quantiles of the real ones, so that few rows have the distribution of all.
     """
-    lengths = all_lengths()
-    chosen = [lengths[int((i + 0.5) / count * len(lengths))] for i in range(count)]
+    known = _by_length()
+    chosen = [known[int((i + 0.5) / count * len(known))] for i in range(count)]
     random.Random(0).shuffle(chosen)
     return _rows(chosen, vocabulary)
 
@@ -38,16 +49,23 @@ def sorted_batches(batches: int, size: int, vocabulary: int) -> Rows:
 
     Sorting only a few hundred tweets would need more padding, which would favor variants without padding.
     """
-    lengths = all_lengths()
-    every = len(lengths) // size / batches
+    known = _by_length()
+    every = len(known) // size / batches
     starts = [int((i + 0.5) * every) * size for i in range(batches)]
-    return _rows([length for start in starts for length in lengths[start : start + size]], vocabulary)
+    return _rows([tweet for start in starts for tweet in known[start : start + size]], vocabulary)
 
 
-def _rows(lengths: list[int], vocabulary: int) -> Rows:
-    """Random token ids, BOS first."""
-    rng = random.Random(1)
-    return [[1, *(rng.randrange(3, vocabulary) for _ in range(length - 1))] for length in lengths]
+def _rows(tweets: Sequence[int], vocabulary: int) -> Rows:
+    """Random token ids, BOS first, with the lengths and common prefixes of the given tweets."""
+    rng, described = random.Random(1), _described()
+    order = sorted(set(tweets))
+    found: dict[int, list[int]] = {}
+    for before, tweet in pairwise([-1, *order]):
+        shared = min(described["shared"][before + 1 : tweet + 1]) if found else 0
+        row = found[before][:shared] if found else [1]
+        missing = described["tokens"][tweet] - len(row)
+        found[tweet] = row + [rng.randrange(3, vocabulary) for _ in range(missing)]
+    return [found[tweet] for tweet in tweets]
 
 
 def tokens(rows: Rows) -> int:

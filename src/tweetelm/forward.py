@@ -1,6 +1,7 @@
 """Forward passes of a classifier: prepares a model for inference, and runs packed batches through it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from tweetelm.encoding import pass_tokens, token_batches
 from tweetelm.openelm import OpenELMForSequenceClassification
 from tweetelm.openelm.inference.cuda_graphs import can_capture, capture
 from tweetelm.openelm.inference.fused import fuse, fused_precision, why_not_fused
+from tweetelm.openelm.inference.prefix_tree import prefix_trees
 from tweetelm.openelm.packing import pack_onto
 from tweetelm.threads import fit_threads
 
@@ -68,15 +70,26 @@ def classify_packed(
     device = next(model.parameters()).device
     order: list[int] = []
     logits = [torch.empty(0, model.num_labels, device=device)]
-    fused = fused_precision(model) is not None
     follow_load = follow_load and device.type == "cpu"
     with torch.inference_mode():
-        for rows in token_batches([len(s) for s in sequences], pass_tokens(device, batch_tokens)):
+        for rows, inputs in _passes(model, sequences, pass_tokens(device, batch_tokens)):
             if follow_load:
                 fit_threads()
-            batch = pack_onto(device, [sequences[row] for row in rows], fused=fused)
             order += rows
-            logits.append(model(**batch.inputs()).logits[: len(rows)].float())
+            logits.append(model(**inputs).logits[: len(rows)].float())
     out = torch.empty(len(sequences), model.num_labels)
     out[order] = torch.cat(logits).cpu()  # the only wait for the GPU: it computes while batches are packed
     return out
+
+
+def _passes(
+    model: OpenELMForSequenceClassification, sequences: Sequence[Sequence[int]], most: int
+) -> Iterator[tuple[list[int], dict[str, Any]]]:
+    """For each forward pass, the indices of its tweets and the arguments of the model."""
+    fused = fused_precision(model) is not None
+    if fused and model.config.classifier_pooling == "last":
+        for tree in prefix_trees(sequences, most):
+            yield tree.tweets, tree.inputs()
+        return
+    for rows in token_batches([len(s) for s in sequences], most):
+        yield rows, pack_onto(model.device, [sequences[row] for row in rows], fused=fused).inputs()

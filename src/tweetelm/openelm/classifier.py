@@ -42,17 +42,20 @@ class OpenELMForSequenceClassification(OpenELMPreTrainedModel):
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
         use_cache: bool | None = None,
+        keep_rows: Tensor | None = None,
         **kwargs: Any,
     ) -> SequenceClassifierOutputWithPast:
-        """Logits (B, K) of B tweets, padded (B, T) or packed (1, N) with `cu_seq_lens_q`.
+        """Logits (B, K) of B tweets: padded (B, T), packed (1, N) with `cu_seq_lens_q`, or a `PrefixTree`.
 
         With `labels` (B,), also the loss.
 
         Without an attention mask, tokens equal to `config.pad_token_id` are padding, if it is set. Builds a
-        cache only if `use_cache` is true. Other arguments are those of `OpenELMModel.forward`.
+        cache only if `use_cache` is true. `keep_rows` (B,) are the tweets' last tokens in a tree. Other
+        arguments are those of `OpenELMModel.forward`.
         """
         starts = kwargs.get("cu_seq_lens_q")
-        keep_rows = self._last_rows(starts, kwargs)
+        if keep_rows is None:
+            keep_rows = self._last_rows(starts, kwargs)
         outputs = self.transformer(
             input_ids=input_ids,
             attention_mask=attention_mask,

@@ -128,8 +128,8 @@ class OpenELMModel(OpenELMPreTrainedModel):
             use_cache: return a cache; ignored for a packed row.
             keep_rows: (B,) positions in a packed row whose final states are returned, (1, B, D). The last
                 layer computes queries, output projection and feed-forward for these positions only.
-            **kwargs: `cu_seq_lens_q`, `cu_seq_lens_k`, `max_length_q`, `max_length_k` of a packed row, and
-                arguments of the attention implementation.
+            **kwargs: `cu_seq_lens_q`, `cu_seq_lens_k`, `max_length_q`, `max_length_k` of a packed row;
+                `parents` of a prefix tree, for fused layers; and arguments of the attention implementation.
 
         Raises:
             ValueError: not exactly one of `input_ids` and `inputs_embeds`, or a cache with a packed row.
@@ -181,8 +181,9 @@ class OpenELMModel(OpenELMPreTrainedModel):
         positions: Tensor,
         kwargs: dict[str, Any],
     ) -> Any:
-        if self.config._attn_implementation == VARLEN and kwargs.get("cu_seq_lens_q") is not None:
-            return None  # cu_seq_lens defines the mask
+        packed = self.config._attn_implementation == VARLEN and kwargs.get("cu_seq_lens_q") is not None
+        if packed or kwargs.get("parents") is not None:
+            return None  # cu_seq_lens, or the parents of a prefix tree, define the mask
         return create_causal_mask(
             config=self.config,
             inputs_embeds=embeds,

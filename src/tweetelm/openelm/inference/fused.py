@@ -2,7 +2,7 @@
 
 The products are in int8, bfloat16 or float32. Attention, norms, the residual stream and the classifier
 compute in float32. The layers of this module have no parameters: such a model cannot be trained, saved or
-moved, and takes packed rows only.
+moved, and takes packed rows and prefix trees only.
 
 In int8, weights have one scale per output channel, rows of a product one scale per token. Channels of rows
 with large values are divided by a factor, and the weights multiplied by it, so that small values keep more
@@ -155,11 +155,17 @@ class FusedDecoderLayer(nn.Module):
         keep_rows: Tensor | None = None,
         **kwargs: Any,
     ) -> Tensor:
-        """(1, N, D) -> (1, N, D) float32, in place in a float32 input; with `keep_rows` (B,), (1, B, D)."""
-        if kwargs.get("cu_seq_lens_q") is None:
-            raise ValueError("this model takes packed rows only; classify with tweetelm's Predictor")
-        x = hidden_states[0].float()
-        attended, scales = self._attend(x, position_embeddings, kwargs["position_ids"][0], keep_rows)
+        """(1, N, D) -> (1, N, D) float32, in place in a float32 input; with `keep_rows` (B,), (1, B, D).
+
+        `kwargs` must have `parents` (see `PrefixTree`), or `cu_seq_lens_q` of a packed row.
+        """
+        parents = kwargs.get("parents")
+        if parents is None:
+            if kwargs.get("cu_seq_lens_q") is None:
+                raise ValueError("this model takes packed rows only; classify with tweetelm's Predictor")
+            parents = torch.arange(-1, hidden_states.shape[1] - 1)
+        x, positions = hidden_states[0].float(), kwargs["position_ids"][0]
+        attended, scales = self._attend(x, position_embeddings, parents, positions, keep_rows)
         x = x if keep_rows is None else x[keep_rows]
         _run("add", len(x), x, self.out_proj(attended), scales)
         inside, scales = self._norm(x, *self.norms[1])
@@ -168,7 +174,12 @@ class FusedDecoderLayer(nn.Module):
         return x[None]
 
     def _attend(
-        self, x: Tensor, table: tuple[Tensor, Tensor], positions: Tensor, keep_rows: Tensor | None
+        self,
+        x: Tensor,
+        table: tuple[Tensor, Tensor],
+        parents: Tensor,
+        positions: Tensor,
+        keep_rows: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """Attention of x (N, D): rows (Q, H * d) and the scales (Q,)."""
         rows, scales = self._norm(x, *self.norms[0])
@@ -193,6 +204,7 @@ class FusedDecoderLayer(nn.Module):
             heads,
             groups,
             kept,
+            parents,
             positions[kept],
             self.scaling,
             out,

@@ -192,26 +192,30 @@ def rotate(start, stop, heads, in_scales, weights, eps, cos, sin, out):  # type:
 
 
 @_kernel
-def attend(start, stop, queries, others, heads, groups, rows, positions, scaling, out, scales):  # type: ignore[no-untyped-def]
-    """Causal attention within each tweet of a packed row.
+def attend(start, stop, queries, others, heads, groups, rows, parents, positions, scaling, out, scales):  # type: ignore[no-untyped-def]
+    """Causal attention within each tweet.
 
     queries: (Q, …, d), of which the first `heads` are queries. others: (N, …, d), of which the last
     2 * `groups` are keys and values. rows: (Q,), the row of each query in `others`; positions: (Q,), its
-    position in its tweet. out: (Q, heads * d).
+    position in its tweet. parents: (N,), the row of the token before each one. out: (Q, heads * d).
     """
     width, shared = queries.shape[2], heads // groups
     key_head = others.shape[1] - 2 * groups
     row = np.empty(heads * width, np.float32)
-    weights = np.empty(np.max(positions[start:stop]) + 1, np.float32)
+    longest = np.max(positions[start:stop]) + 1
+    weights, path = np.empty(longest, np.float32), np.empty(longest, np.int64)
     for i in range(start, stop):
         count = positions[i] + 1
-        first = rows[i] + 1 - count
+        token = rows[i]
+        for t in range(count - 1, -1, -1):
+            path[t] = token
+            token = parents[token]
         for head in range(heads):
             query, result = queries[i, head], row[head * width : (head + 1) * width]
             key_of = key_head + head // shared
             most = _F(-3.0e38)
             for t in range(count):
-                key, total = others[first + t, key_of], _F(0)
+                key, total = others[path[t], key_of], _F(0)
                 for j in range(width):
                     total += query[j] * key[j]
                 weights[t] = total * scaling
@@ -222,7 +226,7 @@ def attend(start, stop, queries, others, heads, groups, rows, positions, scaling
                 total += weights[t]
             result[:] = _F(0)
             for t in range(count):
-                value, weight = others[first + t, key_of + groups], weights[t] / total
+                value, weight = others[path[t], key_of + groups], weights[t] / total
                 for j in range(width):
                     result[j] += weight * value[j]
         peak = np.uint32(0)
