@@ -29,8 +29,8 @@ from benchmarks.timing import (
     share_of_peak,
 )
 from tweetelm.openelm import OpenELMForSequenceClassification
+from tweetelm.openelm.cpu.fused import why_not_fused
 from tweetelm.openelm.flops import cost
-from tweetelm.openelm.inference.fused import why_not_fused
 from tweetelm.precision import has_bf16, pick_device
 from tweetelm.predictor import classify_packed, ready
 

@@ -16,7 +16,7 @@ from benchmarks.published import publish as publish_model
 from benchmarks.shapes import Rows, sample_rows
 from benchmarks.timing import ROUNDS, Variant, machine, publish, run_interleaved
 from tweetelm import registry as versions
-from tweetelm.openelm.inference.fused import fused_precision
+from tweetelm.openelm.cpu.fused import fused_precision
 from tweetelm.openelm.packing import Sizes, few_sizes, many_sizes, pack
 from tweetelm.predictor import Predictor
 

@@ -9,10 +9,11 @@ from torch import Tensor
 from tweetelm import precision as arithmetic
 from tweetelm.encoding import pass_tokens, token_batches
 from tweetelm.openelm import OpenELMForSequenceClassification
-from tweetelm.openelm.inference.cuda_graphs import can_capture, capture
-from tweetelm.openelm.inference.fused import fuse, fused_precision, why_not_fused
-from tweetelm.openelm.inference.prefix_tree import prefix_trees
-from tweetelm.openelm.packing import pack_onto
+from tweetelm.openelm.cpu.fused import fuse, fused_precision, why_not_fused
+from tweetelm.openelm.cpu.prefix_tree import prefix_trees
+from tweetelm.openelm.cpu.trained import is_fused_for_training
+from tweetelm.openelm.cuda_graphs import can_capture, capture
+from tweetelm.openelm.packing import few_sizes, many_sizes, pack_onto
 from tweetelm.threads import fit_threads
 
 
@@ -86,9 +87,9 @@ def _passes(
     model: OpenELMForSequenceClassification, sequences: Sequence[Sequence[int]], most: int
 ) -> Iterator[tuple[list[int], dict[str, Any]]]:
     """For each forward pass, the indices of its tweets and the arguments of the model."""
-    fused = fused_precision(model) is not None
-    if fused and model.config.classifier_pooling == "last":
-        for tree in prefix_trees(sequences, most):
+    fused, trained = fused_precision(model) is not None, is_fused_for_training(model)
+    if (fused or trained) and model.config.classifier_pooling == "last":
+        for tree in prefix_trees(sequences, most, few_sizes if fused else many_sizes):
             yield tree.tweets, tree.inputs()
         return
     for rows in token_batches([len(s) for s in sequences], most):

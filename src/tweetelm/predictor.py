@@ -17,8 +17,8 @@ from tweetelm.encoding import Encoded, Encoder
 from tweetelm.forward import classify_packed, ready
 from tweetelm.openelm import OpenELMConfig, OpenELMForSequenceClassification
 from tweetelm.openelm.checkpoints.loading import load_weights
+from tweetelm.openelm.cpu.fused import fused_precision, why_not_fused
 from tweetelm.openelm.flops import cost
-from tweetelm.openelm.inference.fused import fused_precision, why_not_fused
 from tweetelm.prediction.explanation import (
     WORDS,
     Explanation,

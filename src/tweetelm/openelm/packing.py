@@ -88,7 +88,7 @@ def pack_onto(
     device: torch.device, sequences: Sequence[Sequence[int]], *, fused: bool = False
 ) -> PackedBatch:
     """`pack` for a device. On a CPU, with fillers: few sizes for `fused` layers, whose products each have a
-    kernel for each size (see `inference.products`), else many sizes."""
+    kernel for each size (see `cpu.products`), else many sizes."""
     sizes = (few_sizes if fused else many_sizes) if device.type == "cpu" else None
     return pack(sequences, sizes=sizes).to(device)
 

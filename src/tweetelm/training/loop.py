@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.encoding import pass_tokens
+from tweetelm.openelm.cpu.trained import fuse_for_training
 from tweetelm.training.encoded_rows import Rows, Tweets
 from tweetelm.training.objectives import Objective, objective
 from tweetelm.training.optimizer import set_learning_rate
@@ -82,10 +83,11 @@ def fit(
     """
     more = unlabeled.lengths if unlabeled else []
     layout, progress = plan(rows.lengths, config, more), state.progress
+    fused = fuse_for_training(state.model)
     for phase in layout.phases:
         if progress.step >= phase.end or progress.stopped:
             continue
-        goal = objective(phase, rows, unlabeled, config, strategy.device)
+        goal = objective(phase, rows, unlabeled, config, strategy.device, fused=fused)
         state.enter(phase, config.optim)
         wrapped = strategy.wrap(goal.module(state.model), partial(goal.loss, share=()))
         while progress.step < phase.end and not progress.stopped:

@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.openelm import OpenELMForSequenceClassification, OpenELMModel
+from tweetelm.openelm.cpu.prefix_tree import PrefixTree
 from tweetelm.openelm.packing import PackedBatch, pack_onto
 from tweetelm.precision import autocast
 from tweetelm.training.encoded_rows import NO_LABEL, Rows, Tweets
@@ -45,15 +46,24 @@ class Objective(Protocol):
 
 
 def objective(
-    phase: Phase, rows: Rows, unlabeled: Tweets | None, config: TrainConfig, device: torch.device
+    phase: Phase,
+    rows: Rows,
+    unlabeled: Tweets | None,
+    config: TrainConfig,
+    device: torch.device,
+    *,
+    fused: bool = False,
 ) -> Objective:
-    """The objective of a phase. Only language modeling reads the unlabeled tweets, which follow the rows."""
+    """The objective of a phase. Only language modeling reads the unlabeled tweets, which follow the rows.
+
+    `fused`: whether the model's layers are those of `openelm.cpu.trained`.
+    """
     if phase.name == PRETRAIN:
         tweets = rows.followed_by(unlabeled) if unlabeled else rows
-        return LanguageModeling(rows=tweets, config=config, device=device)
+        return LanguageModeling(rows=tweets, config=config, device=device, fused=fused)
     if config.distill.teacher is not None and rows.teacher is None:
         raise ValueError(f"teacher {config.distill.teacher} has not answered the training tweets yet")
-    return Classification(rows=rows, config=config, device=device)
+    return Classification(rows=rows, config=config, device=device, fused=fused)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +73,7 @@ class Classification:
     rows: Rows
     config: TrainConfig
     device: torch.device
+    fused: bool = False
 
     def module(self, model: OpenELMForSequenceClassification) -> nn.Module:
         return model
@@ -71,9 +82,9 @@ class Classification:
         return len(members)
 
     def loss(self, module: nn.Module, share: Sequence[int]) -> Tensor:
-        batch = _pack(self.rows, share, self.device)
+        share, inputs = self._inputs(share)
         with autocast(self.config.loop.precision, self.device):
-            logits = module(**batch.inputs()).logits.float()
+            logits = module(**inputs).logits.float()
         if not share:
             return torch.zeros_like(logits).mul(logits).sum()
         logits = logits[: len(share)]
@@ -88,6 +99,13 @@ class Classification:
         unlabeled = (labels == NO_LABEL).float()
         weights = share_of_teacher + (1 - share_of_teacher) * unlabeled
         return (weights * soft).sum() + (1 - share_of_teacher) * hard
+
+    def _inputs(self, share: Sequence[int]) -> tuple[Sequence[int], dict[str, Any]]:
+        """The rows in the order of the logits, and the arguments of the model."""
+        if self.fused and share and self.config.model.pooling == "last":
+            tree = PrefixTree.of_one_pass(self.rows.sequences(share))
+            return [share[tweet] for tweet in tree.tweets], tree.inputs()
+        return share, _packed_inputs(_pack(self.rows, share, self.device), self.fused)
 
     def _answers(self, share: Sequence[int]) -> Tensor:
         """The teacher's log-probabilities (B, K)."""
@@ -107,6 +125,7 @@ class LanguageModeling:
     rows: Tweets
     config: TrainConfig
     device: torch.device
+    fused: bool = False
 
     def module(self, model: OpenELMForSequenceClassification) -> nn.Module:
         return NextToken(model.transformer)
@@ -117,7 +136,7 @@ class LanguageModeling:
     def loss(self, module: nn.Module, share: Sequence[int]) -> Tensor:
         batch = _pack(self.rows, share, self.device)
         with autocast(self.config.loop.precision, self.device):
-            total: Tensor = module(next_tokens(batch), **batch.inputs())
+            total: Tensor = module(next_tokens(batch), **_packed_inputs(batch, self.fused))
         return total
 
 
@@ -138,6 +157,12 @@ def divergence(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
 
 def _pack(rows: Tweets, share: Sequence[int], device: torch.device) -> PackedBatch:
     return pack_onto(device, rows.sequences(share) if share else [[1]])
+
+
+def _packed_inputs(batch: PackedBatch, fused: bool) -> dict[str, Any]:
+    """The arguments of the model for a packed row; fused layers need the parents of its tokens."""
+    inputs = batch.inputs()
+    return inputs | {"parents": torch.arange(-1, batch.input_ids.shape[1] - 1)} if fused else inputs
 
 
 def next_tokens(batch: PackedBatch) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.support.openelm_models import classifier
-from tweetelm.openelm.inference.cuda_graphs import SIZES, can_capture, smallest
+from tweetelm.openelm.cuda_graphs import SIZES, can_capture, smallest
 
 
 @pytest.mark.parametrize(

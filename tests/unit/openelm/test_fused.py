@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from tweetelm.openelm import OpenELMConfig, OpenELMForSequenceClassification
-from tweetelm.openelm.inference.fused import fuse, fused_precision, why_not_fused
-from tweetelm.openelm.inference.products import Precision
+from tweetelm.openelm.cpu.fused import fuse, fused_precision, why_not_fused
+from tweetelm.openelm.cpu.products import Precision
 from tweetelm.openelm.layers import OpenELMDecoderLayer
 from tweetelm.openelm.packing import pack
 from tweetelm.predictor import classify_packed
@@ -77,7 +77,7 @@ def test_the_first_layers_of_a_deep_int8_model_are_more_exact() -> None:
 
 PRODUCT = """
 import torch
-from tweetelm.openelm.inference.products import ZERO, largest_weight, product
+from tweetelm.openelm.cpu.products import ZERO, largest_weight, product
 
 torch.manual_seed(0)
 weight, rows = torch.randn(128, 256).sign() * 100, torch.randint(0, 256, (64, 256)).to(torch.uint8)
@@ -105,7 +105,7 @@ def test_int8_products_are_exact_and_fast_on_every_processor(processor: str) -> 
 
 KERNELS = """
 from tests.unit.openelm.test_fused import classifier
-from tweetelm.openelm.inference.fused import fuse
+from tweetelm.openelm.cpu.fused import fuse
 from tweetelm.predictor import classify_packed
 
 model = classifier()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tests.support.openelm_models import TWEETS, classifier
 from tweetelm.openelm import OpenELMForSequenceClassification, attention
-from tweetelm.openelm.inference.cuda_graphs import LONGEST, Captured, can_capture, capture
+from tweetelm.openelm.cuda_graphs import LONGEST, Captured, can_capture, capture
 from tweetelm.openelm.packing import pack, pack_onto
 
 pytestmark = [

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from tests.unit.openelm.test_fused import classifier
 from tweetelm.forward import classify_packed
-from tweetelm.openelm.inference.fused import fuse
-from tweetelm.openelm.inference.prefix_tree import PrefixTree, prefix_trees
-from tweetelm.openelm.inference.products import Precision
+from tweetelm.openelm.cpu.fused import fuse
+from tweetelm.openelm.cpu.prefix_tree import PrefixTree, prefix_trees
+from tweetelm.openelm.cpu.products import Precision
 from tweetelm.openelm.packing import few_sizes, pack
 
 ALIKE = [[1, 5, 9, 4], [1, 7], [1, 5, 9, 8, 30], [1, 5, 9, 4], [1], [1, 5], [1, 7, 2, 2, 6], [3, 5, 9, 4]]

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from tests.support.training_runs import CPU, accuracy, configuration, fresh, rows, run, weights
+from tests.support.training_runs import CPU, accuracy, changed, configuration, fresh, rows, run, weights
 from tweetelm.config.train_config import OptimConfig
 from tweetelm.encoding import Encoded
+from tweetelm.openelm.cpu.trained import is_fused_for_training
 from tweetelm.training.encoded_rows import Rows
 from tweetelm.training.loop import fit
 from tweetelm.training.optimizer import schedule
@@ -151,3 +152,16 @@ def test_steps_know_their_epoch() -> None:
     assert phase.epoch(phase.ends[0]) == 1.0
     assert phase.epoch(phase.end) == 2.0
     assert 0 < phase.epoch(1) < 1
+
+
+def test_fused_layers_train_like_plain_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a CPU, tweets that start alike are computed once; the order of their labels must follow."""
+    data, config = rows(60), changed(configuration(), pretrain={"epochs": 1})
+    fused = fresh(config)
+    losses = [float(report.loss) for report in run(fused, data, config)]
+    monkeypatch.setattr("tweetelm.training.loop.fuse_for_training", lambda model: False)
+    plain = fresh(config)
+    expected = [float(report.loss) for report in run(plain, data, config)]
+    assert is_fused_for_training(fused.model)
+    assert not is_fused_for_training(plain.model)
+    assert losses == pytest.approx(expected, rel=1e-4)

@@ -1,12 +1,13 @@
 """Packs tweets into trees of tokens, in which tweets that start alike share a common prefix.
 
 A state of a causal decoder depends on the tokens up to its own only. Tokens of a common prefix therefore have
-the same states in all its tweets, and are computed once. For fused layers only (`inference.fused`): torch's
+the same states in all its tweets, and are computed once. For fused layers only (`cpu.fused`): torch's
 attention has no such mask.
 
 Shapes: B tweets, N tokens of a tree, M the size to which the number of tweets is rounded up.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..packing import few_sizes
+from ..packing import Sizes, few_sizes, many_sizes
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class PrefixTree:
     parents: Tensor
     ends: Tensor
 
+    @staticmethod
+    def of_one_pass(sequences: Sequence[Sequence[int]]) -> "PrefixTree":
+        """One tree of all tweets, for training: rounds sizes up by little."""
+        return next(prefix_trees(sequences, sys.maxsize, many_sizes))
+
     def inputs(self) -> dict[str, Any]:
         """Keyword arguments for a classifier's forward, which returns logits (M, K)."""
         return {
@@ -47,12 +53,15 @@ class PrefixTree:
         }
 
 
-def prefix_trees(sequences: Sequence[Sequence[int]], most: int) -> Iterator[PrefixTree]:
+def prefix_trees(
+    sequences: Sequence[Sequence[int]], most: int, sizes: Sizes = few_sizes
+) -> Iterator[PrefixTree]:
     """Pack tweets into trees of at most `most` tokens. A longer tweet is a tree of its own.
 
     Args:
         sequences: token ids of each tweet.
         most: tokens of a tree, each common prefix counted once.
+        sizes: rounds the numbers of tokens and tweets up.
 
     Raises:
         ValueError: a sequence is empty.
@@ -62,11 +71,11 @@ def prefix_trees(sequences: Sequence[Sequence[int]], most: int) -> Iterator[Pref
         ids = sequences[tweet]
         shared = _shared(builder.previous, ids)
         if builder.tweets and len(builder.ids) + len(ids) - shared > most:
-            yield builder.tree()
+            yield builder.tree(sizes)
             builder, shared = _Builder(), 0
         builder.add(tweet, ids, shared)
     if builder.tweets:
-        yield builder.tree()
+        yield builder.tree(sizes)
 
 
 class _Builder:
@@ -96,14 +105,14 @@ class _Builder:
         self.tweets.append(tweet)
         self.previous = ids
 
-    def tree(self) -> PrefixTree:
+    def tree(self, sizes: Sizes) -> PrefixTree:
         """The tree, with both sizes rounded up: a matrix library compiles kernels for each size."""
-        missing = few_sizes(len(self.ids)) - len(self.ids)
+        missing = sizes(len(self.ids)) - len(self.ids)
         rows = (
             self.ids + self.ids[:1] * missing,
             self.positions + [0] * missing,
             self.parents + [-1] * missing,
-            self.ends + [0] * (few_sizes(len(self.ends)) - len(self.ends)),
+            self.ends + [0] * (sizes(len(self.ends)) - len(self.ends)),
         )
         return PrefixTree(self.tweets, *(torch.from_numpy(np.array(each, np.int64)) for each in rows))
 

@@ -19,25 +19,25 @@ from numba.extending import intrinsic, overload
 
 from .products import ZERO
 
-_F = np.float32
+F = np.float32
 _OPTIONS: dict[str, Any] = {
     "nogil": True,
     "error_model": "numpy",
     "fastmath": {"nnan", "ninf", "nsz", "arcp", "contract", "reassoc"},
 }
-_ROUND = _F(12582912.0)  # 1.5 * 2**23: adding it leaves a number, rounded to even, in the lowest bits
-_BIASED_ROUND = _F(12582912.0 + 127)
+_ROUND = F(12582912.0)  # 1.5 * 2**23: adding it leaves a number, rounded to even, in the lowest bits
+_BIASED_ROUND = F(12582912.0 + 127)
 _ZERO = np.uint32(ZERO)  # as 128 is the highest bit, xor adds it to a signed byte
 _MAGNITUDE = np.uint32(0x7FFFFFFF)  # as integers, magnitudes of floats have the same order, and vectorize
 
 
-def _kernel(function: Callable[..., None]) -> Callable[..., None]:
+def compiled(function: Callable[..., None]) -> Callable[..., None]:
     """Compile at the first call; keep the result beside the source or in the user's cache folder."""
     try:
-        compiled: Callable[..., None] = numba.njit(cache=True, **_OPTIONS)(function)
+        found: Callable[..., None] = numba.njit(cache=True, **_OPTIONS)(function)
     except RuntimeError:  # neither folder is writable
-        compiled = numba.njit(**_OPTIONS)(function)
-    return compiled
+        found = numba.njit(**_OPTIONS)(function)
+    return found
 
 
 @intrinsic
@@ -52,30 +52,30 @@ def _bits(context: Any, value: Any) -> Any:
     return types.uint32(types.float32), lambda c, builder, s, args: builder.bitcast(args[0], ir.IntType(32))
 
 
-def _wide(value):  # type: ignore[no-untyped-def]
+def wide(value):  # type: ignore[no-untyped-def]
     """The float32 of a bfloat16 or float32."""
 
 
-@overload(_wide, inline="always")
+@overload(wide, inline="always")
 def _wide_typed(value):  # type: ignore[no-untyped-def]
     if value == types.uint16:
         return lambda value: _float(np.uint32(value) << np.uint32(16))
     return lambda value: value
 
 
-def _write(row, peak, out):  # type: ignore[no-untyped-def]
+def write(row, peak, out):  # type: ignore[no-untyped-def]
     """Write a float32 row (D,) as the type of `out`; returns its scale. `peak`: the largest magnitude."""
 
 
-@overload(_write, inline="always")
+@overload(write, inline="always")
 def _write_typed(row, peak, out):  # type: ignore[no-untyped-def]
     if out.dtype == types.uint8:
 
         def write_int8(row, peak, out):  # type: ignore[no-untyped-def]
-            factor = _F(127) / max(peak, _F(1e-20))
+            factor = F(127) / max(peak, F(1e-20))
             for j in range(out.shape[0]):
                 out[j] = np.uint8((_bits(row[j] * factor + _ROUND) & np.uint32(0xFF)) ^ _ZERO)
-            return peak * _F(1 / 127)
+            return peak * F(1 / 127)
 
         return write_int8
     if out.dtype == types.uint16:
@@ -85,64 +85,64 @@ def _write_typed(row, peak, out):  # type: ignore[no-untyped-def]
                 u = _bits(row[j])
                 odd = (u >> np.uint32(16)) & np.uint32(1)
                 out[j] = np.uint16((u + np.uint32(0x7FFF) + odd) >> np.uint32(16))
-            return _F(1)
+            return F(1)
 
         return write_bf16
 
     def write_float(row, peak, out):  # type: ignore[no-untyped-def]
         for j in range(out.shape[0]):
             out[j] = row[j]
-        return _F(1)
+        return F(1)
 
     return write_float
 
 
 @numba.njit(**_OPTIONS, inline="always")
-def _exp(x):  # type: ignore[no-untyped-def]
+def exponential(x):  # type: ignore[no-untyped-def]
     """exp, as 2**whole * 2**part; the polynomial is that of Cephes' expf. Vectorizes, unlike `np.exp`."""
-    power = min(max(x * _F(1.44269504), _F(-120)), _F(120))
-    whole = np.floor(power + _F(0.5))
-    part = (power - whole) * _F(0.69314718)
-    p = _F(1.9875691500e-4)
-    p = p * part + _F(1.3981999507e-3)
-    p = p * part + _F(8.3334519073e-3)
-    p = p * part + _F(4.1665795894e-2)
-    p = p * part + _F(1.6666665459e-1)
-    p = p * part + _F(5.0000001201e-1)
+    power = min(max(x * F(1.44269504), F(-120)), F(120))
+    whole = np.floor(power + F(0.5))
+    part = (power - whole) * F(0.69314718)
+    p = F(1.9875691500e-4)
+    p = p * part + F(1.3981999507e-3)
+    p = p * part + F(8.3334519073e-3)
+    p = p * part + F(4.1665795894e-2)
+    p = p * part + F(1.6666665459e-1)
+    p = p * part + F(5.0000001201e-1)
     exponent = _bits(whole + _BIASED_ROUND) << np.uint32(23)
-    return (p * part * part + part + _F(1)) * _float(exponent)
+    return (p * part * part + part + F(1)) * _float(exponent)
 
 
-@_kernel
+@compiled
 def norm(start, stop, x, weight, eps, out, scales):  # type: ignore[no-untyped-def]
     """RMSNorm of x (N, D) float32."""
     width = x.shape[1]
     row = np.empty(width, np.float32)
     for i in range(start, stop):
         source = x[i]
-        total, peak = _F(0), np.uint32(0)
+        total, peak = F(0), np.uint32(0)
         for j in range(width):
             value = source[j]
             total += value * value
-        inverse = _F(1) / np.sqrt(total / _F(width) + eps)
+        inverse = F(1) / np.sqrt(total / F(width) + eps)
         for j in range(width):
             value = source[j] * inverse * weight[j]
             row[j] = value
             size = _bits(value) & _MAGNITUDE
             peak = size if size > peak else peak
-        scales[i] = _write(row, _float(peak), out[i])
+        scales[i] = write(row, _float(peak), out[i])
 
 
-@_kernel
+@compiled
 def add(start, stop, x, y, scales):  # type: ignore[no-untyped-def]
     """x (N, D) float32 += y (N, D), whose rows are multiplied by their scales (N,)."""
     for i in range(start, stop):
         target, source, scale = x[i], y[i], scales[i]
         for j in range(target.shape[0]):
-            target[j] += _wide(source[j]) * scale
+            target[j] += wide(source[j]) * scale
 
 
-@_kernel
+@compiled
 def gate(start, stop, hidden, in_scales, out, scales):  # type: ignore[no-untyped-def]
     """SiLU of the first half of hidden (N, 2D), multiplied by the second half."""
     width = out.shape[1]
@@ -151,15 +151,15 @@ def gate(start, stop, hidden, in_scales, out, scales):  # type: ignore[no-untype
         first, second, scale = hidden[i, :width], hidden[i, width:], in_scales[i]
         peak = np.uint32(0)
         for j in range(width):
-            value = _wide(first[j]) * scale
-            value = value / (_F(1) + _exp(-value)) * _wide(second[j]) * scale
+            value = wide(first[j]) * scale
+            value = value / (F(1) + exponential(-value)) * wide(second[j]) * scale
             row[j] = value
             size = _bits(value) & _MAGNITUDE
             peak = size if size > peak else peak
-        scales[i] = _write(row, _float(peak), out[i])
+        scales[i] = write(row, _float(peak), out[i])
 
 
-@_kernel
+@compiled
 def rotate(start, stop, heads, in_scales, weights, eps, cos, sin, out):  # type: ignore[no-untyped-def]
     """Norm and rotary embedding of the first H of heads (N, A, d), into out (N, A, d) float32.
 
@@ -174,13 +174,13 @@ def rotate(start, stop, heads, in_scales, weights, eps, cos, sin, out):  # type:
         for head in range(heads.shape[1]):
             source, target = heads[i, head], out[i, head]
             for j in range(width):
-                row[j] = _wide(source[j]) * scale
+                row[j] = wide(source[j]) * scale
             if head < rotated:
                 if eps >= 0:
-                    total = _F(0)
+                    total = F(0)
                     for j in range(width):
                         total += row[j] * row[j]
-                    inverse = _F(1) / np.sqrt(total / _F(width) + eps)
+                    inverse = F(1) / np.sqrt(total / F(width) + eps)
                     for j in range(width):
                         row[j] = row[j] * inverse * weights[head, j]
                 for j in range(half):
@@ -191,7 +191,7 @@ def rotate(start, stop, heads, in_scales, weights, eps, cos, sin, out):  # type:
                     target[j] = row[j]
 
 
-@_kernel
+@compiled
 def attend(start, stop, queries, others, heads, groups, rows, parents, positions, scaling, out, scales):  # type: ignore[no-untyped-def]
     """Causal attention within each tweet.
 
@@ -213,18 +213,18 @@ def attend(start, stop, queries, others, heads, groups, rows, parents, positions
         for head in range(heads):
             query, result = queries[i, head], row[head * width : (head + 1) * width]
             key_of = key_head + head // shared
-            most = _F(-3.0e38)
+            most = F(-3.0e38)
             for t in range(count):
-                key, total = others[path[t], key_of], _F(0)
+                key, total = others[path[t], key_of], F(0)
                 for j in range(width):
                     total += query[j] * key[j]
                 weights[t] = total * scaling
                 most = max(most, weights[t])
-            total = _F(0)
+            total = F(0)
             for t in range(count):
-                weights[t] = _exp(weights[t] - most)
+                weights[t] = exponential(weights[t] - most)
                 total += weights[t]
-            result[:] = _F(0)
+            result[:] = F(0)
             for t in range(count):
                 value, weight = others[path[t], key_of + groups], weights[t] / total
                 for j in range(width):
@@ -233,4 +233,4 @@ def attend(start, stop, queries, others, heads, groups, rows, parents, positions
         for j in range(heads * width):
             size = _bits(row[j]) & _MAGNITUDE
             peak = size if size > peak else peak
-        scales[i] = _write(row, _float(peak), out[i])
+        scales[i] = write(row, _float(peak), out[i])

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 from transformers.modeling_outputs import SequenceClassifierOutputWithPast
 
-from ..attention import VARLEN, has_flash
-from ..classifier import OpenELMForSequenceClassification
+from .attention import VARLEN, has_flash
+from .classifier import OpenELMForSequenceClassification
 
 SIZES = tuple(sorted(part << k for k in range(8) for part in (64, 96)))[:-1]  # to 8,192 tokens
 LONGEST = 256  # maximum tokens of a tweet

@@ -14,14 +14,9 @@ width.
 """
 
 import importlib.util
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from itertools import pairwise
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
@@ -29,8 +24,8 @@ from transformers.activations import ACT2FN
 from ..configuration_openelm import OpenELMConfig
 from ..layers import OpenELMDecoderLayer, OpenELMRMSNorm
 from .products import ROWS, Precision, most_exact, product, why_no_products
+from .run import run
 
-_ROWS_PER_THREAD = 64
 _SHARE = 0.6  # of the difficulty that moves from inputs to weights: alpha of the paper
 _ONE_EXACT_IN = 15  # layers; so many of the first ones do not compute in int8, because their errors grow
 _SMOOTHED = ("attn.qkv_proj", "ffn.proj_1", "ffn.proj_2")
@@ -167,10 +162,10 @@ class FusedDecoderLayer(nn.Module):
         x, positions = hidden_states[0].float(), kwargs["position_ids"][0]
         attended, scales = self._attend(x, position_embeddings, parents, positions, keep_rows)
         x = x if keep_rows is None else x[keep_rows]
-        _run("add", len(x), x, self.out_proj(attended), scales)
+        run("add", len(x), x, self.out_proj(attended), scales)
         inside, scales = self._norm(x, *self.norms[1])
         inside, scales = self._gate(self.proj_1(inside), scales)
-        _run("add", len(x), x, self.proj_2(inside), scales)
+        run("add", len(x), x, self.proj_2(inside), scales)
         return x[None]
 
     def _attend(
@@ -196,7 +191,7 @@ class FusedDecoderLayer(nn.Module):
             rows, scales, cos, sin = (part[kept] for part in (rows, scales, cos, sin))
             queries = _rotate(of_queries(rows), scales, query_norm, cos, sin, heads)
         out, scales = self._rows(len(queries), heads * queries.shape[2])
-        _run(
+        run(
             "attend",
             len(queries),
             queries,
@@ -215,13 +210,13 @@ class FusedDecoderLayer(nn.Module):
     def _norm(self, x: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
         """RMSNorm of x (N, D): rows (N, D) and the scales (N,)."""
         out, scales = self._rows(*x.shape)
-        _run("norm", len(x), x, weight, eps, out, scales)
+        run("norm", len(x), x, weight, eps, out, scales)
         return out, scales
 
     def _gate(self, hidden: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
         """SiLU of the first half of hidden (N, 2F), times the second: rows (N, F) and the scales (N,)."""
         out, out_scales = self._rows(len(hidden), hidden.shape[1] // 2)
-        _run("gate", len(hidden), hidden, scales, out, out_scales)
+        run("gate", len(hidden), hidden, scales, out, out_scales)
         return out, out_scales
 
     def _rows(self, count: int, width: int) -> tuple[Tensor, Tensor]:
@@ -242,38 +237,5 @@ def _rotate(
     """(N, heads * d) -> (N, heads, d) float32; the first len(norm[0]) heads normalized and rotated."""
     weight, eps = norm
     out = torch.empty(len(y), heads, weight.shape[1])
-    _run("rotate", len(y), y.view(out.shape), scales, weight, eps, cos, sin, out)
+    run("rotate", len(y), y.view(out.shape), scales, weight, eps, cos, sin, out)
     return out
-
-
-@cache
-def _kernel(name: str) -> Callable[..., None]:
-    from . import kernels  # imports numba, which takes a second and is not needed on a GPU
-
-    found: Callable[..., None] = getattr(kernels, name)
-    return found
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="kernels")
-
-
-def _run(name: str, rows: int, *arguments: Tensor | float) -> None:
-    """Run a kernel on all rows, with as many threads as torch uses."""
-    kernel = _kernel(name)
-    given = [_argument(value) for value in arguments]
-    parts = min(torch.get_num_threads(), rows // _ROWS_PER_THREAD)
-    if parts < 2:
-        kernel(0, rows, *given)
-        return
-    bounds = [rows * part // parts for part in range(parts + 1)]
-    for done in [_pool().submit(kernel, *bound, *given) for bound in pairwise(bounds)]:
-        done.result()
-
-
-def _argument(value: Tensor | float) -> Any:
-    """A tensor's memory as an array, bfloat16 as uint16; a number as float32 or int."""
-    if isinstance(value, Tensor):
-        return (value.view(torch.uint16) if value.dtype == torch.bfloat16 else value).numpy()
-    return np.float32(value) if isinstance(value, float) else value

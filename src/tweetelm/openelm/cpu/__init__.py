@@ -1,0 +1,1 @@
+"""Fused layers for CPUs: oneDNN's matrix products, and kernels between them; prefix trees."""

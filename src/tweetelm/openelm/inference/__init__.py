@@ -1,1 +1,0 @@
-"""Faster inference: CUDA graphs on GPUs, and fused layers on CPUs."""
