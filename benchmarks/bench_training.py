@@ -1,4 +1,9 @@
-"""Training throughput compared with common alternatives, and peak memory. Runs on a GPU if there is one."""
+"""Training throughput compared with common alternatives, and peak memory. Runs on a GPU if there is one.
+
+Variants: ours as in training (on a CPU, fused layers on prefix trees); packed rows with torch's layers;
+batches of similar length with SDPA; padded batches with eager attention in float32. The first three compute
+in bfloat16 if the machine has it, else in float32.
+"""
 
 import argparse
 import resource
@@ -35,32 +40,39 @@ from benchmarks.timing import (
 from tweetelm.config.train_config import OptimConfig
 from tweetelm.encoding import pass_tokens
 from tweetelm.openelm import OpenELMForSequenceClassification
+from tweetelm.openelm.cpu.prefix_tree import PrefixTree
+from tweetelm.openelm.cpu.trained import fuse_for_training
 from tweetelm.openelm.flops import cost
 from tweetelm.openelm.packing import pack
-from tweetelm.precision import autocast, pick_device
+from tweetelm.precision import autocast, has_bf16, pick_device
 from tweetelm.training.optimizer import build_optimizer
 from tweetelm.training.sampler import micro_batches
 
 DEVICE = pick_device()
 GPU = DEVICE.type == "cuda"
 BATCH = 32
-OURS = "ours: packed, bf16"
+OURS = "ours"
+BF16 = has_bf16(DEVICE)
+BEST = "bf16" if BF16 else "float32"
+GROUPED = f"length-grouped, sdpa, {BEST}"
 Model = OpenELMForSequenceClassification
+Batches = list[tuple[dict[str, Any], int]]
+"""Arguments of the model, and the number of tweets."""
 
 
 def one_step(
-    net: Model, optimizer: torch.optim.Optimizer, batches: list[dict[str, Any]], how: str, bf16: bool
+    net: Model, optimizer: torch.optim.Optimizer, batches: Batches, how: str, *, bf16: bool = BF16
 ) -> Callable[[], None]:
     """A function that runs one optimizer step with gradients accumulated over `batches`."""
-    rows = sum(len(batch.get("cu_seq_lens_q", [0])) - 1 or len(batch["input_ids"]) for batch in batches)
+    rows = sum(tweets for _, tweets in batches)
 
     def run() -> None:
         net.set_attn_implementation(how)
         net.train()
-        for batch in batches:
+        for inputs, tweets in batches:
             with autocast("bf16" if bf16 else "float32", DEVICE):
-                logits = net(**to_device(DEVICE, batch)).logits.float()
-            labels = alternating_labels(len(logits)).to(DEVICE)
+                logits = net(**to_device(DEVICE, inputs)).logits[:tweets].float()
+            labels = alternating_labels(tweets).to(DEVICE)
             (F.cross_entropy(logits, labels, reduction="sum") / rows).backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimizer.step()
@@ -69,12 +81,29 @@ def one_step(
     return run
 
 
-def packed(rows: Rows) -> list[dict[str, Any]]:
-    """The packed micro-batches of one step, split as in training."""
+def portions(rows: Rows) -> list[Rows]:
+    """The micro-batches of one step, split as in training."""
     rows = sorted(rows, key=len)
     most = pass_tokens(DEVICE)
-    portions = micro_batches(range(len(rows)), [len(r) for r in rows], rank=0, world=1, micro_tokens=most)
-    return [pack([rows[row] for row in portion]).inputs() for portion in portions]
+    found = micro_batches(range(len(rows)), [len(r) for r in rows], rank=0, world=1, micro_tokens=most)
+    return [[rows[row] for row in portion] for portion in found]
+
+
+def packed(rows: Rows) -> Batches:
+    """The micro-batches of one step as packed rows."""
+    return [(pack(portion).inputs(), len(portion)) for portion in portions(rows)]
+
+
+def as_trained(net: Model, rows: Rows) -> Batches:
+    """The micro-batches of one step as in training; fuses the layers of `net` on a CPU."""
+    if not fuse_for_training(net):
+        return packed(rows)
+    return [(PrefixTree.of_one_pass(portion).inputs(), len(portion)) for portion in portions(rows)]
+
+
+def in_batches(rows: Rows) -> Batches:
+    """The step as padded batches."""
+    return [(inputs, len(inputs["input_ids"])) for inputs in padded(rows, BATCH)]
 
 
 def peak_memory(name: str, tokens_wanted: int, checkpointing: bool) -> None:
@@ -90,7 +119,7 @@ def peak_memory(name: str, tokens_wanted: int, checkpointing: bool) -> None:
     for row in sample_rows(400, net.config.vocab_size):
         if tokens(rows) + len(row) <= tokens_wanted:
             rows.append(row)
-    step = one_step(net, optimizer, packed(rows), "varlen", bf16=True)
+    step = one_step(net, optimizer, as_trained(net, rows), "varlen")
     step()
     step()
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -137,12 +166,13 @@ def main() -> None:
     grouped = sorted_batches(max(2, arguments.tweets // BATCH), BATCH, vocabulary)
     variants = {
         PEAK: peak_variant(DEVICE),
-        OURS: Variant(one_step(net, optimizer, packed(rows), "varlen", bf16=True), tokens(rows)),
-        "length-grouped, sdpa, bf16": Variant(
-            one_step(net, optimizer, list(padded(grouped, BATCH)), "sdpa", bf16=True), tokens(grouped)
+        OURS: Variant(one_step(net, optimizer, as_trained(net, rows), "varlen"), tokens(rows)),
+        f"packed, torch's layers, {BEST}": Variant(
+            one_step(net, optimizer, packed(rows), "varlen"), tokens(rows)
         ),
+        GROUPED: Variant(one_step(net, optimizer, in_batches(grouped), "sdpa"), tokens(grouped)),
         "padded to the longest, eager, float32": Variant(
-            one_step(net, optimizer, list(padded(slow, BATCH)), "eager", bf16=False), tokens(slow)
+            one_step(net, optimizer, in_batches(slow), "eager", bf16=False), tokens(slow)
         ),
     }
     timings = run_interleaved(variants, arguments.rounds)
