@@ -47,10 +47,13 @@ def reserve(config: TrainConfig, resources: Resources) -> Reservation:
     """Return the resources of a run.
 
     Raises:
-        ValueError: this machine is too small. A cluster may grow, so it is not checked.
+        ValueError: this machine is too small (a cluster may grow), or there is no GPU for CUDA graphs.
     """
     max_concurrent(config, resources)
     run, gpu, cpus = config.run, on_gpu(config, resources), cpus_per_worker(config, resources)
+    if config.loop.cuda_graphs and not (gpu and run.workers == 1):
+        place = f"{run.workers} workers" if gpu else "no GPU"
+        raise ValueError(f"--loop.cuda-graphs needs one GPU, but this run has {place}; omit it")
     number: Any = (run.required_workers, run.workers) if elastic(config) else run.workers
     return Reservation(
         scaling=ray.train.ScalingConfig(  # type: ignore[call-arg]  # typed as V1, is V2

@@ -69,9 +69,10 @@ def run(
     config: TrainConfig,
     steps: int | None = None,
     unlabeled: Tweets | None = None,
+    strategy: DataParallel = CPU,
 ) -> list[Report]:
     reports, scorer = [], accuracy(data)
-    each = fit(state, data, config, unlabeled=unlabeled, strategy=CPU, scorer=scorer, metric="accuracy")  # type: ignore[arg-type]
+    each = fit(state, data, config, unlabeled=unlabeled, strategy=strategy, scorer=scorer, metric="accuracy")  # type: ignore[arg-type]
     for report in each:
         reports.append(report)
         if steps is not None and report.step >= steps:

@@ -188,6 +188,8 @@ class LoopConfig:
     and publish the mean. 0 disables."""
     precision: Literal["auto", "bf16", "float32"] = "auto"
     """auto: bfloat16 autocast if the hardware supports it, else float32. Master weights are float32."""
+    cuda_graphs: bool = False
+    """Record the passes of classification as a CUDA graph, on one GPU with bfloat16. Experimental."""
     seed: int = 0
     """Seed of row order, dropout and initial weights."""
 

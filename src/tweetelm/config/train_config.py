@@ -40,6 +40,7 @@ _PLACEMENT = ("name", "run", "tracking")
 _ADDED: tuple[tuple[str, str, Any], ...] = (
     ("model", "layers", None),
     ("loop", "average", 0.0),
+    ("loop", "cuda_graphs", False),
     ("pretrain", "text", []),
     ("pretrain", "column", "text"),
 )

@@ -14,6 +14,7 @@ from tweetelm.training.encoded_rows import Rows, Tweets
 from tweetelm.training.objectives import Objective, objective
 from tweetelm.training.optimizer import set_learning_rate
 from tweetelm.training.phases import CLASSIFY, Phase, PhaseName, plan
+from tweetelm.training.recorded_passes import RecordedPass, recorded_pass
 from tweetelm.training.sampler import micro_batches
 from tweetelm.training.state import TrainingState
 from tweetelm.training.strategy import DataParallel
@@ -90,11 +91,12 @@ def fit(
         goal = objective(phase, rows, unlabeled, config, strategy.device, fused=fused)
         state.enter(phase, config.optim)
         wrapped = strategy.wrap(goal.module(state.model), partial(goal.loss, share=()))
+        recorded = recorded_pass(goal, wrapped, phase, config, strategy)
         while progress.step < phase.end and not progress.stopped:
             members = phase.steps[progress.step - phase.start]
             lr = set_learning_rate(state.optimizer, config.optim, phase, progress.step)
-            loss = _backward(wrapped, goal, members, config, strategy, progress.step)
-            norm = _descend(state, config.optim.clip)
+            loss = _backward(wrapped, goal, recorded, members, config, strategy, progress.step)
+            norm = _descend(state, config.optim.clip, keep_gradients=recorded is not None)
             if progress.step > phase.average_after:
                 state.add_to_average()
             scores, improved = _validate(state, phase, config, loss, scorer, metric)
@@ -114,11 +116,14 @@ def fit(
             )
 
 
-def _descend(state: TrainingState, clip: float) -> Tensor:
-    """Clip the gradients and take one optimizer step; returns the gradient norm before clipping."""
+def _descend(state: TrainingState, clip: float, *, keep_gradients: bool) -> Tensor:
+    """Clip the gradients and take one optimizer step; returns the gradient norm before clipping.
+
+    `keep_gradients`: set them to zero where they are, for recorded passes, instead of freeing them.
+    """
     norm = nn.utils.clip_grad_norm_([p for _, p in state.learning()], clip)
     state.optimizer.step()
-    state.optimizer.zero_grad(set_to_none=True)
+    state.optimizer.zero_grad(set_to_none=not keep_gradients)
     state.progress.step += 1
     return norm
 
@@ -126,6 +131,7 @@ def _descend(state: TrainingState, clip: float) -> Tensor:
 def _backward(
     wrapped: nn.Module,
     goal: Objective,
+    recorded: RecordedPass | None,
     members: list[int],
     config: TrainConfig,
     strategy: DataParallel,
@@ -140,6 +146,9 @@ def _backward(
     shares = micro_batches(members, lengths, rank=strategy.rank, world=world, micro_tokens=most)
     total, size = torch.zeros((), device=strategy.device), goal.size(members)
     for number, share in enumerate(shares or [[]]):
+        if recorded is not None and recorded.fits(share):
+            total += recorded.backward(share, size)
+            continue
         with strategy.accumulating(wrapped, last=number >= len(shares) - 1):
             loss = goal.loss(wrapped, share) / size
             (loss * world).backward()  # cancels DDP's mean over workers

@@ -7,6 +7,7 @@ Shapes: B tweets of a micro-batch, K labels, N tokens of a micro-batch, D model 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import torch
@@ -83,19 +84,37 @@ class Classification:
 
     def loss(self, module: nn.Module, share: Sequence[int]) -> Tensor:
         share, inputs = self._inputs(share)
-        with autocast(self.config.loop.precision, self.device):
-            logits = module(**inputs).logits.float()
+        logits = self.logits(module, inputs)
         if not share:
             return torch.zeros_like(logits).mul(logits).sum()
-        logits = logits[: len(share)]
-        labels = torch.tensor(self.rows.labels[list(share)], device=self.device)
-        weight = self._class_weights(logits.shape[1])
-        smoothing = self.config.optim.label_smoothing
+        return self.loss_of(logits[: len(share)], *self.answers(share))
+
+    def logits(self, module: nn.Module, inputs: dict[str, Any]) -> Tensor:
+        """(B, K) float32, for the arguments of the model."""
+        with autocast(self.config.loop.precision, self.device):
+            found: Tensor = module(**inputs).logits.float()
+        return found
+
+    def answers(self, share: Sequence[int]) -> tuple[Tensor, Tensor | None]:
+        """The labels (B,), and the teacher's log-probabilities (B, K)."""
+        rows = list(share)
+        teacher = self.rows.teacher
+        return (
+            torch.tensor(self.rows.labels[rows], device=self.device),
+            None if teacher is None else torch.tensor(teacher[rows], device=self.device),
+        )
+
+    def loss_of(
+        self, logits: Tensor, labels: Tensor, teacher: Tensor | None, real: Tensor | None = None
+    ) -> Tensor:
+        """Summed loss of logits (B, K), in nats. `real` (B,) is 0 for tweets that do not count."""
+        weight, smoothing = self._class_weights, self.config.optim.label_smoothing
         hard = F.cross_entropy(logits, labels, weight=weight, label_smoothing=smoothing, reduction="sum")
-        if self.rows.teacher is None:
+        if teacher is None:
             return hard
         share_of_teacher = self.config.distill.weight
-        soft = divergence(logits, self._answers(share), self.config.distill.temperature)
+        soft = divergence(logits, teacher, self.config.distill.temperature)
+        soft = soft if real is None else soft * real
         unlabeled = (labels == NO_LABEL).float()
         weights = share_of_teacher + (1 - share_of_teacher) * unlabeled
         return (weights * soft).sum() + (1 - share_of_teacher) * hard
@@ -107,15 +126,12 @@ class Classification:
             return [share[tweet] for tweet in tree.tweets], tree.inputs()
         return share, _packed_inputs(_pack(self.rows, share, self.device), self.fused)
 
-    def _answers(self, share: Sequence[int]) -> Tensor:
-        """The teacher's log-probabilities (B, K)."""
-        assert self.rows.teacher is not None
-        return torch.tensor(self.rows.teacher[list(share)], device=self.device)
-
-    def _class_weights(self, labels: int) -> Tensor | None:
+    @cached_property
+    def _class_weights(self) -> Tensor | None:
         if self.config.optim.class_weights == "none":
             return None
-        return torch.tensor(self.rows.class_weights(labels), device=self.device)
+        weights = self.rows.class_weights(len(self.config.task.labels))
+        return torch.tensor(weights, device=self.device)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,7 @@ LEARNT = {
     "task": "deepfake",
     "data.root": "sample",
     "text.mask_links": False,
+    "loop.cuda_graphs": True,
     "model.name": "scratch-1m",
     "model.init": "random",
     "model.layers": 12,

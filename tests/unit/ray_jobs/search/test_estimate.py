@@ -62,6 +62,15 @@ def test_cpus_per_worker_count_in_the_limit() -> None:
         reserve(base(workers=2, cpus=2), LAPTOP)
 
 
+def test_cuda_graphs_need_one_gpu() -> None:
+    config = override(base(), {"loop.cuda_graphs": True})
+    with pytest.raises(ValueError, match="needs one GPU, but this run has no GPU"):
+        reserve(config, LAPTOP)
+    with pytest.raises(ValueError, match="needs one GPU, but this run has 2 workers"):
+        reserve(override(config, {"run.workers": 2}), EIGHT_GPUS)
+    reserve(config, EIGHT_GPUS)
+
+
 def test_cluster_run_says_what_it_waits_for() -> None:
     cluster = Resources(cpus=8, gpus=2, local=False)
     assert reserve(base(workers=4), cluster).waiting.startswith("waiting for 4 GPUs; the cluster has 2")
