@@ -33,7 +33,7 @@ class Constant:
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
         return [_ENCODED] * len(texts)
 
-    def classify(self, encoded: Sequence[Encoded]) -> list[Prediction]:
+    def classify(self, encoded: Sequence[Encoded], owners: object = None) -> list[Prediction]:
         return [_PREDICTION] * len(encoded)
 
 

@@ -20,7 +20,8 @@ class Item:
     """One encoded text and the model that encoded it: after a swap, queued texts still run on the old model.
 
     Attributes:
-        client: Equal texts of one client are classified once per batch; None: this text is never shared.
+        client: Equal texts of one client are classified once per batch, and equal prefixes are computed once;
+            None: this text is never shared.
     """
 
     model: "Predictor"
@@ -55,23 +56,22 @@ def classify_each(items: Sequence[Item]) -> list[Outcome]:
         by_model.setdefault(id(item.model), {})[item] = None
     outcomes: dict[Item, Outcome] = {}
     for group in by_model.values():
-        encoded = [item.encoded for item in group]
-        outcomes |= zip(group, _isolated(next(iter(group)).model, encoded), strict=True)
+        outcomes |= zip(group, _isolated(next(iter(group)).model, list(group)), strict=True)
     return [outcomes[item] for item in read]
 
 
-def _isolated(model: "Predictor", encoded: "Sequence[Encoded]") -> list[Outcome]:
+def _isolated(model: "Predictor", items: Sequence[Item]) -> list[Outcome]:
     """Bisect a failing batch until each failing text is alone; smaller batches also recover from
     out-of-memory."""
     try:
-        found = model.classify(encoded)
-        if len(found) != len(encoded):
-            raise RuntimeError(f"the model gave {len(found)} predictions for {len(encoded)} texts")
+        found = model.classify([item.encoded for item in items], [item.client for item in items])
+        if len(found) != len(items):
+            raise RuntimeError(f"the model gave {len(found)} predictions for {len(items)} texts")
     except Exception as error:  # noqa: BLE001 — returned as the outcome of its text
-        if len(encoded) == 1:
+        if len(items) == 1:
             return [error]
-        half = len(encoded) // 2
-        return _isolated(model, encoded[:half]) + _isolated(model, encoded[half:])
+        half = len(items) // 2
+        return _isolated(model, items[:half]) + _isolated(model, items[half:])
     return list(found)
 
 

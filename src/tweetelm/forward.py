@@ -58,6 +58,7 @@ def classify_packed(
     batch_tokens: int | None = None,
     *,
     follow_load: bool = False,
+    owners: Sequence[str | None] | None = None,
 ) -> Tensor:
     """Logits (N, K) of N token sequences, float32 on the CPU, in the given order.
 
@@ -67,13 +68,14 @@ def classify_packed(
         batch_tokens: most tokens of a packed batch; None for the device's default (see `pass_tokens`).
         follow_load: change torch's number of threads with the load of this machine. Not in training, whose
             results depend on it by rounding.
+        owners: of each sequence; those of several owners share no common prefix (see `prefix_trees`).
     """
     device = next(model.parameters()).device
     order: list[int] = []
     logits = [torch.empty(0, model.num_labels, device=device)]
     follow_load = follow_load and device.type == "cpu"
     with torch.inference_mode():
-        for rows, inputs in _passes(model, sequences, pass_tokens(device, batch_tokens)):
+        for rows, inputs in _passes(model, sequences, pass_tokens(device, batch_tokens), owners):
             if follow_load:
                 fit_threads()
             order += rows
@@ -84,12 +86,15 @@ def classify_packed(
 
 
 def _passes(
-    model: OpenELMForSequenceClassification, sequences: Sequence[Sequence[int]], most: int
+    model: OpenELMForSequenceClassification,
+    sequences: Sequence[Sequence[int]],
+    most: int,
+    owners: Sequence[str | None] | None,
 ) -> Iterator[tuple[list[int], dict[str, Any]]]:
     """For each forward pass, the indices of its tweets and the arguments of the model."""
     fused, trained = fused_precision(model) is not None, is_fused_for_training(model)
     if (fused or trained) and model.config.classifier_pooling == "last":
-        for tree in prefix_trees(sequences, most, few_sizes if fused else many_sizes):
+        for tree in prefix_trees(sequences, most, few_sizes if fused else many_sizes, owners):
             yield tree.tweets, tree.inputs()
         return
     for rows in token_batches([len(s) for s in sequences], most):

@@ -213,20 +213,25 @@ class Predictor:
                 bar.update(len(some))
         return found
 
-    def classify(self, encoded: Sequence[Encoded]) -> Predictions:
-        """Classify encoded texts; keeps the order."""
+    def classify(self, encoded: Sequence[Encoded], owners: Sequence[str | None] | None = None) -> Predictions:
+        """Classify encoded texts; keeps the order.
+
+        Args:
+            encoded: the texts.
+            owners: of each text; the texts of several owners share no computation (see `prefix_trees`).
+        """
         if not encoded:
             return Predictions()
-        probabilities = (self.logits(encoded) / self.temperature).softmax(-1).tolist()
+        probabilities = (self.logits(encoded, owners) / self.temperature).softmax(-1).tolist()
         return Predictions(
             Prediction(self._label(row), tuple(row), len(item.ids), item.truncated)
             for row, item in zip(probabilities, encoded, strict=True)
         )
 
-    def logits(self, encoded: Sequence[Encoded]) -> Tensor:
+    def logits(self, encoded: Sequence[Encoded], owners: Sequence[str | None] | None = None) -> Tensor:
         """Logits (N, K) of N encoded texts, float32 on the CPU, in the given order, before temperature."""
         sequences = [item.ids for item in encoded]
-        return classify_packed(self.model, sequences, self.batch_tokens, follow_load=True)
+        return classify_packed(self.model, sequences, self.batch_tokens, follow_load=True, owners=owners)
 
     def _label(self, probabilities: Sequence[float]) -> str:
         if self.threshold is not None:

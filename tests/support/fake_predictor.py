@@ -52,7 +52,7 @@ class FakePredictor:
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
         return [Encoded(tuple(map(ord, text[:20])), len(text) > 20) for text in texts]
 
-    def classify(self, encoded: Sequence[Encoded]) -> list[Prediction]:
+    def classify(self, encoded: Sequence[Encoded], owners: object = None) -> list[Prediction]:
         if self.hold is not None:
             self.hold.wait(timeout=10)
         self.batches.append(len(encoded))

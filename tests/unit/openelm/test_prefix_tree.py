@@ -43,6 +43,21 @@ def test_trees_hold_every_tweet_once_and_every_prefix_once(tweets: list[list[int
     assert sorted(seen) == list(range(len(tweets)))
 
 
+def test_tweets_of_several_owners_share_their_first_token_only() -> None:
+    """A pass over the text that another client has just asked must not be shorter than over any other."""
+    text = [1, 5, 9, 4]
+    for owners, rows in (
+        (["a", "a", "a"], 4),
+        (["a", "b", "a"], 7),
+        (["a", "b", "c"], 10),
+        ([None, None, None], 10),
+        (["a", None, "a"], 7),
+    ):
+        (tree,) = prefix_trees([text] * 3, 100, int, owners)
+        assert len(tree.ids) == rows, owners
+        assert [read(tree, end) for end in tree.ends.tolist()] == [text] * 3
+
+
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("bf16", 2e-2), ("int8", 5e-2)])
 def test_tweets_that_start_alike_keep_their_logits(precision: Precision, tolerance: float) -> None:
     model = classifier()

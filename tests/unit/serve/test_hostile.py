@@ -42,7 +42,7 @@ class Reader(FakePredictor):
         read = self.encoder.encode(texts)
         return [type(item)(item.ids[:20], item.truncated) for item in read]
 
-    def classify(self, encoded: Any) -> Any:
+    def classify(self, encoded: Any, owners: Any = None) -> Any:
         return [self._one("a" * len(item.ids), item.truncated) for item in encoded]
 
 

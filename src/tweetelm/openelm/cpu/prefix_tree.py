@@ -54,7 +54,10 @@ class PrefixTree:
 
 
 def prefix_trees(
-    sequences: Sequence[Sequence[int]], most: int, sizes: Sizes = few_sizes
+    sequences: Sequence[Sequence[int]],
+    most: int,
+    sizes: Sizes = few_sizes,
+    owners: Sequence[str | None] | None = None,
 ) -> Iterator[PrefixTree]:
     """Pack tweets into trees of at most `most` tokens. A longer tweet is a tree of its own.
 
@@ -62,14 +65,20 @@ def prefix_trees(
         sequences: token ids of each tweet.
         most: tokens of a tree, each common prefix counted once.
         sizes: rounds the numbers of tokens and tweets up.
+        owners: of each tweet. Tweets of several owners share only their first token, which every text has:
+            the duration of a pass must not tell one owner what another asked. None owns one tweet only.
 
     Raises:
         ValueError: a sequence is empty.
     """
-    builder = _Builder()
-    for tweet in sorted(range(len(sequences)), key=lambda index: tuple(sequences[index])):
+    builder, before = _Builder(), 0
+    groups = _groups(owners) if owners else [0] * len(sequences)
+    for group, tweet in sorted(
+        zip(groups, range(len(sequences)), strict=True), key=lambda each: (each[0], tuple(sequences[each[1]]))
+    ):
         ids = sequences[tweet]
-        shared = _shared(builder.previous, ids)
+        shared = min(_shared(builder.previous, ids), len(ids) if group == before else 1)
+        before = group
         if builder.tweets and len(builder.ids) + len(ids) - shared > most:
             yield builder.tree(sizes)
             builder, shared = _Builder(), 0
@@ -115,6 +124,15 @@ class _Builder:
             self.ends + [0] * (sizes(len(self.ends)) - len(self.ends)),
         )
         return PrefixTree(self.tweets, *(torch.from_numpy(np.array(each, np.int64)) for each in rows))
+
+
+def _groups(owners: Sequence[str | None]) -> list[int]:
+    """A number for each owner; one of its own for each None."""
+    known: dict[object, int] = {}
+    return [
+        known.setdefault((index,) if owner is None else owner, len(known))
+        for index, owner in enumerate(owners)
+    ]
 
 
 def _shared(first: Sequence[int], second: Sequence[int]) -> int:

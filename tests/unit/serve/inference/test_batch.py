@@ -43,7 +43,7 @@ def test_batch_failure_is_isolated(index: int) -> None:
 
 def test_missing_prediction_is_an_error() -> None:
     class Forgetful(FakePredictor):
-        def classify(self, encoded: Any) -> Any:
+        def classify(self, encoded: Any, owners: Any = None) -> Any:
             return super().classify(encoded)[: max(1, len(encoded) - 1)]
 
     assert labels(classify_each(items(Forgetful("hate"), "a", "!!", "c"))) == ["not-hate", "hate", "not-hate"]

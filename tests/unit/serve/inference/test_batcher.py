@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 import threading
 import time
 from collections.abc import Sequence
@@ -54,7 +55,7 @@ def test_single_text_runs_at_once() -> None:
 class Slow(FakePredictor):
     """Takes 0.1 s per forward pass, for any number of texts."""
 
-    def classify(self, encoded: Sequence[Any]) -> list[Any]:
+    def classify(self, encoded: Sequence[Any], owners: Any = None) -> list[Any]:
         time.sleep(0.1)
         return super().classify(encoded)
 
@@ -119,7 +120,7 @@ def test_texts_of_a_cancelled_request_are_skipped() -> None:
 
 def test_next_batch_runs_after_a_failed_one() -> None:
     class Broken(FakePredictor):
-        def classify(self, encoded: Any) -> Any:
+        def classify(self, encoded: Any, owners: Any = None) -> Any:
             raise SystemError(POISON)
 
     async def run() -> None:
@@ -172,3 +173,18 @@ def test_long_requests_do_not_delay_a_short_one() -> None:
         return ended
 
     assert asyncio.run(run()) == ["short", "long 0", "long 1", "long 2"]
+
+
+def test_the_model_learns_whose_texts_it_reads() -> None:
+    """It must not compute the common beginning of two clients' texts once."""
+    seen: list[Any] = []
+
+    class Owned(FakePredictor):
+        def classify(self, encoded: Sequence[Any], owners: Any = None) -> list[Any]:
+            seen.append(owners)
+            return super().classify(encoded)
+
+    texts = items(Owned("hate"), "ab", "cd", "ef")
+    given = [dataclasses.replace(text, client=client) for text, client in zip(texts, "aba", strict=True)]
+    asyncio.run(Batcher(100, nothing, nothing).classify(given))
+    assert seen == [["a", "b", "a"]]

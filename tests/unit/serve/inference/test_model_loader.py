@@ -66,9 +66,9 @@ def test_warm_up_covers_every_row_size(url: str, tmp_path: Path, monkeypatch: py
 def spied(logits: Callable[..., Tensor], rows: set[int]) -> Callable[..., Tensor]:
     """Wrap `Predictor.logits` to record the row sizes in `rows`."""
 
-    def kept(predictor: Predictor, encoded: Sequence[Encoded]) -> Tensor:
+    def kept(predictor: Predictor, encoded: Sequence[Encoded], owners: object = None) -> Tensor:
         rows.add(few_sizes(sum(len(text.ids) for text in encoded)))
-        return logits(predictor, encoded)
+        return logits(predictor, encoded, owners)
 
     return kept
 

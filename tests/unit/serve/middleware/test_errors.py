@@ -220,7 +220,7 @@ def test_exceeded_deadline_is_a_504(engine: Engine) -> None:
 
 def test_failing_or_missing_model_is_not_ready(client: TestClient, engine: Engine) -> None:
     class Broken(FakePredictor):
-        def classify(self, encoded: Any) -> Any:
+        def classify(self, encoded: Any, owners: Any = None) -> Any:
             raise RuntimeError(SECRET)
 
     engine.models = {"hate": FakePredictor("hate"), "deepfake": Broken("deepfake")}  # type: ignore[dict-item]
