@@ -18,6 +18,7 @@ from benchmarks.shapes import model, sample_rows, sorted_batches, tokens
 from benchmarks.timing import Spread, machine, publish
 from ray_jobs.training.worker_environment import allocator
 from tweetelm.config.train_config import OptimConfig
+from tweetelm.precision import use_fast_float32
 from tweetelm.training.optimizer import build_optimizer
 
 ALLOCATORS: dict[str, dict[str, str]] = {"glibc": {}, "jemalloc": allocator()}
@@ -39,6 +40,7 @@ def steps(preset: str, way: str, tweets: int, count: int) -> None:
     optimizer = build_optimizer(net, OptimConfig(), 1e-5, net.config.num_transformer_layers)
     vocabulary = net.config.vocab_size
     if way == OURS:
+        use_fast_float32(net)
         rows = sample_rows(tweets, vocabulary)
         step = one_step(net, optimizer, as_trained(net, rows), "varlen")
     else:
