@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from benchmarks.shapes import (
     Rows,
     alternating_labels,
+    computed_tokens,
     model,
     padded,
     real_share,
@@ -41,7 +42,7 @@ from tweetelm.config.train_config import OptimConfig
 from tweetelm.encoding import pass_tokens
 from tweetelm.openelm import OpenELMForSequenceClassification
 from tweetelm.openelm.cpu.prefix_tree import PrefixTree
-from tweetelm.openelm.cpu.trained import fuse_for_training
+from tweetelm.openelm.cpu.training_layers import fuse_for_training
 from tweetelm.openelm.flops import cost
 from tweetelm.openelm.packing import pack
 from tweetelm.precision import autocast, has_bf16, pick_device
@@ -177,7 +178,8 @@ def main() -> None:
     }
     timings = run_interleaved(variants, arguments.rounds)
     size = cost(net.config)
-    flop = 6.0 * (tokens(rows) * (size.linear - size.last_layer_saved) + len(rows) * size.last_layer_saved)
+    computed = tokens(rows) if GPU else sum(computed_tokens(each, tokens(each)) for each in portions(rows))
+    flop = 6.0 * (computed * (size.linear - size.last_layer_saved) + len(rows) * size.last_layer_saved)
     lines += [
         f"{name}, random weights. One step: ours {len(rows)} tweets ({tokens(rows)} tokens), packed; "
         f"length-grouped {len(grouped)} ({tokens(grouped)}) and padded {len(slow)} ({tokens(slow)}), in "

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tweetelm.openelm import OpenELMForSequenceClassification
+from tweetelm.openelm.cpu.prefix_tree import prefix_trees
 from tweetelm.openelm.presets import preset_config
 
 TWEETS = Path(__file__).with_name("hate_tweets.json")
@@ -71,6 +72,11 @@ def _rows(tweets: Sequence[int], vocabulary: int) -> Rows:
 def tokens(rows: Rows) -> int:
     """Number of tokens, without padding."""
     return sum(map(len, rows))
+
+
+def computed_tokens(rows: Rows, most: int) -> int:
+    """Number of tokens in the prefix trees of `rows`, of at most `most` tokens each."""
+    return sum(len(tree.ids) for tree in prefix_trees(rows, most, int))
 
 
 def model(name: str, implementation: str = "varlen") -> OpenELMForSequenceClassification:

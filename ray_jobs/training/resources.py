@@ -53,7 +53,7 @@ def reserve(config: TrainConfig, resources: Resources) -> Reservation:
     run, gpu, cpus = config.run, on_gpu(config, resources), cpus_per_worker(config, resources)
     if config.loop.cuda_graphs and not (gpu and run.workers == 1):
         place = f"{run.workers} workers" if gpu else "no GPU"
-        raise ValueError(f"--loop.cuda-graphs needs one GPU, but this run has {place}; omit it")
+        raise ValueError(f"--loop.cuda-graphs needs one GPU, this run has {place}; omit --loop.cuda-graphs")
     number: Any = (run.required_workers, run.workers) if elastic(config) else run.workers
     return Reservation(
         scaling=ray.train.ScalingConfig(  # type: ignore[call-arg]  # typed as V1, is V2

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -36,6 +37,20 @@ class Item:
 def token_count(items: Collection[Item]) -> int:
     """Return the size of a batch in tokens: the sum of its texts, since rows are not padded."""
     return sum(item.tokens for item in items)
+
+
+def computed_tokens(items: Collection[Item]) -> int:
+    """Return the number of tokens that a batch computes: the common prefix of a client's texts only once."""
+    groups: dict[tuple[int, str | None], list[tuple[int, ...]]] = {}
+    for item in items:
+        groups.setdefault((id(item.model), item.client), []).append(item.encoded.ids)
+    shared = sum(
+        sum(1 for _ in takewhile(lambda both: both[0] == both[1], zip(*pair, strict=False)))
+        for (_, client), texts in groups.items()
+        if client is not None
+        for pair in pairwise(sorted(texts))
+    )
+    return token_count(items) - shared
 
 
 def distinct(items: Sequence[Item]) -> list[Item]:
@@ -175,7 +190,7 @@ class Batcher:
                 outcomes = [error] * len(items)
             self.running_since = None
             took = time.monotonic() - began
-            self.backlog.measured(token_count({*distinct(items)}), took)
+            self.backlog.measured(computed_tokens({*distinct(items)}), took)
             self._on_batch(items, outcomes, took)
             self._on_backlog(self.backlog.tokens)
             for (_, future), outcome in zip(batch, outcomes, strict=True):

@@ -11,7 +11,7 @@ from tweetelm.encoding import pass_tokens, token_batches
 from tweetelm.openelm import OpenELMForSequenceClassification
 from tweetelm.openelm.cpu.fused import fuse, fused_precision, why_not_fused
 from tweetelm.openelm.cpu.prefix_tree import prefix_trees
-from tweetelm.openelm.cpu.trained import is_fused_for_training
+from tweetelm.openelm.cpu.training_layers import is_fused_for_training
 from tweetelm.openelm.cuda_graphs import can_capture, capture
 from tweetelm.openelm.packing import few_sizes, many_sizes, pack_onto
 from tweetelm.threads import fit_threads
@@ -68,7 +68,7 @@ def classify_packed(
         batch_tokens: most tokens of a packed batch; None for the device's default (see `pass_tokens`).
         follow_load: change torch's number of threads with the load of this machine. Not in training, whose
             results depend on it by rounding.
-        owners: of each sequence; those of several owners share no common prefix (see `prefix_trees`).
+        owners: of each sequence (see `prefix_trees`); None: all have one owner.
     """
     device = next(model.parameters()).device
     order: list[int] = []

@@ -218,7 +218,7 @@ class Predictor:
 
         Args:
             encoded: the texts.
-            owners: of each text; the texts of several owners share no computation (see `prefix_trees`).
+            owners: of each text (see `prefix_trees`); None: all texts have one owner.
         """
         if not encoded:
             return Predictions()

@@ -169,6 +169,8 @@ class OpenELMDecoderLayer(GradientCheckpointingLayer):
 
     def forward(self, hidden_states: Tensor, keep_rows: Tensor | None = None, **kwargs: Any) -> Tensor:
         """(B, T, D) -> (B, T, D); with `keep_rows`, see `OpenELMAttention.forward`."""
+        if kwargs.get("parents") is not None:
+            raise ValueError("prefix trees need fused layers; classify with tweetelm's Predictor")
         attended, _ = self.attn(self.attn_norm(hidden_states), keep_rows=keep_rows, **kwargs)
         residual = hidden_states if keep_rows is None else hidden_states[:, keep_rows]
         hidden_states = residual + attended

@@ -122,6 +122,11 @@ def packed_positions(starts: Tensor, total: int) -> Tensor:
     return (torch.arange(total, device=starts.device) - firsts)[None]
 
 
+def row_parents(total: int) -> Tensor:
+    """(N,) the row of the token before each token of a packed row; wrong, and not used, at position 0."""
+    return torch.arange(-1, total - 1)
+
+
 def row_of_tweets(
     starts: Tensor, total: int, mask: Tensor | None, positions: Tensor | None
 ) -> tuple[Tensor | None, Tensor]:

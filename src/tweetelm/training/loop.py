@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.encoding import pass_tokens
-from tweetelm.openelm.cpu.trained import fuse_for_training
+from tweetelm.openelm.cpu.training_layers import fuse_for_training
 from tweetelm.training.encoded_rows import Rows, Tweets
 from tweetelm.training.objectives import Objective, objective
 from tweetelm.training.optimizer import set_learning_rate

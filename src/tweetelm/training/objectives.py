@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from tweetelm.config.train_config import TrainConfig
 from tweetelm.openelm import OpenELMForSequenceClassification, OpenELMModel
 from tweetelm.openelm.cpu.prefix_tree import PrefixTree
-from tweetelm.openelm.packing import PackedBatch, pack_onto
+from tweetelm.openelm.packing import PackedBatch, pack_onto, row_parents
 from tweetelm.precision import autocast
 from tweetelm.training.encoded_rows import NO_LABEL, Rows, Tweets
 from tweetelm.training.phases import PRETRAIN, Phase
@@ -57,7 +57,7 @@ def objective(
 ) -> Objective:
     """The objective of a phase. Only language modeling reads the unlabeled tweets, which follow the rows.
 
-    `fused`: whether the model's layers are those of `openelm.cpu.trained`.
+    `fused`: whether the model's layers are those of `openelm.cpu.training_layers`.
     """
     if phase.name == PRETRAIN:
         tweets = rows.followed_by(unlabeled) if unlabeled else rows
@@ -178,7 +178,7 @@ def _pack(rows: Tweets, share: Sequence[int], device: torch.device) -> PackedBat
 def _packed_inputs(batch: PackedBatch, fused: bool) -> dict[str, Any]:
     """The arguments of the model for a packed row; fused layers need the parents of its tokens."""
     inputs = batch.inputs()
-    return inputs | {"parents": torch.arange(-1, batch.input_ids.shape[1] - 1)} if fused else inputs
+    return inputs | {"parents": row_parents(batch.input_ids.shape[1])} if fused else inputs
 
 
 def next_tokens(batch: PackedBatch) -> Tensor:

@@ -1,6 +1,6 @@
 """Records the forward and backward pass of classification as a CUDA graph, for one GPU.
 
-The CPU takes longer to launch the about 2,500 kernels of a pass one by one than an H200 takes to run them. A
+A pass has about 2,500 kernels. The CPU takes longer to launch them one by one than an H200 to run them. A
 graph launches them all at once, but its shapes are fixed. A micro-batch is therefore filled up to a budget of
 tokens and tweets; the fillers are tweets without a label. Gradients are added to those of the parameters,
 which must stay in place between steps.
@@ -91,10 +91,10 @@ class RecordedPass:
         self.loss.copy_(loss.detach())
 
     def _fillers(self, share: Sequence[int]) -> list[int] | None:
-        """The lengths of the fillers, as even as possible; None if the micro-batch does not fit."""
+        """The lengths of the fillers, at least 1 and even; None if the micro-batch does not fit."""
         tweets = len(self.labels) - len(share)
         tokens = self.ids.shape[1] - sum(self.goal.rows.lengths[row] for row in share)
-        if not share or tokens < 0 or tweets * self.longest < tokens or tweets < 0:
+        if not share or not 0 <= tweets <= tokens <= tweets * self.longest:
             return None
         return [tokens // tweets + (index < tokens % tweets) for index in range(tweets)]
 
@@ -140,13 +140,13 @@ def recorded_pass(
         for step in phase.steps
         for share in micro_batches(step, lengths, rank=0, world=1, micro_tokens=most)
     ]
-    tokens = -(-min(most, config.loop.batch_tokens) // _STEP) * _STEP
-    longest = config.model.max_tokens
-    tweets = max(map(len, shares)) + -(-tokens // longest)
+    longest, budget = config.model.max_tokens, min(most, config.loop.batch_tokens)
+    tweets = max(map(len, shares)) + -(-2 * budget // longest)  # enough fillers for an almost empty pass
+    tokens = -(-(budget + tweets) // _STEP) * _STEP  # a token for each filler of a full pass
     found = RecordedPass(goal, module, tokens=tokens, tweets=tweets, longest=longest)
     example = next((share for share in shares if found.fits(share)), None)
     if example is None:
-        return None
+        raise ValueError("--loop.cuda-graphs: no pass fits; raise --loop.batch-tokens")
     module.train()
     found.record(example)
     return found

@@ -79,3 +79,10 @@ def test_other_poolings_are_packed_without_trees() -> None:
 def test_a_tweet_without_tokens_is_refused() -> None:
     with pytest.raises(ValueError, match="has no tokens"):
         list(prefix_trees([[1, 2], []], 10))
+
+
+def test_plain_layers_refuse_a_tree() -> None:
+    """Their attention would not follow the parents."""
+    (tree,) = prefix_trees(ALIKE, 100)
+    with pytest.raises(ValueError, match="need fused layers"):
+        classifier()(**tree.inputs())

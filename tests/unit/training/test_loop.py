@@ -10,7 +10,7 @@ import torch
 from tests.support.training_runs import CPU, accuracy, changed, configuration, fresh, rows, run, weights
 from tweetelm.config.train_config import OptimConfig
 from tweetelm.encoding import Encoded
-from tweetelm.openelm.cpu.trained import is_fused_for_training
+from tweetelm.openelm.cpu.training_layers import is_fused_for_training
 from tweetelm.training.encoded_rows import Rows
 from tweetelm.training.loop import fit
 from tweetelm.training.optimizer import schedule

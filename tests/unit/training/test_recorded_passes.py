@@ -67,6 +67,10 @@ def test_a_micro_batch_that_is_too_large_does_not_fit() -> None:
     assert found.fits([0, 1])
     assert not found.fits(range(9))
     assert not found.fits([])
+    lengths = sum(data.lengths[row] for row in (0, 1))
+    assert RecordedPass(goal, found.module, tokens=lengths + 6, tweets=8, longest=64).fits([0, 1])
+    # a filler without tokens would be a query without keys
+    assert not RecordedPass(goal, found.module, tokens=lengths + 5, tweets=8, longest=64).fits([0, 1])
     assert not RecordedPass(goal, found.module, tokens=1280, tweets=8, longest=64).fits([0, 1])
 
 

@@ -13,36 +13,28 @@ Shapes: N tokens of a packed row, Q query tokens, D model width, H query heads, 
 width.
 """
 
-import importlib.util
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers.activations import ACT2FN
 
 from ..configuration_openelm import OpenELMConfig
 from ..layers import OpenELMDecoderLayer, OpenELMRMSNorm
+from ..packing import row_parents
+from .launch import run, why_no_kernels
 from .products import ROWS, Precision, most_exact, product, why_no_products
-from .run import run
 
 _SHARE = 0.6  # of the difficulty that moves from inputs to weights: alpha of the paper
 _ONE_EXACT_IN = 15  # layers; so many of the first ones do not compute in int8, because their errors grow
 _SMOOTHED = ("attn.qkv_proj", "ffn.proj_1", "ffn.proj_2")
 Peaks = dict[str, Tensor]
 """By product of a layer, the largest magnitude of each input channel."""
-_SWISH = type(ACT2FN["swish"])
 
 
 def why_not_fused(config: OpenELMConfig, device: torch.device, precision: Precision) -> str:
     """Why a model cannot have the layers of this module here, in this precision; "" if it can."""
-    if reason := why_no_products(device, precision):
-        return reason
-    if importlib.util.find_spec("numba") is None:
-        return "numba is not installed; type: pip install numba"
-    if not config.ffn_with_glu or type(ACT2FN[config.activation_fn_name]) is not _SWISH:
-        return "only gated feed-forward blocks with swish are supported"
-    return ""
+    return why_no_products(device, precision) or why_no_kernels(config)
 
 
 def fuse(model: nn.Module, precision: Precision, classify: Callable[[], object] | None = None) -> None:
@@ -158,7 +150,7 @@ class FusedDecoderLayer(nn.Module):
         if parents is None:
             if kwargs.get("cu_seq_lens_q") is None:
                 raise ValueError("this model takes packed rows only; classify with tweetelm's Predictor")
-            parents = torch.arange(-1, hidden_states.shape[1] - 1)
+            parents = row_parents(hidden_states.shape[1])
         x, positions = hidden_states[0].float(), kwargs["position_ids"][0]
         attended, scales = self._attend(x, position_embeddings, parents, positions, keep_rows)
         x = x if keep_rows is None else x[keep_rows]

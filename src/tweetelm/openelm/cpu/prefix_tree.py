@@ -66,7 +66,7 @@ def prefix_trees(
         most: tokens of a tree, each common prefix counted once.
         sizes: rounds the numbers of tokens and tweets up.
         owners: of each tweet. Tweets of several owners share only their first token, which every text has:
-            the duration of a pass must not tell one owner what another asked. None owns one tweet only.
+            the duration of a pass must not tell one owner what another asked. Each None is another owner.
 
     Raises:
         ValueError: a sequence is empty.

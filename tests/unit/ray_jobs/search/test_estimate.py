@@ -64,9 +64,9 @@ def test_cpus_per_worker_count_in_the_limit() -> None:
 
 def test_cuda_graphs_need_one_gpu() -> None:
     config = override(base(), {"loop.cuda_graphs": True})
-    with pytest.raises(ValueError, match="needs one GPU, but this run has no GPU"):
+    with pytest.raises(ValueError, match="needs one GPU, this run has no GPU"):
         reserve(config, LAPTOP)
-    with pytest.raises(ValueError, match="needs one GPU, but this run has 2 workers"):
+    with pytest.raises(ValueError, match="needs one GPU, this run has 2 workers"):
         reserve(override(config, {"run.workers": 2}), EIGHT_GPUS)
     reserve(config, EIGHT_GPUS)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from serve.inference.batcher import Batcher, Item, token_count
+from serve.inference.batcher import Batcher, Item, computed_tokens, token_count
 from tests.support.fake_predictor import POISON, FakePredictor
 
 
@@ -188,3 +188,12 @@ def test_the_model_learns_whose_texts_it_reads() -> None:
     given = [dataclasses.replace(text, client=client) for text, client in zip(texts, "aba", strict=True)]
     asyncio.run(Batcher(100, nothing, nothing).classify(given))
     assert seen == [["a", "b", "a"]]
+
+
+def test_measured_tokens_are_those_that_are_computed() -> None:
+    """One client's texts that start alike are cheap; other clients' are not, and must not seem so."""
+    texts = items(FakePredictor("hate"), "abcd", "abce", "abcf", "xy")
+    assert computed_tokens(texts) == 14
+    assert computed_tokens([dataclasses.replace(text, client="a") for text in texts]) == 8
+    given = [dataclasses.replace(text, client=client) for text, client in zip(texts, "abab", strict=True)]
+    assert computed_tokens(given) == 11

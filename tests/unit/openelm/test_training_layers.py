@@ -13,7 +13,7 @@ from tests.unit.openelm.test_fused import classifier
 from tests.unit.openelm.test_prefix_tree import ALIKE
 from tweetelm.openelm import OpenELMForSequenceClassification
 from tweetelm.openelm.cpu.prefix_tree import PrefixTree
-from tweetelm.openelm.cpu.trained import fuse_for_training, is_fused_for_training
+from tweetelm.openelm.cpu.training_layers import fuse_for_training, is_fused_for_training
 from tweetelm.openelm.packing import pack
 
 TWEETS = [*ALIKE * 10, *([1, *range(2, length)] for length in range(20, 40))]
@@ -102,7 +102,7 @@ def test_activation_checkpointing_gives_the_same_gradients() -> None:
         assert torch.equal(one.grad, two.grad)
 
 
-def test_other_inputs_take_the_own_way_of_a_layer() -> None:
+def test_other_inputs_are_computed_as_before() -> None:
     model = classifier()
     ids = torch.tensor([[1, 2, 3, 4]])
     expected = model(input_ids=ids).logits
@@ -119,3 +119,7 @@ def test_other_feed_forward_blocks_are_not_fused(settings: dict[str, object]) ->
 
 def test_models_in_half_precision_are_not_fused() -> None:
     assert not fuse_for_training(classifier().bfloat16())
+    model = classifier()
+    assert fuse_for_training(model)
+    with pytest.raises(ValueError, match="float32 weights"):
+        as_tree(model.bfloat16())

@@ -1,32 +1,30 @@
 """Decoder layers for training on a CPU: torch's matrix products, and fused kernels with gradients between.
 
-torch's own operations read and write the values of a layer some thirty times; these, a third of that. Less is
-kept for the backward pass too, which computes queries, keys and the gated product again. The parameters are
-those of `OpenELMDecoderLayer`.
+torch runs about thirty operations in a layer, each of which reads and writes all values; here are eight
+kernels and five products. Less is kept for the backward pass, which computes queries, keys and the gated
+product again. The parameters are those of `OpenELMDecoderLayer`.
 
 Shapes: N tokens, Q query tokens, D model width, H query heads, G key-value heads, d head width, F
 feed-forward width.
 """
 
-import importlib.util
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from transformers.activations import ACT2FN
 
 from ..attention import VARLEN
 from ..configuration_openelm import OpenELMConfig
 from ..layers import OpenELMDecoderLayer
-from .run import parts, run, run_parts
+from .launch import parts, run, run_parts, why_no_kernels
 
 
 def fuse_for_training(model: nn.Module) -> bool:
     """Let the decoder layers of a classifier train by fused kernels on prefix trees, in place.
 
-    Parameters and results stay the same; inputs other than trees take the layers' own way.
+    The parameters do not change. Other inputs than trees are computed as before.
 
     Returns:
         Whether the layers can: on a CPU, in float32, with gated feed-forward blocks and without adapters.
@@ -34,16 +32,14 @@ def fuse_for_training(model: nn.Module) -> bool:
     layers, config = model.get_submodule("transformer.layers"), model.config
     assert isinstance(layers, nn.ModuleList)
     assert isinstance(config, OpenELMConfig)
-    if importlib.util.find_spec("numba") is None or config._attn_implementation != VARLEN:
+    if why_no_kernels(config) or config._attn_implementation != VARLEN:
         return False
-    if not config.ffn_with_glu or type(ACT2FN[config.activation_fn_name]) is not type(ACT2FN["swish"]):
-        return False
-    if any(type(module) is not nn.Linear for layer in layers for module in _linears(layer)):
+    if any(type(module) is not nn.Linear for one in layers for module in _linears(one)):
         return False
     if any(p.device.type != "cpu" or p.dtype != torch.float32 for p in layers.parameters()):
         return False
-    for layer in layers:
-        layer.__class__ = TrainedDecoderLayer
+    for one in layers:
+        one.__class__ = TrainedDecoderLayer
     return True
 
 
@@ -70,10 +66,12 @@ class TrainedDecoderLayer(OpenELMDecoderLayer):
         """
         if kwargs.get("parents") is None:
             return super().forward(hidden_states, keep_rows=keep_rows, **kwargs)
+        if self.attn_norm.weight.dtype != torch.float32:
+            raise ValueError(f"trees need float32 weights; this layer has {self.attn_norm.weight.dtype}")
         attn, ffn = self.attn, self.ffn
         cos, sin = (part[0, :, 0].contiguous() for part in kwargs["position_embeddings"])
         norms = (attn.q_norm, attn.k_norm)
-        place = _Place(
+        layer = _LayerInputs(
             dtype=torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32,
             heads=attn.num_heads,
             groups=attn.num_kv_heads,
@@ -89,12 +87,12 @@ class TrainedDecoderLayer(OpenELMDecoderLayer):
         head_weights = [None if norm is None else norm.weight for norm in norms]
         linears = (attn.qkv_proj, attn.out_proj, ffn.proj_1, ffn.proj_2)
         weights = (self.attn_norm.weight, self.ffn_norm.weight, *head_weights, *(li.weight for li in linears))
-        out: Tensor = _Layer.apply(hidden_states[0].float(), place, *weights)
+        out: Tensor = _Layer.apply(hidden_states[0].float(), layer, *weights)
         return out[None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Place:
+class _LayerInputs:
     """What a layer needs besides states and weights.
 
     Attributes:
@@ -128,11 +126,11 @@ class _Place:
         """(Q,) the rows that are queries."""
         return torch.arange(len(self.parents)) if self.kept is None else self.kept
 
-    def only(self, x: Tensor) -> Tensor:
+    def gather(self, x: Tensor) -> Tensor:
         """The rows of `x` (N, …) that are queries."""
         return x if self.kept is None else x[self.kept]
 
-    def everywhere(self, x: Tensor) -> Tensor:
+    def scatter(self, x: Tensor) -> Tensor:
         """Gradients (Q, D) of the rows that are queries, as gradients of all rows (N, D)."""
         return (
             x if self.kept is None else x.new_zeros(len(self.parents), x.shape[1]).index_add_(0, self.kept, x)
@@ -144,23 +142,23 @@ class _Layer(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, place: _Place, attn_norm: Tensor, ffn_norm: Tensor, *rest: Tensor | None
+        ctx: Any, x: Tensor, layer: _LayerInputs, attn_norm: Tensor, ffn_norm: Tensor, *rest: Tensor | None
     ) -> Tensor:
         """x (N, D) float32 -> (Q, D) float32."""
         q_norm, k_norm, *linears = rest
-        qkv, out_proj, proj_1, proj_2 = (weight.to(place.dtype) for weight in linears if weight is not None)
-        inside = _norm(x, attn_norm, place)
-        of_queries, of_others = _split(qkv, place)
-        queries = place.only(inside) @ of_queries.t()
-        others = inside @ of_others.t()
-        attended = _attend(*_rotated(queries, others, q_norm, k_norm, place), place)
-        between = place.only(x).clone()
+        qkv, out_proj, proj_1, proj_2 = (weight.to(layer.dtype) for weight in linears if weight is not None)
+        inside = _norm(x, attn_norm, layer)
+        query_weight, other_weight = _split(qkv, layer)
+        queries = layer.gather(inside) @ query_weight.t()
+        others = inside @ other_weight.t()
+        attended = _attend(*_rotated(queries, others, q_norm, k_norm, layer), layer)
+        between = x.clone() if layer.kept is None else x[layer.kept]
         run("add", len(between), between, attended @ out_proj.t(), _ones(between))
-        gate_inside = _norm(between, ffn_norm, place)
+        gate_inside = _norm(between, ffn_norm, layer)
         hidden = gate_inside @ proj_1.t()
         out = between.clone()
         run("add", len(out), out, _gate(hidden) @ proj_2.t(), _ones(out))
-        ctx.place = place
+        ctx.layer = layer
         states = (x, inside, queries, others, attended, between, gate_inside, hidden)
         norms = (attn_norm, ffn_norm, q_norm, k_norm)
         ctx.save_for_backward(*states, *norms, qkv, out_proj, proj_1, proj_2)
@@ -170,31 +168,31 @@ class _Layer(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, given: Tensor) -> tuple[Tensor | None, ...]:
         """(Q, D), the gradient of the result -> the gradients of the arguments of `forward`."""
-        place: _Place = ctx.place
+        layer: _LayerInputs = ctx.layer
         x, inside, queries, others, attended, between, gate_inside, hidden, *weights = ctx.saved_tensors
         attn_norm, ffn_norm, q_norm, k_norm, qkv, out_proj, proj_1, proj_2 = weights
         given = given.contiguous()
-        narrow = given.to(place.dtype)
-        gated, of_hidden = hidden.new_empty(len(hidden), hidden.shape[1] // 2), torch.empty_like(hidden)
-        run_parts("gate_gradient", len(hidden), hidden, narrow @ proj_2, gated, of_hidden)
-        of_proj_2, of_proj_1 = narrow.t() @ gated, of_hidden.t() @ gate_inside
-        of_between, of_ffn_norm = _norm_gradient(between, ffn_norm, of_hidden @ proj_1, given, place)
-        narrow = of_between.to(place.dtype)
-        of_out_proj = narrow.t() @ attended
-        of_queries, of_others, *of_heads = _attention_gradient(
-            queries, others, q_norm, k_norm, narrow @ out_proj, place
+        narrow = given.to(layer.dtype)
+        gated, grad_hidden = hidden.new_empty(len(hidden), hidden.shape[1] // 2), torch.empty_like(hidden)
+        run_parts("gate_gradient", len(hidden), hidden, narrow @ proj_2, gated, grad_hidden)
+        grad_proj_2, grad_proj_1 = narrow.t() @ gated, grad_hidden.t() @ gate_inside
+        grad_between, grad_ffn_norm = _norm_gradient(between, ffn_norm, grad_hidden @ proj_1, given, layer)
+        narrow = grad_between.to(layer.dtype)
+        grad_out_proj = narrow.t() @ attended
+        grad_queries, grad_others, *grad_heads = _attention_gradient(
+            queries, others, q_norm, k_norm, narrow @ out_proj, layer
         )
-        for_queries, for_others = _split(qkv, place)
-        of_qkv = torch.cat((of_queries.t() @ place.only(inside), of_others.t() @ inside))
-        of_inside = of_others @ for_others + place.everywhere(of_queries @ for_queries)
-        of_x, of_attn_norm = _norm_gradient(x, attn_norm, of_inside, place.everywhere(of_between), place)
-        linears = (of_qkv, of_out_proj, of_proj_1, of_proj_2)
-        return of_x, None, of_attn_norm, of_ffn_norm, *of_heads, *(weight.float() for weight in linears)
+        query_weight, other_weight = _split(qkv, layer)
+        grad_qkv = torch.cat((grad_queries.t() @ layer.gather(inside), grad_others.t() @ inside))
+        grad_inside = grad_others @ other_weight + layer.scatter(grad_queries @ query_weight)
+        grad_x, grad_attn_norm = _norm_gradient(x, attn_norm, grad_inside, layer.scatter(grad_between), layer)
+        grad_linears = [grad.float() for grad in (grad_qkv, grad_out_proj, grad_proj_1, grad_proj_2)]
+        return grad_x, None, grad_attn_norm, grad_ffn_norm, *grad_heads, *grad_linears
 
 
-def _split(qkv: Tensor, place: _Place) -> tuple[Tensor, Tensor]:
+def _split(qkv: Tensor, layer: _LayerInputs) -> tuple[Tensor, Tensor]:
     """The part of the projection for queries, and that for keys and values."""
-    share = place.heads * len(qkv) // (place.heads + 2 * place.groups)
+    share = layer.heads * len(qkv) // (layer.heads + 2 * layer.groups)
     return qkv[:share], qkv[share:]
 
 
@@ -203,18 +201,18 @@ def _ones(rows: Tensor) -> Tensor:
     return torch.ones(len(rows))
 
 
-def _norm(x: Tensor, weight: Tensor, place: _Place) -> Tensor:
-    out = torch.empty(x.shape, dtype=place.dtype)
-    run("norm", len(x), x, weight.detach(), place.eps, out, _ones(x))
+def _norm(x: Tensor, weight: Tensor, layer: _LayerInputs) -> Tensor:
+    out = torch.empty(x.shape, dtype=layer.dtype)
+    run("norm", len(x), x, weight.detach(), layer.eps, out, _ones(x))
     return out
 
 
 def _norm_gradient(
-    x: Tensor, weight: Tensor, given: Tensor, base: Tensor, place: _Place
+    x: Tensor, weight: Tensor, given: Tensor, base: Tensor, layer: _LayerInputs
 ) -> tuple[Tensor, Tensor]:
     """`base` plus the gradient of x (N, D), and the gradient of the weight (D,)."""
     out, sums = torch.empty_like(x), torch.zeros(parts(len(x)), x.shape[1])
-    run_parts("norm_gradient", len(x), x, weight.detach(), place.eps, given, base, out, sums)
+    run_parts("norm_gradient", len(x), x, weight.detach(), layer.eps, given, base, out, sums)
     return out, sums.sum(0)
 
 
@@ -224,34 +222,34 @@ def _gate(hidden: Tensor) -> Tensor:
     return out
 
 
-def _head_weights(norm: Tensor | None, heads: int, place: _Place) -> Tensor:
+def _head_weights(norm: Tensor | None, heads: int, layer: _LayerInputs) -> Tensor:
     """The norm's weight for each head, (heads, d); ones without a norm."""
-    width = place.cos.shape[1]
+    width = layer.cos.shape[1]
     return torch.ones(heads, width) if norm is None else norm.detach().expand(heads, -1).contiguous()
 
 
 def _rotated(
-    queries: Tensor, others: Tensor, q_norm: Tensor | None, k_norm: Tensor | None, place: _Place
+    queries: Tensor, others: Tensor, q_norm: Tensor | None, k_norm: Tensor | None, layer: _LayerInputs
 ) -> tuple[Tensor, Tensor]:
     """Queries (Q, H, d), and keys and values (N, 2G, d), float32, normalized and rotated."""
     found = []
-    tables = (place.only(place.cos), place.only(place.sin)), (place.cos, place.sin)
+    tables = (layer.gather(layer.cos), layer.gather(layer.sin)), (layer.cos, layer.sin)
     for rows, norm, heads, table in zip(
-        (queries, others), (q_norm, k_norm), (place.heads, place.groups), tables, strict=True
+        (queries, others), (q_norm, k_norm), (layer.heads, layer.groups), tables, strict=True
     ):
-        given = rows.unflatten(1, (-1, place.cos.shape[1]))
+        given = rows.unflatten(1, (-1, layer.cos.shape[1]))
         out = torch.empty(given.shape)
-        weights = _head_weights(norm, heads, place)
-        run("rotate", len(rows), given, _ones(rows), weights, place.head_eps, *table, out)
+        weights = _head_weights(norm, heads, layer)
+        run("rotate", len(rows), given, _ones(rows), weights, layer.head_eps, *table, out)
         found.append(out)
     return found[0], found[1]
 
 
-def _attend(queries: Tensor, others: Tensor, place: _Place) -> Tensor:
+def _attend(queries: Tensor, others: Tensor, layer: _LayerInputs) -> Tensor:
     """(Q, H * d)."""
-    rows, out = place.queries, torch.empty(len(queries), queries[0].numel(), dtype=place.dtype)
-    positions = place.only(place.positions)
-    settings = (place.heads, place.groups, rows, place.parents, positions, place.scaling)
+    rows, out = layer.queries, torch.empty(len(queries), queries[0].numel(), dtype=layer.dtype)
+    positions = layer.gather(layer.positions)
+    settings = (layer.heads, layer.groups, rows, layer.parents, positions, layer.scaling)
     run("attend", len(queries), queries, others, *settings, out, _ones(queries))
     return out
 
@@ -262,37 +260,39 @@ def _attention_gradient(
     q_norm: Tensor | None,
     k_norm: Tensor | None,
     given: Tensor,
-    place: _Place,
+    layer: _LayerInputs,
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     """The gradients of queries (Q, H * d), of keys and values (N, 2G * d), and of both norms (d,)."""
-    queries, others = _rotated(raw_queries, raw_others, q_norm, k_norm, place)
-    of_queries, sums = torch.empty_like(queries), torch.zeros(parts(len(queries)), *others.shape)
-    rows = (place.queries, place.parents, place.only(place.positions))
-    run_parts("attend_gradient", len(queries), queries, others, *rows, place.scaling, given, of_queries, sums)
-    tables = (place.only(place.cos), place.only(place.sin)), (place.cos, place.sin)
-    found, of_norms = [], []
+    queries, others = _rotated(raw_queries, raw_others, q_norm, k_norm, layer)
+    grad_queries, sums = torch.empty_like(queries), torch.zeros(parts(len(queries)), *others.shape)
+    rows = (layer.queries, layer.parents, layer.gather(layer.positions))
+    run_parts(
+        "attend_gradient", len(queries), queries, others, *rows, layer.scaling, given, grad_queries, sums
+    )
+    tables = (layer.gather(layer.cos), layer.gather(layer.sin)), (layer.cos, layer.sin)
+    found, grad_norms = [], []
     for raw, norm, heads, table, gradient in zip(
         (raw_queries, raw_others),
         (q_norm, k_norm),
-        (place.heads, place.groups),
+        (layer.heads, layer.groups),
         tables,
-        (of_queries, sums.sum(0) if len(sums) > 1 else sums[0]),
+        (grad_queries, sums.sum(0) if len(sums) > 1 else sums[0]),
         strict=True,
     ):
-        out, weights = torch.empty_like(raw), _head_weights(norm, heads, place)
-        of_weights = torch.zeros(parts(len(raw)), *weights.shape)
+        out, weights = torch.empty_like(raw), _head_weights(norm, heads, layer)
+        grad_weights = torch.zeros(parts(len(raw)), *weights.shape)
         given_heads, out_heads = (each.unflatten(1, (-1, weights.shape[1])) for each in (raw, out))
         run_parts(
             "rotate_gradient",
             len(raw),
             given_heads,
             weights,
-            place.head_eps,
+            layer.head_eps,
             *table,
             gradient,
             out_heads,
-            of_weights,
+            grad_weights,
         )
         found.append(out)
-        of_norms.append(None if norm is None else of_weights.sum((0, 1)))
-    return found[0], found[1], of_norms[0], of_norms[1]
+        grad_norms.append(None if norm is None else grad_weights.sum((0, 1)))
+    return found[0], found[1], grad_norms[0], grad_norms[1]

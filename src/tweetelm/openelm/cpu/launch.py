@@ -1,5 +1,6 @@
 """Runs the kernels of this package on the rows of tensors, in several threads."""
 
+import importlib.util
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,8 +12,21 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from transformers.activations import ACT2FN
+
+from ..configuration_openelm import OpenELMConfig
 
 _ROWS_PER_THREAD = 64
+_SWISH = type(ACT2FN["swish"])
+
+
+def why_no_kernels(config: OpenELMConfig) -> str:
+    """Why a model's layers cannot be fused; "" if they can."""
+    if importlib.util.find_spec("numba") is None:
+        return "numba is not installed; type: pip install numba"
+    if not config.ffn_with_glu or type(ACT2FN[config.activation_fn_name]) is not _SWISH:
+        return "only gated feed-forward blocks with swish are supported"
+    return ""
 
 
 def run(name: str, rows: int, *arguments: Tensor | float) -> None:
