@@ -53,7 +53,7 @@ def objective(
     config: TrainConfig,
     device: torch.device,
     *,
-    fused: bool = False,
+    fused: bool,
 ) -> Objective:
     """The objective of a phase. Only language modeling reads the unlabeled tweets, which follow the rows.
 

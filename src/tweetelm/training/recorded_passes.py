@@ -160,4 +160,5 @@ def _why_not(config: TrainConfig, strategy: DataParallel) -> str:
         return f"this run has {strategy.world} workers"
     if choose(config.loop.precision, device) != "bf16" or not has_flash(device):
         return "this run computes in float32"
-    return f"this run has {config.model.pooling}" if config.model.pooling != "last" else ""
+    pooling = config.model.pooling
+    return "" if pooling == "last" else f"this run has --model.pooling {pooling}"

@@ -44,7 +44,7 @@ def test_loss_mixes_label_and_teacher() -> None:
     data = dataclasses.replace(data, labels=labels)
     state = fresh(config)
     state.model.eval()
-    goal = objective(plan(data.lengths, config).phases[-1], data, None, config, CPU.device)
+    goal = objective(plan(data.lengths, config).phases[-1], data, None, config, CPU.device, fused=False)
     loss = goal.loss(state.model, range(6))
     assert isinstance(goal, Classification)
     plain = dataclasses.replace(goal, rows=dataclasses.replace(data, teacher=None))

@@ -219,8 +219,13 @@ class FusedDecoderLayer(nn.Module):
 def _head_norm(norm: OpenELMRMSNorm | None, heads: int, width: int) -> tuple[Tensor, float]:
     """The norm's weight for each head (heads, d), and its epsilon; -1 without a norm."""
     if norm is None:
-        return torch.ones(heads, width), -1.0
-    return norm.weight.detach().float().expand(heads, -1).contiguous(), norm.eps
+        return head_weights(None, heads, width), -1.0
+    return head_weights(norm.weight.float(), heads, width), norm.eps
+
+
+def head_weights(weight: Tensor | None, heads: int, width: int) -> Tensor:
+    """The weight (d,) of a norm for each head, (heads, d); ones without a norm."""
+    return torch.ones(heads, width) if weight is None else weight.detach().expand(heads, -1).contiguous()
 
 
 def _rotate(

@@ -9,7 +9,7 @@ and `stop` select rows.
 
 import numpy as np
 
-from .kernels import F, compiled, exponential, wide, write
+from .kernels import F, compiled, exponential, trace, wide, write
 
 
 @compiled
@@ -111,10 +111,7 @@ def attend_gradient(part, start, stop, queries, others, rows, parents, positions
     path = np.empty(longest, np.int64)
     for i in range(start, stop):
         count = positions[i] + 1
-        token = rows[i]
-        for t in range(count - 1, -1, -1):
-            path[t] = token
-            token = parents[token]
+        trace(path, count, rows[i], parents)
         for j in range(heads * width):
             gradient[j] = wide(given[i, j])
         for head in range(heads):

@@ -191,6 +191,14 @@ def rotate(start, stop, heads, in_scales, weights, eps, cos, sin, out):  # type:
                     target[j] = row[j]
 
 
+@numba.njit(**_OPTIONS)
+def trace(path, count, token, parents):  # type: ignore[no-untyped-def]
+    """Write the rows of the first `count` tokens of a tweet, of which `token` is the last one, into path."""
+    for t in range(count - 1, -1, -1):
+        path[t] = token
+        token = parents[token]
+
+
 @compiled
 def attend(start, stop, queries, others, heads, groups, rows, parents, positions, scaling, out, scales):  # type: ignore[no-untyped-def]
     """Causal attention within each tweet.
@@ -206,10 +214,7 @@ def attend(start, stop, queries, others, heads, groups, rows, parents, positions
     weights, path = np.empty(longest, np.float32), np.empty(longest, np.int64)
     for i in range(start, stop):
         count = positions[i] + 1
-        token = rows[i]
-        for t in range(count - 1, -1, -1):
-            path[t] = token
-            token = parents[token]
+        trace(path, count, rows[i], parents)
         for head in range(heads):
             query, result = queries[i, head], row[head * width : (head + 1) * width]
             key_of = key_head + head // shared

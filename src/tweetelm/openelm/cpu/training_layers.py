@@ -18,6 +18,7 @@ from torch.autograd.function import once_differentiable
 from ..attention import VARLEN
 from ..configuration_openelm import OpenELMConfig
 from ..layers import OpenELMDecoderLayer
+from .fused import head_weights
 from .launch import parts, run, run_parts, why_no_kernels
 
 
@@ -222,12 +223,6 @@ def _gate(hidden: Tensor) -> Tensor:
     return out
 
 
-def _head_weights(norm: Tensor | None, heads: int, layer: _LayerInputs) -> Tensor:
-    """The norm's weight for each head, (heads, d); ones without a norm."""
-    width = layer.cos.shape[1]
-    return torch.ones(heads, width) if norm is None else norm.detach().expand(heads, -1).contiguous()
-
-
 def _rotated(
     queries: Tensor, others: Tensor, q_norm: Tensor | None, k_norm: Tensor | None, layer: _LayerInputs
 ) -> tuple[Tensor, Tensor]:
@@ -239,7 +234,7 @@ def _rotated(
     ):
         given = rows.unflatten(1, (-1, layer.cos.shape[1]))
         out = torch.empty(given.shape)
-        weights = _head_weights(norm, heads, layer)
+        weights = head_weights(norm, heads, layer.cos.shape[1])
         run("rotate", len(rows), given, _ones(rows), weights, layer.head_eps, *table, out)
         found.append(out)
     return found[0], found[1]
@@ -276,10 +271,10 @@ def _attention_gradient(
         (q_norm, k_norm),
         (layer.heads, layer.groups),
         tables,
-        (grad_queries, sums.sum(0) if len(sums) > 1 else sums[0]),
+        (grad_queries, sums.sum(0)),
         strict=True,
     ):
-        out, weights = torch.empty_like(raw), _head_weights(norm, heads, layer)
+        out, weights = torch.empty_like(raw), head_weights(norm, heads, layer.cos.shape[1])
         grad_weights = torch.zeros(parts(len(raw)), *weights.shape)
         given_heads, out_heads = (each.unflatten(1, (-1, weights.shape[1])) for each in (raw, out))
         run_parts(
