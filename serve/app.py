@@ -15,7 +15,7 @@ from ray.serve.config import AutoscalingConfig, BackpressureConfig
 from ray.serve.schema import LoggingConfig
 
 from serve.api import create_api
-from serve.inference.batcher import STUCK_AFTER_S
+from serve.inference.batcher import STUCK_AFTER_S, run_apart
 from serve.inference.engine import Engine
 from serve.middleware.auth import Keys, ensure_guarded, ensure_keyed
 from serve.middleware.gateway import Policy
@@ -113,7 +113,7 @@ class TweetClassifier:
     async def _swap(self, wanted: UserConfig) -> None:
         """Load the requested models; requests in flight finish with the models they started with."""
         before = self._versions()
-        self._loaded = await asyncio.to_thread(self._load, wanted)
+        self._loaded = await run_apart(lambda: self._load(wanted))
         self.engine.models = {task: loaded.predictor for task, loaded in self._loaded.items()}
         self.engine.reload_error = None
         self.engine.meters.set("tweetelm_reload_failed", 0)

@@ -7,13 +7,14 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from tweetelm.encoding import Encoded
     from tweetelm.predictor import Prediction, Predictor
 
 Outcome: TypeAlias = "Prediction | Exception"  # the result for one text
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,3 +219,17 @@ class Batcher:
             if request:
                 self._waiting.append(request)
         return taken
+
+
+async def run_apart(work: Callable[[], T]) -> T:
+    """Run `work`, which computes with torch, in a thread that ends with it.
+
+    OpenMP keeps threads for each living thread that has computed. If they are more than the CPUs, they sleep
+    between two operations instead of spinning, and passes take 1.2 to 1.7 times as long. So only the thread
+    of the batches computes and lives on (docs/decisions/0045).
+    """
+    own = ThreadPoolExecutor(1, thread_name_prefix="apart")
+    try:
+        return await asyncio.get_running_loop().run_in_executor(own, work)
+    finally:
+        own.shutdown(wait=False)
