@@ -16,6 +16,7 @@ import torch
 
 INTERVAL_S = 0.5  # between measurements; shorter ones are noise, because Linux counts in steps of 10 ms
 STALE_S = 10.0  # an older measurement says nothing about the present load
+_WORTH_A_THREAD = 0.65  # a thread more is faster if the others use less of its CPU (docs/log.md)
 _STAT = Path("/proc/stat")
 _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
@@ -66,7 +67,7 @@ def threads_for(before: Sample, now: Sample, limit: int) -> int:
     seconds = max(now.at - before.at, 1e-6)
     others = max(0.0, (now.everyone - before.everyone) - (now.own - before.own)) / seconds
     free = len(os.sched_getaffinity(0)) - others
-    return max(1, min(limit, math.floor(free + 0.5)))
+    return max(1, min(limit, math.floor(free + _WORTH_A_THREAD)))
 
 
 def usable_cpus() -> int:

@@ -37,7 +37,7 @@ def fit(fitter: ThreadFitter, monkeypatch: pytest.MonkeyPatch, others: float, at
     return torch.get_num_threads()
 
 
-@pytest.mark.parametrize(("others", "expected"), [(0, 4), (0.4, 4), (1, 3), (2.7, 1), (9, 1)])
+@pytest.mark.parametrize(("others", "expected"), [(0, 4), (0.6, 4), (0.7, 3), (1, 3), (2.7, 1), (9, 1)])
 def test_threads_are_the_free_cpus(
     fitter: ThreadFitter, monkeypatch: pytest.MonkeyPatch, others: float, expected: int
 ) -> None:

@@ -97,9 +97,9 @@ def rotate_gradient_part(part, start, stop, heads, weights, eps, cos, sin, given
 
 
 @compiled
-def attend_gradient_part(
+def attend_gradient_part(  # type: ignore[no-untyped-def]
     part, start, stop, queries, others, rows, parents, positions, scaling, given, out, sums
-):  # type: ignore[no-untyped-def]
+):
     """Gradient of `attend`, from that of its result, given (Q, H * d).
 
     queries: (Q, H, d). others: (N, 2G, d), keys and values. rows, parents, positions: as in `attend`. out:

@@ -217,9 +217,9 @@ def normalize(weights, count):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def attend_part(
+def attend_part(  # type: ignore[no-untyped-def]
     part, start, stop, queries, others, heads, groups, rows, parents, positions, scaling, out, scales
-):  # type: ignore[no-untyped-def]
+):
     """Causal attention within each tweet.
 
     queries: (Q, …, d), of which the first `heads` are queries. others: (N, …, d), of which the last

@@ -15,13 +15,14 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 _SYMBOL = "tweetelm_openmp_parallel"
-_BODY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+BODY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 _PARALLEL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
 
 
 @_PARALLEL
-def _in_this_thread(body: int, data: int, threads: int, flags: int) -> None:
-    _BODY(body)(data)
+def in_this_thread(body: int, data: int, threads: int, flags: int) -> None:
+    """Do the work of all threads."""
+    BODY(body)(data)
 
 
 def _parallel() -> Any:
@@ -30,7 +31,7 @@ def _parallel() -> Any:
     try:
         return ctypes.CDLL(torch._C.__file__).GOMP_parallel  # found among the libraries that torch has loaded
     except (OSError, AttributeError):
-        return _in_this_thread
+        return in_this_thread
 
 
 binding.add_symbol(_SYMBOL, ctypes.cast(_parallel(), ctypes.c_void_p).value)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from serve.inference.batcher import Batcher, Item, computed_tokens, token_count
+from serve.inference.batcher import Batcher, Item, computed_tokens, run_apart, token_count
 from tests.support.fake_predictor import POISON, FakePredictor
 
 
@@ -197,3 +197,13 @@ def test_measured_tokens_are_those_that_are_computed() -> None:
     assert computed_tokens([dataclasses.replace(text, client="a") for text in texts]) == 8
     given = [dataclasses.replace(text, client=client) for text, client in zip(texts, "abab", strict=True)]
     assert computed_tokens(given) == 11
+
+
+def test_a_thread_that_runs_apart_ends() -> None:
+    async def ran_in() -> threading.Thread:
+        return await run_apart(threading.current_thread)
+
+    thread = asyncio.run(ran_in())
+    thread.join(timeout=30)
+    assert not thread.is_alive()
+    assert thread is not threading.current_thread()
