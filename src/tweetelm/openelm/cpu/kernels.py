@@ -34,7 +34,11 @@ _MAGNITUDE = np.uint32(0x7FFFFFFF)  # as integers, magnitudes of floats have the
 
 
 def compiled(function: Callable[..., None]) -> Callable[..., None]:
-    """Compile at the first call; keep the result beside the source or in the user's cache folder."""
+    """Compile at the first call; keep the result beside the source or in the user's cache folder.
+
+    numba compiles again only after a change of the function's own file: after one of `vectors` or `openmp`,
+    delete `__pycache__` here.
+    """
     try:
         found: Callable[..., None] = numba.njit(cache=True, **_OPTIONS)(function)
     except RuntimeError:  # neither folder is writable

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 # Number of kernels in oneDNN's cache, about 1 MB each with AMX; read when the first kernel is made. The
-# default is 1,024, but the 270M model needs 80 kernels for each of 24 row sizes (`packing.few_sizes`).
+# default is 1,024, but the 270M model needs 80 kernels for each of 44 row sizes (`packing.few_sizes`).
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4096")
 _FLOAT = torch.ops.mkldnn  # used by torch's compiler for frozen weights
 _INT8 = torch.ops.onednn  # used by torch's compiler for quantized models
