@@ -185,9 +185,10 @@ def compare(comparison: Comparison, model: Bare, rounds: int, starts: int) -> Re
         targets = {server: stack.enter_context(start()) for server, start in comparison.servers().items()}
         sent = 0
         for server, target in targets.items():
-            plan = comparison.closed(server, target, 8)
-            warm_up = run(dataclasses.replace(plan, seconds=min(10.0, comparison.seconds)))
-            sent += warm_up.requests if server == KEPT else 0
+            for clients in (8, *comparison.clients):  # each size of a batch has kernels to compile
+                plan = comparison.closed(server, target, clients)
+                warm_up = run(dataclasses.replace(plan, seconds=min(10.0, comparison.seconds)))
+                sent += warm_up.requests if server == KEPT else 0
         for number in range(rounds):
             for clients, (server, target) in itertools.product(comparison.clients, targets.items()):
                 measured = measure(target, comparison.closed(server, target, clients, sent))

@@ -6,7 +6,6 @@ Shapes: B tweets including fillers, N tokens of all tweets, T tokens of the long
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import chain
 from typing import Any
 
@@ -60,6 +59,11 @@ class PackedBatch:
 Sizes = Callable[[int], int]  # rounds a number up
 
 
+# Pairs of a size, and the step between the sizes up to it.
+_STEPS = ((64, 8), (256, 16), (512, 32), (1024, 64), (2048, 128))
+_STEPS_WITH_AMX = ((64, 8), (128, 16), (256, 64), (1024, 128))
+
+
 def pack(sequences: Sequence[Sequence[int]], *, sizes: Sizes | None = None) -> PackedBatch:
     """Concatenate token sequences. On a CPU, adjacent sequences of equal length are fastest.
 
@@ -111,18 +115,11 @@ def many_sizes(number: int) -> int:
 
 
 def few_sizes(number: int) -> int:
-    """Round up to one of 44 sizes up to 2,048; on a CPU with AMX, whose kernels are large and slow to compile,
-    of 24. Adds at most 15 up to 256 and 1/8 above; with AMX, at most 63 and 1/4."""
-    step = next((step for most, step in _steps() if number <= most), 256)
+    """Round up to one of 44 sizes up to 2,048: adds at most 15 up to 256 and 1/8 above. On a CPU with AMX,
+    whose kernels are large and slow to compile, to one of 24: adds at most half, or 1/4 above 512."""
+    steps = _STEPS_WITH_AMX if torch.cpu._is_amx_tile_supported() else _STEPS
+    step = next((step for most, step in steps if number <= most), 256)
     return -(-number // step) * step
-
-
-@cache
-def _steps() -> tuple[tuple[int, int], ...]:
-    """Pairs of a size and the step between the sizes up to it."""
-    if torch.cpu._is_amx_tile_supported():
-        return (64, 8), (128, 16), (256, 64), (1024, 128)
-    return (64, 8), (256, 16), (512, 32), (1024, 64), (2048, 128)
 
 
 def packed_positions(starts: Tensor, total: int) -> Tensor:

@@ -34,12 +34,16 @@ def test_few_sizes_are_left_where_there_were_many() -> None:
     assert len(sizes) <= 8
 
 
-def test_rows_have_few_sizes_per_kernel() -> None:
+@pytest.mark.parametrize(("amx", "sizes", "added", "share"), [(False, 44, 15, 1 / 8), (True, 24, 63, 1 / 2)])
+def test_rows_have_few_sizes_per_kernel(
+    amx: bool, sizes: int, added: int, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
     counts = range(1, 2049)
-    found = [pack([[1] * count], sizes=few_sizes).input_ids.shape[1] for count in counts]
-    assert len(set(found)) == 24
+    found = [few_sizes(count) for count in counts]
+    assert len(set(found)) == sizes
     for count, size in zip(counts, found, strict=True):
-        assert count <= size <= max(count + 32, (1.25 if count > 512 else 1.5) * count + 2)
+        assert count <= size <= count + max(added, share * count)
 
 
 def test_a_filled_row_gives_each_tweet_the_same_logits() -> None:
