@@ -185,7 +185,7 @@ def compare(comparison: Comparison, model: Bare, rounds: int, starts: int) -> Re
         targets = {server: stack.enter_context(start()) for server, start in comparison.servers().items()}
         sent = 0
         for server, target in targets.items():
-            for clients in (8, *comparison.clients):  # each size of a batch has kernels to compile
+            for clients in comparison.clients:  # each size of a batch has kernels to compile
                 plan = comparison.closed(server, target, clients)
                 warm_up = run(dataclasses.replace(plan, seconds=min(10.0, comparison.seconds)))
                 sent += warm_up.requests if server == KEPT else 0

@@ -67,13 +67,16 @@ def load(
     tasks = list(tasks)
     if unknown := versions.keys() - set(tasks):
         raise ValueError(f"versions names {', '.join(sorted(unknown))}; expected only {', '.join(tasks)}")
-    if threads:
-        torch.set_num_threads(threads)
+    threads = threads or torch.get_num_threads()
+    torch.set_num_threads(threads)
     found: dict[str, Loaded] = {}
-    for task in tasks:
-        path = registry.resolve(task, registry=url, version=versions.get(task))
-        kept = loaded.get(task)
-        found[task] = kept if kept and kept.path == path else _load(task, path, device, precision)
+    try:
+        for task in tasks:
+            path = registry.resolve(task, registry=url, version=versions.get(task))
+            kept = loaded.get(task)
+            found[task] = kept if kept and kept.path == path else _load(task, path, device, precision)
+    finally:  # passes at load follow the load of the machine; new threads would start with their last number
+        torch.set_num_threads(threads)
     return found
 
 

@@ -115,8 +115,8 @@ def many_sizes(number: int) -> int:
 
 
 def few_sizes(number: int) -> int:
-    """Round up to one of 44 sizes up to 2,048: adds at most 15 up to 256 and 1/8 above. On a CPU with AMX,
-    whose kernels are large and slow to compile, to one of 24: adds at most half, or 1/4 above 512."""
+    """Round up to one of 44 sizes up to 2,048, or of 24 on a CPU with AMX, whose kernels are large and slow
+    to compile."""
     steps = _STEPS_WITH_AMX if torch.cpu._is_amx_tile_supported() else _STEPS
     step = next((step for most, step in steps if number <= most), 256)
     return -(-number // step) * step

@@ -7,8 +7,11 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import numba
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from tweetelm.openelm import OpenELMConfig, OpenELMForSequenceClassification
 from tweetelm.openelm.cpu import openmp
@@ -156,13 +159,15 @@ def test_threads_share_the_rows() -> None:
 
 ADDED_THREADS = """
 import os, torch
-from tests.unit.openelm.test_fused import ROWS, classifier, fuse
+from tests.unit.openelm.test_fused import ROWS, classifier, fuse, openmp
 from tweetelm.predictor import classify_packed
-torch.set_num_threads(3)
-torch.ones(300, 300) @ torch.ones(300, 300)
+assert openmp._parallel() is not openmp.in_this_thread
 model = classifier()
 fuse(model, "float32")
-classify_packed(model, ROWS[:1])
+torch.set_num_threads(1)
+classify_packed(model, ROWS * 10)
+torch.set_num_threads(3)
+torch.ones(300, 300) @ torch.ones(300, 300)
 before = len(os.listdir("/proc/self/task"))
 classify_packed(model, ROWS * 10)
 print(len(os.listdir("/proc/self/task")) - before)
@@ -179,11 +184,30 @@ def test_kernels_run_on_the_threads_of_torch() -> None:
 
 
 def test_kernels_run_without_the_threads_of_torch() -> None:
-    """What `each_part` calls where torch has another OpenMP library."""
+    """What `each_part` calls if torch's OpenMP library has no `GOMP_parallel`."""
     seen: list[int | None] = []
     body = openmp.BODY(seen.append)
     openmp.in_this_thread(ctypes.cast(body, ctypes.c_void_p).value, 7, 4, 0)
     assert seen == [7]
+
+
+@numba.njit
+def fails_at(part: int, start: int, stop: int, rows: NDArray[np.float32]) -> None:
+    rows[start:stop] += 1
+    if part == 2:
+        raise ValueError
+
+
+@numba.njit
+def run_failing(rows: NDArray[np.float32]) -> None:
+    openmp.each_part(fails_at, 2, 4, len(rows), (rows,))
+
+
+def test_an_error_in_one_part_is_raised() -> None:
+    rows = np.zeros(8, np.float32)
+    with pytest.raises(RuntimeError, match="fails_at failed"):
+        run_failing(rows)
+    assert rows.tolist() == [1.0] * 8
 
 
 def test_a_fused_model_refuses_rows_that_are_not_packed() -> None:

@@ -34,16 +34,23 @@ def test_few_sizes_are_left_where_there_were_many() -> None:
     assert len(sizes) <= 8
 
 
-@pytest.mark.parametrize(("amx", "sizes", "added", "share"), [(False, 44, 15, 1 / 8), (True, 24, 63, 1 / 2)])
+@pytest.mark.parametrize(
+    ("amx", "sizes", "added"),
+    [
+        (False, 44, {64: 7, 256: 15, 512: 31, 1024: 63, 2048: 127}),
+        (True, 24, {64: 7, 128: 15, 256: 63, 1024: 127, 2048: 255}),
+    ],
+)
 def test_rows_have_few_sizes_per_kernel(
-    amx: bool, sizes: int, added: int, share: float, monkeypatch: pytest.MonkeyPatch
+    amx: bool, sizes: int, added: dict[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
     counts = range(1, 2049)
     found = [few_sizes(count) for count in counts]
     assert len(set(found)) == sizes
     for count, size in zip(counts, found, strict=True):
-        assert count <= size <= count + max(added, share * count)
+        most = next(extra for limit, extra in added.items() if count <= limit)
+        assert count <= size <= count + most
 
 
 def test_a_filled_row_gives_each_tweet_the_same_logits() -> None:

@@ -36,8 +36,8 @@ _MAGNITUDE = np.uint32(0x7FFFFFFF)  # as integers, magnitudes of floats have the
 def compiled(function: Callable[..., None]) -> Callable[..., None]:
     """Compile at the first call; keep the result beside the source or in the user's cache folder.
 
-    numba compiles again only after a change of the function's own file: after one of `vectors` or `openmp`,
-    delete `__pycache__` here.
+    numba compiles again only after a change of the function's own file. After a change of a file that it
+    imports, such as `vectors`, delete numba's files (`*.nbi`, `*.nbc`) in that folder.
     """
     try:
         found: Callable[..., None] = numba.njit(cache=True, **_OPTIONS)(function)

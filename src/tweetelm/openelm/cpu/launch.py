@@ -13,7 +13,7 @@ from transformers.activations import ACT2FN
 
 from ..configuration_openelm import OpenELMConfig
 
-_FEWEST_ROWS = 32  # of a part
+_FEWEST_ROWS = 32  # for each thread
 _PARTS_PER_THREAD = 4
 HEAD_DIVISOR = 8  # elements of the shortest vector
 _SWISH = type(ACT2FN["swish"])

@@ -42,7 +42,7 @@ def each_part(context: Any, kernel: Any, threads: Any, parts: Any, rows: Any, ar
     """Call kernel(part, start, stop, *arguments) for each part of the rows, from several threads.
 
     Threads take the parts in order, one after the other. `arguments` is a tuple. To be called from compiled
-    functions only.
+    functions only. If a part fails, the others still run, and RuntimeError is raised.
     """
     function = kernel.dispatcher
 
@@ -55,9 +55,9 @@ def each_part(context: Any, kernel: Any, threads: Any, parts: Any, rows: Any, ar
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         _, threads, parts, rows, given = values
         number = ir.IntType(64)
-        shared = ir.LiteralStructType([number, number, number, given.type])
+        shared = ir.LiteralStructType([number, number, number, number, given.type])
         data = cgutils.alloca_once(builder, shared)
-        for index, value in enumerate((number(0), parts, rows, given)):
+        for index, value in enumerate((number(0), number(0), parts, rows, given)):
             builder.store(value, cgutils.gep_inbounds(builder, data, 0, index))
         body = _loop(context, builder.module, shared, called, one)
         parallel = cgutils.get_or_insert_function(
@@ -67,6 +67,9 @@ def each_part(context: Any, kernel: Any, threads: Any, parts: Any, rows: Any, ar
         )
         pointers = [builder.bitcast(each, cgutils.voidptr_t) for each in (body, data)]
         builder.call(parallel, [*pointers, builder.trunc(threads, ir.IntType(32)), ir.IntType(32)(0)])
+        failed = builder.load(cgutils.gep_inbounds(builder, data, 0, 1))
+        with cgutils.if_unlikely(builder, builder.icmp_signed("!=", failed, number(0))):
+            context.call_conv.return_user_exc(builder, RuntimeError, (f"{function.__name__} failed",))
         return context.get_dummy_value()
 
     return types.void(kernel, whole, whole, whole, arguments), generate
@@ -80,7 +83,7 @@ def _loop(context: Any, module: Any, shared: Any, called: Any, one: Callable[...
     entry, head, work, end = (body.append_basic_block() for _ in range(4))
     builder = ir.IRBuilder(entry)
     data = builder.bitcast(body.args[0], shared.as_pointer())
-    following, *fields = (cgutils.gep_inbounds(builder, data, 0, index) for index in range(4))
+    following, failed, *fields = (cgutils.gep_inbounds(builder, data, 0, index) for index in range(5))
     parts, rows, given = map(builder.load, fields)
     builder.branch(head)
     builder.position_at_end(head)
@@ -88,7 +91,11 @@ def _loop(context: Any, module: Any, shared: Any, called: Any, one: Callable[...
     builder.cbranch(builder.icmp_signed("<", part, parts), work, end)
     builder.position_at_end(work)
     compiled = context.compile_subroutine(builder, one, called)
-    context.call_internal_no_propagate(builder, compiled.fndesc, called, (part, parts, rows, given))
+    status, _ = context.call_internal_no_propagate(
+        builder, compiled.fndesc, called, (part, parts, rows, given)
+    )
+    with cgutils.if_unlikely(builder, status.is_error):
+        builder.atomic_rmw("add", failed, ir.IntType(64)(1), "monotonic")
     builder.branch(head)
     builder.position_at_end(end)
     builder.ret_void()

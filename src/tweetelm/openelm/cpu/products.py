@@ -14,8 +14,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-# Number of kernels in oneDNN's cache, about 1 MB each with AMX; read when the first kernel is made. The
-# default is 1,024, but the 270M model needs 80 kernels for each of 44 row sizes (`packing.few_sizes`).
+# Number of kernels in oneDNN's cache; read when the first kernel is made. The default is 1,024, but the 270M
+# model needs 80 for each size of rows (`packing.few_sizes`): with AMX 1,920, of about 1 MB each.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4096")
 _FLOAT = torch.ops.mkldnn  # used by torch's compiler for frozen weights
 _INT8 = torch.ops.onednn  # used by torch's compiler for quantized models

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -110,3 +111,19 @@ def test_missing_version_and_unknown_task_are_errors(url: str, tmp_path: Path) -
         load(url, hate="20200101-000000")
     with pytest.raises(ValueError, match="deepfake; expected only hate"):
         load(url, deepfake="20200101-000000")
+
+
+def test_loading_leaves_the_number_of_threads(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy machine makes the passes of the warm-up use one thread, and a new thread starts with the last
+    number of any."""
+    publish(url, checkpoint(tmp_path / "checkpoint"))
+    monkeypatch.setattr("tweetelm.forward.fit_threads", lambda: torch.set_num_threads(1))
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        load(url)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
