@@ -9,13 +9,11 @@ and `stop` select rows.
 
 import numpy as np
 
-from .kernels import F, compiled, exponential, normalize, trace, wide, write
-from .openmp import each_part
-from .vectors import AT_ONCE, blend, scores, spread
+from .kernels import F, compiled, exponential, trace, wide, write
 
 
 @compiled
-def norm_gradient_part(part, start, stop, x, weight, eps, given, base, out, sums):  # type: ignore[no-untyped-def]
+def norm_gradient(part, start, stop, x, weight, eps, given, base, out, sums):  # type: ignore[no-untyped-def]
     """out (N, D) = base (N, D) + the gradient of RMSNorm of x (N, D), from that of its result, given (N, D).
 
     sums: (P, D), the gradient of the weight is added to sums[part].
@@ -37,7 +35,7 @@ def norm_gradient_part(part, start, stop, x, weight, eps, given, base, out, sums
 
 
 @compiled
-def gate_gradient_part(part, start, stop, hidden, given, gated, out):  # type: ignore[no-untyped-def]
+def gate_gradient(part, start, stop, hidden, given, gated, out):  # type: ignore[no-untyped-def]
     """Gradient of SiLU of the first half of hidden (N, 2D), times the second half, from that of the product,
     given (N, D), into out (N, 2D). The product itself goes into gated (N, D)."""
     width = given.shape[1]
@@ -61,7 +59,7 @@ def gate_gradient_part(part, start, stop, hidden, given, gated, out):  # type: i
 
 
 @compiled
-def rotate_gradient_part(part, start, stop, heads, weights, eps, cos, sin, given, out, sums):  # type: ignore[no-untyped-def]
+def rotate_gradient(part, start, stop, heads, weights, eps, cos, sin, given, out, sums):  # type: ignore[no-untyped-def]
     """Gradient of `rotate`: from that of its result, given (N, A, d), to that of heads (N, A, d), into out.
 
     weights: (H, d), of the norm of the first H heads, which are rotated; eps: below 0 for no norm. cos, sin:
@@ -97,9 +95,7 @@ def rotate_gradient_part(part, start, stop, heads, weights, eps, cos, sin, given
 
 
 @compiled
-def attend_gradient_part(  # type: ignore[no-untyped-def]
-    part, start, stop, queries, others, rows, parents, positions, scaling, given, out, sums
-):
+def attend_gradient(part, start, stop, queries, others, rows, parents, positions, scaling, given, out, sums):  # type: ignore[no-untyped-def]
     """Gradient of `attend`, from that of its result, given (Q, H * d).
 
     queries: (Q, H, d). others: (N, 2G, d), keys and values. rows, parents, positions: as in `attend`. out:
@@ -109,9 +105,8 @@ def attend_gradient_part(  # type: ignore[no-untyped-def]
     groups = others.shape[1] // 2
     shared = heads // groups
     total = sums[part]
-    above = np.empty((1, heads, width), np.float32)
-    gradient = above.reshape(heads * width)
-    longest = np.max(positions[start:stop]) + AT_ONCE
+    gradient = np.empty(heads * width, np.float32)
+    longest = np.max(positions[start:stop]) + 1
     weights, changes = np.empty(longest, np.float32), np.empty(longest, np.float32)
     path = np.empty(longest, np.int64)
     for i in range(start, stop):
@@ -120,41 +115,34 @@ def attend_gradient_part(  # type: ignore[no-untyped-def]
         for j in range(heads * width):
             gradient[j] = wide(given[i, j])
         for head in range(heads):
-            key_of = head // shared
-            value_of = groups + key_of
-            for t in range(0, count, AT_ONCE):
-                scores(weights, t, scaling, queries, i, head, others, path, key_of)
-                scores(changes, t, F(1), above, 0, head, others, path, value_of)
-            normalize(weights, count)
-            spread(total, path, value_of, weights, count, above, 0, head)
-            mean = F(0)
+            query, target, group = queries[i, head], out[i, head], head // shared
+            above = gradient[head * width : (head + 1) * width]
+            most = F(-3.0e38)
             for t in range(count):
+                key, value = others[path[t], group], others[path[t], groups + group]
+                score, change = F(0), F(0)
+                for j in range(width):
+                    score += query[j] * key[j]
+                    change += above[j] * value[j]
+                weights[t], changes[t] = score * scaling, change
+                most = max(most, weights[t])
+            mass, mean = F(0), F(0)
+            for t in range(count):
+                weights[t] = exponential(weights[t] - most)
+                mass += weights[t]
                 mean += weights[t] * changes[t]
+            mean /= mass
+            target[:] = F(0)
             for t in range(count):
-                changes[t] = weights[t] * (changes[t] - mean) * scaling
-            blend(out, i, head, changes, count, others, path, key_of)
-            spread(total, path, key_of, changes, count, queries, i, head)
-
-
-@compiled
-def norm_gradient(threads, parts, total, *arguments):  # type: ignore[no-untyped-def]
-    """Run `norm_gradient_part` on all rows."""
-    each_part(norm_gradient_part, threads, parts, total, arguments)
-
-
-@compiled
-def gate_gradient(threads, parts, total, *arguments):  # type: ignore[no-untyped-def]
-    """Run `gate_gradient_part` on all rows."""
-    each_part(gate_gradient_part, threads, parts, total, arguments)
-
-
-@compiled
-def rotate_gradient(threads, parts, total, *arguments):  # type: ignore[no-untyped-def]
-    """Run `rotate_gradient_part` on all rows."""
-    each_part(rotate_gradient_part, threads, parts, total, arguments)
-
-
-@compiled
-def attend_gradient(threads, parts, total, *arguments):  # type: ignore[no-untyped-def]
-    """Run `attend_gradient_part` on all rows."""
-    each_part(attend_gradient_part, threads, parts, total, arguments)
+                token = path[t]
+                key, of_key, of_value = (
+                    others[token, group],
+                    total[token, group],
+                    total[token, groups + group],
+                )
+                weight = weights[t] / mass
+                change = weight * (changes[t] - mean) * scaling
+                for j in range(width):
+                    target[j] += change * key[j]
+                    of_key[j] += change * query[j]
+                    of_value[j] += weight * above[j]

@@ -17,9 +17,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
-from .openmp import each_part
 from .products import ZERO
-from .vectors import AT_ONCE, blend, scores
 
 F = np.float32
 _OPTIONS: dict[str, Any] = {
@@ -34,11 +32,7 @@ _MAGNITUDE = np.uint32(0x7FFFFFFF)  # as integers, magnitudes of floats have the
 
 
 def compiled(function: Callable[..., None]) -> Callable[..., None]:
-    """Compile at the first call; keep the result beside the source or in the user's cache folder.
-
-    numba compiles again only after a change of the function's own file. After a change of a file that it
-    imports, such as `vectors`, delete numba's files (`*.nbi`, `*.nbc`) in that folder.
-    """
+    """Compile at the first call; keep the result beside the source or in the user's cache folder."""
     try:
         found: Callable[..., None] = numba.njit(cache=True, **_OPTIONS)(function)
     except RuntimeError:  # neither folder is writable
@@ -120,7 +114,7 @@ def exponential(x):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def norm_part(part, start, stop, x, weight, eps, out, scales):  # type: ignore[no-untyped-def]
+def norm(start, stop, x, weight, eps, out, scales):  # type: ignore[no-untyped-def]
     """RMSNorm of x (N, D) float32."""
     width = x.shape[1]
     row = np.empty(width, np.float32)
@@ -140,7 +134,7 @@ def norm_part(part, start, stop, x, weight, eps, out, scales):  # type: ignore[n
 
 
 @compiled
-def add_part(part, start, stop, x, y, scales):  # type: ignore[no-untyped-def]
+def add(start, stop, x, y, scales):  # type: ignore[no-untyped-def]
     """x (N, D) float32 += y (N, D), whose rows are multiplied by their scales (N,)."""
     for i in range(start, stop):
         target, source, scale = x[i], y[i], scales[i]
@@ -149,7 +143,7 @@ def add_part(part, start, stop, x, y, scales):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def gate_part(part, start, stop, hidden, in_scales, out, scales):  # type: ignore[no-untyped-def]
+def gate(start, stop, hidden, in_scales, out, scales):  # type: ignore[no-untyped-def]
     """SiLU of the first half of hidden (N, 2D), multiplied by the second half."""
     width = out.shape[1]
     row = np.empty(width, np.float32)
@@ -166,7 +160,7 @@ def gate_part(part, start, stop, hidden, in_scales, out, scales):  # type: ignor
 
 
 @compiled
-def rotate_part(part, start, stop, heads, in_scales, weights, eps, cos, sin, out):  # type: ignore[no-untyped-def]
+def rotate(start, stop, heads, in_scales, weights, eps, cos, sin, out):  # type: ignore[no-untyped-def]
     """Norm and rotary embedding of the first H of heads (N, A, d), into out (N, A, d) float32.
 
     weights: (H, d), of the norm; eps: below 0 for no norm. cos, sin: (N, d), with the signs of
@@ -199,31 +193,14 @@ def rotate_part(part, start, stop, heads, in_scales, weights, eps, cos, sin, out
 
 @numba.njit(**_OPTIONS)
 def trace(path, count, token, parents):  # type: ignore[no-untyped-def]
-    """Write the rows of the first `count` tokens of a tweet, of which `token` is the last one, into path; and
-    after them the last one, so that AT_ONCE more can be read."""
-    path[count : count + AT_ONCE - 1] = token
+    """Write the rows of the first `count` tokens of a tweet, of which `token` is the last one, into path."""
     for t in range(count - 1, -1, -1):
         path[t] = token
         token = parents[token]
 
 
-@numba.njit(**_OPTIONS)
-def normalize(weights, count):  # type: ignore[no-untyped-def]
-    """Softmax of the first `count` weights, in place; returns nothing."""
-    most, total = F(-3.0e38), F(0)
-    for t in range(count):
-        most = max(most, weights[t])
-    for t in range(count):
-        weights[t] = exponential(weights[t] - most)
-        total += weights[t]
-    for t in range(count):
-        weights[t] /= total
-
-
 @compiled
-def attend_part(  # type: ignore[no-untyped-def]
-    part, start, stop, queries, others, heads, groups, rows, parents, positions, scaling, out, scales
-):
+def attend(start, stop, queries, others, heads, groups, rows, parents, positions, scaling, out, scales):  # type: ignore[no-untyped-def]
     """Causal attention within each tweet.
 
     queries: (Q, …, d), of which the first `heads` are queries. others: (N, …, d), of which the last
@@ -232,51 +209,33 @@ def attend_part(  # type: ignore[no-untyped-def]
     """
     width, shared = queries.shape[2], heads // groups
     key_head = others.shape[1] - 2 * groups
-    result = np.empty((1, heads, width), np.float32)
-    row = result.reshape(heads * width)
-    longest = np.max(positions[start:stop]) + AT_ONCE
+    row = np.empty(heads * width, np.float32)
+    longest = np.max(positions[start:stop]) + 1
     weights, path = np.empty(longest, np.float32), np.empty(longest, np.int64)
     for i in range(start, stop):
         count = positions[i] + 1
         trace(path, count, rows[i], parents)
         for head in range(heads):
+            query, result = queries[i, head], row[head * width : (head + 1) * width]
             key_of = key_head + head // shared
-            for t in range(0, count, AT_ONCE):
-                scores(weights, t, scaling, queries, i, head, others, path, key_of)
-            normalize(weights, count)
-            blend(result, 0, head, weights, count, others, path, key_of + groups)
+            most = F(-3.0e38)
+            for t in range(count):
+                key, total = others[path[t], key_of], F(0)
+                for j in range(width):
+                    total += query[j] * key[j]
+                weights[t] = total * scaling
+                most = max(most, weights[t])
+            total = F(0)
+            for t in range(count):
+                weights[t] = exponential(weights[t] - most)
+                total += weights[t]
+            result[:] = F(0)
+            for t in range(count):
+                value, weight = others[path[t], key_of + groups], weights[t] / total
+                for j in range(width):
+                    result[j] += weight * value[j]
         peak = np.uint32(0)
         for j in range(heads * width):
             size = _bits(row[j]) & _MAGNITUDE
             peak = size if size > peak else peak
         scales[i] = write(row, _float(peak), out[i])
-
-
-@compiled
-def norm(threads, parts, total, *arguments):  # type: ignore[no-untyped-def]
-    """Run `norm_part` on all rows."""
-    each_part(norm_part, threads, parts, total, arguments)
-
-
-@compiled
-def add(threads, parts, total, *arguments):  # type: ignore[no-untyped-def]
-    """Run `add_part` on all rows."""
-    each_part(add_part, threads, parts, total, arguments)
-
-
-@compiled
-def gate(threads, parts, total, *arguments):  # type: ignore[no-untyped-def]
-    """Run `gate_part` on all rows."""
-    each_part(gate_part, threads, parts, total, arguments)
-
-
-@compiled
-def rotate(threads, parts, total, *arguments):  # type: ignore[no-untyped-def]
-    """Run `rotate_part` on all rows."""
-    each_part(rotate_part, threads, parts, total, arguments)
-
-
-@compiled
-def attend(threads, parts, total, *arguments):  # type: ignore[no-untyped-def]
-    """Run `attend_part` on all rows."""
-    each_part(attend_part, threads, parts, total, arguments)
