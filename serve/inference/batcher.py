@@ -226,7 +226,7 @@ async def run_apart(work: Callable[[], T]) -> T:
 
     OpenMP keeps threads for each living thread that has computed. If they are more than the CPUs, they sleep
     between two operations instead of spinning, and passes take 1.2 to 1.7 times as long. So only the thread
-    of the batches computes and lives on (docs/log.md).
+    of the batches computes and lives on (docs/decisions/0045).
     """
     own = ThreadPoolExecutor(1, thread_name_prefix="apart")
     try:

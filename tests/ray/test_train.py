@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -85,14 +86,20 @@ def progress(config: TrainConfig) -> dict[str, Any]:
     return dict(document["progress"])
 
 
-def seen(config: TrainConfig, step: int) -> bool:
-    """Return whether storage has a checkpoint of this step or a later one."""
+def saved(config: TrainConfig) -> int:
+    """Return the step of the last checkpoint in storage, 0 if there is none."""
     found = (name for name in object_storage.listed(config.folder) if name.endswith("/state.json"))
     states = (object_storage.read(f"{config.folder}/{name}") for name in found)
-    try:
-        return any(json.loads(state)["progress"]["step"] >= step for state in states if state)
-    except json.JSONDecodeError:  # Ray is writing the file
-        return False
+    steps = [0]
+    for state in states:
+        with suppress(json.JSONDecodeError):  # Ray is writing the file
+            steps.append(json.loads(state or b"")["progress"]["step"])
+    return max(steps)
+
+
+def seen(config: TrainConfig, step: int) -> bool:
+    """Return whether storage has a checkpoint of this step or a later one."""
+    return saved(config) >= step
 
 
 @pytest.fixture(scope="module")
@@ -147,15 +154,15 @@ def test_killed_workers_resume_bit_identically(
 ) -> None:
     config, _ = undisturbed
     killed = configuration(folder, "workers-killed")
-    steps = sorted(random.sample(range(2, progress(config)["step"] - 3), 3))
+    steps = sorted(random.sample(range(2, progress(config)["step"] - 6), 3))
     done: list[Outcome] = []
     thread = threading.Thread(target=lambda: done.append(run(killed, HERE, prepare(killed))))
     thread.start()
-    victims = []
     for step in steps:
-        wait_for(f"step {step}", lambda step=step: seen(killed, step))  # type: ignore[misc]
-        victim = random.choice([p for p in train_workers(driver) if p.pid not in victims])
-        victims.append(victim.pid)
+        # a step after that of the last kill, so that its workers have been replaced
+        due = max(step, saved(killed) + 1)
+        wait_for(f"step {due}", lambda due=due: seen(killed, due))  # type: ignore[misc]
+        victim = random.choice(train_workers(driver))
         if ALLOCATOR.is_file():
             assert ALLOCATOR.name in Path(f"/proc/{victim.pid}/maps").read_text()
         victim.send_signal(signal.SIGKILL)

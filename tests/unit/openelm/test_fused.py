@@ -1,14 +1,20 @@
 """Fused layers give the logits of the plain float32 model, within the rounding of their precision."""
 
+import ctypes
 import os
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
+import numba
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from tweetelm.openelm import OpenELMConfig, OpenELMForSequenceClassification
+from tweetelm.openelm.cpu import openmp
 from tweetelm.openelm.cpu.fused import fuse, fused_precision, why_not_fused
 from tweetelm.openelm.cpu.products import Precision
 from tweetelm.openelm.layers import OpenELMDecoderLayer
@@ -54,6 +60,14 @@ def test_fused_logits_match_float32(
     assert fused_precision(model) == precision
     difference = (logits(model) - expected).abs().max()
     assert 0 < difference <= tolerance * expected.abs().max()
+
+
+@pytest.mark.parametrize("width", [8, 24, 40, 64])
+def test_heads_are_a_multiple_of_eight_wide(width: int) -> None:
+    model = classifier(head_dim=width, num_gqa_groups=1)
+    expected = logits(model)
+    fuse(model, "float32")
+    assert (logits(model) - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16", "int8"])
@@ -143,6 +157,59 @@ def test_threads_share_the_rows() -> None:
     assert (one - two).abs().max() < 1e-5
 
 
+ADDED_THREADS = """
+import os, torch
+from tests.unit.openelm.test_fused import ROWS, classifier, fuse, openmp
+from tweetelm.predictor import classify_packed
+assert openmp._parallel() is not openmp.in_this_thread
+model = classifier()
+fuse(model, "float32")
+torch.set_num_threads(1)
+classify_packed(model, ROWS * 10)
+torch.set_num_threads(3)
+torch.ones(300, 300) @ torch.ones(300, 300)
+before = len(os.listdir("/proc/self/task"))
+classify_packed(model, ROWS * 10)
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads in Linux's /proc")
+def test_kernels_run_on_the_threads_of_torch() -> None:
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", ADDED_THREADS], env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "0\n"
+
+
+def test_kernels_run_without_the_threads_of_torch() -> None:
+    """What `each_part` calls if torch's OpenMP library has no `GOMP_parallel`."""
+    seen: list[int | None] = []
+    body = openmp.BODY(seen.append)
+    openmp.in_this_thread(ctypes.cast(body, ctypes.c_void_p).value, 7, 4, 0)
+    assert seen == [7]
+
+
+@numba.njit
+def fails_at(part: int, start: int, stop: int, rows: NDArray[np.float32]) -> None:
+    rows[start:stop] += 1
+    if part == 2:
+        raise ValueError
+
+
+@numba.njit
+def run_failing(rows: NDArray[np.float32]) -> None:
+    openmp.each_part(fails_at, 2, 4, len(rows), (rows,))
+
+
+def test_an_error_in_one_part_is_raised() -> None:
+    rows = np.zeros(8, np.float32)
+    with pytest.raises(RuntimeError, match="fails_at failed"):
+        run_failing(rows)
+    assert rows.tolist() == [1.0] * 8
+
+
 def test_a_fused_model_refuses_rows_that_are_not_packed() -> None:
     model = classifier()
     fuse(model, "int8")
@@ -152,7 +219,12 @@ def test_a_fused_model_refuses_rows_that_are_not_packed() -> None:
 
 @pytest.mark.parametrize(
     ("settings", "reason"),
-    [({"ffn_with_glu": False}, "gated"), ({"activation_fn_name": "gelu"}, "swish"), ({}, "")],
+    [
+        ({"ffn_with_glu": False}, "gated"),
+        ({"activation_fn_name": "gelu"}, "swish"),
+        ({"head_dim": 12}, "head_dim is 12; only multiples of 8"),
+        ({}, ""),
+    ],
 )
 def test_fusing_names_what_it_does_not_support(settings: dict[str, object], reason: str) -> None:
     assert reason in why_not_fused(classifier(**settings).config, CPU, "int8")

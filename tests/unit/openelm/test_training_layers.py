@@ -62,6 +62,7 @@ def loss(logits: Tensor) -> Tensor:
         ({}, as_tree),
         ({}, as_row),
         ({"normalize_qk_projections": False}, as_tree),
+        ({"head_dim": 40}, as_tree),
         ({"classifier_pooling": "mean"}, as_row),
     ],
 )

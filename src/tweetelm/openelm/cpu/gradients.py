@@ -9,11 +9,13 @@ and `stop` select rows.
 
 import numpy as np
 
-from .kernels import F, compiled, exponential, trace, wide, write
+from .kernels import F, compiled, exponential, moments, normalize, sum_of_products, trace, wide, write
+from .openmp import each_part
+from .vectors import AT_ONCE, blend, scores, spread
 
 
 @compiled
-def norm_gradient(part, start, stop, x, weight, eps, given, base, out, sums):  # type: ignore[no-untyped-def]
+def norm_gradient_part(part, start, stop, x, weight, eps, given, base, out, sums):  # type: ignore[no-untyped-def]
     """out (N, D) = base (N, D) + the gradient of RMSNorm of x (N, D), from that of its result, given (N, D).
 
     sums: (P, D), the gradient of the weight is added to sums[part].
@@ -21,10 +23,7 @@ def norm_gradient(part, start, stop, x, weight, eps, given, base, out, sums):  #
     width = x.shape[1]
     for i in range(start, stop):
         source, gradient, target, before = x[i], given[i], out[i], base[i]
-        square, dot = F(0), F(0)
-        for j in range(width):
-            square += source[j] * source[j]
-            dot += wide(gradient[j]) * weight[j] * source[j]
+        square, dot = moments(source, weight, gradient)
         inverse = F(1) / np.sqrt(square / F(width) + eps)
         factor = inverse * inverse * inverse * dot / F(width)
         total = sums[part]
@@ -35,7 +34,7 @@ def norm_gradient(part, start, stop, x, weight, eps, given, base, out, sums):  #
 
 
 @compiled
-def gate_gradient(part, start, stop, hidden, given, gated, out):  # type: ignore[no-untyped-def]
+def gate_gradient_part(part, start, stop, hidden, given, gated, out):  # type: ignore[no-untyped-def]
     """Gradient of SiLU of the first half of hidden (N, 2D), times the second half, from that of the product,
     given (N, D), into out (N, 2D). The product itself goes into gated (N, D)."""
     width = given.shape[1]
@@ -59,7 +58,7 @@ def gate_gradient(part, start, stop, hidden, given, gated, out):  # type: ignore
 
 
 @compiled
-def rotate_gradient(part, start, stop, heads, weights, eps, cos, sin, given, out, sums):  # type: ignore[no-untyped-def]
+def rotate_gradient_part(part, start, stop, heads, weights, eps, cos, sin, given, out, sums):  # type: ignore[no-untyped-def]
     """Gradient of `rotate`: from that of its result, given (N, A, d), to that of heads (N, A, d), into out.
 
     weights: (H, d), of the norm of the first H heads, which are rotated; eps: below 0 for no norm. cos, sin:
@@ -80,11 +79,7 @@ def rotate_gradient(part, start, stop, heads, weights, eps, cos, sin, given, out
                 row[half + j] = gradient[half + j] * c[half + j] + gradient[j] * s[j]
             if eps >= 0:
                 source, weight, total = heads[i, head], weights[head], sums[part, head]
-                square, dot = F(0), F(0)
-                for j in range(width):
-                    value = wide(source[j])
-                    square += value * value
-                    dot += row[j] * weight[j] * value
+                square, dot = moments(source, weight, row)
                 inverse = F(1) / np.sqrt(square / F(width) + eps)
                 factor = inverse * inverse * inverse * dot / F(width)
                 for j in range(width):
@@ -95,7 +90,9 @@ def rotate_gradient(part, start, stop, heads, weights, eps, cos, sin, given, out
 
 
 @compiled
-def attend_gradient(part, start, stop, queries, others, rows, parents, positions, scaling, given, out, sums):  # type: ignore[no-untyped-def]
+def attend_gradient_part(  # type: ignore[no-untyped-def]
+    part, start, stop, queries, others, rows, parents, positions, scaling, given, out, sums
+):
     """Gradient of `attend`, from that of its result, given (Q, H * d).
 
     queries: (Q, H, d). others: (N, 2G, d), keys and values. rows, parents, positions: as in `attend`. out:
@@ -105,8 +102,9 @@ def attend_gradient(part, start, stop, queries, others, rows, parents, positions
     groups = others.shape[1] // 2
     shared = heads // groups
     total = sums[part]
-    gradient = np.empty(heads * width, np.float32)
-    longest = np.max(positions[start:stop]) + 1
+    above = np.empty((1, heads, width), np.float32)
+    gradient = above.reshape(heads * width)
+    longest = np.max(positions[start:stop]) + AT_ONCE
     weights, changes = np.empty(longest, np.float32), np.empty(longest, np.float32)
     path = np.empty(longest, np.int64)
     for i in range(start, stop):
@@ -115,34 +113,39 @@ def attend_gradient(part, start, stop, queries, others, rows, parents, positions
         for j in range(heads * width):
             gradient[j] = wide(given[i, j])
         for head in range(heads):
-            query, target, group = queries[i, head], out[i, head], head // shared
-            above = gradient[head * width : (head + 1) * width]
-            most = F(-3.0e38)
+            key_of = head // shared
+            value_of = groups + key_of
+            for t in range(0, count, AT_ONCE):
+                scores(weights, t, scaling, queries, i, head, others, path, key_of)
+                scores(changes, t, F(1), above, 0, head, others, path, value_of)
+            normalize(weights, count)
+            spread(total, path, value_of, weights, count, above, 0, head)
+            mean = sum_of_products(weights[:count], changes)
             for t in range(count):
-                key, value = others[path[t], group], others[path[t], groups + group]
-                score, change = F(0), F(0)
-                for j in range(width):
-                    score += query[j] * key[j]
-                    change += above[j] * value[j]
-                weights[t], changes[t] = score * scaling, change
-                most = max(most, weights[t])
-            mass, mean = F(0), F(0)
-            for t in range(count):
-                weights[t] = exponential(weights[t] - most)
-                mass += weights[t]
-                mean += weights[t] * changes[t]
-            mean /= mass
-            target[:] = F(0)
-            for t in range(count):
-                token = path[t]
-                key, of_key, of_value = (
-                    others[token, group],
-                    total[token, group],
-                    total[token, groups + group],
-                )
-                weight = weights[t] / mass
-                change = weight * (changes[t] - mean) * scaling
-                for j in range(width):
-                    target[j] += change * key[j]
-                    of_key[j] += change * query[j]
-                    of_value[j] += weight * above[j]
+                changes[t] = weights[t] * (changes[t] - mean) * scaling
+            blend(out, i, head, changes, count, others, path, key_of)
+            spread(total, path, key_of, changes, count, queries, i, head)
+
+
+@compiled
+def norm_gradient(threads, parts, total, *arguments):  # type: ignore[no-untyped-def]
+    """Run `norm_gradient_part` on all rows."""
+    each_part(norm_gradient_part, threads, parts, total, arguments)
+
+
+@compiled
+def gate_gradient(threads, parts, total, *arguments):  # type: ignore[no-untyped-def]
+    """Run `gate_gradient_part` on all rows."""
+    each_part(gate_gradient_part, threads, parts, total, arguments)
+
+
+@compiled
+def rotate_gradient(threads, parts, total, *arguments):  # type: ignore[no-untyped-def]
+    """Run `rotate_gradient_part` on all rows."""
+    each_part(rotate_gradient_part, threads, parts, total, arguments)
+
+
+@compiled
+def attend_gradient(threads, parts, total, *arguments):  # type: ignore[no-untyped-def]
+    """Run `attend_gradient_part` on all rows."""
+    each_part(attend_gradient_part, threads, parts, total, arguments)

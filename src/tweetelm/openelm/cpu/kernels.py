@@ -17,14 +17,18 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
+from .openmp import each_part
 from .products import ZERO
+from .vectors import AT_ONCE, blend, scores
 
 F = np.float32
-_OPTIONS: dict[str, Any] = {
-    "nogil": True,
-    "error_model": "numpy",
-    "fastmath": {"nnan", "ninf", "nsz", "arcp", "contract", "reassoc"},
-}
+# LLVM vectorizes a loop that writes if its arrays lie far from each other, and takes single elements
+# otherwise. If both rounded differently, a result would depend on where the arrays lie, and a resumed run
+# would differ from an undisturbed one. So only sums may change the order of operations, in functions that
+# write nothing.
+_EXACT = {"nnan", "ninf", "nsz", "contract"}
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": _EXACT}
+_SUM_OPTIONS = {**_OPTIONS, "fastmath": _EXACT | {"reassoc"}}
 _ROUND = F(12582912.0)  # 1.5 * 2**23: adding it leaves a number, rounded to even, in the lowest bits
 _BIASED_ROUND = F(12582912.0 + 127)
 _ZERO = np.uint32(ZERO)  # as 128 is the highest bit, xor adds it to a signed byte
@@ -32,7 +36,11 @@ _MAGNITUDE = np.uint32(0x7FFFFFFF)  # as integers, magnitudes of floats have the
 
 
 def compiled(function: Callable[..., None]) -> Callable[..., None]:
-    """Compile at the first call; keep the result beside the source or in the user's cache folder."""
+    """Compile at the first call; keep the result beside the source or in the user's cache folder.
+
+    numba compiles again only after a change of the function's own file. After a change of a file that it
+    imports, such as `vectors`, delete numba's files (`*.nbi`, `*.nbc`) in that folder.
+    """
     try:
         found: Callable[..., None] = numba.njit(cache=True, **_OPTIONS)(function)
     except RuntimeError:  # neither folder is writable
@@ -113,18 +121,52 @@ def exponential(x):  # type: ignore[no-untyped-def]
     return (p * part * part + part + F(1)) * _float(exponent)
 
 
+@numba.njit(**_SUM_OPTIONS)
+def sum_of(values):  # type: ignore[no-untyped-def]
+    """The sum of values (D,)."""
+    found = F(0)
+    for j in range(values.shape[0]):
+        found += values[j]
+    return found
+
+
+@numba.njit(**_SUM_OPTIONS)
+def sum_of_squares(values):  # type: ignore[no-untyped-def]
+    """The sum of the squares of values (D,)."""
+    found = F(0)
+    for j in range(values.shape[0]):
+        found += values[j] * values[j]
+    return found
+
+
+@numba.njit(**_SUM_OPTIONS)
+def sum_of_products(values, factors):  # type: ignore[no-untyped-def]
+    """The sum of values (D,) times factors."""
+    found = F(0)
+    for j in range(values.shape[0]):
+        found += values[j] * factors[j]
+    return found
+
+
+@numba.njit(**_SUM_OPTIONS)
+def moments(values, weights, changes):  # type: ignore[no-untyped-def]
+    """The sum of the squares of values (D,), and that of values * weights * changes."""
+    square, product = F(0), F(0)
+    for j in range(values.shape[0]):
+        value = wide(values[j])
+        square += value * value
+        product += wide(changes[j]) * weights[j] * value
+    return square, product
+
+
 @compiled
-def norm(start, stop, x, weight, eps, out, scales):  # type: ignore[no-untyped-def]
+def norm_part(part, start, stop, x, weight, eps, out, scales):  # type: ignore[no-untyped-def]
     """RMSNorm of x (N, D) float32."""
     width = x.shape[1]
     row = np.empty(width, np.float32)
     for i in range(start, stop):
-        source = x[i]
-        total, peak = F(0), np.uint32(0)
-        for j in range(width):
-            value = source[j]
-            total += value * value
-        inverse = F(1) / np.sqrt(total / F(width) + eps)
+        source, peak = x[i], np.uint32(0)
+        inverse = F(1) / np.sqrt(sum_of_squares(source) / F(width) + eps)
         for j in range(width):
             value = source[j] * inverse * weight[j]
             row[j] = value
@@ -134,7 +176,7 @@ def norm(start, stop, x, weight, eps, out, scales):  # type: ignore[no-untyped-d
 
 
 @compiled
-def add(start, stop, x, y, scales):  # type: ignore[no-untyped-def]
+def add_part(part, start, stop, x, y, scales):  # type: ignore[no-untyped-def]
     """x (N, D) float32 += y (N, D), whose rows are multiplied by their scales (N,)."""
     for i in range(start, stop):
         target, source, scale = x[i], y[i], scales[i]
@@ -143,7 +185,7 @@ def add(start, stop, x, y, scales):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def gate(start, stop, hidden, in_scales, out, scales):  # type: ignore[no-untyped-def]
+def gate_part(part, start, stop, hidden, in_scales, out, scales):  # type: ignore[no-untyped-def]
     """SiLU of the first half of hidden (N, 2D), multiplied by the second half."""
     width = out.shape[1]
     row = np.empty(width, np.float32)
@@ -160,7 +202,7 @@ def gate(start, stop, hidden, in_scales, out, scales):  # type: ignore[no-untype
 
 
 @compiled
-def rotate(start, stop, heads, in_scales, weights, eps, cos, sin, out):  # type: ignore[no-untyped-def]
+def rotate_part(part, start, stop, heads, in_scales, weights, eps, cos, sin, out):  # type: ignore[no-untyped-def]
     """Norm and rotary embedding of the first H of heads (N, A, d), into out (N, A, d) float32.
 
     weights: (H, d), of the norm; eps: below 0 for no norm. cos, sin: (N, d), with the signs of
@@ -177,10 +219,7 @@ def rotate(start, stop, heads, in_scales, weights, eps, cos, sin, out):  # type:
                 row[j] = wide(source[j]) * scale
             if head < rotated:
                 if eps >= 0:
-                    total = F(0)
-                    for j in range(width):
-                        total += row[j] * row[j]
-                    inverse = F(1) / np.sqrt(total / F(width) + eps)
+                    inverse = F(1) / np.sqrt(sum_of_squares(row) / F(width) + eps)
                     for j in range(width):
                         row[j] = row[j] * inverse * weights[head, j]
                 for j in range(half):
@@ -193,14 +232,31 @@ def rotate(start, stop, heads, in_scales, weights, eps, cos, sin, out):  # type:
 
 @numba.njit(**_OPTIONS)
 def trace(path, count, token, parents):  # type: ignore[no-untyped-def]
-    """Write the rows of the first `count` tokens of a tweet, of which `token` is the last one, into path."""
+    """Write the rows of the first `count` tokens of a tweet, of which `token` is the last one, into path; and
+    after them the last one, so that AT_ONCE more can be read."""
+    path[count : count + AT_ONCE - 1] = token
     for t in range(count - 1, -1, -1):
         path[t] = token
         token = parents[token]
 
 
+@numba.njit(**_OPTIONS)
+def normalize(weights, count):  # type: ignore[no-untyped-def]
+    """Softmax of the first `count` weights, in place; returns nothing."""
+    most = F(-3.0e38)
+    for t in range(count):
+        most = max(most, weights[t])
+    for t in range(count):
+        weights[t] = exponential(weights[t] - most)
+    share = F(1) / sum_of(weights[:count])
+    for t in range(count):
+        weights[t] *= share
+
+
 @compiled
-def attend(start, stop, queries, others, heads, groups, rows, parents, positions, scaling, out, scales):  # type: ignore[no-untyped-def]
+def attend_part(  # type: ignore[no-untyped-def]
+    part, start, stop, queries, others, heads, groups, rows, parents, positions, scaling, out, scales
+):
     """Causal attention within each tweet.
 
     queries: (Q, …, d), of which the first `heads` are queries. others: (N, …, d), of which the last
@@ -209,33 +265,51 @@ def attend(start, stop, queries, others, heads, groups, rows, parents, positions
     """
     width, shared = queries.shape[2], heads // groups
     key_head = others.shape[1] - 2 * groups
-    row = np.empty(heads * width, np.float32)
-    longest = np.max(positions[start:stop]) + 1
+    result = np.empty((1, heads, width), np.float32)
+    row = result.reshape(heads * width)
+    longest = np.max(positions[start:stop]) + AT_ONCE
     weights, path = np.empty(longest, np.float32), np.empty(longest, np.int64)
     for i in range(start, stop):
         count = positions[i] + 1
         trace(path, count, rows[i], parents)
         for head in range(heads):
-            query, result = queries[i, head], row[head * width : (head + 1) * width]
             key_of = key_head + head // shared
-            most = F(-3.0e38)
-            for t in range(count):
-                key, total = others[path[t], key_of], F(0)
-                for j in range(width):
-                    total += query[j] * key[j]
-                weights[t] = total * scaling
-                most = max(most, weights[t])
-            total = F(0)
-            for t in range(count):
-                weights[t] = exponential(weights[t] - most)
-                total += weights[t]
-            result[:] = F(0)
-            for t in range(count):
-                value, weight = others[path[t], key_of + groups], weights[t] / total
-                for j in range(width):
-                    result[j] += weight * value[j]
+            for t in range(0, count, AT_ONCE):
+                scores(weights, t, scaling, queries, i, head, others, path, key_of)
+            normalize(weights, count)
+            blend(result, 0, head, weights, count, others, path, key_of + groups)
         peak = np.uint32(0)
         for j in range(heads * width):
             size = _bits(row[j]) & _MAGNITUDE
             peak = size if size > peak else peak
         scales[i] = write(row, _float(peak), out[i])
+
+
+@compiled
+def norm(threads, parts, total, *arguments):  # type: ignore[no-untyped-def]
+    """Run `norm_part` on all rows."""
+    each_part(norm_part, threads, parts, total, arguments)
+
+
+@compiled
+def add(threads, parts, total, *arguments):  # type: ignore[no-untyped-def]
+    """Run `add_part` on all rows."""
+    each_part(add_part, threads, parts, total, arguments)
+
+
+@compiled
+def gate(threads, parts, total, *arguments):  # type: ignore[no-untyped-def]
+    """Run `gate_part` on all rows."""
+    each_part(gate_part, threads, parts, total, arguments)
+
+
+@compiled
+def rotate(threads, parts, total, *arguments):  # type: ignore[no-untyped-def]
+    """Run `rotate_part` on all rows."""
+    each_part(rotate_part, threads, parts, total, arguments)
+
+
+@compiled
+def attend(threads, parts, total, *arguments):  # type: ignore[no-untyped-def]
+    """Run `attend_part` on all rows."""
+    each_part(attend_part, threads, parts, total, arguments)

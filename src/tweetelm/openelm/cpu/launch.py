@@ -1,12 +1,9 @@
-"""Runs the kernels of this package on the rows of tensors, in several threads."""
+"""Runs the kernels of this package on the rows of tensors, on the threads of torch."""
 
 import importlib.util
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,7 +13,9 @@ from transformers.activations import ACT2FN
 
 from ..configuration_openelm import OpenELMConfig
 
-_ROWS_PER_THREAD = 64
+_FEWEST_ROWS = 32  # for each thread
+_PARTS_PER_THREAD = 4
+HEAD_DIVISOR = 8  # elements of the shortest vector
 _SWISH = type(ACT2FN["swish"])
 
 
@@ -26,35 +25,29 @@ def why_no_kernels(config: OpenELMConfig) -> str:
         return "numba is not installed; type: pip install numba"
     if not config.ffn_with_glu or type(ACT2FN[config.activation_fn_name]) is not _SWISH:
         return "only gated feed-forward blocks with swish are supported"
+    if config.head_dim % HEAD_DIVISOR:
+        return f"head_dim is {config.head_dim}; only multiples of {HEAD_DIVISOR} are supported"
     return ""
 
 
 def run(name: str, rows: int, *arguments: Tensor | float) -> None:
-    """Run a kernel of `kernels` on all rows: its first two arguments select the rows of a thread."""
-    kernel, given = _compiled("kernels", name), [_argument(value) for value in arguments]
-    _in_threads(lambda part, start, stop: kernel(start, stop, *given), rows)
+    """Run a kernel of `kernels` on all rows, in more parts than threads, so that no thread waits long."""
+    _run("kernels", name, rows, min(rows, _PARTS_PER_THREAD * parts(rows)), arguments)
 
 
 def run_parts(name: str, rows: int, *arguments: Tensor | float) -> None:
-    """Run a kernel of `gradients`: like `run`, but its first argument is the number of the thread, from 0 to
-    `parts(rows)` - 1, for sums over rows."""
-    kernel, given = _compiled("gradients", name), [_argument(value) for value in arguments]
-    _in_threads(lambda part, start, stop: kernel(part, start, stop, *given), rows)
+    """Run a kernel of `gradients` on all rows, in `parts(rows)` parts, for sums over rows."""
+    _run("gradients", name, rows, parts(rows), arguments)
 
 
 def parts(rows: int) -> int:
-    """The number of threads that share the rows: as many as torch uses, fewer for few rows."""
-    return max(1, min(torch.get_num_threads(), rows // _ROWS_PER_THREAD))
+    """The number of parts of the rows: as many as torch uses threads, fewer for few rows."""
+    return max(1, min(torch.get_num_threads(), rows // _FEWEST_ROWS))
 
 
-def _in_threads(work: Callable[[int, int, int], None], rows: int) -> None:
-    count = parts(rows)
-    if count == 1:
-        work(0, 0, rows)
-        return
-    bounds = pairwise([rows * part // count for part in range(count + 1)])
-    for done in [_pool().submit(work, part, *bound) for part, bound in enumerate(bounds)]:
-        done.result()
+def _run(module: str, name: str, rows: int, count: int, arguments: Sequence[Tensor | float]) -> None:
+    threads = torch.get_num_threads() if count > 1 else 1  # a smaller team would end the other threads
+    _compiled(module, name)(threads, count, rows, *[_argument(value) for value in arguments])
 
 
 @cache
@@ -62,11 +55,6 @@ def _compiled(module: str, name: str) -> Callable[..., None]:
     # imported here, because numba takes a second to import and is not needed on a GPU
     found: Callable[..., None] = getattr(import_module(f"{__package__}.{module}"), name)
     return found
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="kernels")
 
 
 def _argument(value: Tensor | float) -> Any:
