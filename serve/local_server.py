@@ -71,13 +71,15 @@ def environment(given: Mapping[str, str], folder: Path, *, haproxy: bool = False
         ValueError: HAProxy is not available on this platform.
         OSError: not enough free ports for HAProxy.
     """
-    return _token(given, folder) | _limits(given) | (_haproxy() if haproxy else {}) | _tracing(given)
+    return _token(given, folder) | _always(given) | (_haproxy() if haproxy else {}) | _tracing(given)
 
 
-def _limits(given: Mapping[str, str]) -> dict[str, str]:
-    """Return the hook that limits Ray Serve's own HTTP servers (`serve.middleware.header_limits`)."""
-    variable = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
-    return {} if variable in given else {variable: production()[variable]}
+def _always(given: Mapping[str, str]) -> dict[str, str]:
+    """Return production settings that do not need HAProxy: the hook that limits Ray Serve's own HTTP servers
+    (`serve.middleware.header_limits`), and the controller's interval."""
+    wanted = production()
+    variables = ("RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH", "RAY_SERVE_CONTROL_LOOP_INTERVAL_S")
+    return {variable: wanted[variable] for variable in variables if variable not in given}
 
 
 def _tracing(given: Mapping[str, str]) -> dict[str, str]:

@@ -103,6 +103,7 @@ def test_ray_token_file_is_private(tmp_path: Path) -> None:
 def test_given_token_is_kept(given: dict[str, str], tmp_path: Path) -> None:
     assert environment(given, tmp_path).keys() == {
         "RAY_AUTH_MODE",
+        "RAY_SERVE_CONTROL_LOOP_INTERVAL_S",
         "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH",
         "RAY_USAGE_STATS_ENABLED",
         "RAY_worker_niceness",
@@ -115,6 +116,7 @@ def test_token_can_be_disabled(tmp_path: Path) -> None:
         "RAY_AUTH_MODE": "disabled",
         "RAY_USAGE_STATS_ENABLED": "1",
         "RAY_worker_niceness": "5",
+        "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "1",
         "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "mine:middlewares",
     }
     assert environment(given, tmp_path) == {}
