@@ -71,7 +71,7 @@ def environment(given: Mapping[str, str], folder: Path, *, haproxy: bool = False
         ValueError: HAProxy is not available on this platform.
         OSError: not enough free ports for HAProxy.
     """
-    return _token(given, folder) | _always(given) | (_haproxy() if haproxy else {}) | _tracing(given)
+    return _token(given, folder) | _always(given) | (_haproxy(given) if haproxy else {}) | _tracing(given)
 
 
 def _always(given: Mapping[str, str]) -> dict[str, str]:
@@ -88,7 +88,7 @@ def _tracing(given: Mapping[str, str]) -> dict[str, str]:
     return {variable: "serve.observability.tracing:exporter"} if wanted else {}
 
 
-def _haproxy() -> dict[str, str]:
+def _haproxy(given: Mapping[str, str]) -> dict[str, str]:
     first, *_, metrics, stats, http, grpc = free_ports(405)
     ports = {
         "HAPROXY_METRICS_PORT": metrics,
@@ -100,7 +100,7 @@ def _haproxy() -> dict[str, str]:
         "DIRECT_INGRESS_MIN_GRPC_PORT": first + 201,
         "DIRECT_INGRESS_MAX_GRPC_PORT": first + 400,
     }
-    switches = production() | {
+    switches = {key: value for key, value in production().items() if key not in given} | {
         "RAY_SERVE_HAPROXY_NBTHREAD": "1",
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(HAPROXY),
         "TWEETELM_HAPROXY": str(_bundled_haproxy()),

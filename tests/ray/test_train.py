@@ -158,11 +158,19 @@ def test_killed_workers_resume_bit_identically(
     done: list[Outcome] = []
     thread = threading.Thread(target=lambda: done.append(run(killed, HERE, prepare(killed))))
     thread.start()
+    former: set[int] = set()
+
+    def replaced() -> bool:
+        present = {worker.pid for worker in train_workers(driver)}
+        return len(present) == config.run.workers and not present & former
+
     for step in steps:
-        # a step after that of the last kill, so that its workers have been replaced
-        due = max(step, saved(killed) + 1)
+        wait_for("all workers are new ones", replaced)
+        due = max(step, saved(killed) + 1)  # so that they have trained
         wait_for(f"step {due}", lambda due=due: seen(killed, due))  # type: ignore[misc]
-        victim = random.choice(train_workers(driver))
+        workers = train_workers(driver)
+        former |= {worker.pid for worker in workers}
+        victim = random.choice(workers)
         if ALLOCATOR.is_file():
             assert ALLOCATOR.name in Path(f"/proc/{victim.pid}/maps").read_text()
         victim.send_signal(signal.SIGKILL)

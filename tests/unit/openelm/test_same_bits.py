@@ -108,7 +108,7 @@ def test_rotated_heads_do_not_depend_on_where_the_weights_lie() -> None:
             given[2] = np.frombuffer(memory, F).reshape(weights.shape)
             given[2][...] = weights
             kernels.rotate(1, 1, ROWS, *given)
-            near += place - before < 2 * size and own_place(HEAD) == place
+            near += 0 < place - before < size + 128 and own_place(HEAD) == place
             given[2] = weights
         assert hashed(given) == expected, between
     if not near:
@@ -128,9 +128,11 @@ def test_results_do_not_depend_on_where_the_code_comes_from(tmp_path: Path) -> N
     found = []
     for _ in range(2):
         found.append(subprocess.check_output([sys.executable, "-c", HASHES], env=env, text=True))
-    for path in [*tmp_path.rglob("*.nbi"), *tmp_path.rglob("*.nbc")]:
-        if "_part" not in path.name:
-            path.unlink()
+    callers = [path for path in tmp_path.rglob("*.nb?") if "_part" not in path.name]
+    for path in callers:
+        path.unlink()
+    assert callers
+    assert list(tmp_path.rglob("*_part*.nbi"))
     found.append(subprocess.check_output([sys.executable, "-c", HASHES], env=env, text=True))
     assert found[0].count("\n") == len(arguments())
     assert found[1:] == found[:1] * 2

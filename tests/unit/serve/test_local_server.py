@@ -122,6 +122,13 @@ def test_token_can_be_disabled(tmp_path: Path) -> None:
     assert environment(given, tmp_path) == {}
 
 
+def test_given_settings_are_kept_with_haproxy(tmp_path: Path) -> None:
+    given = {"RAY_AUTH_MODE": "disabled", "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "1"}
+    found = environment(given, tmp_path, haproxy=True)
+    assert found["RAY_SERVE_ENABLE_HA_PROXY"] == "1"
+    assert "RAY_SERVE_CONTROL_LOOP_INTERVAL_S" not in found
+
+
 @pytest.mark.parametrize(("machine", "gpus"), [({"CPU": 4.0}, 0), ({"CPU": 4.0, "GPU": 2.0}, 1)])
 def test_single_replica_uses_all_cpus_and_a_gpu(machine: dict[str, float], gpus: int) -> None:
     found = Settings().model_copy(update=local_server._all_of(machine))

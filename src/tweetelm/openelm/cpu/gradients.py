@@ -1,9 +1,9 @@
 """Gradients of the kernels in `kernels`, compiled by numba. Each reads and writes its values once.
 
-Sums over rows, such as the gradients of a norm's weight, are kept apart by thread: `part` is its number. The
+Sums over rows, such as the gradients of a norm's weight, have one array per part; `part` is its number. The
 inputs of products, and the gradients of their results, are bfloat16 (as uint16) or float32; others float32.
 
-Shapes: N tokens, Q queries, D width of a row, H heads, d head width, G key-value heads, P threads. `start`
+Shapes: N tokens, Q queries, D width of a row, H heads, d head width, G key-value heads, P parts. `start`
 and `stop` select rows.
 """
 

@@ -24,8 +24,8 @@ from .vectors import AT_ONCE, blend, scores
 F = np.float32
 # LLVM vectorizes a loop that writes if its arrays lie far from each other, and takes single elements
 # otherwise. If both rounded differently, a result would depend on where the arrays lie, and a resumed run
-# would differ from an undisturbed one. So only sums may change the order of operations, in functions that
-# write nothing.
+# would differ from an undisturbed one. So only sums may change the order of operations, in loops that write
+# nothing (and in the last step of `vectors`' sums, which has no loop).
 _EXACT = {"nnan", "ninf", "nsz", "contract"}
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": _EXACT}
 _SUM_OPTIONS = {**_OPTIONS, "fastmath": _EXACT | {"reassoc"}}

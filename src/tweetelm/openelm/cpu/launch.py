@@ -13,7 +13,7 @@ from transformers.activations import ACT2FN
 
 from ..configuration_openelm import OpenELMConfig
 
-_FEWEST_ROWS = 32  # for each thread
+_FEWEST_ROWS = 32  # of each part of a sum
 _PARTS_PER_THREAD = 4
 HEAD_DIVISOR = 8  # elements of the shortest vector
 _SWISH = type(ACT2FN["swish"])
@@ -31,7 +31,10 @@ def why_no_kernels(config: OpenELMConfig) -> str:
 
 
 def run(name: str, rows: int, *arguments: Tensor | float) -> None:
-    """Run a kernel of `kernels` on all rows, in more parts than threads, so that no thread waits long."""
+    """Run a kernel of `kernels` on all rows, in more parts than threads, so that no thread waits long.
+
+    Even two rows start all threads, which are awake anyway.
+    """
     _run("kernels", name, rows, min(rows, _PARTS_PER_THREAD * parts(rows)), arguments)
 
 

@@ -41,7 +41,7 @@ binding.add_symbol(_SYMBOL, ctypes.cast(_parallel(), ctypes.c_void_p).value)
 def each_part(context: Any, kernel: Any, threads: Any, parts: Any, rows: Any, arguments: Any) -> Any:
     """Call kernel(part, start, stop, *arguments) for each part of the rows, from several threads.
 
-    Threads take the parts in order, one after the other. `arguments` is a tuple. To be called from compiled
+    Each thread takes the next part until none is left. `arguments` is a tuple. To be called from compiled
     functions only. If a part fails, the others still run, and RuntimeError is raised.
     """
     function = kernel.dispatcher
