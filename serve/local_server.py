@@ -77,9 +77,12 @@ def environment(given: Mapping[str, str], folder: Path, *, haproxy: bool = False
 def _always(given: Mapping[str, str]) -> dict[str, str]:
     """Return production settings that do not need HAProxy: the hook that limits Ray Serve's own HTTP servers
     (`serve.middleware.header_limits`), and the controller's interval."""
-    wanted = production()
-    variables = ("RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH", "RAY_SERVE_CONTROL_LOOP_INTERVAL_S")
-    return {variable: wanted[variable] for variable in variables if variable not in given}
+    always = ("RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH", "RAY_SERVE_CONTROL_LOOP_INTERVAL_S")
+    return {key: value for key, value in _not_given(given).items() if key in always}
+
+
+def _not_given(given: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in production().items() if key not in given}
 
 
 def _tracing(given: Mapping[str, str]) -> dict[str, str]:
@@ -100,7 +103,7 @@ def _haproxy(given: Mapping[str, str]) -> dict[str, str]:
         "DIRECT_INGRESS_MIN_GRPC_PORT": first + 201,
         "DIRECT_INGRESS_MAX_GRPC_PORT": first + 400,
     }
-    switches = {key: value for key, value in production().items() if key not in given} | {
+    switches = _not_given(given) | {
         "RAY_SERVE_HAPROXY_NBTHREAD": "1",
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(HAPROXY),
         "TWEETELM_HAPROXY": str(_bundled_haproxy()),
