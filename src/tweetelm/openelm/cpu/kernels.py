@@ -131,15 +131,6 @@ def sum_of(values):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(**_SUM_OPTIONS)
-def sum_of_squares(values):  # type: ignore[no-untyped-def]
-    """The sum of the squares of values (D,)."""
-    found = F(0)
-    for j in range(values.shape[0]):
-        found += values[j] * values[j]
-    return found
-
-
-@numba.njit(**_SUM_OPTIONS)
 def sum_of_products(values, factors):  # type: ignore[no-untyped-def]
     """The sum of values (D,) times factors."""
     found = F(0)
@@ -166,7 +157,7 @@ def norm_part(part, start, stop, x, weight, eps, out, scales):  # type: ignore[n
     row = np.empty(width, np.float32)
     for i in range(start, stop):
         source, peak = x[i], np.uint32(0)
-        inverse = F(1) / np.sqrt(sum_of_squares(source) / F(width) + eps)
+        inverse = F(1) / np.sqrt(sum_of_products(source, source) / F(width) + eps)
         for j in range(width):
             value = source[j] * inverse * weight[j]
             row[j] = value
@@ -219,7 +210,7 @@ def rotate_part(part, start, stop, heads, in_scales, weights, eps, cos, sin, out
                 row[j] = wide(source[j]) * scale
             if head < rotated:
                 if eps >= 0:
-                    inverse = F(1) / np.sqrt(sum_of_squares(row) / F(width) + eps)
+                    inverse = F(1) / np.sqrt(sum_of_products(row, row) / F(width) + eps)
                     for j in range(width):
                         row[j] = row[j] * inverse * weights[head, j]
                 for j in range(half):
