@@ -1,10 +1,12 @@
 """The service under open-loop load: requests arrive independently of the responses."""
 
 import dataclasses
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from benchmarks import processes
 from benchmarks.load import run
 from benchmarks.stress import OVERLOAD, STEADY, Stress, only_refusals, stressed
 
@@ -31,3 +33,18 @@ def test_overload_gives_only_200_or_retry_after(stress: Stress) -> None:
     assert report.throughput > 0.2 * stress.capacity
     after = run(stress.plan(STEADY / 2, 5.0))
     assert after.ok == after.requests, after.statuses
+
+
+def test_overload_survives_a_paused_replica(stress: Stress) -> None:
+    (replica,) = processes.by_role(stress.service.mark)[processes.REPLICA]
+
+    def pause() -> None:
+        time.sleep(3.0)
+        replica.suspend()
+        time.sleep(1.5)
+        replica.resume()
+
+    report = run(stress.plan(OVERLOAD, 12.0), pause)
+    assert only_refusals(report), report.statuses
+    refused = [second.refused for second in report.timeline[-5:]]
+    assert min(refused) > 0, report.timeline  # requests do not queue in front of the replica

@@ -91,6 +91,9 @@ frontend prometheus
     mode http
 frontend http_frontend
     bind *:8000
+backend http-tweetelm
+    server SERVE_REPLICA_a 127.0.0.1:30785 check observe layer4 error-limit 3 on-error mark-down
+    server SERVE_PROXY_ACTOR-fallback 127.0.0.1:31188 check backup
 listen stats
   bind *:8404
   stats enable
@@ -118,6 +121,10 @@ def test_haproxy_admin_is_local_and_private(tmp_path: Path) -> None:
     assert "bind 127.0.0.1:8404" in written
     assert "bind *:8000" in written
     assert written.count("timeout http-request 10s") == 1
+    assert written.count("timeout queue 20s") == 1
+    assert "server SERVE_REPLICA_a 127.0.0.1:30785 maxconn 1024 check observe" in written
+    assert written.count("maxconn 1024") == 2
+    assert written.count("tune.pool-high-fd-ratio 95") == 1
 
 
 def test_unexpected_haproxy_config_is_an_error(tmp_path: Path) -> None:
