@@ -16,12 +16,12 @@ from pathlib import Path
 from benchmarks.bench_training import BATCH, GROUPED, OURS, as_trained, in_batches, one_step
 from benchmarks.shapes import model, sample_rows, sorted_batches, tokens
 from benchmarks.timing import Spread, machine, publish
-from ray_jobs.training.worker_environment import allocator
+from tweetelm.cli.allocator import preloaded
 from tweetelm.config.train_config import OptimConfig
 from tweetelm.precision import use_fast_float32
 from tweetelm.training.optimizer import build_optimizer
 
-ALLOCATORS: dict[str, dict[str, str]] = {"glibc": {}, "jemalloc": allocator()}
+ALLOCATORS: dict[str, dict[str, str]] = {"glibc": {}, "jemalloc": preloaded()}
 VARIANTS = [(way, name) for way in (GROUPED, OURS) for name in ALLOCATORS]
 WARM_UP = 2
 

@@ -15,7 +15,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,8 +153,9 @@ class Results:
 
     closed: dict[tuple[str, int], list[Run]] = dataclasses.field(default_factory=dict)
     bare: list[float] = dataclasses.field(default_factory=list)
-    idle: list[float] = dataclasses.field(default_factory=list)
-    """CPUs that the idle servers used while the bare model ran; `bare` is corrected for them."""
+    """Tweets/s of the bare model, corrected for the CPUs that all idle servers used meanwhile."""
+    idle: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    """CPUs that each idle server used while the bare model ran."""
     open: dict[str, Run] = dataclasses.field(default_factory=dict)
     single_s: list[float] = dataclasses.field(default_factory=list)
     """Seconds of single-tweet passes of the bare model, before and after the open-loop runs."""
@@ -173,9 +174,12 @@ class Results:
         return max(rates, key=lambda rate: rate.median)
 
     def speedup(self, server: str) -> Spread:
-        """Ratio of our throughput to the server's, per round."""
-        pairs = zip(self.best(OURS).rounds, self.best(server).rounds, strict=True)
-        return Spread([ours / other for ours, other in pairs])
+        """Ratio of our throughput to the server's, per round. Against the bare model, which is corrected for
+        all idle servers, ours is corrected for the others."""
+        pairs = zip(self.best(OURS).rounds, self.best(server).rounds, self.idle, strict=True)
+        if server != BARE:
+            return Spread([ours / other for ours, other, _ in pairs])
+        return Spread([ours / bare / _left(idle, without=OURS) for ours, bare, idle in pairs])
 
 
 def compare(comparison: Comparison, model: Bare, rounds: int, starts: int) -> Results:
@@ -196,8 +200,9 @@ def compare(comparison: Comparison, model: Bare, rounds: int, starts: int) -> Re
                 found.closed.setdefault((server, clients), []).append(measured)
             before, began = _cpu_s(targets), time.monotonic()
             rate = model.rate(comparison.seconds)
-            found.idle.append((_cpu_s(targets) - before) / (time.monotonic() - began))
-            found.bare.append(rate / (1 - found.idle[-1] / CPUS))
+            took, after = time.monotonic() - began, _cpu_s(targets)
+            found.idle.append({server: (after[server] - before[server]) / took for server in targets})
+            found.bare.append(rate / _left(found.idle[-1]))
             print(f"round {number + 1} of {rounds}", flush=True)
         rate = STEADY * found.best(OURS).median
         for server, target in targets.items():
@@ -211,8 +216,17 @@ def compare(comparison: Comparison, model: Bare, rounds: int, starts: int) -> Re
     return found
 
 
-def _cpu_s(targets: dict[str, Service]) -> float:
-    return sum(one.cpu_s for target in targets.values() for one in processes.usage(target.mark).values())
+def _cpu_s(targets: dict[str, Service]) -> dict[str, float]:
+    """CPU seconds of each server so far."""
+    return {
+        server: sum(one.cpu_s for one in processes.usage(target.mark).values())
+        for server, target in targets.items()
+    }
+
+
+def _left(idle: Mapping[str, float], without: str = "") -> float:
+    """Share of the CPUs that idle servers, without one of them, leave."""
+    return 1 - sum(cpus for server, cpus in idle.items() if server != without) / CPUS
 
 
 def row(server: str, load: str, runs: list[Run]) -> str:
@@ -299,7 +313,8 @@ def main() -> None:
         f"one per request; {arguments.seconds:g} s per measurement, median of {arguments.rounds} rounds "
         "(lowest to highest), ratios within a round. The bare model (Predictor.predict, all tweets in one "
         f"call) classifies {found.best(BARE)} tweets/s with {torch.get_num_threads()} threads, corrected for "
-        f"the {Spread(found.idle)} CPUs that the idle servers used. The load generator shares the CPUs.",
+        f"the {Spread([sum(idle.values()) for idle in found.idle])} CPUs that the idle servers used; against "
+        "it, ours is corrected for the other servers. The load generator shares the CPUs.",
         "",
         *table(found),
         "",

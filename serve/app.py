@@ -24,6 +24,7 @@ from serve.observability.metrics import Meters
 from serve.observability.ray_metrics import RaySink
 from serve.observability.request_log import log_beside_ray_serve
 from serve.settings import Settings, UserConfig, read
+from tweetelm.cli import allocator
 
 if TYPE_CHECKING:  # the deploying process does not import torch
     from serve.inference.model_loader import Loaded
@@ -113,8 +114,11 @@ class TweetClassifier:
     async def _swap(self, wanted: UserConfig) -> None:
         """Load the requested models; requests in flight finish with the models they started with."""
         before = self._versions()
-        self._loaded = await run_apart(lambda: self._load(wanted))
-        self.engine.models = {task: loaded.predictor for task, loaded in self._loaded.items()}
+        try:
+            self._loaded = await run_apart(lambda: self._load(wanted))
+            self.engine.models = {task: loaded.predictor for task, loaded in self._loaded.items()}
+        finally:
+            await asyncio.to_thread(allocator.release)
         self.engine.reload_error = None
         self.engine.meters.set("tweetelm_reload_failed", 0)
         now = self._versions()
@@ -190,7 +194,11 @@ def deployment(settings: Settings, replica: type[TweetClassifier] = TweetClassif
         graceful_shutdown_wait_loop_s=0.5,
         graceful_shutdown_timeout_s=settings.limits.deadline_s + 5,
         max_surge_percent=100,
-        ray_actor_options={"num_cpus": settings.cpus, "num_gpus": settings.gpus},
+        ray_actor_options={
+            "num_cpus": settings.cpus,
+            "num_gpus": settings.gpus,
+            "runtime_env": {"env_vars": {} if settings.gpus else allocator.preloaded()},
+        },
         user_config={},
         # The API writes its own access log.
         logging_config=LoggingConfig(encoding="JSON", enable_access_log=False),

@@ -3,12 +3,14 @@
 import dataclasses
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from benchmarks import processes
 from benchmarks.load import run
 from benchmarks.stress import OVERLOAD, STEADY, Stress, only_refusals, stressed
+from tweetelm.cli import allocator
 
 pytestmark = [pytest.mark.ray, pytest.mark.alone, pytest.mark.slow]
 
@@ -17,6 +19,12 @@ pytestmark = [pytest.mark.ray, pytest.mark.alone, pytest.mark.slow]
 def stress(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stress]:
     with stressed(tmp_path_factory.mktemp("stress"), seconds=8.0) as (found, _):
         yield found
+
+
+@pytest.mark.skipif(not allocator.library(), reason="Ray's wheel has no jemalloc on this system")
+def test_replicas_keep_freed_memory(stress: Stress) -> None:
+    (replica,) = processes.by_role(stress.service.mark)[processes.REPLICA]
+    assert "libjemalloc" in Path(f"/proc/{replica.pid}/maps").read_text()
 
 
 def test_no_request_fails_at_70_percent_load(stress: Stress) -> None:

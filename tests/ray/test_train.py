@@ -26,9 +26,9 @@ from ray_jobs.run_dir import claim
 from ray_jobs.training.launcher import Outcome, run
 from ray_jobs.training.preflight import check_space
 from ray_jobs.training.resources import reserve
-from ray_jobs.training.worker_environment import ALLOCATOR
 from tests.support.places import ROOT
 from tests.support.ray_head import Cluster, train_workers, wait_for
+from tweetelm.cli import allocator
 from tweetelm.config.train_config import (
     DataConfig,
     LoopConfig,
@@ -171,8 +171,8 @@ def test_killed_workers_resume_bit_identically(
         workers = train_workers(driver)
         former |= {worker.pid for worker in workers}
         victim = random.choice(workers)
-        if ALLOCATOR.is_file():
-            assert ALLOCATOR.name in Path(f"/proc/{victim.pid}/maps").read_text()
+        if jemalloc := allocator.library():
+            assert jemalloc.name in Path(f"/proc/{victim.pid}/maps").read_text()
         victim.send_signal(signal.SIGKILL)
         victim.wait(30)
     thread.join(300)
