@@ -49,10 +49,10 @@ def test_overload_survives_a_paused_replica(stress: Stress) -> None:
     def pause() -> None:
         time.sleep(3.0)
         replica.suspend()
-        time.sleep(1.5)
+        time.sleep(2500 / (OVERLOAD * stress.capacity))  # more requests than the replica's listen queue holds
         replica.resume()
 
     report = run(stress.plan(OVERLOAD, 12.0), pause)
     assert only_refusals(report), report.statuses
-    refused = [second.refused for second in report.timeline[-5:]]
-    assert min(refused) > 0, report.timeline  # requests do not queue in front of the replica
+    # Requests do not queue in front of the replica.
+    assert sum(second.refused for second in report.timeline[-5:]) > 0, report.timeline
