@@ -100,7 +100,7 @@ listen stats
 """
 
 
-def test_haproxy_admin_is_local_and_private(tmp_path: Path) -> None:
+def test_haproxy_config_has_our_limits_and_a_private_admin(tmp_path: Path) -> None:
     config, binary = tmp_path / "haproxy.cfg", tmp_path / "real"
     config.write_text(RAYS)
     binary.write_text('#!/bin/sh\necho "$@"\n')
